@@ -1,0 +1,75 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// The folders tell who depends on whom; docs/architecture.md says why. A Swift target may import only
+// what stands in its `dependencies`, and only the targets named C… touch a C library.
+
+let strict: [SwiftSetting] = [
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let serviceLifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let unixSignals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
+
+let package = Package(
+    name: "virt-tap",
+    products: [
+        .executable(name: "virt-tapd", targets: ["virt-tapd"]),
+        .executable(name: "virt-tap", targets: ["virt-tap"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+    ],
+    targets: [
+        // C libraries: a header of thin shims and a link line each. They know nothing of taps.
+        .target(name: "CLibvirt", linkerSettings: [.linkedLibrary("virt")]),
+        .target(name: "CLibbpf", linkerSettings: [.linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z")]),
+        .target(name: "CLibxml2", cSettings: [.unsafeFlags(["-I/usr/include/libxml2"])], linkerSettings: [.linkedLibrary("xml2")]),
+        .target(name: "CLibmnl", linkerSettings: [.linkedLibrary("mnl")]),
+
+        // What a tap is and what is to be done about it: pure, no I/O.
+        .target(name: "TapModel", swiftSettings: strict),
+
+        // One side each of the outside world.
+        .target(name: "TapXML", dependencies: ["TapModel", "CLibxml2"], swiftSettings: strict),
+        .target(name: "Hypervisor", dependencies: ["TapModel", "CLibvirt"], swiftSettings: strict),
+        .target(
+            name: "Dataplane", dependencies: ["TapModel", "CLibbpf", "CLibmnl"], swiftSettings: strict,
+            plugins: ["CompileBPF"]),
+        .target(name: "TapControl", dependencies: ["TapModel"], swiftSettings: strict),
+
+        // The programs.
+        .target(
+            name: "TapDaemon",
+            dependencies: [
+                "TapModel", "TapXML", "Hypervisor", "Dataplane", "TapControl", argumentParser, logging, serviceLifecycle, unixSignals,
+            ],
+            swiftSettings: strict),
+        .target(
+            name: "TapCommands",
+            dependencies: ["TapModel", "TapXML", "Hypervisor", "Dataplane", "TapControl", argumentParser],
+            swiftSettings: strict),
+        .executableTarget(name: "virt-tapd", dependencies: ["TapDaemon"], swiftSettings: strict),
+        .executableTarget(name: "virt-tap", dependencies: ["TapCommands"], swiftSettings: strict),
+
+        // bpf/*.bpf.c is compiled and embedded when Dataplane is built; no object file is committed.
+        .executableTarget(name: "BPFEmbed", swiftSettings: strict),
+        .plugin(name: "CompileBPF", capability: .buildTool(), dependencies: ["BPFEmbed"]),
+
+        .testTarget(name: "TapModelTests", dependencies: ["TapModel"], swiftSettings: strict),
+        .testTarget(name: "TapXMLTests", dependencies: ["TapXML"], swiftSettings: strict),
+        .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor"], swiftSettings: strict),
+        .testTarget(name: "DataplaneTests", dependencies: ["Dataplane"], swiftSettings: strict),
+        .testTarget(name: "TapControlTests", dependencies: ["TapControl"], swiftSettings: strict),
+        .testTarget(name: "TapDaemonTests", dependencies: ["TapDaemon"], swiftSettings: strict),
+        .testTarget(name: "TapCommandsTests", dependencies: ["TapCommands"], swiftSettings: strict),
+        .testTarget(name: "EndToEndTests", dependencies: ["TapModel"], swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,1 @@
+#include "CLibxml2.h"

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// One domain as libvirt reported it at one moment; the XML is not interpreted yet.
+public struct DomainSnapshot: Sendable, Equatable {
+    public var uuid: DomainUUID
+    public var name: String
+    /// Whether libvirt says that the domain is active (running, paused, starting, shutting down).
+    public var isRunning: Bool
+    /// Whether a definition is kept that outlives this run.
+    public var isPersistent: Bool
+    /// The XML of the active domain, with device names; empty when it is not running.
+    public var liveXML: [UInt8]
+    /// The XML the next start will use; `nil` for a transient domain.
+    public var persistentXML: [UInt8]?
+
+    public init(uuid: DomainUUID, name: String, isRunning: Bool, isPersistent: Bool, liveXML: [UInt8], persistentXML: [UInt8]?) {
+        self.uuid = uuid
+        self.name = name
+        self.isRunning = isRunning
+        self.isPersistent = isPersistent
+        self.liveXML = liveXML
+        self.persistentXML = persistentXML
+    }
+}

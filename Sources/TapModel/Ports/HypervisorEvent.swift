@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// What the hypervisor has to say without being asked. An event carries no state: it only says where to look again.
+public enum HypervisorEvent: Sendable, Equatable {
+    /// A connection stands and events are registered: whatever happened before is unknown, so look at everything.
+    case connected(libvirtVersion: String)
+    /// The connection is gone; reconnecting goes on by itself. Says nothing about any domain.
+    case disconnected(why: String)
+    /// Look at this domain again. `what` is for the log, such as `started booted` or `device-added net1`.
+    case domainChanged(DomainUUID, what: String)
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// Why something is not as it was wished: a stable code and a sentence that says what happened and what to do.
+///
+/// Thrown by whatever does I/O for a tap, and carried unchanged into the status document, the log and the hook's
+/// answer, so that all three say the same.
+public struct Failure: Error, Hashable, Sendable {
+    public var reason: Reason
+    /// One sentence or two, for the operator: which thing, what happened (errno, limits, both numbers), what to do.
+    public var message: String
+
+    public init(_ reason: Reason, _ message: String) {
+        self.reason = reason
+        self.message = message
+    }
+}
+
+extension Failure: CustomStringConvertible {
+    public var description: String { "\(reason.rawValue): \(message)" }
+}
