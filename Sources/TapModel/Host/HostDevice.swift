@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// One netdev of our network namespace, as rtnetlink describes it.
+public struct HostDevice: Hashable, Sendable {
+    public enum Kind: Hashable, Sendable {
+        /// A tun device in tap mode: what libvirt makes for a guest.
+        case tap
+        /// A tun device in tun mode (no Ethernet header).
+        case tun
+        case macvtap
+        case bridge
+        case loopback
+        /// Any other `IFLA_INFO_KIND` (`veth`, `vxlan`, …), or empty for a device without one, such as a NIC.
+        case other(String)
+    }
+
+    /// Never zero; the kernel reuses them.
+    public var index: UInt32
+    /// As the kernel has it, at most 15 bytes.
+    public var name: String
+    public var mac: MACAddress?
+    public var kind: Kind
+    /// IFF_UP: somebody set it up.
+    public var isUp: Bool
+    /// IFF_LOWER_UP: it has a carrier. A veth whose other end is down has none.
+    public var hasCarrier: Bool
+    /// The kind of the device that it is a port of (`bridge`, `openvswitch`, `bond`), if it is.
+    public var masterKind: String?
+    public var masterName: String?
+    /// Whether it has an IPv4 address, or an IPv6 one that is not link-local: the kernel gives every device that is
+    /// set up a link-local one by itself.
+    public var hasAddress: Bool
+    /// The device's own count of frames it did not send.
+    public var transmitDrops: UInt64
+
+    public init(
+        index: UInt32, name: String, mac: MACAddress?, kind: Kind, isUp: Bool = true, hasCarrier: Bool = true, masterKind: String? = nil,
+        masterName: String? = nil, hasAddress: Bool = false, transmitDrops: UInt64 = 0
+    ) {
+        self.index = index
+        self.name = name
+        self.mac = mac
+        self.kind = kind
+        self.isUp = isUp
+        self.hasCarrier = hasCarrier
+        self.masterKind = masterKind
+        self.masterName = masterName
+        self.hasAddress = hasAddress
+        self.transmitDrops = transmitDrops
+    }
+}

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// The upper limit of what one tap copies, all interfaces and both directions together.
+public struct RateLimit: Hashable, Codable, Sendable {
+    public enum Unit: String, Codable, Sendable {
+        /// Of bytes after the cut and before encapsulation.
+        case bitsPerSecond
+        case packetsPerSecond
+    }
+
+    /// Greater than zero.
+    public var perSecond: UInt64
+    public var unit: Unit
+    /// What may come at once, in bytes or in packets as `unit` says; `nil`: chosen by virt-tap.
+    public var burst: UInt64?
+    /// As it was written (`100mbit`), for status and for writing it back.
+    public var text: String
+    /// As `burst` was written (`64k`).
+    public var burstText: String?
+
+    public init(perSecond: UInt64, unit: Unit, burst: UInt64?, text: String, burstText: String?) {
+        self.perSecond = perSecond
+        self.unit = unit
+        self.burst = burst
+        self.text = text
+        self.burstText = burstText
+    }
+}
