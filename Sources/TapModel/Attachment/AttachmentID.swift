@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// The name of an attachment's directory in bpffs: 56 hexadecimal digits, made of the domain's UUID, the ifindex and a
+/// hash of origin and tap name.
+///
+/// Hexadecimal because bpffs refuses dots, which tap names may have. The UUID stands in it whole, so that nobody can
+/// choose tap names that collide with another domain's; within one domain the spec behind the name decides.
+public struct AttachmentID: Hashable, Sendable {
+    public let text: String
+
+    public init(_ key: AttachmentKey) {
+        // FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/
+        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
+        for byte in "\(key.origin.rawValue)/\(key.tap.text)".utf8 {
+            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3
+        }
+        text = key.domain.hex + Self.padded(UInt64(key.ifindex), to: 8) + Self.padded(hash, to: 16)
+    }
+
+    /// Takes a directory's name; `nil` when it cannot be one of ours.
+    public init?(directory name: String) {
+        guard name.utf8.count == 56, name.utf8.allSatisfy({ hexadecimalValue($0) != nil && !(65...70).contains($0) }) else { return nil }
+        text = name
+    }
+
+    private static func padded(_ value: UInt64, to width: Int) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: width - digits.count) + digits
+    }
+}
+
+extension AttachmentID: CustomStringConvertible {
+    public var description: String { text }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// One attachment that ought to be there.
+public struct DesiredAttachment: Hashable, Sendable {
+    public var key: AttachmentKey
+    public var domainName: String
+    public var interface: AttachedInterface
+    public var destinationKind: DestinationTarget.Kind
+    public var wish: CopyWish
+    public var mechanism: Mechanism
+
+    public init(
+        key: AttachmentKey, domainName: String, interface: AttachedInterface, destinationKind: DestinationTarget.Kind, wish: CopyWish,
+        mechanism: Mechanism
+    ) {
+        self.key = key
+        self.domainName = domainName
+        self.interface = interface
+        self.destinationKind = destinationKind
+        self.wish = wish
+        self.mechanism = mechanism
+    }
+}

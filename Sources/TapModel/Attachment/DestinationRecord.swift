@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// A destination as the kernel's destination map has it.
+public struct DestinationRecord: Hashable, Sendable {
+    /// The name in the configuration, or an inline destination's label.
+    public var label: String
+    public var kind: DestinationTarget.Kind
+    /// The device that copies are sent to; 0: none at the moment, copies are counted as errors.
+    public var ifindex: UInt32
+    /// Copies that the device took.
+    public var sent: Counter
+    /// Copies that it did not take.
+    public var errors: Counter
+
+    public init(label: String, kind: DestinationTarget.Kind, ifindex: UInt32, sent: Counter = Counter(), errors: Counter = Counter()) {
+        self.label = label
+        self.kind = kind
+        self.ifindex = ifindex
+        self.sent = sent
+        self.errors = errors
+    }
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// What became of every frame that one attachment saw in one direction.
+public struct DirectionCounters: Hashable, Sendable {
+    public var copied: Counter
+    /// The tap's filter did not match.
+    public var filtered: Counter
+    public var sampledOut: Counter
+    public var rateLimited: Counter
+    /// Should have been copied, and the kernel or the destination did not take it.
+    public var errors: Counter
+    /// Passed over because they carry our mark: copies of copies. Not part of `seen`.
+    public var marked: Counter
+
+    public init(
+        copied: Counter = Counter(), filtered: Counter = Counter(), sampledOut: Counter = Counter(), rateLimited: Counter = Counter(),
+        errors: Counter = Counter(), marked: Counter = Counter()
+    ) {
+        self.copied = copied
+        self.filtered = filtered
+        self.sampledOut = sampledOut
+        self.rateLimited = rateLimited
+        self.errors = errors
+        self.marked = marked
+    }
+
+    /// Everything that the tap was there to copy: computed, so that it cannot disagree with its parts.
+    public var seen: Counter { copied + filtered + sampledOut + rateLimited + errors }
+}
+
+extension DirectionCounters: Encodable {
+    private enum CodingKeys: String, CodingKey {
+        case seen, copied, filtered, errors, marked
+        case sampledOut = "sampled_out"
+        case rateLimited = "rate_limited"
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(seen, forKey: .seen)
+        try container.encode(copied, forKey: .copied)
+        try container.encode(filtered, forKey: .filtered)
+        try container.encode(sampledOut, forKey: .sampledOut)
+        try container.encode(rateLimited, forKey: .rateLimited)
+        try container.encode(errors, forKey: .errors)
+        try container.encode(marked, forKey: .marked)
+    }
+}
+
+extension DirectionCounters: Decodable {
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        copied = try container.decode(Counter.self, forKey: .copied)
+        filtered = try container.decode(Counter.self, forKey: .filtered)
+        sampledOut = try container.decode(Counter.self, forKey: .sampledOut)
+        rateLimited = try container.decode(Counter.self, forKey: .rateLimited)
+        errors = try container.decode(Counter.self, forKey: .errors)
+        marked = try container.decode(Counter.self, forKey: .marked)
+    }
+}

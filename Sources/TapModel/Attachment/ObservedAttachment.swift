@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// One attachment as the kernel has it.
+public struct ObservedAttachment: Hashable, Sendable {
+    /// One direction's program.
+    public enum Hook: Hashable, Sendable {
+        /// It runs. `position` counts from 0 in the hook's chain; `foreignAhead` are programs there, not ours, that run
+        /// earlier and may hide packets.
+        case attached(position: Int, foreignAhead: Int)
+        /// The pin is there, or should be, and nothing of ours is at the hook: somebody removed it.
+        case detached
+        /// The device is gone, and the link with it.
+        case deviceGone
+    }
+
+    public var id: AttachmentID
+    /// `nil` when the pins hold none that can be read: half made, or made by a version unlike this one.
+    public var spec: AttachmentSpec?
+    /// Only the directions that the spec asks for, or that are there although it does not.
+    public var hooks: [Direction: Hook]
+    /// Whether the programs are those that this version of virt-tap would load.
+    public var isCurrentBuild: Bool
+
+    public init(id: AttachmentID, spec: AttachmentSpec?, hooks: [Direction: Hook], isCurrentBuild: Bool) {
+        self.id = id
+        self.spec = spec
+        self.hooks = hooks
+        self.isCurrentBuild = isCurrentBuild
+    }
+
+    /// Whether its device is gone, so that only dead pins are left.
+    public var isDead: Bool { hooks.values.contains(.deviceGone) }
+
+    /// Whether it does what `desired` asks for and may be adopted as it is.
+    public func satisfies(_ desired: DesiredAttachment) -> Bool {
+        guard let spec, isCurrentBuild, spec.key == desired.key, spec.wish == desired.wish, spec.mechanism == desired.mechanism,
+            spec.interface.isMacvtap == desired.interface.isMacvtap, Set(hooks.keys) == desired.wish.direction.directions
+        else { return false }
+        return hooks.values.allSatisfy {
+            if case .attached = $0 { true } else { false }
+        }
+    }
+}

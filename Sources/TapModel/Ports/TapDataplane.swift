@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// What the kernel is asked to do: the eBPF data path, or a stand-in in tests.
+///
+/// Calls block, an attachment for some 12 ms a direction while the kernel waits for RCU with RTNL held, so they are
+/// made from one thread that waits for nothing else. Needs CAP_BPF and CAP_NET_ADMIN. Whatever fails leaves things as
+/// they were: what had been done is undone. Nothing here ever touches a program, filter, qdisc, device or pin that
+/// virt-tap did not make.
+public protocol TapDataplane: AnyObject {
+    /// Chooses how to attach on this kernel; probes once and remembers conclusive answers.
+    /// - Throws: `kernel-too-old` when the choice cannot be had, `permission-denied`, `bpffs-not-mounted`.
+    func mechanism(for choice: MechanismChoice) throws(Failure) -> Mechanism
+
+    /// Every netdev of our network namespace.
+    func devices() throws(Failure) -> [HostDevice]
+
+    /// Everything of ours in the kernel, found from the pins alone.
+    func attachments() throws(Failure) -> [ObservedAttachment]
+
+    /// One of them as it is now, or `nil` when nothing with this id is pinned.
+    func attachment(_ id: AttachmentID) throws(Failure) -> ObservedAttachment?
+
+    /// Loads, pins and attaches; the counters start at zero. The destination must have been set before.
+    func attach(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure)
+
+    /// Brings an attachment with the same key to `desired` in place; the counters go on.
+    func replace(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure)
+
+    /// Ends copying and removes the pins, dead ones included. No error when there are none.
+    func detach(_ id: AttachmentID) throws(Failure)
+
+    /// Says which device copies for `label` go to from now on; 0: none. Known labels keep their counters.
+    func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure)
+
+    /// Every destination that was ever set and not forgotten.
+    func destinations() throws(Failure) -> [DestinationRecord]
+
+    /// Frees the place of a destination that no attachment uses.
+    func forgetDestination(_ label: String) throws(Failure)
+
+    /// The counters of an attachment, for the directions that it has.
+    func counters(of id: AttachmentID) throws(Failure) -> [Direction: DirectionCounters]
+
+    /// Removes everything that virt-tap has put into the kernel, of this layout and of others.
+    /// - Returns: how many attachments there were.
+    func purge() throws(Failure) -> Int
+}
