@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// One tap in the status document.
+public struct TapStatus: Hashable, Codable, Sendable {
+    /// Where a tap is defined.
+    public enum Definition: String, Codable, Sendable {
+        case both
+        /// Gone at the next start.
+        case liveOnly = "live-only"
+        /// Back at the next start.
+        case configOnly = "config-only"
+        /// Different at the next start.
+        case differs
+    }
+
+    public struct Warning: Hashable, Codable, Sendable {
+        public var reason: Reason
+        public var message: String
+
+        public init(reason: Reason, message: String) {
+            self.reason = reason
+            self.message = message
+        }
+    }
+
+    public var domain: String
+    public var uuid: DomainUUID
+    public var name: TapName
+    public var origin: TapOrigin
+    /// `nil` when only libvirt would know.
+    @Nullable public var definition: Definition?
+    /// The destination's name or label; `nil` when the metadata cannot be understood.
+    @Nullable public var destination: String?
+    @Nullable public var direction: TapDirection?
+    @Nullable public var filter: String?
+    @Nullable public var snaplen: String?
+    /// As the metadata writes it: `1/10`.
+    @Nullable public var sample: String?
+    @Nullable public var sampleFlows: String?
+    @Nullable public var rate: String?
+    @Nullable public var required: Bool?
+    @Nullable public var enabled: Bool?
+    public var state: TapState
+    @Nullable public var reason: Reason?
+    @Nullable public var message: String?
+    public var warnings: [Warning]
+    public var interfaces: [InterfaceStatus]
+
+    private enum CodingKeys: String, CodingKey {
+        case domain, uuid, name, origin, definition, destination, direction, filter, snaplen, sample
+        case sampleFlows = "sample_flows"
+        case rate, required, enabled, state, reason, message, warnings, interfaces
+    }
+
+    public init(
+        domain: String, uuid: DomainUUID, name: TapName, origin: TapOrigin, definition: Definition?, destination: String?,
+        direction: TapDirection?, filter: String? = nil, snaplen: String? = nil, sample: String? = nil, sampleFlows: String? = nil,
+        rate: String? = nil, required: Bool?, enabled: Bool?, state: TapState, reason: Reason?, message: String?, warnings: [Warning] = [],
+        interfaces: [InterfaceStatus] = []
+    ) {
+        self.domain = domain
+        self.uuid = uuid
+        self.name = name
+        self.origin = origin
+        self.definition = definition
+        self.destination = destination
+        self.direction = direction
+        self.filter = filter
+        self.snaplen = snaplen
+        self.sample = sample
+        self.sampleFlows = sampleFlows
+        self.rate = rate
+        self.required = required
+        self.enabled = enabled
+        self.state = state
+        self.reason = reason
+        self.message = message
+        self.warnings = warnings
+        self.interfaces = interfaces
+    }
+}
