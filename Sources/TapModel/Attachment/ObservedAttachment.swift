@@ -41,3 +41,19 @@ public struct ObservedAttachment: Hashable, Sendable {
         }
     }
 }
+
+extension ObservedAttachment {
+    /// The later of its places in the hooks' chains, 0 the first; `nil` when it is at none.
+    public var position: Int? {
+        hooks.values.compactMap {
+            if case .attached(let position, _) = $0 { position } else { nil }
+        }.max()
+    }
+
+    /// How many programs of others run before ours in the chain where they are most.
+    public var foreignAhead: Int {
+        hooks.values.compactMap {
+            if case .attached(_, let foreign) = $0 { foreign } else { nil }
+        }.max() ?? 0
+    }
+}

@@ -24,6 +24,8 @@ public struct TapStatus: Hashable, Codable, Sendable {
     }
 
     public var domain: String
+    /// Whether the domain runs; `nil` when only libvirt would know.
+    @Nullable public var running: Bool?
     public var uuid: DomainUUID
     public var name: TapName
     public var origin: TapOrigin
@@ -47,7 +49,7 @@ public struct TapStatus: Hashable, Codable, Sendable {
     public var interfaces: [InterfaceStatus]
 
     private enum CodingKeys: String, CodingKey {
-        case domain, uuid, name, origin, definition, destination, direction, filter, snaplen, sample
+        case domain, running, uuid, name, origin, definition, destination, direction, filter, snaplen, sample
         case sampleFlows = "sample_flows"
         case rate, required, enabled, state, reason, message, warnings, interfaces
     }
@@ -59,6 +61,7 @@ public struct TapStatus: Hashable, Codable, Sendable {
         interfaces: [InterfaceStatus] = []
     ) {
         self.domain = domain
+        self.running = nil
         self.uuid = uuid
         self.name = name
         self.origin = origin

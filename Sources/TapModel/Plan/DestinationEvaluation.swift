@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// Decides where a destination's copies go now, and whether a domain may send copies there.
+public enum DestinationEvaluation {
+    /// The destination that `reference` means for `domain`.
+    ///
+    /// - Returns: a failure when there is nothing that copies could be sent to, or the host forbids it: then nothing is
+    ///   attached. A destination that is only absent, down or unsafe at the moment is a success with a failure inside:
+    ///   the tap stays attached and one map update brings it back.
+    public static func resolve(
+        _ reference: DestinationReference, for domain: DomainDefinition, host: HostState
+    ) -> Result<DestinationVerdict, Failure> {
+        switch reference {
+        case .named(let name):
+            guard let definition = host.configuration.destination(named: name) else {
+                let nearest = NearestName.of(name.text, among: host.configuration.destinations.map(\.name.text))
+                return .failure(
+                    Failure(
+                        .noSuchDestination,
+                        "this host's configuration defines no destination \(name)" + (nearest.map { "; did you mean \($0)?" } ?? "")))
+            }
+            guard definition.allows(domain) else {
+                return .failure(
+                    Failure(.destinationNotAllowed, "destination \(name) is not open to this domain: no <allow> of it in this host's configuration matches"))
+            }
+            return evaluate(definition, host: host)
+        case .inline(let target):
+            return inline(target, label: reference.label, host: host)
+        }
+    }
+
+    /// A destination of the configuration as it is now, whoever uses it.
+    public static func evaluate(_ definition: DestinationDefinition, host: HostState) -> Result<DestinationVerdict, Failure> {
+        if definition.rate != nil {
+            return .failure(notImplemented("a rate limit on a destination (\(definition.name))"))
+        }
+        if definition.mtu != nil {
+            return .failure(notImplemented("an MTU on a destination (\(definition.name))"))
+        }
+        guard case .interface(let name, let allowShared) = definition.target else {
+            return .failure(notImplemented("a destination of kind \(definition.target.kind.rawValue) (\(definition.name))"))
+        }
+        return .success(interface(name, allowShared: allowShared, label: definition.name.text, host: host))
+    }
+
+    private static func inline(_ target: DestinationTarget, label: String, host: HostState) -> Result<DestinationVerdict, Failure> {
+        guard case .tunnel(let tunnel) = target else {
+            return .failure(
+                Failure(
+                    .inlineDestinationDenied,
+                    "a destination of kind \(target.kind.rawValue) cannot stand in the metadata; define it in the host's configuration and name it with to="))
+        }
+        guard let policy = host.configuration.policy.inline else {
+            return .failure(
+                Failure(.inlineDestinationDenied, "this host allows no inline destinations; define it in the host's configuration and name it with to="))
+        }
+        guard policy.kinds.contains(tunnel.kind) else {
+            return .failure(Failure(.inlineDestinationDenied, "this host allows no inline destinations of kind \(tunnel.kind.rawValue)"))
+        }
+        guard let remote = IPAddress.bytes(tunnel.remote), policy.remotes.contains(where: { $0.contains(remote) }) else {
+            return .failure(Failure(.inlineDestinationDenied, "this host's policy allows no inline destination at \(tunnel.remote)"))
+        }
+        return .failure(notImplemented("a destination of kind \(tunnel.kind.rawValue) (\(label))"))
+    }
+
+    private static func interface(_ name: String, allowShared: Bool, label: String, host: HostState) -> DestinationVerdict {
+        func verdict(_ ifindex: UInt32, _ failure: Failure?) -> DestinationVerdict {
+            DestinationVerdict(label: label, kind: .interface, ifindex: ifindex, failure: failure)
+        }
+        guard let device = host.devices[name] else {
+            return verdict(0, Failure(.destinationDown, "destination \(label): interface \(name) does not exist; copying begins when it appears"))
+        }
+        if !allowShared, let why = unsafety(of: device, host: host) {
+            return verdict(
+                0,
+                Failure(
+                    .destinationUnsafe,
+                    "destination \(label): \(name) \(why), so copies would reach more than a sensor; use a device of its own, or allow-shared=\"yes\""))
+        }
+        guard device.isUp else {
+            return verdict(device.index, Failure(.destinationDown, "destination \(label): interface \(name) is down; `ip link set \(name) up` brings it back"))
+        }
+        guard device.hasCarrier else {
+            return verdict(
+                device.index,
+                Failure(.destinationDown, "destination \(label): interface \(name) has no carrier: its other end is down, or nobody holds it open"))
+        }
+        return verdict(device.index, nil)
+    }
+
+    /// Why frames sent to a device would do more than reach a sensor.
+    private static func unsafety(of device: HostDevice, host: HostState) -> String? {
+        switch device.kind {
+        case .bridge: return "is a bridge"
+        case .loopback: return "is the loopback device"
+        case .tap, .macvtap:
+            if !host.claims.others(than: nil, claiming: device).isEmpty { return "is the device of a running domain" }
+        case .other("openvswitch"): return "is a port of Open vSwitch"
+        case .tun, .other: break
+        }
+        switch device.masterKind {
+        case "bridge": return "is a port of bridge \(device.masterName ?? "")"
+        case "openvswitch": return "is a port of Open vSwitch"
+        default: break
+        }
+        return device.hasAddress ? "has an IP address" : nil
+    }
+
+    private static func notImplemented(_ what: String) -> Failure {
+        Failure(.notImplemented, "\(what) is not carried out by this version of virt-tap")
+    }
+}

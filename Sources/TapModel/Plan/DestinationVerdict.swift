@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// What a destination is at one moment.
+public struct DestinationVerdict: Hashable, Sendable {
+    /// Its name in the configuration, or its label.
+    public var label: String
+    public var kind: DestinationTarget.Kind
+    /// The device that takes the copies; 0: copies are not sent and are counted as errors.
+    public var ifindex: UInt32
+    /// Why copies do not arrive there; `nil`: as far as this host can see, they do.
+    public var failure: Failure?
+
+    public init(label: String, kind: DestinationTarget.Kind, ifindex: UInt32, failure: Failure?) {
+        self.label = label
+        self.kind = kind
+        self.ifindex = ifindex
+        self.failure = failure
+    }
+}

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// What evaluation needs to know of the host at one moment.
+public struct HostState: Sendable {
+    public var configuration: HostConfiguration
+    public var devices: DeviceTable
+    /// What running domains say is theirs.
+    public var claims: DeviceClaims
+    /// How programs are attached here, or why they cannot be.
+    public var mechanism: Result<Mechanism, Failure>
+    /// Set while `purge --now` holds all work until a reload.
+    public var isPaused: Bool
+
+    public init(
+        configuration: HostConfiguration, devices: DeviceTable, claims: DeviceClaims, mechanism: Result<Mechanism, Failure>,
+        isPaused: Bool = false
+    ) {
+        self.configuration = configuration
+        self.devices = devices
+        self.claims = claims
+        self.mechanism = mechanism
+        self.isPaused = isPaused
+    }
+}

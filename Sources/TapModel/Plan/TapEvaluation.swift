@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// Decides for each tap of a domain what ought to be attached on this host: a pure function of the domain's live XML
+/// and the host.
+public enum TapEvaluation {
+    /// One verdict for each entry of the metadata, in its order.
+    public static func evaluate(_ domain: DomainDefinition, on host: HostState) -> [TapVerdict] {
+        domain.taps.enumerated().map { index, entry in
+            switch entry {
+            case .invalid(_, _, let failure):
+                return TapVerdict(entry: entry, outcome: .refused(failure))
+            case .valid(let tap):
+                if let failure = refusal(of: tap, at: index, host: host) { return TapVerdict(entry: entry, outcome: .refused(failure)) }
+                return TapVerdict(entry: entry, outcome: outcome(of: tap, in: domain, host: host))
+            }
+        }
+    }
+
+    /// What stops a tap whatever its destination and interfaces are.
+    private static func refusal(of tap: Tap, at index: Int, host: HostState) -> Failure? {
+        let policy = host.configuration.policy
+        if !tap.enabled { return Failure(.disabledByMetadata, "switched off by enabled=\"no\" in the domain's metadata") }
+        if !policy.tapsAllowed {
+            return Failure(.disabledByHost, "this host's configuration stops all copying: <policy taps=\"no\"/>")
+        }
+        if host.isPaused {
+            return Failure(.disabledByHost, "`virt-tap purge --now` stopped all copying; `systemctl reload virt-tapd` (SIGHUP) resumes it")
+        }
+        if index >= Int(policy.maximumTaps) {
+            return Failure(.tooManyTaps, "the domain has more than \(policy.maximumTaps) taps, which is this host's limit (max-taps); the first ones stand")
+        }
+        return unimplemented(tap)
+    }
+
+    private static func unimplemented(_ tap: Tap) -> Failure? {
+        let wished = [
+            tap.filter.map { _ in "<filter>" },
+            tap.snaplen.map { _ in "snaplen" },
+            tap.sampling.map {
+                if case .packets = $0 { "sample" } else { "sample-flows" }
+            },
+            tap.rate.map { _ in "rate" },
+            tap.once ? "once" : nil,
+        ].compactMap { $0 }
+        guard !wished.isEmpty else { return nil }
+        return Failure(
+            .notImplemented,
+            "\(wished.joined(separator: ", ")): not carried out by this version of virt-tap, and copying without it would be more than was asked for")
+    }
+
+    private static func outcome(of tap: Tap, in domain: DomainDefinition, host: HostState) -> TapVerdict.Outcome {
+        let destination: DestinationVerdict
+        switch DestinationEvaluation.resolve(tap.destination, for: domain, host: host) {
+        case .failure(let failure): return .refused(failure)
+        case .success(let verdict): destination = verdict
+        }
+        let selected = domain.interfaces.filter(tap.selects)
+        guard !selected.isEmpty else {
+            return .refused(Failure(.noMatchingInterface, noMatch(tap, in: domain)))
+        }
+        return .evaluated(destination, selected.map { InterfaceVerdict(interface: $0, result: verdict($0, of: tap, to: destination, in: domain, host: host)) })
+    }
+
+    private static func noMatch(_ tap: Tap, in domain: DomainDefinition) -> String {
+        if domain.interfaces.isEmpty { return "the domain has no network interface" }
+        let present = domain.interfaces.prefix(8).map { [$0.alias, $0.mac?.description].compactMap { $0 }.joined(separator: " ") }
+        return "no interface of the domain matches the tap's <interface>; it has \(present.joined(separator: ", "))"
+            + (domain.interfaces.count > 8 ? " and \(domain.interfaces.count - 8) more" : "")
+    }
+
+    private static func verdict(
+        _ interface: DomainInterface, of tap: Tap, to destination: DestinationVerdict, in domain: DomainDefinition, host: HostState
+    ) -> InterfaceVerdict.Outcome {
+        let device: HostDevice
+        switch DeviceOwnership.device(of: interface, in: domain.uuid, devices: host.devices, claims: host.claims) {
+        case .failure(let failure): return .refused(failure)
+        case .success(let owned): device = owned
+        }
+        guard device.index != destination.ifindex else {
+            return .refused(Failure(.destinationLoop, "\(device.name) is this tap's own destination (\(destination.label)): copies would be copied"))
+        }
+        let mechanism: Mechanism
+        switch host.mechanism {
+        case .failure(let failure): return .refused(failure)
+        case .success(let chosen): mechanism = chosen
+        }
+        guard let mac = interface.mac else { return .refused(Failure(.deviceNotOwned, "the interface has no MAC address")) }
+        return .attach(
+            DesiredAttachment(
+                key: AttachmentKey(domain: domain.uuid, origin: tap.origin, tap: tap.name, ifindex: device.index),
+                domainName: domain.name,
+                interface: AttachedInterface(
+                    alias: interface.alias, mac: mac, type: interface.type, device: device.name, isMacvtap: device.kind == .macvtap),
+                destinationKind: destination.kind,
+                wish: CopyWish(direction: tap.direction, destination: destination.label, mark: host.configuration.mark),
+                mechanism: mechanism))
+    }
+}

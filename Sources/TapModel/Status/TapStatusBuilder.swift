@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// Makes the lines of the status document from verdicts and from what the kernel holds: the one place where states are
+/// put together.
+public struct TapStatusBuilder: Sendable {
+    /// Warnings that hold for every active tap of the host, such as `hook-missing` and `config-stale`.
+    public var hostWarnings: [TapStatus.Warning]
+    public var kernel: KernelView
+
+    public init(hostWarnings: [TapStatus.Warning], kernel: KernelView) {
+        self.hostWarnings = hostWarnings
+        self.kernel = kernel
+    }
+
+    /// All taps of one domain: those of its live XML, then those that only the next start will know.
+    public func taps(of domain: DomainView) -> [TapStatus] {
+        guard domain.isRunning else {
+            return (domain.persistent?.taps ?? []).map { waiting($0, of: domain, reason: .domainNotRunning, "the domain does not run") }
+        }
+        let running = domain.verdicts.map { status($0, of: domain) }
+        let known = Set(domain.verdicts.map(\.entry.name))
+        let coming = (domain.persistent?.taps ?? []).filter { !known.contains($0.name) }.map {
+            waiting($0, of: domain, reason: .nextStart, "only in the persistent definition: it takes effect at the domain's next start")
+        }
+        return running + coming
+    }
+
+    private func status(_ verdict: TapVerdict, of domain: DomainView) -> TapStatus {
+        var status = description(of: verdict.entry, in: domain)
+        status.definition = definition(of: verdict.entry, in: domain)
+        switch verdict.outcome {
+        case .refused(let failure):
+            status.set(failure)
+        case .evaluated(let destination, let verdicts):
+            status.interfaces = verdicts.map { interface($0, destination: destination) }
+            status.combine()
+        }
+        if status.state == .active || status.state == .degraded { status.warnings = warnings(for: verdict, status: status) }
+        return status
+    }
+
+    private func waiting(_ entry: TapEntry, of domain: DomainView, reason: Reason, _ message: String) -> TapStatus {
+        var status = description(of: entry, in: domain)
+        status.definition = .configOnly
+        switch entry {
+        case .invalid(_, _, let failure): status.set(failure)
+        case .valid(let tap):
+            status.set(
+                tap.enabled ? Failure(reason, message) : Failure(.disabledByMetadata, "switched off by enabled=\"no\" in the domain's metadata"))
+        }
+        return status
+    }
+
+    private func description(of entry: TapEntry, in domain: DomainView) -> TapStatus {
+        var status = TapStatus(
+            domain: domain.name, uuid: domain.uuid, name: entry.name, origin: .domain, definition: nil, destination: nil, direction: nil,
+            required: entry.isRequired, enabled: nil, state: .failed, reason: nil, message: nil)
+        status.running = domain.isRunning
+        guard case .valid(let tap) = entry else { return status }
+        status.origin = tap.origin
+        status.destination = tap.destination.label
+        status.direction = tap.direction
+        status.filter = tap.filter
+        status.snaplen = tap.snaplen?.description
+        switch tap.sampling {
+        case .packets(let count): status.sample = "1/\(count)"
+        case .flows(let count): status.sampleFlows = "1/\(count)"
+        case nil: break
+        }
+        status.rate = tap.rate?.text
+        status.required = tap.required
+        status.enabled = tap.enabled
+        return status
+    }
+
+    private func definition(of entry: TapEntry, in domain: DomainView) -> TapStatus.Definition {
+        guard let persistent = domain.persistent?.taps.first(where: { $0.name == entry.name }) else { return .liveOnly }
+        return persistent == entry ? .both : .differs
+    }
+
+    private func interface(_ verdict: InterfaceVerdict, destination: DestinationVerdict) -> InterfaceStatus {
+        var status = InterfaceStatus(
+            alias: verdict.interface.alias, mac: verdict.interface.mac, device: verdict.interface.device, ifindex: nil,
+            type: verdict.interface.type, state: .failed)
+        guard case .attach(let desired) = verdict.result else {
+            if case .refused(let failure) = verdict.result { status.set(failure) }
+            return status
+        }
+        let id = desired.key.id
+        status.ifindex = desired.key.ifindex
+        if let observed = kernel.attachments[id] { status.fill(from: observed, counters: kernel.counters[id] ?? [:]) }
+        if let failure = kernel.failures[id] {
+            status.set(failure)
+        } else if kernel.attachments[id]?.satisfies(desired) != true {
+            status.set(Failure(.attachFailed, "not attached yet; it is tried again by itself"))
+        } else if let failure = destination.failure {
+            status.set(failure)
+        } else {
+            status.state = .active
+        }
+        return status
+    }
+
+    private func warnings(for verdict: TapVerdict, status: TapStatus) -> [TapStatus.Warning] {
+        var warnings = hostWarnings
+        if let foreign = verdict.desired.lazy.compactMap({ kernel.attachments[$0.key.id]?.foreignAhead }).max(), foreign > 0 {
+            warnings.append(
+                TapStatus.Warning(
+                    reason: .notFirst, message: "\(foreign) program(s) of others run before the tap and may hide packets from it"))
+        }
+        if status.required == true {
+            warnings.append(
+                TapStatus.Warning(
+                    reason: .notImplemented, message: "required=\"yes\" is not enforced by this version: the domain starts without the tap too"))
+        }
+        switch status.definition {
+        case .liveOnly:
+            warnings.append(TapStatus.Warning(reason: .definitionDiffers, message: "only in the live definition: gone at the domain's next start"))
+        case .differs:
+            warnings.append(TapStatus.Warning(reason: .definitionDiffers, message: "the persistent definition differs: the next start changes this tap"))
+        case .both, .configOnly, nil: break
+        }
+        return warnings
+    }
+}
+
+extension TapStatus {
+    mutating func set(_ failure: Failure) {
+        state = failure.reason.state ?? .failed
+        reason = failure.reason
+        message = failure.message
+    }
+
+    /// Puts the states of the interfaces together: active if all are, degraded if some are, else the most severe.
+    mutating func combine() {
+        let others = interfaces.filter { $0.state != .active }
+        guard let worst = TapState.bySeverity.lazy.compactMap({ state in others.first { $0.state == state } }).first else {
+            state = .active
+            reason = nil
+            message = nil
+            return
+        }
+        state = others.count < interfaces.count ? .degraded : worst.state
+        reason = worst.reason
+        let name = worst.device ?? worst.alias ?? worst.mac?.description ?? "an interface"
+        message = interfaces.count == 1 ? worst.message : "\(others.count) of \(interfaces.count) interfaces not tapped; \(name): \(worst.message ?? "")"
+    }
+}
+
+extension InterfaceStatus {
+    mutating func set(_ failure: Failure) {
+        state = failure.reason.state ?? .failed
+        reason = failure.reason
+        message = failure.message
+    }
+
+    /// What the kernel says of the attachment.
+    mutating func fill(from observed: ObservedAttachment, counters: [Direction: DirectionCounters]) {
+        mechanism = observed.spec?.mechanism
+        since = observed.spec?.since
+        position = observed.position
+        inbound = counters[.inbound]
+        outbound = counters[.outbound]
+    }
+}
