@@ -43,6 +43,8 @@ public struct TapStatus: Hashable, Codable, Sendable {
     @Nullable public var required: Bool?
     @Nullable public var enabled: Bool?
     public var state: TapState
+    /// Since when the tap has been in this state, as far as the daemon saw; `nil` with no daemon.
+    @Nullable public var stateSince: Timestamp?
     @Nullable public var reason: Reason?
     @Nullable public var message: String?
     public var warnings: [Warning]
@@ -51,6 +53,7 @@ public struct TapStatus: Hashable, Codable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case domain, running, uuid, name, origin, definition, destination, direction, filter, snaplen, sample
         case sampleFlows = "sample_flows"
+        case stateSince = "state_since"
         case rate, required, enabled, state, reason, message, warnings, interfaces
     }
 
@@ -76,6 +79,7 @@ public struct TapStatus: Hashable, Codable, Sendable {
         self.required = required
         self.enabled = enabled
         self.state = state
+        self.stateSince = nil
         self.reason = reason
         self.message = message
         self.warnings = warnings

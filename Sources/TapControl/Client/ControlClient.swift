@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Glibc
+public import TapModel
+
+/// Asks the daemon, one request a connection. Blocks its thread, never longer than it was told.
+public struct ControlClient: Sendable {
+    private let path: String
+    private let version: String
+
+    /// - Parameter path: the daemon's socket, of `RuntimeDirectory`.
+    public init(path: String, version: String = virtTapVersion) {
+        self.path = path
+        self.version = version
+    }
+
+    /// - Parameter time: for everything together: connecting, sending, the daemon's work, receiving.
+    /// - Returns: the daemon's answer, which may be a refusal.
+    /// - Throws: `notRunning`, `notPermitted`, `timedOut`, `otherProtocol`, or what else kept an answer from coming.
+    public func send(_ request: ControlRequest, within time: Duration) throws(ControlError) -> ControlResponse {
+        let deadline = Deadline(in: time)
+        let message = ControlMessage(request, version: version)
+        guard message.body.count <= ControlProtocol.maximumBody else {
+            throw .malformed("\(message.body.count) bytes are more than the \(ControlProtocol.maximumBody) that a message may have")
+        }
+        let channel = MessageChannel(descriptor: try connect(before: deadline))
+        do {
+            try channel.send(message, before: deadline)
+        } catch .closedEarly {
+            // A server that refuses before it has read everything answers and closes: the answer is what matters.
+        }
+        return try channel.receive(before: deadline).response()
+    }
+
+    private func connect(before deadline: Deadline) throws(ControlError) -> Descriptor {
+        let descriptor = try Descriptor.unixSocket(SOCK_STREAM)
+        while true {
+            switch try SocketAddress.with(path, { Glibc.connect(descriptor.number, $0, $1) == 0 ? 0 : errno }) {
+            case 0: return descriptor
+            case ENOENT, ECONNREFUSED, ENOTDIR: throw .notRunning(path: path)
+            case EACCES, EPERM: throw .notPermitted(path: path, what: "only root may use this socket")
+            case EAGAIN:
+                // The queue of connections is full; a socket of AF_UNIX does not say when there is room.
+                guard !deadline.hasPassed else { throw .timedOut(what: "connecting to \(path)") }
+                usleep(10_000)
+            case EINTR: continue
+            case let code: throw .system(call: "connect", what: path, errno: code)
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Glibc
+
+/// Addresses of AF_UNIX.
+enum SocketAddress {
+    /// Calls `body` with the address for a path, or for an abstract name when it begins with `@` or a zero byte.
+    static func with<Result>(
+        _ path: String, abstract: Bool = false, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Result
+    ) throws(ControlError) -> Result {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        var bytes = Array(path.utf8)
+        if abstract, !bytes.isEmpty { bytes[0] = 0 }
+        let room = MemoryLayout.size(ofValue: address.sun_path)
+        // A path needs its final zero byte; an abstract name has none and is as long as the length says.
+        guard !bytes.isEmpty, bytes.count < room, abstract || !bytes.contains(0) else {
+            throw .malformed("\(path.debugDescription) cannot be a socket's path: 1 to \(room - 1) bytes")
+        }
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+        let offset = MemoryLayout.offset(of: \sockaddr_un.sun_path) ?? 2
+        let length = socklen_t(offset + bytes.count + (abstract ? 0 : 1))
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, length) }
+        }
+    }
+
+    /// The path that a socket is bound to; `nil` when it is not a socket of AF_UNIX with a path.
+    static func path(of descriptor: Int32) -> String? {
+        var address = sockaddr_un()
+        var length = socklen_t(MemoryLayout<sockaddr_un>.size)
+        let result = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { getsockname(descriptor, $0, &length) }
+        }
+        let offset = MemoryLayout.offset(of: \sockaddr_un.sun_path) ?? 2
+        guard result == 0, address.sun_family == sa_family_t(AF_UNIX), Int(length) > offset else { return nil }
+        let bytes = withUnsafeBytes(of: &address.sun_path) { Array($0.prefix(Int(length) - offset).prefix { $0 != 0 }) }
+        return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
+    }
+}

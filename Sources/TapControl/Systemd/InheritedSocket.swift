@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Glibc
+
+/// A listening socket that systemd (or whoever starts the daemon) hands over: sd_listen_fds(3).
+public struct InheritedSocket: Hashable, Sendable {
+    public let number: Int32
+    /// Where it is bound, from the kernel.
+    public let path: String
+    /// `FileDescriptorName=` of the unit; empty when there is none.
+    public let name: String
+
+    /// systemd numbers them from here.
+    private static let first: Int32 = 3
+
+    /// Takes what the environment offers this process. Call once, at start, before anything else opens descriptors.
+    ///
+    /// Sets FD_CLOEXEC on all of them, and takes the variables out of the environment so that no child believes that
+    /// they are for it. Descriptors that are not listening stream sockets of AF_UNIX are closed.
+    public static func takeAll() -> [InheritedSocket] {
+        func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
+        let sockets = take(
+            pid: variable("LISTEN_PID"), count: variable("LISTEN_FDS"), names: variable("LISTEN_FDNAMES"), ownPID: getpid(), from: first)
+        for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { unsetenv(name) }
+        return sockets
+    }
+
+    static func take(pid: String?, count: String?, names: String?, ownPID: pid_t, from first: Int32) -> [InheritedSocket] {
+        guard let pid, pid_t(pid) == ownPID, let count = count.flatMap({ Int32($0) }), (1...1_024).contains(count) else { return [] }
+        let names = names?.split(separator: ":", omittingEmptySubsequences: false).map(String.init) ?? []
+        var sockets: [InheritedSocket] = []
+        for index in 0..<count {
+            let number = first + index
+            guard fcntl(number, F_SETFD, FD_CLOEXEC) == 0 else { continue }
+            if isListening(number), let path = SocketAddress.path(of: number) {
+                let name = Int(index) < names.count ? names[Int(index)] : ""
+                sockets.append(InheritedSocket(number: number, path: path, name: name))
+            } else {
+                close(number)
+            }
+        }
+        return sockets
+    }
+
+    /// Whether it is bound to the file that `path` names, however the path is written.
+    func isAt(_ path: String) -> Bool {
+        if path == self.path { return true }
+        var own = stat()
+        var other = stat()
+        return lstat(self.path, &own) == 0 && lstat(path, &other) == 0 && own.st_dev == other.st_dev && own.st_ino == other.st_ino
+    }
+
+    private static func isListening(_ number: Int32) -> Bool {
+        func option(_ name: Int32) -> Int32? {
+            var value: Int32 = 0
+            var length = socklen_t(MemoryLayout<Int32>.size)
+            return getsockopt(number, SOL_SOCKET, name, &value, &length) == 0 ? value : nil
+        }
+        return option(SO_ACCEPTCONN) == 1 && option(SO_TYPE) == Int32(bitPattern: SOCK_STREAM.rawValue) && option(SO_DOMAIN) == AF_UNIX
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// Requests and answers to headers and bodies and back; no I/O.
+struct ControlMessage: Equatable {
+    var header: MessageHeader
+    var body: [UInt8]
+
+    init(header: MessageHeader, body: [UInt8]) {
+        self.header = header
+        self.body = body
+        self.header.length = body.count
+    }
+
+    init(_ request: ControlRequest, version: String) {
+        var header = MessageHeader(version: version)
+        header.request = request.name
+        var body: [UInt8] = []
+        if case .hook(let call) = request {
+            header.guest = call.guest
+            header.operation = call.operation
+            header.suboperation = call.suboperation
+            header.extra = call.extra
+            body = call.xml
+        }
+        self.init(header: header, body: body)
+    }
+
+    init(_ response: ControlResponse, version: String) {
+        var header = MessageHeader(version: version)
+        header.ok = response.isOK
+        header.error = response.error
+        header.reason = response.reason?.rawValue
+        header.removed = response.removed
+        if let hook = response.hook {
+            header.allow = hook.allow
+            header.message = hook.message
+            header.lines = Self.fitting(hook.lines)
+        }
+        self.init(header: header, body: response.body)
+    }
+
+    /// The request in a message that a client sent.
+    func request() throws(ControlError) -> ControlRequest {
+        switch header.request {
+        case "status": return .status
+        case "ping": return .ping
+        case "purge": return .purge
+        case "hook":
+            guard let guest = header.guest, let operation = header.operation else {
+                throw .malformed("a hook call needs guest and operation")
+            }
+            return .hook(
+                HookCall(
+                    guest: guest, operation: operation, suboperation: header.suboperation ?? "", extra: header.extra ?? "", xml: body))
+        case let other?:
+            throw .unknownRequest(other)
+        case nil:
+            throw .malformed("the header names no request")
+        }
+    }
+
+    /// The answer in a message that the server sent.
+    func response() throws(ControlError) -> ControlResponse {
+        guard let ok = header.ok else { throw .malformed("the answer says neither yes nor no") }
+        var response =
+            ok ? ControlResponse(body: body) : ControlResponse(error: header.error ?? "the daemon refused and did not say why")
+        response.reason = header.reason.flatMap(Reason.init(rawValue:))
+        response.removed = header.removed
+        response.version = header.version
+        if let allow = header.allow {
+            response.hook = HookAnswer(allow: allow, message: header.message, lines: header.lines ?? [])
+        }
+        return response
+    }
+
+    /// As many lines as surely fit into a header: JSON makes at most six bytes of one.
+    private static func fitting(_ lines: [String]) -> [String] {
+        var room = ControlProtocol.maximumHeader / 6 - 2_048
+        for (index, line) in lines.enumerated() {
+            room -= line.utf8.count + 3
+            if room < 0 { return lines[..<index] + ["\(lines.count - index) more: see virt-tap status"] }
+        }
+        return lines
+    }
+}

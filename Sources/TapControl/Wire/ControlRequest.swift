@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// What a client asks of the daemon.
+public enum ControlRequest: Hashable, Sendable {
+    /// The status document, whole; the client filters.
+    case status
+    /// Whether somebody is there.
+    case ping
+    /// Remove everything from the kernel and pause until a reload.
+    case purge
+    /// libvirt called the qemu hook.
+    case hook(HookCall)
+
+    /// The name on the wire.
+    public var name: String {
+        switch self {
+        case .status: "status"
+        case .ping: "ping"
+        case .purge: "purge"
+        case .hook: "hook"
+        }
+    }
+
+    /// Whether it changes nothing, so that it may be asked on the read-only socket.
+    public var isReadOnly: Bool {
+        switch self {
+        case .status, .ping: true
+        case .purge, .hook: false
+        }
+    }
+}

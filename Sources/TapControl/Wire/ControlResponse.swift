@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+public import TapModel
+
+/// The daemon's answer.
+public struct ControlResponse: Hashable, Sendable {
+    /// `nil`: done. Else one sentence that says what happened and what to do.
+    public var error: String?
+    /// The code that goes with `error`, where there is one.
+    public var reason: Reason?
+    /// Only to `hook`.
+    public var hook: HookAnswer?
+    /// Only to `purge`: how many attachments there were.
+    public var removed: Int?
+    /// To `status`: the document in JSON. Else empty.
+    public var body: [UInt8]
+    /// The version of the program that answered; set by the client's side.
+    public internal(set) var version: String?
+
+    public var isOK: Bool { error == nil }
+
+    /// Done.
+    public init(body: [UInt8] = [], hook: HookAnswer? = nil, removed: Int? = nil) {
+        self.body = body
+        self.hook = hook
+        self.removed = removed
+    }
+
+    /// Not done, and why.
+    public init(error: String, reason: Reason? = nil) {
+        self.error = error
+        self.reason = reason
+        body = []
+    }
+
+    /// Not done, and why.
+    public init(_ failure: Failure) {
+        self.init(error: failure.message, reason: failure.reason)
+    }
+}
