@@ -32,7 +32,9 @@ final class Acceptor: Sendable {
                 usleep(100_000)
             }
         }
-        while clients.withLock({ $0 }) > 0 { usleep(10_000) }
+        // A handler that never ends must not keep the daemon from ending.
+        let deadline = Deadline(in: ControlProtocol.answerTime * 2)
+        while clients.withLock({ $0 }) > 0, !deadline.hasPassed { usleep(10_000) }
     }
 
     /// - Returns: `false` when it is time to stop.

@@ -30,8 +30,8 @@ public final class ControlServer: Sendable {
         stopSignal = try StopSignal()
     }
 
-    /// Serves until `stop`, or until the task is cancelled; then removes the sockets' files and waits for the clients
-    /// that are being answered. Call once.
+    /// Serves until `stop`, or until the task is cancelled; then waits for the clients that are being answered, ten
+    /// seconds at most, and removes the sockets' files. Call once.
     public func run() async {
         await withTaskCancellationHandler {
             await withTaskGroup { group in

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Glibc
+import TapModel
+
+@testable import TapControl
+
+/// A runtime directory of a test's own, and the server on it.
+final class Sandbox: Sendable {
+    let directory: RuntimeDirectory
+
+    init() throws {
+        var template = Array("/tmp/virt-tap-test.XXXXXX".utf8CString)
+        let path = try present(mkdtemp(&template).map { String(cString: $0) }, "a temporary directory")
+        directory = RuntimeDirectory(path)
+    }
+
+    deinit {
+        for name in ["control.sock", "status.sock", "lock"] { unlink("\(directory.path)/\(name)") }
+        rmdir(directory.path)
+    }
+
+    /// Runs `body` while a server with `handler` listens, and waits until the server has ended.
+    func serving(
+        _ listeners: [ListeningSocket], version: String = virtTapVersion, handler: @escaping ControlServer.Handler,
+        _ body: @escaping @Sendable (Sandbox) throws -> Void
+    ) async throws {
+        let server = try ControlServer(listeners: listeners, version: version, handler: handler)
+        let serving = Task { await server.run() }
+        defer { server.stop() }
+        // The client's calls block, so they are kept off the cooperative pool, as a program would.
+        let result = await withCheckedContinuation { continuation in
+            _ = BlockingThread.start { continuation.resume(returning: Result { try body(self) }) }
+        }
+        server.stop()
+        await serving.value
+        try result.get()
+    }
+
+    /// A connection that sends what it likes.
+    func connect(_ path: String) throws -> RawClient { try RawClient(path) }
+}
+
+struct TestFailure: Error { var what: String }
+
+func present<Value>(_ value: Value?, _ what: String) throws -> Value {
+    guard let value else { throw TestFailure(what: "no \(what)") }
+    return value
+}
