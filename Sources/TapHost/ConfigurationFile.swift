@@ -8,6 +8,9 @@ import TapXML
 public struct ConfigurationFile: Sendable {
     public static let defaultPath = "/etc/virt-tap/config.xml"
 
+    /// Bytes; the parser has a limit of its own, this one keeps an absurd file out of memory.
+    static let maximumSize = 4 << 20
+
     public var path: String
 
     public init(path: String = Self.defaultPath) { self.path = path }
@@ -21,7 +24,7 @@ public struct ConfigurationFile: Sendable {
         do {
             return try ConfigurationXML.parse(bytes)
         } catch {
-            throw ConfigurationFileError(path: path, lines: error.lines(of: path))
+            throw ConfigurationFileError(path: path, lines: error.diagnostics.map { "\(path):" + ($0.line.map { "\($0):" } ?? "") + " \($0.withoutLine)" })
         }
     }
 
@@ -42,8 +45,8 @@ public struct ConfigurationFile: Sendable {
         guard status.st_uid == 0 || status.st_uid == geteuid() else {
             throw failure("belongs to user \(status.st_uid), so it is not trusted; `chown root` makes it safe")
         }
-        guard status.st_size <= ConfigurationXML.maximumSize else {
-            throw failure("has \(status.st_size) bytes; at most \(ConfigurationXML.maximumSize) are read")
+        guard status.st_size <= Self.maximumSize else {
+            throw failure("has \(status.st_size) bytes; at most \(Self.maximumSize) are read")
         }
         var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
         var filled = 0

@@ -73,14 +73,15 @@ extension Reconciler {
 
     /// This domain's attachments, looked up in the kernel now.
     private func observe(_ uuid: DomainUUID) -> [ObservedAttachment] {
-        attachments.keys.filter { $0.text.hasPrefix(uuid.hex) }.compactMap { id in
+        attachments.of(uuid).compactMap { last in
+            let id = last.id
             do {
                 let now = try dataplane.attachment(id)
                 attachments[id] = now
                 return now
             } catch {
                 noteKernelTrouble(error)
-                return attachments[id]
+                return last
             }
         }
     }
@@ -148,7 +149,7 @@ extension Reconciler {
 
     private func forgetFailures(of uuid: DomainUUID) {
         let wished = Set(domains[uuid]?.view.verdicts.flatMap(\.desired).map(\.key.id) ?? [])
-        failures = failures.filter { !$0.key.text.hasPrefix(uuid.hex) || wished.contains($0.key) }
+        failures = failures.filter { $0.key.domain != uuid.hex || wished.contains($0.key) }
     }
 
     private func describe(_ desired: DesiredAttachment) -> String {

@@ -32,7 +32,8 @@ extension Reconciler {
         default:
             return []
         }
-        let builder = TapStatusBuilder(hostWarnings: [], kernel: KernelView(attachments: attachments, failures: failures))
+        let own = Dictionary(uniqueKeysWithValues: attachments.of(definition.uuid).map { ($0.id, $0) })
+        let builder = TapStatusBuilder(hostWarnings: [], kernel: KernelView(attachments: own, failures: failures))
         return domains[definition.uuid].map { known in
             builder.taps(of: known.view).filter { $0.state != .active && $0.state != .disabled && $0.definition != .configOnly }.map {
                 "tap \($0.name): \($0.state.rawValue): \($0.reason?.rawValue ?? ""): \($0.message ?? "")"

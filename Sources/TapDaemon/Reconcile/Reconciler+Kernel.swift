@@ -16,7 +16,7 @@ extension Reconciler {
     /// Reads everything that is pinned. - Returns: whether that was possible.
     func refreshAttachments() -> Bool {
         do {
-            attachments = Dictionary(try dataplane.attachments().map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
+            attachments = AttachmentTable(try dataplane.attachments())
             if kernelTrouble != nil { logger.notice("the kernel side can be used again") }
             kernelTrouble = nil
             return true
@@ -45,7 +45,7 @@ extension Reconciler {
     /// Looks again at every destination that something is attached for, also before libvirt has answered.
     func refreshDestinations() {
         let host = hostState
-        let labels = Set(attachments.values.compactMap { $0.spec?.wish.destination })
+        let labels = Set(attachments.all.compactMap { $0.spec?.wish.destination })
         for definition in configuration.value.destinations where labels.contains(definition.name.text) {
             if case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host) { set(verdict) }
         }
@@ -75,7 +75,7 @@ extension Reconciler {
 
     /// Frees the places of destinations that nothing uses and the configuration does not define.
     func forgetUnusedDestinations() {
-        let used = Set(attachments.values.compactMap { $0.spec?.wish.destination })
+        let used = Set(attachments.all.compactMap { $0.spec?.wish.destination })
             .union(configuration.value.destinations.map(\.name.text))
             .union(domains.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.wish.destination) })
         guard let records = try? dataplane.destinations() else { return }

@@ -6,7 +6,7 @@ import TapModel
 /// What `status` shows.
 extension Reconciler {
     func status() -> StatusDocument {
-        let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernelView(withCounters: true))
+        let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernelView)
         var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap { builder.taps(of: $0.view) }
         for index in taps.indices {
             let key = TapKey(domain: taps[index].uuid, origin: taps[index].origin, name: taps[index].name)
@@ -29,7 +29,8 @@ extension Reconciler {
     /// Logs every tap whose state changed, and remembers since when it is in it.
     func noteStates(of uuid: DomainUUID) {
         guard let known = domains[uuid] else { return }
-        let builder = TapStatusBuilder(hostWarnings: [], kernel: kernelView(withCounters: false))
+        let own = Dictionary(uniqueKeysWithValues: attachments.of(uuid).map { ($0.id, $0) })
+        let builder = TapStatusBuilder(hostWarnings: [], kernel: KernelView(attachments: own, failures: failures))
         var seen: Set<TapKey> = []
         for tap in builder.taps(of: known.view) {
             let key = TapKey(domain: uuid, origin: tap.origin, name: tap.name)
@@ -63,10 +64,9 @@ extension Reconciler {
         return warnings
     }
 
-    private func kernelView(withCounters: Bool) -> KernelView {
-        var view = KernelView(attachments: attachments, failures: failures)
-        guard withCounters else { return view }
-        for id in attachments.keys {
+    private var kernelView: KernelView {
+        var view = KernelView(attachments: attachments.byID, failures: failures)
+        for id in attachments.all.map(\.id) {
             if let now = try? dataplane.attachment(id) { view.attachments[id] = now }
             view.counters[id] = try? dataplane.counters(of: id)
         }

@@ -29,7 +29,7 @@ actor Reconciler {
     var domains: [DomainUUID: KnownDomain] = [:]
     var claims = DeviceClaims()
     var devices = DeviceTable()
-    var attachments: [AttachmentID: ObservedAttachment] = [:]
+    var attachments = AttachmentTable()
     var failures: [AttachmentID: Failure] = [:]
     /// What the destination map was last told, by label.
     var destinations: [String: DestinationVerdict] = [:]
@@ -118,7 +118,7 @@ actor Reconciler {
     func purge() throws(Failure) -> Int {
         isPaused = true
         let count = try dataplane.purge()
-        attachments = [:]
+        attachments = AttachmentTable()
         failures = [:]
         destinations = [:]
         for uuid in domains.keys { evaluate(uuid) }
@@ -197,7 +197,7 @@ actor Reconciler {
             guard !isStopped else { return }
             await apply(uuid)
         }
-        for attachment in attachments.values where attachment.spec == nil { execute(.detach(attachment.id, why: "it is half made")) }
+        for attachment in attachments.all where attachment.spec == nil { execute(.detach(attachment.id, why: "it is half made")) }
         forgetUnusedDestinations()
     }
 
@@ -248,12 +248,12 @@ actor Reconciler {
         domains[uuid].map { "\($0.view.name.printable)" } ?? "domain \(uuid)"
     }
 
-    private var attachedDomains: Set<DomainUUID> { Set(attachments.values.compactMap { $0.spec?.key.domain }) }
+    private var attachedDomains: Set<DomainUUID> { Set(attachments.all.compactMap { $0.spec?.key.domain }) }
 
     /// The domains for which a change of devices since `before` may mean work.
     private func domainsConcerned(by before: DeviceTable) -> Set<DomainUUID> {
         var concerned: Set<DomainUUID> = []
-        for attachment in attachments.values {
+        for attachment in attachments.all {
             guard let key = attachment.spec?.key else { continue }
             if devices[key.ifindex] == nil { concerned.insert(key.domain) }
         }
