@@ -43,17 +43,19 @@ let package = Package(
             name: "Dataplane", dependencies: ["TapModel", "CLibbpf", "CLibmnl"], swiftSettings: strict,
             plugins: ["CompileBPF"]),
         .target(name: "TapControl", dependencies: ["TapModel"], swiftSettings: strict),
+        .target(name: "TapHost", dependencies: ["TapModel", "TapXML"], swiftSettings: strict),
 
         // The programs.
         .target(
             name: "TapDaemon",
             dependencies: [
-                "TapModel", "TapXML", "Hypervisor", "Dataplane", "TapControl", argumentParser, logging, serviceLifecycle, unixSignals,
+                "TapModel", "TapXML", "TapHost", "Hypervisor", "Dataplane", "TapControl", argumentParser, logging, serviceLifecycle,
+                unixSignals,
             ],
             swiftSettings: strict),
         .target(
             name: "TapCommands",
-            dependencies: ["TapModel", "TapXML", "Hypervisor", "Dataplane", "TapControl", argumentParser],
+            dependencies: ["TapModel", "TapXML", "TapHost", "Hypervisor", "Dataplane", "TapControl", argumentParser],
             swiftSettings: strict),
         .executableTarget(name: "virt-tapd", dependencies: ["TapDaemon"], swiftSettings: strict),
         .executableTarget(name: "virt-tap", dependencies: ["TapCommands"], swiftSettings: strict),
@@ -67,6 +69,7 @@ let package = Package(
         .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor"], swiftSettings: strict),
         .testTarget(name: "DataplaneTests", dependencies: ["Dataplane"], swiftSettings: strict),
         .testTarget(name: "TapControlTests", dependencies: ["TapControl"], swiftSettings: strict),
+        .testTarget(name: "TapHostTests", dependencies: ["TapHost"], swiftSettings: strict),
         .testTarget(name: "TapDaemonTests", dependencies: ["TapDaemon"], swiftSettings: strict),
         .testTarget(name: "TapCommandsTests", dependencies: ["TapCommands"], swiftSettings: strict),
         .testTarget(name: "EndToEndTests", dependencies: ["TapModel"], swiftSettings: strict),

@@ -23,6 +23,9 @@ public struct AttachmentID: Hashable, Sendable {
         text = name
     }
 
+    /// The domain's UUID as `DomainUUID.hex` writes it.
+    public var domain: String { String(text.prefix(32)) }
+
     private static func padded(_ value: UInt64, to width: Int) -> String {
         let digits = String(value, radix: 16)
         return String(repeating: "0", count: width - digits.count) + digits

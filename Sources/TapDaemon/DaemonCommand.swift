@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+public import ArgumentParser
+import Glibc
+import Logging
+import TapHost
+import TapModel
+
+/// `virt-tapd`.
+public struct DaemonCommand: AsyncParsableCommand {
+    public static let configuration = CommandConfiguration(
+        commandName: "virt-tapd",
+        abstract: "Copies the traffic of libvirt's guests as their metadata asks for.",
+        discussion: """
+            Runs in the foreground and logs to standard error. SIGHUP reloads the configuration; SIGTERM ends the daemon and \
+            leaves the taps copying (`virt-tap purge` ends those).
+            """,
+        version: virtTapVersion)
+
+    @Option(help: "The libvirt to listen to; default: the configuration's, else qemu:///system.")
+    var connect: String?
+
+    @Option(help: "The host's configuration.")
+    var config = ConfigurationFile.defaultPath
+
+    @Option(help: "Where the control socket is.")
+    var runtimeDir = "/run/virt-tap"
+
+    @Option(help: "The BPF file system that holds the pins.")
+    var bpffs = "/sys/fs/bpf"
+
+    @Option(help: "How much to log: trace, debug, info, notice, warning, error or critical.")
+    var logLevel = Logger.Level.info
+
+    public init() {}
+
+    public func run() async throws {
+        let file = ConfigurationFile(path: config)
+        let configuration: HostConfiguration
+        do {
+            configuration = try file.load()
+        } catch {
+            // Nothing in the kernel was touched: what an earlier daemon left there goes on.
+            for line in error.lines { complain(line) }
+            throw ExitCode(EX_CONFIG)
+        }
+        LoggingSystem.bootstrap { StandardErrorLog(label: $0) }
+        var logger = Logger(label: "virt-tapd")
+        logger.logLevel = logLevel
+        let daemon = Daemon(
+            file: file, configuration: configuration, uri: connect ?? configuration.libvirtURI, runtimeDirectory: runtimeDir, bpffs: bpffs,
+            logger: logger)
+        do {
+            try await daemon.run()
+        } catch {
+            complain("\(error)")
+            throw ExitCode.failure
+        }
+    }
+
+    private func complain(_ line: String) { fputs("virt-tapd: \(line.printable)\n", stderr) }
+}
+
+extension Logger.Level: ExpressibleByArgument {}

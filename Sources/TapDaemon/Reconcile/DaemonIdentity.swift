@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// Facts about this process, for status.
+struct DaemonIdentity: Sendable {
+    var pid: Int32
+    /// The libvirt URI in use, or `nil` for libvirt's default.
+    var uri: String?
+    var started: Timestamp
+    /// Where the bpffs is that holds the pins.
+    var bpffs: String
+}

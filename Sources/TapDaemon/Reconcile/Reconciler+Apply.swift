@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// From verdicts to actions: fetch, plan, execute.
+extension Reconciler {
+    /// The host as evaluation sees it now.
+    var hostState: HostState {
+        HostState(
+            configuration: configuration.value, devices: devices, claims: claims,
+            mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) }, isPaused: isPaused)
+    }
+
+    /// Decides anew what a domain's taps ask for.
+    func evaluate(_ uuid: DomainUUID) {
+        guard let known = domains[uuid] else { return }
+        domains[uuid]?.view.verdicts = known.view.live.map { TapEvaluation.evaluate($0, on: hostState) } ?? []
+    }
+
+    /// Brings one domain's attachments to what is wished, one action after the other, with a pause after each so that
+    /// others get at RTNL and the hook gets in between.
+    func apply(_ uuid: DomainUUID) async {
+        var done: Set<Action> = []
+        while let action = nextAction(for: uuid, done: done) {
+            done.insert(action)
+            let start = clock.monotonic()
+            execute(action)
+            // The kernel held RTNL for most of that time: leave it to others for as long again.
+            let pause = min(max(clock.monotonic() - start, 0.001), 0.05)
+            try? await Task.sleep(for: .seconds(pause))
+        }
+        noteStates(of: uuid)
+    }
+
+    /// The same without pauses or waiting, for a guest that stands still until it is done.
+    func applyAtOnce(_ uuid: DomainUUID) {
+        var done: Set<Action> = []
+        while let action = nextAction(for: uuid, done: done) {
+            done.insert(action)
+            execute(action)
+        }
+        noteStates(of: uuid)
+    }
+
+    /// The first step that is still to be done, planned afresh from the kernel as it is: while the work loop paused, the
+    /// hook may have done it.
+    private func nextAction(for uuid: DomainUUID, done: Set<Action>) -> Action? {
+        evaluate(uuid)
+        let observed = observe(uuid)
+        let plan = Planner.plan(evidence(for: uuid, observed: observed), observed: observed)
+        guard let action = plan.first(where: { !done.contains($0) && isDue($0) }) else {
+            forgetFailures(of: uuid)
+            return nil
+        }
+        if case .running = evidence(for: uuid, observed: observed) { setDestinations(of: uuid) }
+        return action
+    }
+
+    private func evidence(for uuid: DomainUUID, observed: [ObservedAttachment]) -> DomainEvidence {
+        if isPaused || !configuration.value.policy.tapsAllowed { return .running([]) }
+        guard let known = domains[uuid] else {
+            // libvirt knows no such domain, or has not been asked yet. What a guest still holds open is not ended on that.
+            guard isConnected else { return .unknown }
+            let held = observed.compactMap(\.spec).contains { devices[$0.key.ifindex]?.hasCarrier == true }
+            return held ? .unknown : .notRunning
+        }
+        if !known.view.isRunning { return .notRunning }
+        guard known.view.live != nil else { return .unknown }
+        // Without a mechanism nothing can be attached, and what is there is not to be taken for unwanted.
+        guard case .success = hostState.mechanism else { return .unknown }
+        return .running(known.view.verdicts.flatMap(\.desired))
+    }
+
+    /// This domain's attachments, looked up in the kernel now.
+    private func observe(_ uuid: DomainUUID) -> [ObservedAttachment] {
+        attachments.of(uuid).compactMap { last in
+            let id = last.id
+            do {
+                let now = try dataplane.attachment(id)
+                attachments[id] = now
+                return now
+            } catch {
+                noteKernelTrouble(error)
+                return last
+            }
+        }
+    }
+
+    /// Whether an action is not held back because somebody else keeps undoing it.
+    private func isDue(_ action: Action) -> Bool {
+        guard case .replace(let desired, let restored) = action, !restored.isEmpty else { return true }
+        let id = desired.key.id
+        let now = clock.monotonic()
+        if failures[id]?.reason != .detachedRepeatedly { removals.removed(id, at: now) }
+        guard removals.mayRestore(id, at: now) else {
+            failures[id] = Failure(
+                .detachedRepeatedly,
+                "something on this host removes the tap's program from \(desired.interface.device) again and again; it is put back every \(Int(RemovalHistory.window / 60)) minutes. Find what detaches TCX or tc programs there")
+            request(.domain(desired.key.domain), after: RemovalHistory.window)
+            return false
+        }
+        return true
+    }
+
+    /// Carries out one action and notes how it went.
+    func execute(_ action: Action) {
+        switch action {
+        case .attach(let desired):
+            perform(desired.key.id, desired) { () throws(Failure) in try dataplane.attach(desired, at: clock.wall()) }
+        case .replace(let desired, let restored):
+            if !restored.isEmpty {
+                logger.warning("\(describe(desired)): somebody removed the program; it is put back")
+                removals.restored(desired.key.id, at: clock.monotonic())
+            }
+            perform(desired.key.id, desired) { () throws(Failure) in try dataplane.replace(desired, at: clock.wall()) }
+        case .detach(let id, let why):
+            logger.info("\(describe(id)): detached: \(why)")
+            remove(id)
+        case .collect(let id):
+            logger.info("\(describe(id)): its device is gone")
+            remove(id)
+        }
+    }
+
+    private func perform(_ id: AttachmentID, _ desired: DesiredAttachment, _ work: () throws(Failure) -> Void) {
+        do {
+            try work()
+            attachments[id] = try dataplane.attachment(id)
+            failures[id] = nil
+        } catch {
+            if failures[id] != error { logger.error("\(describe(desired)): \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"]) }
+            failures[id] = error
+            attachments[id] = try? dataplane.attachment(id)
+            request(.domain(desired.key.domain), after: 10)
+        }
+    }
+
+    private func remove(_ id: AttachmentID) {
+        do {
+            try dataplane.detach(id)
+            attachments[id] = nil
+            failures[id] = nil
+            removals.forget(id)
+        } catch {
+            logger.error("\(describe(id)): not removed: \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
+            if let uuid = attachments[id]?.spec?.key.domain { request(.domain(uuid), after: 10) }
+        }
+    }
+
+    private func forgetFailures(of uuid: DomainUUID) {
+        let wished = Set(domains[uuid]?.view.verdicts.flatMap(\.desired).map(\.key.id) ?? [])
+        failures = failures.filter { $0.key.domain != uuid.hex || wished.contains($0.key) }
+    }
+
+    private func describe(_ desired: DesiredAttachment) -> String {
+        "\(desired.domainName.printable): tap \(desired.key.tap) on \(desired.interface.alias?.printable ?? desired.interface.mac.description) (\(desired.interface.device.printable))"
+    }
+
+    private func describe(_ id: AttachmentID) -> String {
+        guard let spec = attachments[id]?.spec else { return "attachment \(id)" }
+        return "\(spec.domainName.printable): tap \(spec.key.tap) on \(spec.interface.alias?.printable ?? spec.interface.mac.description) (\(spec.interface.device.printable))"
+    }
+}

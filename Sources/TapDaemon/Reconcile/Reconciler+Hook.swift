@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// What the qemu hook asks for. libvirt holds the domain's lock and the guest waits, so nothing here asks libvirt and
+/// nothing waits for anything but the kernel.
+extension Reconciler {
+    /// - Parameters:
+    ///   - operation: libvirt's name of it: `prepare`, `start`, `started`, `stopped`, `release`, `migrate`, `restore`,
+    ///     `reconnect`, `attach`.
+    ///   - xml: the domain's XML as libvirt gave it to the hook.
+    /// - Returns: a line for each tap, for the hook's standard error.
+    func hook(operation: String, xml: [UInt8]) -> [String] {
+        hookSeen = clock.wall()
+        let definition: DomainDefinition
+        switch parseDomain(xml) {
+        case .failure(let failure):
+            logger.error("hook \(operation.printable): \(failure.message)")
+            return [failure.description]
+        case .success(let parsed):
+            definition = parsed
+        }
+        logger.debug("hook \(operation.printable) of \(definition.name.printable)")
+        switch operation {
+        case "start", "started", "reconnect", "attach":
+            starting(definition, xml: xml, isStart: operation == "start")
+        case "stopped", "release":
+            // The devices are gone or about to go; libvirt confirms with an event as soon as the hook returns.
+            domains[definition.uuid]?.startedByHook = nil
+            request(.domain(definition.uuid), after: 0.2)
+            return []
+        default:
+            return []
+        }
+        let own = Dictionary(uniqueKeysWithValues: attachments.of(definition.uuid).map { ($0.id, $0) })
+        let builder = TapStatusBuilder(hostWarnings: [], kernel: KernelView(attachments: own, failures: failures))
+        return domains[definition.uuid].map { known in
+            builder.taps(of: known.view).filter { $0.state != .active && $0.state != .disabled && $0.definition != .configOnly }.map {
+                "tap \($0.name): \($0.state.rawValue): \($0.reason?.rawValue ?? ""): \($0.message ?? "")"
+            }
+        } ?? []
+    }
+
+    private func starting(_ definition: DomainDefinition, xml: [UInt8], isStart: Bool) {
+        let uuid = definition.uuid
+        var known = domains[uuid] ?? KnownDomain(view: DomainView(uuid: uuid, name: definition.name, isRunning: true))
+        known.view.name = definition.name
+        known.view.isRunning = true
+        known.view.unreadable = nil
+        known.view.live = definition
+        known.liveXML = xml
+        if isStart { known.startedByHook = clock.monotonic() }
+        domains[uuid] = known
+        claims.set(definition.interfaces, of: uuid)
+        refreshDevices()
+        applyAtOnce(uuid)
+    }
+}

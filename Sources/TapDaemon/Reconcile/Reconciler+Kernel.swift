@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// What the kernel side looks like as a whole: devices, destinations, and whether it can be used at all.
+extension Reconciler {
+    /// Reads the host's devices. After an error the last known ones stand.
+    func refreshDevices() {
+        do {
+            devices = DeviceTable(try dataplane.devices())
+        } catch {
+            noteKernelTrouble(error)
+        }
+    }
+
+    /// Reads everything that is pinned. - Returns: whether that was possible.
+    func refreshAttachments() -> Bool {
+        do {
+            attachments = AttachmentTable(try dataplane.attachments())
+            if kernelTrouble != nil { logger.notice("the kernel side can be used again") }
+            kernelTrouble = nil
+            return true
+        } catch {
+            noteKernelTrouble(error)
+            // Nothing can be attached, but what is wished is looked at all the same: status has to say why it fails.
+            for uuid in domains.keys { noteStates(of: uuid) }
+            return true
+        }
+    }
+
+    func noteKernelTrouble(_ failure: Failure) {
+        if kernelTrouble != failure { logger.error("\(failure.message)", metadata: ["reason": "\(failure.reason.rawValue)"]) }
+        kernelTrouble = failure
+    }
+
+    // MARK: - Destinations
+
+    /// Tells the destination map where copies for this domain's taps go.
+    func setDestinations(of uuid: DomainUUID) {
+        for verdict in domains[uuid]?.view.verdicts ?? [] where !verdict.desired.isEmpty {
+            if case .evaluated(let destination, _) = verdict.outcome { set(destination) }
+        }
+    }
+
+    /// Looks again at every destination that something is attached for, also before libvirt has answered.
+    func refreshDestinations() {
+        let host = hostState
+        let labels = Set(attachments.all.compactMap { $0.spec?.wish.destination })
+        for definition in configuration.value.destinations where labels.contains(definition.name.text) {
+            if case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host) { set(verdict) }
+        }
+        for (uuid, known) in domains where known.view.isRunning && !known.view.verdicts.isEmpty {
+            evaluate(uuid)
+            setDestinations(of: uuid)
+        }
+    }
+
+    private func set(_ verdict: DestinationVerdict) {
+        let before = destinations[verdict.label]
+        guard before != verdict else { return }
+        do {
+            if before?.ifindex != verdict.ifindex || before?.kind != verdict.kind {
+                try dataplane.setDestination(verdict.label, kind: verdict.kind, ifindex: verdict.ifindex)
+            }
+            destinations[verdict.label] = verdict
+            switch (before?.failure, verdict.failure) {
+            case (_, let failure?): logger.warning("\(failure.message)", metadata: ["reason": "\(failure.reason.rawValue)"])
+            case (.some, nil): logger.notice("destination \(verdict.label) takes copies again")
+            case (nil, nil): break
+            }
+        } catch {
+            noteKernelTrouble(error)
+        }
+    }
+
+    /// Frees the places of destinations that nothing uses and the configuration does not define.
+    func forgetUnusedDestinations() {
+        let used = Set(attachments.all.compactMap { $0.spec?.wish.destination })
+            .union(configuration.value.destinations.map(\.name.text))
+            .union(domains.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.wish.destination) })
+        guard let records = try? dataplane.destinations() else { return }
+        for record in records where !used.contains(record.label) {
+            try? dataplane.forgetDestination(record.label)
+            destinations[record.label] = nil
+        }
+    }
+}

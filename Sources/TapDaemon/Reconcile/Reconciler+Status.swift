@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapHost
+import TapModel
+
+/// What `status` shows.
+extension Reconciler {
+    func status() -> StatusDocument {
+        let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernelView)
+        var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap { builder.taps(of: $0.view) }
+        for index in taps.indices {
+            let key = TapKey(domain: taps[index].uuid, origin: taps[index].origin, name: taps[index].name)
+            taps[index].stateSince = lastStates[key]?.since
+        }
+        taps += unknownTaps(builder.kernel)
+        return StatusDocument(
+            host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: libvirtVersion),
+            daemon: StatusDocument.Daemon(
+                running: true, version: virtTapVersion, pid: identity.pid, uri: identity.uri, connected: isConnected, since: identity.started,
+                paused: isPaused),
+            hook: StatusDocument.Hook(installed: HookInstallation.isInstalled, seen: hookSeen),
+            config: StatusDocument.Config(
+                path: configuration.path, loaded: configuration.loaded, stale: configuration.problem != nil,
+                message: configuration.problem?.description),
+            taps: taps,
+            destinations: destinationStatuses(builder.kernel.destinations))
+    }
+
+    /// Logs every tap whose state changed, and remembers since when it is in it.
+    func noteStates(of uuid: DomainUUID) {
+        guard let known = domains[uuid] else { return }
+        let own = Dictionary(uniqueKeysWithValues: attachments.of(uuid).map { ($0.id, $0) })
+        let builder = TapStatusBuilder(hostWarnings: [], kernel: KernelView(attachments: own, failures: failures))
+        var seen: Set<TapKey> = []
+        for tap in builder.taps(of: known.view) {
+            let key = TapKey(domain: uuid, origin: tap.origin, name: tap.name)
+            seen.insert(key)
+            let before = lastStates[key]
+            guard before?.state != tap.state || before?.reason != tap.reason else { continue }
+            lastStates[key] = TapStateRecord(state: tap.state, reason: tap.reason, since: clock.wall())
+            guard known.view.isRunning || before != nil else { continue }
+            let text = "\(known.view.name.printable): tap \(tap.name) is \(tap.state.rawValue)"
+            if let reason = tap.reason {
+                logger.log(level: tap.state == .failed || tap.state == .degraded ? .warning : .info, "\(text): \(tap.message?.printable ?? "")", metadata: ["reason": "\(reason.rawValue)"])
+            } else {
+                logger.notice("\(text), copying to \(tap.destination ?? "")")
+            }
+        }
+        for key in lastStates.keys where key.domain == uuid && !seen.contains(key) { lastStates[key] = nil }
+    }
+
+    private var hostWarnings: [TapStatus.Warning] {
+        var warnings: [TapStatus.Warning] = []
+        if !HookInstallation.isInstalled {
+            warnings.append(
+                TapStatus.Warning(
+                    reason: .hookMissing,
+                    message: "\(HookInstallation.path) is not installed: the first packets of a starting guest are not copied"))
+        }
+        if let problem = configuration.problem {
+            warnings.append(
+                TapStatus.Warning(reason: .configStale, message: "the configuration file was changed and is not in force: \(problem.lines.first ?? "")"))
+        }
+        return warnings
+    }
+
+    private var kernelView: KernelView {
+        var view = KernelView(attachments: attachments.byID, failures: failures)
+        for id in attachments.all.map(\.id) {
+            if let now = try? dataplane.attachment(id) { view.attachments[id] = now }
+            view.counters[id] = try? dataplane.counters(of: id)
+        }
+        view.destinations = (try? dataplane.destinations()) ?? []
+        return view
+    }
+
+    /// Attachments of domains that libvirt has not told us of (yet): they copy, so they are shown.
+    private func unknownTaps(_ kernel: KernelView) -> [TapStatus] {
+        let unknown = kernel.attachments.values.filter { attachment in
+            guard let uuid = attachment.spec?.key.domain else { return false }
+            return domains[uuid] == nil
+        }
+        return StatusDocument.pinnedTaps(unknown, kernel: kernel)
+    }
+
+    private func destinationStatuses(_ records: [DestinationRecord]) -> [DestinationStatus] {
+        let host = hostState
+        let byLabel = Dictionary(records.map { ($0.label, $0) }, uniquingKeysWith: { first, _ in first })
+        return configuration.value.destinations.map { definition in
+            let label = definition.name.text
+            let failure: Failure? =
+                switch DestinationEvaluation.evaluate(definition, host: host) {
+                case .success(let verdict): verdict.failure
+                case .failure(let failure): failure
+                }
+            return DestinationStatus(
+                name: label, kind: definition.target.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active, reason: failure?.reason,
+                message: failure?.message, sent: byLabel[label]?.sent ?? Counter(), errors: byLabel[label]?.errors ?? Counter())
+        }
+    }
+}

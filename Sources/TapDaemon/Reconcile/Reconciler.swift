@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Logging
+import TapHost
+import TapModel
+import TapXML
+
+/// Keeps what the kernel copies equal to what the domains' live XML and the host's configuration say.
+///
+/// It is level-triggered: whatever happens only makes it look again at one domain or at all of them, and compare. All
+/// its state can be found again from libvirt, the configuration and the pins.
+actor Reconciler {
+    nonisolated let executor: KernelExecutor
+    nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
+
+    let dataplane: any TapDataplane
+    let source: any DomainSource
+    let clock: DaemonClock
+    let logger: Logger
+    let identity: DaemonIdentity
+
+    var configuration: LoadedConfiguration
+    var isPaused = false
+    var isConnected = false
+    var disconnectedWhy = "not connected yet"
+    var libvirtVersion: String?
+    var hookSeen: Timestamp?
+
+    var domains: [DomainUUID: KnownDomain] = [:]
+    var claims = DeviceClaims()
+    var devices = DeviceTable()
+    var attachments = AttachmentTable()
+    var failures: [AttachmentID: Failure] = [:]
+    /// What the destination map was last told, by label.
+    var destinations: [String: DestinationVerdict] = [:]
+    var removals = RemovalHistory()
+    /// The state that each tap was last seen in, to log changes and to tell how long it lasts.
+    var lastStates: [TapKey: TapStateRecord] = [:]
+    /// Why the kernel side as a whole cannot be used at the moment, for the log.
+    var kernelTrouble: Failure?
+
+    private var queue = WorkQueue()
+    private let wakeup = Wakeup()
+    private var isStopped = false
+
+    init(
+        dataplane: sending any TapDataplane, source: any DomainSource, configuration: LoadedConfiguration, identity: DaemonIdentity,
+        clock: DaemonClock = .system, logger: Logger
+    ) {
+        executor = KernelExecutor()
+        self.dataplane = dataplane
+        self.source = source
+        self.configuration = configuration
+        self.identity = identity
+        self.clock = clock
+        self.logger = logger
+    }
+
+    // MARK: - What others tell
+
+    /// Finds what an earlier daemon left in the kernel, before anything else is known, and keeps it copying.
+    func adopt() {
+        refreshDevices()
+        guard refreshAttachments() else { return }
+        let count = attachments.count
+        if count > 0 { logger.info("found \(count) attachment(s) in the kernel; they went on copying") }
+        refreshDestinations()
+        request(.all)
+    }
+
+    func handle(_ event: HypervisorEvent) {
+        switch event {
+        case .connected(let version):
+            isConnected = true
+            libvirtVersion = version
+            logger.notice("connected to libvirt \(version)")
+            request(.all)
+        case .disconnected(let why):
+            isConnected = false
+            disconnectedWhy = why
+            logger.warning("no connection to libvirt: \(why.printable); taps go on copying, reconnecting goes on")
+        case .domainChanged(let uuid, let what):
+            logger.debug("\(label(uuid)): \(what.printable)")
+            request(.domain(uuid))
+        }
+    }
+
+    /// Links or addresses of the host changed.
+    func devicesChanged() {
+        let before = devices
+        refreshDevices()
+        guard devices != before else { return }
+        refreshDestinations()
+        for uuid in domainsConcerned(by: before) { request(.domain(uuid)) }
+        for (uuid, known) in domains where known.view.isRunning { noteStates(of: uuid) }
+    }
+
+    /// Puts a new configuration in force, or notes that the file cannot be used.
+    func reload(_ result: Result<HostConfiguration, ConfigurationFileError>) {
+        switch result {
+        case .success(let new):
+            configuration.value = new
+            configuration.loaded = clock.wall()
+            configuration.problem = nil
+            logger.notice("configuration loaded", metadata: ["path": "\(configuration.path)"])
+        case .failure(let error):
+            configuration.problem = error
+            for line in error.lines { logger.error("configuration not reloaded, the one before stays in force: \(line.printable)") }
+        }
+        if isPaused {
+            isPaused = false
+            logger.notice("copying resumes")
+        }
+        request(.all)
+    }
+
+    /// Ends all copying and does nothing more until the next reload.
+    func purge() throws(Failure) -> Int {
+        isPaused = true
+        let count = try dataplane.purge()
+        attachments = AttachmentTable()
+        failures = [:]
+        destinations = [:]
+        for uuid in domains.keys { evaluate(uuid) }
+        for uuid in domains.keys { noteStates(of: uuid) }
+        logger.notice("purged \(count) attachment(s); paused until the next reload")
+        return count
+    }
+
+    func stop() {
+        isStopped = true
+        wakeup.wake()
+    }
+
+    // MARK: - The work loop
+
+    func request(_ item: WorkQueue.Item, after delay: Double = 0) {
+        queue.request(item, at: clock.monotonic(), after: delay)
+        wakeup.wake()
+    }
+
+    /// Does what was asked for, until `stop`.
+    func run() async {
+        while !isStopped {
+            switch queue.next(at: clock.monotonic()) {
+            case .run(.all):
+                await resynchronise()
+                request(.all, after: Double(configuration.value.resyncInterval))
+            case .run(.domain(let uuid)):
+                await look(at: uuid)
+            case .wait(let until):
+                let delay = until - clock.monotonic()
+                let alarm = Task {
+                    try? await Task.sleep(for: .seconds(delay))
+                    if !Task.isCancelled { wakeup.wake() }
+                }
+                await wakeup.wait()
+                alarm.cancel()
+            case .idle:
+                await wakeup.wait()
+            }
+        }
+    }
+
+    private func look(at uuid: DomainUUID) async {
+        do {
+            let snapshot = try await source.domain(uuid)
+            refreshDevices()
+            if let snapshot { take(snapshot) } else { disappeared(uuid) }
+        } catch {
+            logger.debug("\(label(uuid)): not read: \(error)")
+            if isConnected { request(.domain(uuid), after: 5) }
+            refreshDevices()
+        }
+        await apply(uuid)
+    }
+
+    /// Looks at everything: after a connection, on SIGHUP, and once in a while in case something was missed.
+    private func resynchronise() async {
+        refreshDevices()
+        guard refreshAttachments() else { return }
+        refreshDestinations()
+        if isConnected {
+            do {
+                let snapshots = try await source.domains()
+                refreshDevices()
+                for snapshot in snapshots { take(snapshot) }
+                // What is not in the list is asked for one by one: a list alone is no evidence that a domain is gone.
+                let listed = Set(snapshots.map(\.uuid))
+                for uuid in domains.keys where !listed.contains(uuid) { request(.domain(uuid)) }
+            } catch {
+                logger.warning("domains not listed: \(error)")
+                request(.all, after: 5)
+            }
+        }
+        for uuid in Set(domains.filter { !$0.value.view.verdicts.isEmpty || $0.value.view.live?.taps.isEmpty == false }.keys).union(attachedDomains) {
+            guard !isStopped else { return }
+            await apply(uuid)
+        }
+        for attachment in attachments.all where attachment.spec == nil { execute(.detach(attachment.id, why: "it is half made")) }
+        forgetUnusedDestinations()
+    }
+
+    // MARK: - What domains are
+
+    /// Takes libvirt's word on a domain.
+    private func take(_ snapshot: DomainSnapshot) {
+        var known = domains[snapshot.uuid] ?? KnownDomain(view: DomainView(uuid: snapshot.uuid, name: snapshot.name, isRunning: false))
+        if !snapshot.isRunning, isStarting(known) {
+            logger.debug("\(label(snapshot.uuid)): shut off for libvirt, but its start is under way")
+            request(.domain(snapshot.uuid), after: 2)
+            return
+        }
+        known.view.name = snapshot.name
+        known.view.isRunning = snapshot.isRunning
+        known.startedByHook = nil
+        known.take(live: snapshot.isRunning ? snapshot.liveXML : [], persistent: snapshot.persistentXML, parse: parseDomain)
+        domains[snapshot.uuid] = known
+        claims.set(known.view.live?.interfaces ?? [], of: snapshot.uuid)
+    }
+
+    /// libvirt says that there is no such domain.
+    private func disappeared(_ uuid: DomainUUID) {
+        guard let known = domains[uuid], !isStarting(known) else { return }
+        domains[uuid] = nil
+        claims.set([], of: uuid)
+        lastStates = lastStates.filter { $0.key.domain != uuid }
+    }
+
+    /// Whether the hook said a short while ago that the domain starts, and its devices are still there.
+    private func isStarting(_ known: KnownDomain) -> Bool {
+        guard let started = known.startedByHook, clock.monotonic() - started < KnownDomain.startGrace else { return false }
+        return known.view.live?.interfaces.contains { $0.device.flatMap { devices[$0] } != nil } ?? false
+    }
+
+    func parseDomain(_ bytes: [UInt8]) -> Result<DomainDefinition, Failure> {
+        Result { () throws(Failure) in
+            do {
+                return try DomainXML.parse(bytes)
+            } catch {
+                throw Failure(.invalidMetadata, "the domain's XML cannot be read: \(error)")
+            }
+        }
+    }
+
+    /// A domain as the log names it.
+    func label(_ uuid: DomainUUID) -> String {
+        domains[uuid].map { "\($0.view.name.printable)" } ?? "domain \(uuid)"
+    }
+
+    private var attachedDomains: Set<DomainUUID> { Set(attachments.all.compactMap { $0.spec?.key.domain }) }
+
+    /// The domains for which a change of devices since `before` may mean work.
+    private func domainsConcerned(by before: DeviceTable) -> Set<DomainUUID> {
+        var concerned: Set<DomainUUID> = []
+        for attachment in attachments.all {
+            guard let key = attachment.spec?.key else { continue }
+            if devices[key.ifindex] == nil { concerned.insert(key.domain) }
+        }
+        for device in devices.all where before[device.index] == nil { concerned.formUnion(claims.domains(naming: device.name)) }
+        return concerned
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Dataplane
+import Glibc
+import Hypervisor
+import Logging
+import ServiceLifecycle
+import TapControl
+import TapHost
+import TapModel
+
+/// Puts the parts together and runs them until SIGTERM or SIGINT.
+struct Daemon {
+    var file: ConfigurationFile
+    var configuration: HostConfiguration
+    var uri: String?
+    var runtimeDirectory: String
+    var bpffs: String
+    var logger: Logger
+
+    func run() async throws {
+        let inherited = InheritedSocket.takeAll()
+        let group = try configuration.controlGroup.map { try SocketGroup(named: $0) }
+        let directory = RuntimeDirectory(runtimeDirectory)
+        try directory.prepare(group: group)
+        // One daemon a runtime directory: two would undo each other's work.
+        let lock = try DaemonLock(in: directory)
+        defer { withExtendedLifetime(lock) {} }
+        let listeners = try ListeningSocket.sockets(in: directory, inherited: inherited, group: group)
+
+        let clock = DaemonClock.system
+        let source = LibvirtDomainSource(uri: uri)
+        let reconciler = Reconciler(
+            dataplane: KernelDataplane(bpffs: bpffs), source: source,
+            configuration: LoadedConfiguration(path: file.path, value: configuration, loaded: clock.wall()),
+            identity: DaemonIdentity(pid: getpid(), uri: uri, started: clock.wall(), bpffs: bpffs), clock: clock, logger: logger)
+        let notifier = ServiceNotifier()
+        if configuration.limit != nil {
+            logger.warning("<limit> is understood, but this version does not limit copies", metadata: ["reason": "not-implemented"])
+        }
+
+        let group_ = ServiceGroup(
+            configuration: ServiceGroupConfiguration(
+                services: [
+                    .init(service: ReconcilerService(reconciler: reconciler)),
+                    .init(service: ControlService(server: ControlServer(listeners: listeners, handler: RequestHandler(reconciler: reconciler).answer), notifier: notifier)),
+                    .init(service: DeviceService(reconciler: reconciler, logger: logger)),
+                    .init(service: ReloadService(reconciler: reconciler, file: file, notifier: notifier)),
+                    .init(service: HypervisorService(source: source, reconciler: reconciler)),
+                ],
+                gracefulShutdownSignals: [.sigterm, .sigint],
+                logger: Logger(label: "virt-tapd.services", factory: { _ in SwiftLogNoOpLogHandler() })))
+        logger.notice("virt-tapd \(virtTapVersion) starts", metadata: ["config": "\(file.path)", "libvirt": "\(uri ?? "default")"])
+        try await group_.run()
+        notifier.stopping()
+        logger.notice("virt-tapd ends; taps go on copying")
+    }
+}

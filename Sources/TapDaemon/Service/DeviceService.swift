@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Dataplane
+import Logging
+import ServiceLifecycle
+
+/// Tells the reconciler when the host's links or addresses change.
+struct DeviceService: Service {
+    let reconciler: Reconciler
+    let logger: Logger
+
+    func run() async throws {
+        let monitor: LinkMonitor
+        do {
+            monitor = try LinkMonitor()
+        } catch {
+            // The slow resync still finds every change, only later.
+            logger.error("changes of links are not seen at once: \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
+            try? await gracefulShutdown()
+            return
+        }
+        await withGracefulShutdownHandler {
+            for await _ in monitor.changes { await reconciler.devicesChanged() }
+        } onGracefulShutdown: {
+            monitor.stop()
+        }
+    }
+}

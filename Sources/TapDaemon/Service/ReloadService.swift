@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import ServiceLifecycle
+import TapControl
+import TapHost
+import UnixSignals
+
+/// Reads the configuration again at SIGHUP.
+struct ReloadService: Service {
+    let reconciler: Reconciler
+    let file: ConfigurationFile
+    let notifier: ServiceNotifier
+
+    func run() async {
+        let signals = await UnixSignalsSequence(trapping: .sighup)
+        for await _ in signals.cancelOnGracefulShutdown() {
+            notifier.reloading()
+            await reconciler.reload(Result { () throws(ConfigurationFileError) in try file.load() })
+            notifier.ready()
+        }
+    }
+}

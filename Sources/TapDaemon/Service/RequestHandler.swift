@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import FoundationEssentials
+import TapControl
+import TapModel
+
+/// Answers what `virt-tap` asks.
+struct RequestHandler: Sendable {
+    let reconciler: Reconciler
+
+    func answer(_ request: ControlRequest) async -> ControlResponse {
+        switch request {
+        case .ping:
+            return ControlResponse()
+        case .status:
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+            do {
+                return ControlResponse(body: [UInt8](try encoder.encode(await reconciler.status())))
+            } catch {
+                return ControlResponse(error: "the status document cannot be written: \(error)")
+            }
+        case .purge:
+            do throws(Failure) {
+                return ControlResponse(removed: try await reconciler.purge())
+            } catch {
+                return ControlResponse(error)
+            }
+        case .hook(let call):
+            let lines = await reconciler.hook(operation: call.operation, xml: call.xml)
+            return ControlResponse(hook: HookAnswer(allow: true, lines: lines))
+        }
+    }
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Glibc
+public import TapModel
+import TapXML
+
+/// Reads the host's configuration from its file.
+public struct ConfigurationFile: Sendable {
+    public static let defaultPath = "/etc/virt-tap/config.xml"
+
+    /// Bytes; the parser has a limit of its own, this one keeps an absurd file out of memory.
+    static let maximumSize = 4 << 20
+
+    public var path: String
+
+    public init(path: String = Self.defaultPath) { self.path = path }
+
+    /// The configuration in force: the file's, or the defaults where there is no file.
+    ///
+    /// The file decides what root's programs copy and where to, so one that somebody else can change is refused.
+    /// - Throws: `ConfigurationFileError`.
+    public func load() throws(ConfigurationFileError) -> HostConfiguration {
+        guard let bytes = try read() else { return HostConfiguration() }
+        do {
+            return try ConfigurationXML.parse(bytes)
+        } catch {
+            throw ConfigurationFileError(path: path, lines: error.diagnostics.map { "\(path):" + ($0.line.map { "\($0):" } ?? "") + " \($0.withoutLine)" })
+        }
+    }
+
+    /// The file's bytes; `nil` when there is none.
+    private func read() throws(ConfigurationFileError) -> [UInt8]? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
+        guard descriptor >= 0 else {
+            if errno == ENOENT { return nil }
+            throw failure("cannot be opened: \(String(cString: strerror(errno)))")
+        }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw failure("cannot be examined: \(String(cString: strerror(errno)))") }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw failure("is not a regular file") }
+        guard status.st_mode & (S_IWGRP | S_IWOTH) == 0 else {
+            throw failure("can be written by its group or by others, so it is not trusted; `chmod go-w` makes it safe")
+        }
+        guard status.st_uid == 0 || status.st_uid == geteuid() else {
+            throw failure("belongs to user \(status.st_uid), so it is not trusted; `chown root` makes it safe")
+        }
+        guard status.st_size <= Self.maximumSize else {
+            throw failure("has \(status.st_size) bytes; at most \(Self.maximumSize) are read")
+        }
+        var bytes = [UInt8](repeating: 0, count: Int(status.st_size))
+        var filled = 0
+        while filled < bytes.count {
+            let count = bytes.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress! + filled, $0.count - filled) }
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw failure("cannot be read: \(String(cString: strerror(errno)))") }
+            if count == 0 { break }
+            filled += count
+        }
+        return Array(bytes[..<filled])
+    }
+
+    private func failure(_ what: String) -> ConfigurationFileError {
+        ConfigurationFileError(path: path, lines: ["\(path): \(what)"])
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// One thing that is wrong in a document: where, what, and what was probably meant.
+public struct Diagnostic: Hashable, Sendable {
+    /// The place as an XPath (`/virt-tap/destination[2]/vxlan/@vni`); empty when the document is no XML at all.
+    public var path: String
+    /// The line on which the element's start tag ends, from 1; `nil` when it is not known. It means nothing in XML
+    /// that libvirt wrote.
+    public var line: Int?
+    /// What is wrong and what to write instead. Text taken from the document is quoted and escaped in it.
+    public var message: String
+    /// The nearest valid name or value, when there is a near one.
+    public var suggestion: String?
+
+    public init(path: String, line: Int? = nil, message: String, suggestion: String? = nil) {
+        self.path = path
+        self.line = line
+        self.message = message
+        self.suggestion = suggestion
+    }
+
+    /// The sentence without the line, as the status document has it.
+    public var withoutLine: String {
+        var text = path.isEmpty ? message : "\(path): \(message)"
+        if let suggestion { text += "; did you mean \"\(suggestion)\"?" }
+        return text
+    }
+}
+
+extension Diagnostic: CustomStringConvertible {
+    public var description: String {
+        if let line { return "line \(line): \(withoutLine)" }
+        return withoutLine
+    }
+}

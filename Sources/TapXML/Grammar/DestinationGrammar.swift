@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// What stands inside a `<destination>`, on the host and inline alike.
+enum DestinationGrammar {
+    static let kinds = DestinationTarget.Kind.allCases.map(\.rawValue)
+
+    /// The target of a `<destination>`; `nil` when it was reported. The caller has checked attributes and children.
+    static func target(of destination: ElementScope) -> DestinationTarget? {
+        let targets = kinds.flatMap { destination.children($0) }
+        guard let target = targets.first else {
+            destination.report("what is the destination? write one of <\(kinds.joined(separator: ">, <"))> in it")
+            return nil
+        }
+        guard targets.count == 1 else {
+            destination.report("there are \(targets.count) destinations in one; write one of them")
+            return nil
+        }
+        switch target.element.name {
+        case "interface": return interface(target)
+        case "domain": return domain(target)
+        default: return Tunnel.Kind(rawValue: target.element.name).flatMap { tunnel(target, $0) }.map { .tunnel($0) }
+        }
+    }
+
+    /// A netdev's name as the kernel allows it (dev_valid_name in net/core/dev.c).
+    static func deviceName(_ text: String) throws(ValueProblem) -> String {
+        let bytes = text.utf8
+        guard (1...15).contains(bytes.count), text != ".", text != "..",
+            !bytes.contains(where: { $0 <= 0x20 || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: ":") || $0 == 0x7F })
+        else {
+            throw ValueProblem(
+                "\(Quotation.quoted(text)) is no interface's name: the kernel allows 1 to 15 bytes without blanks, / and :")
+        }
+        return text
+    }
+
+    private static func interface(_ scope: ElementScope) -> DestinationTarget? {
+        scope.allow(
+            attributes: ["name", "allow-shared"],
+            hints: ["dev": "the interface is named by its attribute name", "device": "the interface is named by its attribute name"])
+        let allowShared = scope.value("allow-shared", TapValue.yesNo)
+        return scope.required("name", deviceName).map { .interface(name: $0, allowShared: allowShared ?? false) }
+    }
+
+    private static func domain(_ scope: ElementScope) -> DestinationTarget? {
+        scope.allow(attributes: ["name", "uuid", "mac", "alias"])
+        let attributes = scope.element
+        if attributes.attribute("name") == nil, attributes.attribute("uuid") == nil {
+            scope.report("which domain? write its name, its uuid, or both")
+        }
+        if attributes.attribute("mac") == nil, attributes.attribute("alias") == nil {
+            scope.report("which of the domain's interfaces? write its mac or its alias")
+        }
+        return .domain(
+            name: scope.value("name", TapValue.text), uuid: scope.value("uuid", TapValue.uuid), mac: scope.value("mac", TapValue.mac),
+            alias: scope.value("alias", TapValue.text))
+    }
+
+    private static func tunnel(_ scope: ElementScope, _ kind: Tunnel.Kind) -> Tunnel? {
+        let number = kind.identifierName
+        var names = ["remote", number, "\(number)-inbound", "\(number)-outbound", "source", "ttl", "dscp", "oversize"]
+        if kind.defaultPort != nil { names.append("port") }
+        if kind == .erspan { names.append("version") }
+        scope.allow(attributes: names)
+
+        let range = 0...kind.maximumIdentifier
+        let parse = { (text: String) throws(ValueProblem) in try TapValue.number(text, range) }
+        let hasBoth = scope.element.attribute("\(number)-inbound") != nil && scope.element.attribute("\(number)-outbound") != nil
+        if kind != .gre, !hasBoth, scope.element.attribute(number) == nil {
+            scope.report("attribute \(number) is missing; only \(number)-inbound and \(number)-outbound together can stand for it")
+        }
+        let remote = scope.required("remote", TapValue.address)
+        let source = scope.value("source", TapValue.address)
+        if let remote, let source, remote.bytes.count != source.bytes.count {
+            scope.report("source and remote must both be IPv4 or both be IPv6", attribute: "source")
+        }
+        let version = scope.value("version") { text throws(ValueProblem) in try TapValue.number(text, UInt8(1)...2) }
+        return Tunnel(
+            kind: kind, remote: remote?.text ?? "", identifier: scope.value(number, parse),
+            inboundIdentifier: scope.value("\(number)-inbound", parse), outboundIdentifier: scope.value("\(number)-outbound", parse),
+            port: scope.value("port") { text throws(ValueProblem) in try TapValue.number(text, UInt16(1)...65_535) },
+            version: kind == .erspan ? version ?? 1 : nil, source: source?.text,
+            ttl: scope.value("ttl") { text throws(ValueProblem) in try TapValue.number(text, UInt8(1)...255) },
+            dscp: scope.value("dscp") { text throws(ValueProblem) in try TapValue.number(text, UInt8(0)...63) },
+            oversize: scope.value("oversize") { text throws(ValueProblem) in try TapValue.choice(text) } ?? .fragment)
+    }
+}

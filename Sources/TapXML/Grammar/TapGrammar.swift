@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// A `<tap>`.
+enum TapGrammar {
+    /// What became of one element.
+    struct Result {
+        var entry: TapEntry
+        /// Whether the name is one that was written or that the grammar gives, so that no other tap may have it; a
+        /// tap whose name could not be read takes none.
+        var hasName: Bool
+    }
+
+    static let attributes = [
+        "name", "to", "direction", "snaplen", "sample", "sample-flows", "rate", "burst", "required", "enabled", "once",
+    ]
+
+    /// - Parameter outer: Where the problems go for the whole document.
+    static func read(_ outer: ElementScope) -> Result {
+        let scope = outer.reporting(to: Diagnostics())
+        scope.allow(attributes: attributes, children: ["interface", "filter", "destination"])
+
+        let to = scope.value("to", TapValue.name)
+        let destination = destination(scope, to)
+        let written = scope.value("name", TapValue.name)
+        let name = written ?? to ?? .fallback
+        let hasName = scope.element.attribute("name") == nil ? (to != nil || scope.element.attribute("to") == nil) : written != nil
+
+        let direction = scope.value("direction", TapValue.direction)
+        let selectors = scope.children("interface").compactMap(selector)
+        let required = scope.value("required", TapValue.yesNo) ?? false
+        let enabled = scope.value("enabled", TapValue.yesNo) ?? true
+        let once = scope.value("once", TapValue.yesNo) ?? false
+        let tap = Tap(
+            name: name, destination: destination ?? .named(name), direction: direction ?? .both, selectors: selectors,
+            filter: filter(scope), snaplen: scope.value("snaplen", TapValue.snaplen), sampling: sampling(scope), rate: scope.rate(),
+            required: required, enabled: enabled, once: once)
+
+        outer.diagnostics.add(all: scope.diagnostics)
+        guard let failure = failure(scope.diagnostics) else { return Result(entry: .valid(tap), hasName: true) }
+        return Result(entry: .invalid(name: name, required: required && enabled, failure), hasName: hasName)
+    }
+
+    /// One sentence or a few of all that is wrong.
+    static func failure(_ diagnostics: Diagnostics) -> Failure? {
+        guard !diagnostics.isEmpty else { return nil }
+        let shown = diagnostics.list.prefix(3)
+        var message = shown.map(\.withoutLine).joined(separator: "; ")
+        if diagnostics.count > shown.count { message += "; and \(diagnostics.count - shown.count) more" }
+        return Failure(diagnostics.reasons == [.invalidFilter] ? .invalidFilter : .invalidMetadata, message)
+    }
+
+    private static func destination(_ scope: ElementScope, _ to: TapName?) -> DestinationReference? {
+        let inline = scope.child("destination")
+        guard let inline else {
+            if scope.element.attribute("to") == nil {
+                scope.report("where to? write to=\"NAME\" for a destination of the host, or one <destination>")
+            }
+            return to.map { .named($0) }
+        }
+        if scope.element.attribute("to") != nil { scope.report("there are both to and <destination>: write one of them") }
+        let ofTheHost = "only destinations of the host's configuration have this; an inline one is the tap's own"
+        inline.allow(
+            children: DestinationGrammar.kinds, hints: ["name": ofTheHost, "rate": ofTheHost, "burst": ofTheHost, "mtu": ofTheHost])
+        return DestinationGrammar.target(of: inline).map { .inline($0) }
+    }
+
+    private static func selector(_ scope: ElementScope) -> InterfaceSelector? {
+        let unstable = "an interface is not chosen by its device, whose name changes at every start: write its mac, alias, bridge or network"
+        scope.allow(
+            attributes: ["mac", "alias", "bridge", "network"],
+            hints: ["dev": unstable, "device": unstable, "target": unstable, "name": unstable])
+        let selector = InterfaceSelector(
+            mac: scope.value("mac", TapValue.mac), alias: scope.value("alias", TapValue.text),
+            bridge: scope.value("bridge", TapValue.text), network: scope.value("network", TapValue.text))
+        if scope.element.attributes.isEmpty {
+            scope.report("which interface? write its mac, alias, bridge or network, or leave <interface> out for all")
+        }
+        return selector
+    }
+
+    private static func filter(_ scope: ElementScope) -> String? {
+        guard let filter = scope.child("filter") else { return nil }
+        filter.allow(text: true)
+        do {
+            return try TapValue.filter(filter.element.text)
+        } catch {
+            filter.report(error.message, suggestion: error.suggestion, reason: .invalidFilter)
+            return nil
+        }
+    }
+
+    private static func sampling(_ scope: ElementScope) -> Sampling? {
+        let packets = scope.value("sample", TapValue.oneIn)
+        let flows = scope.value("sample-flows", TapValue.oneIn)
+        if scope.element.attribute("sample") != nil, scope.element.attribute("sample-flows") != nil {
+            scope.report("sample and sample-flows exclude each other: write one of them", attribute: "sample-flows")
+        }
+        return packets.map { .packets(oneIn: $0) } ?? flows.map { .flows(oneIn: $0) }
+    }
+}

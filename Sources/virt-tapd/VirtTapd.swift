@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapDaemon
+
+@main
+enum VirtTapd {
+    static func main() async {
+        await DaemonCommand.main()
+    }
+}
