@@ -22,8 +22,9 @@ public enum IPAddress {
 
     private static func v6(_ text: String) -> [UInt8]? {
         var halves: [[UInt8]] = []
-        for half in splitAtGap(text) ?? [] {
-            guard let bytes = groups(half) else { return nil }
+        let parts = splitAtGap(text) ?? []
+        for (index, part) in parts.enumerated() {
+            guard let bytes = groups(part, mayEndInIPv4: index == parts.count - 1) else { return nil }
             halves.append(bytes)
         }
         switch halves.count {
@@ -53,12 +54,12 @@ public enum IPAddress {
         return [Substring(String(characters[..<gap])), Substring(String(characters[(gap + 2)...]))]
     }
 
-    private static func groups(_ text: Substring) -> [UInt8]? {
+    private static func groups(_ text: Substring, mayEndInIPv4: Bool) -> [UInt8]? {
         if text.isEmpty { return [] }
         var bytes: [UInt8] = []
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         for (index, part) in parts.enumerated() {
-            if index == parts.count - 1, part.contains(".") {
+            if mayEndInIPv4, index == parts.count - 1, part.contains(".") {
                 guard let tail = v4(part) else { return nil }
                 bytes += tail
             } else {

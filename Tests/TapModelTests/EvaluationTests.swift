@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+import Testing
+
+/// One test for each reason that evaluation gives, each beside the case that has none.
+@Suite("What ought to be attached")
+struct EvaluationTests {
+    /// The failure of the only tap, whether it is refused as a whole or on its only interface.
+    private func failure(_ domain: DomainDefinition = Fixture.domain(), _ host: HostState = Fixture.host()) -> Failure? {
+        let verdicts = TapEvaluation.evaluate(domain, on: host)
+        #expect(verdicts.count == 1)
+        switch verdicts[0].outcome {
+        case .refused(let failure): return failure
+        case .evaluated(let destination, let interfaces):
+            if case .refused(let failure) = interfaces[0].result { return failure }
+            return destination.failure
+        }
+    }
+
+    @Test func plainTapIsAttached() throws {
+        #expect(failure() == nil)
+        let desired = try #require(Fixture.desired().first)
+        #expect(desired.key == AttachmentKey(domain: Fixture.uuid, origin: .domain, tap: TapName("ids")!, ifindex: 10))
+        #expect(desired.wish == CopyWish(direction: .both, destination: "span", mark: PacketMark()))
+        #expect(desired.interface.device == "vnet0")
+        #expect(!desired.interface.isMacvtap)
+        #expect(desired.mechanism == .tcx)
+    }
+
+    @Test func everyInterfaceIsTapped() {
+        let second = MACAddress("52:54:00:00:00:02")!
+        let domain = Fixture.domain(interfaces: [Fixture.interface(), Fixture.interface("net1", mac: second, device: "vnet1")])
+        let host = Fixture.host(devices: [Fixture.vnet(), Fixture.vnet(11, "vnet1", guest: second), Fixture.span()], domains: [domain])
+        #expect(Fixture.desired(domain, host: host).map(\.key.ifindex) == [10, 11])
+    }
+
+    @Test func selectorsChoose() {
+        let second = MACAddress("52:54:00:00:00:02")!
+        let interfaces = [Fixture.interface(), Fixture.interface("ua-lan", mac: second, device: "vnet1", bridge: nil, network: "lan")]
+        let host = Fixture.host(devices: [Fixture.vnet(), Fixture.vnet(11, "vnet1", guest: second), Fixture.span()])
+        func chosen(_ selectors: InterfaceSelector...) -> [UInt32] {
+            var tap = Fixture.tap()
+            tap.selectors = selectors
+            return Fixture.desired(Fixture.domain([tap], interfaces: interfaces), host: host).map(\.key.ifindex)
+        }
+        #expect(chosen(InterfaceSelector(mac: second)) == [11])
+        #expect(chosen(InterfaceSelector(alias: "net0")) == [10])
+        #expect(chosen(InterfaceSelector(bridge: "br0")) == [10])
+        #expect(chosen(InterfaceSelector(network: "lan")) == [11])
+        #expect(chosen(InterfaceSelector(mac: second), InterfaceSelector(alias: "net0")) == [10, 11])
+        // Within one element all must match.
+        #expect(chosen(InterfaceSelector(mac: second, alias: "net0")) == [])
+    }
+
+    @Test func invalidMetadata() {
+        var domain = Fixture.domain()
+        let why = Failure(.invalidMetadata, "/taps/tap[1]/@direction: …")
+        domain.taps = [.invalid(name: TapName("ids")!, required: false, why)]
+        #expect(failure(domain) == why)
+    }
+
+    @Test func neighboursOfAnInvalidTapWork() {
+        var domain = Fixture.domain()
+        domain.taps = [.invalid(name: TapName("bad")!, required: false, Failure(.duplicateName, "")), .valid(Fixture.tap())]
+        #expect(Fixture.desired(domain).count == 1)
+    }
+
+    @Test func tooManyTaps() {
+        let domain = Fixture.domain([Fixture.tap("a"), Fixture.tap("b"), Fixture.tap("c")])
+        let verdicts = TapEvaluation.evaluate(domain, on: Fixture.host(Fixture.configuration { $0.policy.maximumTaps = 2 }))
+        #expect(verdicts.map(\.desired.count) == [1, 1, 0])
+        guard case .refused(let failure) = verdicts[2].outcome else { Issue.record("the third tap stands"); return }
+        #expect(failure.reason == .tooManyTaps)
+    }
+
+    @Test func switchedOff() {
+        var tap = Fixture.tap()
+        tap.enabled = false
+        #expect(failure(Fixture.domain([tap]))?.reason == .disabledByMetadata)
+        #expect(failure(Fixture.domain(), Fixture.host(Fixture.configuration { $0.policy.tapsAllowed = false }))?.reason == .disabledByHost)
+        #expect(failure(Fixture.domain(), Fixture.host(isPaused: true))?.reason == .disabledByHost)
+    }
+
+    @Test(arguments: ["filter", "snaplen", "sample", "sample-flows", "rate", "once"])
+    func notImplemented(_ what: String) {
+        var tap = Fixture.tap()
+        switch what {
+        case "filter": tap.filter = "tcp"
+        case "snaplen": tap.snaplen = .headers
+        case "sample": tap.sampling = .packets(oneIn: 10)
+        case "sample-flows": tap.sampling = .flows(oneIn: 10)
+        case "rate": tap.rate = RateLimit(perSecond: 1, unit: .bitsPerSecond, burst: nil, text: "1bit", burstText: nil)
+        default: tap.once = true
+        }
+        let refused = failure(Fixture.domain([tap]))
+        #expect(refused?.reason == .notImplemented)
+        #expect(refused?.message.contains(what) == true)
+    }
+
+    @Test func destinationsThatCannotBeHad() {
+        #expect(failure(Fixture.domain([Fixture.tap(to: "nowhere")]))?.reason == .noSuchDestination)
+        #expect(failure(Fixture.domain([Fixture.tap(to: "spam")]))?.message.contains("did you mean span?") == true)
+
+        func with(_ change: (inout DestinationDefinition) -> Void) -> Reason? {
+            failure(Fixture.domain(), Fixture.host(Fixture.configuration { change(&$0.destinations[0]) }))?.reason
+        }
+        #expect(with { $0.allow = [.name("db-*")] } == .destinationNotAllowed)
+        #expect(with { $0.allow = [.name("db-*"), .name("we?1")] } == nil)
+        #expect(with { $0.allow = [.uuid(Fixture.uuid)] } == nil)
+        #expect(with { $0.target = .domain(name: "sensor", uuid: nil, mac: Fixture.mac, alias: nil) } == .notImplemented)
+        #expect(with { $0.target = .tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 1)) } == .notImplemented)
+        #expect(with { $0.rate = RateLimit(perSecond: 1, unit: .bitsPerSecond, burst: nil, text: "1bit", burstText: nil) } == .notImplemented)
+    }
+
+    @Test func inlineDestinations() {
+        func inline(_ target: DestinationTarget, _ policy: InlinePolicy?) -> Reason? {
+            var tap = Fixture.tap()
+            tap.destination = .inline(target)
+            return failure(Fixture.domain([tap]), Fixture.host(Fixture.configuration { $0.policy.inline = policy }))?.reason
+        }
+        let vxlan = DestinationTarget.tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 100))
+        let net = AddressRange(address: [192, 0, 2, 0], prefixLength: 24)!
+        let elsewhere = AddressRange(address: [198, 51, 100, 0], prefixLength: 24)!
+        #expect(inline(vxlan, nil) == .inlineDestinationDenied)
+        #expect(inline(vxlan, InlinePolicy(kinds: [.geneve], remotes: [net])) == .inlineDestinationDenied)
+        #expect(inline(vxlan, InlinePolicy(kinds: [.vxlan], remotes: [elsewhere])) == .inlineDestinationDenied)
+        #expect(inline(vxlan, InlinePolicy(kinds: [.vxlan], remotes: [net])) == .notImplemented)
+        let open = InlinePolicy(kinds: Set(Tunnel.Kind.allCases), remotes: [AddressRange(address: [0, 0, 0, 0], prefixLength: 0)!])
+        #expect(inline(.interface(name: "mon0", allowShared: true), open) == .inlineDestinationDenied)
+        #expect(inline(.domain(name: "x", uuid: nil, mac: nil, alias: nil), open) == .inlineDestinationDenied)
+    }
+
+    @Test func destinationsThatAreNotThereNow() {
+        func with(_ devices: [HostDevice]) -> (Failure?, Int) {
+            let host = Fixture.host(devices: devices)
+            return (failure(Fixture.domain(), host), Fixture.desired(host: host).count)
+        }
+        // The tap stays attached, so that one map update brings it back.
+        #expect(with([Fixture.vnet()]).0?.reason == .destinationDown)
+        #expect(with([Fixture.vnet()]).1 == 1)
+        #expect(with([Fixture.vnet(), Fixture.span { $0.isUp = false }]).0?.reason == .destinationDown)
+        #expect(with([Fixture.vnet(), Fixture.span { $0.hasCarrier = false }]).0?.reason == .destinationDown)
+    }
+
+    @Test func unsafeDestinations() {
+        func reason(_ device: HostDevice, allowShared: Bool = false, others: [DomainDefinition] = []) -> (Reason?, UInt32?) {
+            let configuration = Fixture.configuration { $0.destinations[0].target = .interface(name: device.name, allowShared: allowShared) }
+            let host = Fixture.host(configuration, devices: [Fixture.vnet(), device], domains: [Fixture.domain()] + others)
+            guard case .success(let verdict) = DestinationEvaluation.evaluate(configuration.destinations[0], host: host) else { return (nil, nil) }
+            return (verdict.failure?.reason, verdict.ifindex)
+        }
+        let unsafe = [
+            Fixture.span { $0.kind = .bridge }, Fixture.span { $0.kind = .loopback }, Fixture.span { $0.masterKind = "bridge" },
+            Fixture.span { $0.masterKind = "openvswitch" }, Fixture.span { $0.kind = .other("openvswitch") }, Fixture.span { $0.hasAddress = true },
+        ]
+        for device in unsafe {
+            #expect(reason(device) == (.destinationUnsafe, 0))
+            #expect(reason(device, allowShared: true) == (nil, 20))
+        }
+        #expect(reason(Fixture.span()) == (nil, 20))
+        // Another domain's device, but only when it is that domain's provably.
+        let mac = MACAddress("52:54:00:00:00:07")!
+        let vnet = Fixture.vnet(30, "vnet7", guest: mac)
+        var free = vnet
+        free.masterKind = nil
+        let owner = Fixture.domain([], interfaces: [Fixture.interface(mac: mac, device: "vnet7")], uuid: Fixture.otherUUID, name: "db1")
+        #expect(reason(free, others: [owner]) == (.destinationUnsafe, 0))
+        #expect(reason(free) == (nil, 30))
+    }
+
+    @Test func destinationThatIsTheTappedDevice() {
+        let configuration = Fixture.configuration { $0.destinations[0].target = .interface(name: "vnet0", allowShared: true) }
+        #expect(failure(Fixture.domain(), Fixture.host(configuration))?.reason == .destinationLoop)
+    }
+
+    @Test func noInterface() {
+        #expect(failure(Fixture.domain(interfaces: []))?.reason == .noMatchingInterface)
+        var tap = Fixture.tap()
+        tap.selectors = [InterfaceSelector(alias: "net7")]
+        let refused = failure(Fixture.domain([tap]))
+        #expect(refused?.reason == .noMatchingInterface)
+        #expect(refused?.message.contains("net0 52:54:00:00:00:01") == true)
+    }
+
+    @Test(arguments: ["hostdev", "vhostuser", "user", "vdpa", "mcast", "udp", "server", "client", "internal"])
+    func typesWithoutDevice(_ type: String) {
+        let domain = Fixture.domain(interfaces: [Fixture.interface(type: InterfaceType(type))])
+        #expect(failure(domain)?.reason == .interfaceTypeUnsupported)
+    }
+
+    @Test func mechanismThatCannotBeHad() {
+        let why = Failure(.kernelTooOld, "Linux 4.18 has neither")
+        #expect(failure(Fixture.domain(), Fixture.host(mechanism: .failure(why))) == why)
+    }
+
+    @Test func macvtap() throws {
+        let domain = Fixture.domain(interfaces: [Fixture.interface(type: .direct, device: "macvtap0")])
+        let device = HostDevice(index: 10, name: "macvtap0", mac: Fixture.mac, kind: .macvtap)
+        let desired = try #require(Fixture.desired(domain, host: Fixture.host(devices: [device, Fixture.span()], domains: [domain])).first)
+        #expect(desired.interface.isMacvtap)
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+import Testing
+
+@Suite("Only devices that are provably the domain's")
+struct OwnershipTests {
+    private func reason(_ interface: DomainInterface, _ devices: [HostDevice], others: [DomainDefinition] = []) -> Reason? {
+        let domain = Fixture.domain(interfaces: [interface])
+        let host = Fixture.host(devices: devices, domains: [domain] + others)
+        switch DeviceOwnership.device(of: interface, in: Fixture.uuid, devices: host.devices, claims: host.claims) {
+        case .success: return nil
+        case .failure(let failure): return failure.reason
+        }
+    }
+
+    @Test func libvirtsOwnTap() {
+        #expect(reason(Fixture.interface(), [Fixture.vnet()]) == nil)
+        #expect(reason(Fixture.interface(type: .network), [Fixture.vnet()]) == nil)
+        #expect(reason(Fixture.interface(type: .ethernet), [Fixture.vnet()]) == nil)
+    }
+
+    @Test func addressThatBeginsWithFE() {
+        let guest = MACAddress("fe:54:00:00:00:01")!
+        let device = HostDevice(index: 10, name: "vnet0", mac: MACAddress("fa:54:00:00:00:01"), kind: .tap)
+        #expect(reason(Fixture.interface(mac: guest), [device]) == nil)
+        #expect(reason(Fixture.interface(mac: guest), [Fixture.vnet(guest: guest)]) == .deviceNotOwned)
+    }
+
+    @Test func whatSomebodyWrote() {
+        // <interface type="user"><target dev="eth0"/> stays in the live XML.
+        let nic = HostDevice(index: 2, name: "eth0", mac: Fixture.mac, kind: .other(""))
+        #expect(reason(Fixture.interface(type: .user, device: "eth0"), [nic]) == .interfaceTypeUnsupported)
+        #expect(reason(Fixture.interface(type: .ethernet, device: "eth0"), [nic]) == .deviceNotOwned)
+        let bridge = HostDevice(index: 3, name: "br0", mac: Fixture.vnet().mac, kind: .bridge)
+        #expect(reason(Fixture.interface(device: "br0"), [bridge]) == .deviceNotOwned)
+        let tun = HostDevice(index: 4, name: "tun0", mac: nil, kind: .tun)
+        #expect(reason(Fixture.interface(device: "tun0"), [tun]) == .deviceNotOwned)
+    }
+
+    @Test func anotherDomainsDevice() {
+        let mac = MACAddress("52:54:00:00:00:02")!
+        let others = Fixture.domain([], interfaces: [Fixture.interface(mac: mac, device: "vnet5")], uuid: Fixture.otherUUID)
+        let vnet = Fixture.vnet(15, "vnet5", guest: mac)
+        // With our own address: the device's does not agree.
+        #expect(reason(Fixture.interface(device: "vnet5"), [vnet], others: [others]) == .deviceNotOwned)
+        // With the victim's address too: two domains claim it, and neither can prove it.
+        #expect(reason(Fixture.interface(mac: mac, device: "vnet5"), [vnet], others: [others]) == .deviceNotOwned)
+    }
+
+    @Test func namingAVictimsDeviceDoesNotEndItsTap() {
+        let hostile = [
+            Fixture.interface(mac: Fixture.mac, type: .user, device: "vnet0"),
+            Fixture.interface(mac: MACAddress("52:54:00:00:00:99"), type: .ethernet, device: "vnet0"),
+        ]
+        let other = Fixture.domain([], interfaces: hostile, uuid: Fixture.otherUUID)
+        #expect(reason(Fixture.interface(), [Fixture.vnet()], others: [other]) == nil)
+    }
+
+    @Test func deviceThatIsNotThere() {
+        #expect(reason(Fixture.interface(), []) == .deviceGone)
+        #expect(reason(Fixture.interface(device: nil), []) == .deviceGone)
+        #expect(reason(Fixture.interface(mac: nil), [Fixture.vnet()]) == .deviceNotOwned)
+    }
+
+    @Test func claimsEndWithTheDomain() {
+        var claims = DeviceClaims()
+        claims.set([Fixture.interface()], of: Fixture.otherUUID)
+        #expect(claims.others(than: Fixture.uuid, claiming: Fixture.vnet()) == [Fixture.otherUUID])
+        #expect(claims.others(than: Fixture.otherUUID, claiming: Fixture.vnet()) == [])
+        claims.set([], of: Fixture.otherUUID)
+        #expect(claims.others(than: Fixture.uuid, claiming: Fixture.vnet()) == [])
+    }
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Foundation
+import TapModel
+import Testing
+
+@Suite("Status")
+struct StatusTests {
+    private func view(
+        _ domain: DomainDefinition = Fixture.domain(), persistent: DomainDefinition? = Fixture.domain(), host: HostState = Fixture.host(), isRunning: Bool = true
+    ) -> DomainView {
+        DomainView(
+            uuid: domain.uuid, name: domain.name, isRunning: isRunning, live: isRunning ? domain : nil, persistent: persistent,
+            verdicts: isRunning ? TapEvaluation.evaluate(domain, on: host) : [])
+    }
+
+    private func kernel(_ attachments: [ObservedAttachment], failures: [AttachmentID: Failure] = [:]) -> KernelView {
+        KernelView(attachments: Dictionary(uniqueKeysWithValues: attachments.map { ($0.id, $0) }), failures: failures)
+    }
+
+    private func build(_ view: DomainView, _ kernel: KernelView, warnings: [TapStatus.Warning] = []) -> [TapStatus] {
+        TapStatusBuilder(hostWarnings: warnings, kernel: kernel).taps(of: view)
+    }
+
+    @Test func active() throws {
+        let desired = Fixture.desired()[0]
+        let tap = try #require(build(view(), kernel([Fixture.observed(desired)])).first)
+        #expect(tap.state == .active)
+        #expect(tap.reason == nil && tap.message == nil)
+        #expect(tap.definition == .both)
+        #expect(tap.running == true)
+        #expect(tap.interfaces[0].state == .active)
+        #expect(tap.interfaces[0].ifindex == 10)
+        #expect(tap.interfaces[0].position == 0)
+        #expect(tap.warnings.isEmpty)
+    }
+
+    @Test func degradedNamesTheInterface() throws {
+        let second = Fixture.interface("net1", mac: MACAddress("52:54:00:00:00:02"), type: .hostdev, device: nil)
+        let domain = Fixture.domain(interfaces: [Fixture.interface(), second])
+        let desired = Fixture.desired()[0]
+        let tap = try #require(build(view(domain), kernel([Fixture.observed(desired)])).first)
+        #expect(tap.state == .degraded)
+        #expect(tap.reason == .interfaceTypeUnsupported)
+        #expect(tap.message?.hasPrefix("1 of 2 interfaces not tapped; net1: ") == true)
+    }
+
+    @Test func theMostSevereStateShows() throws {
+        let interfaces = [
+            Fixture.interface(device: nil),  // pending
+            Fixture.interface("net1", type: .hostdev),  // unsupported
+            Fixture.interface("net2", mac: MACAddress("52:54:00:00:00:09"), device: "vnet0"),  // denied
+        ]
+        let domain = Fixture.domain(interfaces: interfaces)
+        var tap = try #require(build(view(domain), kernel([])).first)
+        #expect(tap.state == .denied && tap.reason == .deviceNotOwned)
+        tap = try #require(build(view(Fixture.domain(interfaces: Array(interfaces[..<2]))), kernel([])).first)
+        #expect(tap.state == .unsupported)
+        tap = try #require(build(view(Fixture.domain(interfaces: Array(interfaces[..<1]))), kernel([])).first)
+        #expect(tap.state == .pending && tap.reason == .deviceGone)
+    }
+
+    @Test func failuresOfTheKernelShow() throws {
+        let desired = Fixture.desired()[0]
+        let why = Failure(.attachFailed, "the verifier said no")
+        let tap = try #require(build(view(), kernel([], failures: [desired.key.id: why])).first)
+        #expect(tap.state == .failed && tap.reason == .attachFailed && tap.message == why.message)
+    }
+
+    @Test func destinationDownIsFailedAlthoughAttached() throws {
+        let host = Fixture.host(devices: [Fixture.vnet()])
+        let tap = try #require(build(view(host: host), kernel([Fixture.observed(Fixture.desired(host: host)[0])])).first)
+        #expect(tap.state == .failed && tap.reason == .destinationDown)
+        #expect(tap.interfaces[0].mechanism == .tcx)
+    }
+
+    @Test func definitions() {
+        let desired = Fixture.desired()[0]
+        let observed = kernel([Fixture.observed(desired)])
+        var changed = Fixture.tap()
+        changed.direction = .inbound
+        #expect(build(view(persistent: Fixture.domain([])), observed).map(\.definition) == [.liveOnly])
+        #expect(build(view(persistent: nil), observed).map(\.definition) == [.liveOnly])
+        let differs = build(view(persistent: Fixture.domain([changed])), observed)
+        #expect(differs.map(\.definition) == [.differs])
+        #expect(differs[0].warnings.map(\.reason) == [.definitionDiffers])
+        let coming = build(view(persistent: Fixture.domain([Fixture.tap(), Fixture.tap("later")])), observed)
+        #expect(coming.map(\.definition) == [.both, .configOnly])
+        #expect(coming[1].state == .pending && coming[1].reason == .nextStart)
+    }
+
+    @Test func shutOff() {
+        var off = Fixture.tap("off")
+        off.enabled = false
+        var domain = Fixture.domain([Fixture.tap(), off])
+        domain.taps.append(.invalid(name: TapName("bad")!, required: false, Failure(.invalidMetadata, "…")))
+        let taps = build(view(domain, persistent: domain, isRunning: false), kernel([]))
+        #expect(taps.map(\.reason) == [.domainNotRunning, .disabledByMetadata, .invalidMetadata])
+        #expect(taps.map(\.state) == [.pending, .disabled, .failed])
+        #expect(taps.allSatisfy { $0.running == false && $0.definition == .configOnly })
+    }
+
+    @Test func warningsOnWhatIsActive() throws {
+        let desired = Fixture.desired()[0]
+        let hook = TapStatus.Warning(reason: .hookMissing, message: "…")
+        let observed = Fixture.observed(desired, hook: .attached(position: 1, foreignAhead: 1))
+        let tap = try #require(build(view(), kernel([observed]), warnings: [hook]).first)
+        #expect(tap.state == .active)
+        #expect(tap.warnings.map(\.reason) == [.hookMissing, .notFirst])
+        let failed = try #require(build(view(), kernel([]), warnings: [hook]).first)
+        #expect(failed.warnings.isEmpty)
+    }
+
+    @Test func everyReasonHasAStateOrIsAWarning() {
+        let warnings: Set<Reason> = [.hookMissing, .notFirst, .configStale, .definitionDiffers]
+        for reason in Reason.allCases { #expect((reason.state == nil) == warnings.contains(reason)) }
+        #expect(!Reason.allCases.contains { $0.state == .active || $0.state == .degraded })
+    }
+
+    @Test func jsonHasEveryKeyAndNullsWhereNothingIsKnown() throws {
+        let desired = Fixture.desired()[0]
+        var view = kernel([Fixture.observed(desired)])
+        view.counters[desired.key.id] = [
+            .inbound: DirectionCounters(copied: Counter(packets: 3, bytes: 300), errors: Counter(packets: 1, bytes: 60), marked: Counter(packets: 9, bytes: 9))
+        ]
+        let document = StatusDocument(
+            host: .init(name: "hv1", kernel: "6.18", libvirt: nil), daemon: .down, hook: .init(installed: false, seen: nil),
+            config: .init(path: "/x", loaded: nil, stale: false, message: nil), taps: build(self.view(), view), destinations: [])
+        let data = try JSONEncoder().encode(document)
+        let json = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+        #expect(json["version"] as? Int == 1)
+        let tap = try #require((json["taps"] as? [[String: Any]])?.first)
+        for key in [
+            "domain", "uuid", "name", "origin", "definition", "destination", "direction", "filter", "snaplen", "sample", "sample_flows", "rate", "required",
+            "enabled", "state", "reason", "message", "warnings", "interfaces",
+        ] { #expect(tap.keys.contains(key), "\(key)") }
+        #expect(tap["filter"] is NSNull && tap["reason"] is NSNull)
+        let interface = try #require((tap["interfaces"] as? [[String: Any]])?.first)
+        for key in ["alias", "mac", "device", "ifindex", "type", "mechanism", "position", "since", "state", "reason", "message", "inbound", "outbound"] {
+            #expect(interface.keys.contains(key), "\(key)")
+        }
+        #expect(interface["outbound"] is NSNull)
+        let inbound = try #require(interface["inbound"] as? [String: [String: Int]])
+        #expect(inbound["seen"] == ["packets": 4, "bytes": 360])
+        #expect(Set(inbound.keys) == ["seen", "copied", "filtered", "sampled_out", "rate_limited", "errors", "marked"])
+        #expect(try JSONDecoder().decode(StatusDocument.self, from: data) == document)
+    }
+}

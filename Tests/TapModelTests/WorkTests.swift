@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+import Testing
+
+@Suite("When work is done")
+struct WorkTests {
+    @Test func theFirstWishAtOnceTheRestTogether() {
+        var queue = WorkQueue()
+        #expect(queue.next(at: 0) == .idle)
+        queue.request(.domain(Fixture.uuid), at: 10)
+        #expect(queue.next(at: 10) == .run(.domain(Fixture.uuid)))
+        for time in [10.1, 10.2, 10.3] { queue.request(.domain(Fixture.uuid), at: time) }
+        #expect(queue.next(at: 10.3) == .wait(until: 11))
+        queue.request(.domain(Fixture.otherUUID), at: 10.4)
+        #expect(queue.next(at: 10.4) == .run(.domain(Fixture.otherUUID)))
+        #expect(queue.next(at: 11) == .run(.domain(Fixture.uuid)))
+        #expect(queue.next(at: 20) == .idle)
+    }
+
+    @Test func anEarlierWishMovesALaterOneForward() {
+        var queue = WorkQueue()
+        queue.request(.all, at: 0, after: 60)
+        #expect(queue.next(at: 1) == .wait(until: 60))
+        queue.request(.all, at: 2)
+        #expect(queue.next(at: 2) == .run(.all))
+        #expect(queue.next(at: 100) == .idle)
+    }
+
+    @Test func aFightIsNotFought() {
+        var history = RemovalHistory()
+        let id = AttachmentKey(domain: Fixture.uuid, origin: .domain, tap: .fallback, ifindex: 1).id
+        for time in 0..<4 {
+            history.removed(id, at: Double(time))
+            #expect(history.mayRestore(id, at: Double(time)))
+            history.restored(id, at: Double(time))
+        }
+        history.removed(id, at: 5)
+        #expect(history.isFight(id, at: 5))
+        #expect(!history.mayRestore(id, at: 5))
+        #expect(!history.mayRestore(id, at: 500))
+        #expect(history.mayRestore(id, at: 604))
+        #expect(!history.isFight(id, at: 700))
+    }
+}
