@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+internal import CLibvirt
+internal import Glibc
+internal import TapModel
+
+/// Reads domains over an open connection. Everything here blocks; errors are `LibvirtError`.
+enum DomainReader {
+    /// Every domain. One that goes away meanwhile is left out.
+    static func all(_ connection: virConnectPtr) throws -> [DomainSnapshot] {
+        try withList(connection) { try $0.compactMap(snapshotIfThere) }
+    }
+
+    /// The names of every domain.
+    static func names(_ connection: virConnectPtr) throws -> [String] {
+        try withList(connection) { $0.compactMap { virDomainGetName($0).map { String(cString: $0) } } }
+    }
+
+    /// One domain; `nil` only when libvirt says that there is none.
+    static func domain(_ uuid: DomainUUID, _ connection: virConnectPtr) throws -> DomainSnapshot? {
+        do {
+            return try withDomain(uuid, connection, snapshotIfThere)
+        } catch let error as LibvirtError where error.isNoDomain {
+            return nil
+        }
+    }
+
+    static func withDomain<Value>(_ uuid: DomainUUID, _ connection: virConnectPtr, _ body: (virDomainPtr) throws -> Value) throws -> Value {
+        guard let domain = virDomainLookupByUUID(connection, uuid.bytes) else {
+            throw LibvirtError.last("look up the domain \(uuid)")
+        }
+        defer { virDomainFree(domain) }
+        return try body(domain)
+    }
+
+    /// The domain that an operator names, tried as virsh does: as a number, as a UUID, as a name.
+    /// - Throws: `LibvirtError`, where `isNoDomain` says that there is none.
+    static func named(_ name: String, _ connection: virConnectPtr) throws -> DomainSnapshot {
+        var found: virDomainPtr?
+        if let id = Int32(name), id >= 0 { found = virDomainLookupByID(connection, id) }
+        // virsh too takes only the form with dashes, so that a name of 32 digits stays a name.
+        if found == nil, name.utf8.count == 36 { found = virDomainLookupByUUIDString(connection, name) }
+        if found == nil { found = virDomainLookupByName(connection, name) }
+        guard let found else { throw LibvirtError.last("look up the domain") }
+        defer { virDomainFree(found) }
+        return try snapshot(found)
+    }
+
+    static func uuid(_ domain: virDomainPtr) -> DomainUUID? {
+        var bytes = [UInt8](repeating: 0, count: Int(VIR_UUID_BUFLEN))
+        guard virDomainGetUUID(domain, &bytes) == 0 else { return nil }
+        return DomainUUID(bytes: bytes)
+    }
+
+    private static func withList<Value>(_ connection: virConnectPtr, _ body: ([virDomainPtr]) throws -> Value) throws -> Value {
+        var list: UnsafeMutablePointer<virDomainPtr?>?
+        let count = virConnectListAllDomains(connection, &list, 0)
+        guard count >= 0 else { throw LibvirtError.last("list the domains") }
+        let domains = UnsafeBufferPointer(start: list, count: Int(count)).compactMap { $0 }
+        defer {
+            for domain in domains { virDomainFree(domain) }
+            free(list)
+        }
+        return try body(domains)
+    }
+
+    private static func snapshotIfThere(_ domain: virDomainPtr) throws -> DomainSnapshot? {
+        do {
+            return try snapshot(domain)
+        } catch let error as LibvirtError where error.isNoDomain {
+            return nil
+        }
+    }
+
+    private static func snapshot(_ domain: virDomainPtr) throws -> DomainSnapshot {
+        guard let uuid = uuid(domain), let name = virDomainGetName(domain) else { throw LibvirtError.last("identify a domain") }
+        let isPersistent = try yes(virDomainIsPersistent(domain), "ask whether the domain \(uuid) is persistent")
+        // Of a domain that has stopped meanwhile, libvirt gives the persistent XML for the live one: hence the second question.
+        var live: [UInt8] = []
+        var isRunning = try isActive(domain, uuid)
+        if isRunning {
+            live = try xml(domain, 0, uuid)
+            isRunning = try isActive(domain, uuid)
+        }
+        return DomainSnapshot(
+            uuid: uuid, name: String(cString: name), isRunning: isRunning, isPersistent: isPersistent,
+            liveXML: isRunning ? live : [],
+            persistentXML: isPersistent ? try xml(domain, VIR_DOMAIN_XML_INACTIVE.rawValue, uuid) : nil)
+    }
+
+    private static func isActive(_ domain: virDomainPtr, _ uuid: DomainUUID) throws -> Bool {
+        try yes(virDomainIsActive(domain), "ask whether the domain \(uuid) is running")
+    }
+
+    private static func yes(_ answer: Int32, _ doing: String) throws -> Bool {
+        guard answer >= 0 else { throw LibvirtError.last(doing) }
+        return answer == 1
+    }
+
+    /// The bytes as they came: what is not UTF-8 is for the parser to judge.
+    private static func xml(_ domain: virDomainPtr, _ flags: UInt32, _ uuid: DomainUUID) throws -> [UInt8] {
+        guard let text = virDomainGetXMLDesc(domain, flags) else { throw LibvirtError.last("read the XML of the domain \(uuid)") }
+        defer { free(text) }
+        return Array(UnsafeRawBufferPointer(start: text, count: strlen(text)))
+    }
+}

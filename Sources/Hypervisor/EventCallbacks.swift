@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+internal import CLibvirt
+internal import TapModel
+
+// What libvirt calls, on the thread of its event loop. These are functions of the file and not closures: a closure written
+// where an actor isolates it checks for that actor's executor and traps on libvirt's thread. They copy out and return; a
+// call into libvirt from here would wait for the loop that it stands in.
+
+/// What the callbacks of one connection need. libvirt holds one reference for each registration.
+final class EventContext: Sendable {
+    let events: AsyncStream<HypervisorEvent>.Continuation
+    /// Told why when the connection is gone, at most once.
+    let closed: @Sendable (String) -> Void
+
+    init(events: AsyncStream<HypervisorEvent>.Continuation, closed: @escaping @Sendable (String) -> Void) {
+        self.events = events
+        self.closed = closed
+    }
+
+    fileprivate static func at(_ opaque: UnsafeMutableRawPointer?) -> EventContext? {
+        opaque.map { Unmanaged<EventContext>.fromOpaque($0).takeUnretainedValue() }
+    }
+
+    fileprivate func changed(_ domain: virDomainPtr?, _ what: String) {
+        guard let domain, let uuid = DomainReader.uuid(domain) else { return }
+        events.yield(.domainChanged(uuid, what: what))
+    }
+}
+
+func lifecycleHappened(
+    _ connection: virConnectPtr?, _ domain: virDomainPtr?, _ event: Int32, _ detail: Int32, _ opaque: UnsafeMutableRawPointer?
+) -> Int32 {
+    EventContext.at(opaque)?.changed(domain, lifecycleWords(event: event, detail: detail))
+    return 0
+}
+
+func metadataChanged(
+    _ connection: virConnectPtr?, _ domain: virDomainPtr?, _ type: Int32, _ uri: UnsafePointer<CChar>?,
+    _ opaque: UnsafeMutableRawPointer?
+) {
+    let what =
+        switch virDomainMetadataType(UInt32(bitPattern: type)) {
+        case VIR_DOMAIN_METADATA_DESCRIPTION: "description-changed"
+        case VIR_DOMAIN_METADATA_TITLE: "title-changed"
+        default: "metadata-changed \(uri.map { String(cString: $0) } ?? "")"
+        }
+    EventContext.at(opaque)?.changed(domain, what)
+}
+
+func deviceAdded(
+    _ connection: virConnectPtr?, _ domain: virDomainPtr?, _ alias: UnsafePointer<CChar>?, _ opaque: UnsafeMutableRawPointer?
+) {
+    EventContext.at(opaque)?.changed(domain, "device-added \(alias.map { String(cString: $0) } ?? "")")
+}
+
+func deviceRemoved(
+    _ connection: virConnectPtr?, _ domain: virDomainPtr?, _ alias: UnsafePointer<CChar>?, _ opaque: UnsafeMutableRawPointer?
+) {
+    EventContext.at(opaque)?.changed(domain, "device-removed \(alias.map { String(cString: $0) } ?? "")")
+}
+
+func connectionClosed(_ connection: virConnectPtr?, _ reason: Int32, _ opaque: UnsafeMutableRawPointer?) {
+    let why =
+        switch virConnectCloseReason(UInt32(bitPattern: reason)) {
+        case VIR_CONNECT_CLOSE_REASON_EOF: "libvirt's daemon closed the connection, as when it stops or dies"
+        case VIR_CONNECT_CLOSE_REASON_KEEPALIVE: "libvirt's daemon no longer answers keepalive messages"
+        case VIR_CONNECT_CLOSE_REASON_CLIENT: "the connection to libvirt was closed on this side"
+        default: "an input or output error on the connection to libvirt"
+        }
+    EventContext.at(opaque)?.closed(why)
+}
+
+func releaseContext(_ opaque: UnsafeMutableRawPointer?) {
+    guard let opaque else { return }
+    Unmanaged<EventContext>.fromOpaque(opaque).release()
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+internal import Synchronization
+public import TapModel
+
+/// Domains and events from libvirt, over a read-only connection that is made again whenever it is lost.
+///
+/// Needs only what libvirt lets everybody do: events, live XML and metadata are open to read-only connections.
+///
+/// `run()` holds the connection; `events` and the two questions work beside it, from any task. Each connection has a few
+/// threads of its own for the calls that block, so neither a libvirtd that hangs nor a hook script that holds a domain's
+/// lock blocks anything but the question that waits for it, and that one for at most 30 s. The call itself goes on then and
+/// keeps its thread until libvirt answers or the connection is lost; questions that find every thread busy end the same way.
+public final class LibvirtDomainSource: DomainSource {
+    public let events: AsyncStream<HypervisorEvent>
+
+    private enum Notice: Sendable {
+        case machine(ConnectionMachine.Input)
+        case opened(Int, LibvirtConnection)
+    }
+
+    private struct State {
+        var connection: LibvirtConnection?
+        var whyNot = "the connection to libvirt has not been tried yet"
+        var hasRun = false
+    }
+
+    private let uri: String?
+    private let state = Mutex(State())
+    private let eventSink: AsyncStream<HypervisorEvent>.Continuation
+    private let notices: AsyncStream<Notice>
+    private let noticeSink: AsyncStream<Notice>.Continuation
+
+    /// - Parameter uri: as for `virsh --connect`, such as `qemu:///system`; `nil` for libvirt's default. Modular and
+    ///   monolithic daemons have the same URI.
+    public init(uri: String?) {
+        self.uri = uri
+        (events, eventSink) = AsyncStream.makeStream()
+        (notices, noticeSink) = AsyncStream.makeStream()
+    }
+
+    /// Connects, and keeps connected until the task is cancelled; then closes the connection and finishes `events`.
+    ///
+    /// Never blocks its thread and never throws: that libvirt cannot be reached is told by `.disconnected`, once for each
+    /// reason. To be called once; a second call returns at once.
+    public func run() async {
+        let isSecond = state.withLock { state in
+            defer { state.hasRun = true }
+            return state.hasRun
+        }
+        if isSecond { return }
+
+        var machine = ConnectionMachine()
+        var driver = Driver(source: self)
+        driver.perform(machine.handle(.start, jitter: .random(in: 0..<1)))
+        for await notice in notices {
+            let input = driver.take(notice)
+            driver.perform(machine.handle(input, jitter: .random(in: 0..<1)))
+        }
+        driver.perform(machine.handle(.stop, jitter: 0))
+        state.withLock { state in
+            state.connection = nil
+            state.whyNot = "the connection to libvirt has been closed"
+        }
+        eventSink.finish()
+    }
+
+    public func domains() async throws -> [DomainSnapshot] {
+        try await ask("list the domains") { try DomainReader.all($0) }
+    }
+
+    public func domain(_ uuid: DomainUUID) async throws -> DomainSnapshot? {
+        try await ask("read the domain \(uuid)") { try DomainReader.domain(uuid, $0) }
+    }
+
+    private func ask<Value: Sendable>(_ doing: String, _ body: @escaping @Sendable (OpaquePointer) throws -> Value) async throws -> Value {
+        let (connection, whyNot) = state.withLock { ($0.connection, $0.whyNot) }
+        guard let connection else { throw Failure(.libvirtDisconnected, "cannot \(doing): \(whyNot)") }
+        do {
+            return try await connection.call(doing, body)
+        } catch let error as LibvirtError {
+            throw error.failure
+        }
+    }
+
+    /// Does what the machine says.
+    private struct Driver {
+        let source: LibvirtDomainSource
+        private var timer: Task<Void, Never>?
+        private var candidate: LibvirtConnection?
+        private var current: LibvirtConnection?
+
+        init(source: LibvirtDomainSource) {
+            self.source = source
+        }
+
+        mutating func take(_ notice: Notice) -> ConnectionMachine.Input {
+            switch notice {
+            case .machine(let input):
+                return input
+            case .opened(let attempt, let connection):
+                candidate = connection
+                return .opened(attempt, libvirtVersion: connection.libvirtVersion)
+            }
+        }
+
+        mutating func perform(_ actions: [ConnectionMachine.Action]) {
+            for action in actions { perform(action) }
+        }
+
+        private mutating func perform(_ action: ConnectionMachine.Action) {
+            switch action {
+            case .open(let attempt):
+                open(attempt)
+            case .watch(let attempt, let delay):
+                start(delay, then: .overdue(attempt))
+            case .pause(let attempt, let delay):
+                start(delay, then: .retry(attempt))
+            case .stopTimer:
+                timer?.cancel()
+            case .adopt:
+                current = candidate
+                candidate = nil
+                let connection = current
+                source.state.withLock { $0.connection = connection }
+            case .close:
+                let connection = candidate ?? current
+                if candidate == nil { current = nil }
+                candidate = nil
+                connection?.close()
+            case .report(let event):
+                if case .disconnected(let why) = event {
+                    source.state.withLock { state in
+                        state.connection = nil
+                        state.whyNot = why
+                    }
+                }
+                source.eventSink.yield(event)
+            }
+        }
+
+        private mutating func start(_ delay: Duration, then input: ConnectionMachine.Input) {
+            timer?.cancel()
+            let sink = source.noticeSink
+            timer = Task {
+                guard (try? await Task.sleep(for: delay)) != nil else { return }
+                sink.yield(.machine(input))
+            }
+        }
+
+        private func open(_ attempt: Int) {
+            let sink = source.noticeSink
+            let began = ContinuousClock.now
+            let context = EventContext(events: source.eventSink) { why in
+                sink.yield(.machine(.lost(attempt, why: why, after: began.duration(to: .now))))
+            }
+            LibvirtConnection.open(uri: source.uri, readOnly: true, threadCount: 3, context: context) { result in
+                switch result {
+                case .success(let connection):
+                    // Nobody is left to take it when the source was stopped meanwhile.
+                    if case .terminated = sink.yield(.opened(attempt, connection)) { connection.close() }
+                case .failure(let error):
+                    let why = (error as? LibvirtError)?.message ?? "\(error)"
+                    sink.yield(.machine(.refused(attempt, why: why)))
+                }
+            }
+        }
+    }
+}

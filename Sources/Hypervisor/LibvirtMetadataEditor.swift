@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+internal import CLibvirt
+public import TapModel
+
+/// Reads domains and changes their metadata, for one command: a connection that is opened, used and closed, with no events
+/// and no reconnecting.
+///
+/// Changing needs a read-write connection, which libvirt gives to root and to whom polkit or the socket's group allows it.
+/// Every call ends after at most 30 s. All errors are `MetadataEditError`, but for `CancellationError`.
+public final class LibvirtMetadataEditor: Sendable {
+    /// The URI that libvirt settled on.
+    public var uri: String { connection.uri }
+    /// The version of libvirt's daemon, such as `9.0.0`.
+    public var libvirtVersion: String { connection.libvirtVersion }
+
+    private let connection: LibvirtConnection
+
+    /// Opens the connection.
+    ///
+    /// - Parameters:
+    ///   - uri: as for `virsh --connect`; `nil` for libvirt's default.
+    ///   - readOnly: true for a command that only reads, which everybody may.
+    public init(uri: String?, readOnly: Bool = false) async throws {
+        connection = try await Self.typed {
+            try await LibvirtConnection.opened(uri: uri, readOnly: readOnly)
+        }
+    }
+
+    deinit {
+        connection.close()
+    }
+
+    /// The domain that an operator names: tried as a number (of a running domain), then as a UUID, then as a name, as virsh does.
+    /// - Throws: `noSuchDomain`, `unreachable`, `denied`.
+    public func domain(named name: String) async throws -> DomainSnapshot {
+        try await Self.typed {
+            try await connection.call("look up the domain") { try DomainReader.named(name, $0) }
+        }
+    }
+
+    /// The names of all domains, running or not, as libvirt sorts them: in no order.
+    public func names() async throws -> [String] {
+        try await Self.typed {
+            try await connection.call("list the domains") { try DomainReader.names($0) }
+        }
+    }
+
+    /// Puts one element into a domain's metadata in place of whatever stands in its namespace, or takes it out.
+    ///
+    /// With both `live` and `config` libvirt changes both or neither. With neither it changes what is current: the live
+    /// metadata of a running domain, else the persistent one. Taking out what is not there succeeds.
+    ///
+    /// - Parameters:
+    ///   - xml: one element, whose namespace libvirt adds under the prefix `key`; `nil` to take the element out.
+    ///   - uuid: of the domain, as `domain(named:)` reports it.
+    ///   - uri: the namespace.
+    ///   - key: the prefix: an XML name without a colon.
+    /// - Throws: `noSuchDomain`, `notRunning`, `notPersistent`, `denied`, `refused`, `unreachable`.
+    public func setMetadata(
+        _ xml: String?, of uuid: DomainUUID, uri: String = "urn:virt-tap:1", key: String = "tap", live: Bool, config: Bool
+    ) async throws {
+        var flags = VIR_DOMAIN_AFFECT_CURRENT.rawValue
+        if live { flags |= VIR_DOMAIN_AFFECT_LIVE.rawValue }
+        if config { flags |= VIR_DOMAIN_AFFECT_CONFIG.rawValue }
+        try await Self.typed { [flags] in
+            try await connection.call("change the metadata of the domain \(uuid)") { connection in
+                try DomainReader.withDomain(uuid, connection) { domain in
+                    if live, virDomainIsActive(domain) == 0 {
+                        throw MetadataEditError.notRunning("the domain \(uuid) is not running: it has no live metadata to change")
+                    }
+                    if config, virDomainIsPersistent(domain) == 0 {
+                        throw MetadataEditError.notPersistent("the domain \(uuid) is transient: it has no persistent metadata to change")
+                    }
+                    let element = Int32(bitPattern: VIR_DOMAIN_METADATA_ELEMENT.rawValue)
+                    guard virDomainSetMetadata(domain, element, xml, key, uri, flags) == 0 else {
+                        throw LibvirtError.last("change the metadata of the domain \(uuid)")
+                    }
+                }
+            }
+        }
+    }
+
+    private static func typed<Value>(_ body: () async throws -> Value) async throws -> Value {
+        do {
+            return try await body()
+        } catch let error as LibvirtError {
+            throw error.metadataEditError
+        }
+    }
+}
+
+extension LibvirtError {
+    fileprivate var metadataEditError: MetadataEditError {
+        if isNoDomain { return .noSuchDomain(message) }
+        if isDenied { return .denied(message) }
+        return isUnreachable ? .unreachable(message) : .refused(message)
+    }
+}
