@@ -9,8 +9,9 @@ struct HypervisorService: Service {
     let reconciler: Reconciler
 
     func run() async {
-        source.start()
-        for await event in source.events.cancelOnGracefulShutdown() { await reconciler.handle(event) }
-        source.stop()
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await cancelWhenGracefulShutdown { await source.run() } }
+            for await event in source.events { await reconciler.handle(event) }
+        }
     }
 }

@@ -54,9 +54,7 @@ public struct TapStatus: Hashable, Codable, Sendable {
         case domain, running, uuid, name, origin, definition, destination, direction, filter, snaplen, sample
         case sampleFlows = "sample_flows"
         case stateSince = "state_since"
-        case rate, required, enabled, state
-        case stateSince = "state_since"
-        case reason, message, warnings, interfaces
+        case rate, required, enabled, state, reason, message, warnings, interfaces
     }
 
     public init(
@@ -81,7 +79,6 @@ public struct TapStatus: Hashable, Codable, Sendable {
         self.required = required
         self.enabled = enabled
         self.state = state
-        self.stateSince = nil
         self.stateSince = nil
         self.reason = reason
         self.message = message
