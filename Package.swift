@@ -57,7 +57,7 @@ let package = Package(
             name: "TapCommands",
             dependencies: ["TapModel", "TapXML", "TapHost", "Hypervisor", "Dataplane", "TapControl", argumentParser],
             swiftSettings: strict),
-        .executableTarget(name: "virt-tapd", dependencies: ["TapDaemon"], swiftSettings: strict),
+        .executableTarget(name: "virt-tapd", dependencies: ["TapDaemon", argumentParser], swiftSettings: strict),
         .executableTarget(name: "virt-tap", dependencies: ["TapCommands"], swiftSettings: strict),
 
         // bpf/*.bpf.c is compiled and embedded when Dataplane is built; no object file is committed.

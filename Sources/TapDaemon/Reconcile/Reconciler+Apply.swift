@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Logging
 import TapModel
 
 /// From verdicts to actions: fetch, plan, execute.
@@ -73,9 +74,9 @@ extension Reconciler {
 
     /// This domain's attachments, looked up in the kernel now.
     private func observe(_ uuid: DomainUUID) -> [ObservedAttachment] {
-        attachments.of(uuid).compactMap { last in
+        attachments.of(uuid).compactMap { last -> ObservedAttachment? in
             let id = last.id
-            do {
+            do throws(Failure) {
                 let now = try dataplane.attachment(id)
                 attachments[id] = now
                 return now

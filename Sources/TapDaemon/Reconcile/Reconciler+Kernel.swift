@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Logging
 import TapModel
 
 /// What the kernel side looks like as a whole: devices, destinations, and whether it can be used at all.
