@@ -26,6 +26,7 @@ extension Reconciler {
             done.insert(action)
             let start = clock.monotonic()
             execute(action)
+            changedKernel(for: uuid)
             // The kernel held RTNL for most of that time: leave it to others for as long again.
             let pause = min(max(clock.monotonic() - start, 0.001), 0.05)
             try? await Task.sleep(for: .seconds(pause))

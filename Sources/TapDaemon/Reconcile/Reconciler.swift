@@ -139,6 +139,9 @@ actor Reconciler {
         wakeup.wake()
     }
 
+    /// Merges what is asked for this domain in the next second.
+    func changedKernel(for uuid: DomainUUID) { queue.executed(.domain(uuid), at: clock.monotonic()) }
+
     /// Does what was asked for, until `stop`.
     func run() async {
         while !isStopped {
