@@ -89,6 +89,18 @@ struct StatusTests {
         #expect(coming[1].state == .pending && coming[1].reason == .nextStart)
     }
 
+    @Test func whatLibvirtWouldTellWaitsForLibvirt() throws {
+        let gone = view(host: Fixture.host(devices: [Fixture.span()]))
+        let builder = TapStatusBuilder(hostWarnings: [], kernel: kernel([]), disconnected: "connection refused")
+        let tap = try #require(builder.taps(of: gone).first)
+        #expect(tap.state == .pending && tap.reason == .libvirtDisconnected)
+        #expect(tap.message?.hasSuffix("libvirt cannot be asked: connection refused") == true)
+        #expect(build(gone, kernel([])).first?.reason == .deviceGone)
+        // What copies goes on being active.
+        let active = TapStatusBuilder(hostWarnings: [], kernel: kernel([Fixture.observed(Fixture.desired()[0])]), disconnected: "connection refused")
+        #expect(active.taps(of: view()).first?.state == .active)
+    }
+
     @Test func shutOff() {
         var off = Fixture.tap("off")
         off.enabled = false

@@ -7,7 +7,7 @@ import TapModel
 /// What `status` shows.
 extension Reconciler {
     func status() -> StatusDocument {
-        let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernelView)
+        let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernelView, disconnected: isConnected ? nil : disconnectedWhy)
         var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap { builder.taps(of: $0.view) }
         for index in taps.indices {
             let key = TapKey(domain: taps[index].uuid, origin: taps[index].origin, name: taps[index].name)

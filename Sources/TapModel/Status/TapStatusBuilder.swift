@@ -6,10 +6,13 @@ public struct TapStatusBuilder: Sendable {
     /// Warnings that hold for every active tap of the host, such as `hook-missing` and `config-stale`.
     public var hostWarnings: [TapStatus.Warning]
     public var kernel: KernelView
+    /// Why libvirt cannot be asked at the moment; `nil`: it can.
+    public var disconnected: String?
 
-    public init(hostWarnings: [TapStatus.Warning], kernel: KernelView) {
+    public init(hostWarnings: [TapStatus.Warning], kernel: KernelView, disconnected: String? = nil) {
         self.hostWarnings = hostWarnings
         self.kernel = kernel
+        self.disconnected = disconnected
     }
 
     /// All taps of one domain: those of its live XML, then those that only the next start will know.
@@ -34,6 +37,10 @@ public struct TapStatusBuilder: Sendable {
         case .evaluated(let destination, let verdicts):
             status.interfaces = verdicts.map { interface($0, destination: destination) }
             status.combine()
+        }
+        if status.state == .pending, let disconnected {
+            // What it waits for would be told by libvirt.
+            status.set(Failure(.libvirtDisconnected, "\(status.message ?? ""); libvirt cannot be asked: \(disconnected)"))
         }
         if status.state == .active || status.state == .degraded { status.warnings = warnings(for: verdict, status: status) }
         return status
