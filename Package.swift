@@ -67,7 +67,10 @@ let package = Package(
         .testTarget(name: "TapModelTests", dependencies: ["TapModel"], swiftSettings: strict),
         .testTarget(name: "TapXMLTests", dependencies: ["TapXML"], swiftSettings: strict),
         .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor"], swiftSettings: strict),
-        .testTarget(name: "DataplaneTests", dependencies: ["Dataplane"], swiftSettings: strict),
+        // Devices, frames and namespaces for tests on the real kernel.
+        .target(name: "DataplaneTestSupport", dependencies: ["CLibbpf", "CLibmnl"], path: "Tests/Support", swiftSettings: strict),
+        .testTarget(
+            name: "DataplaneTests", dependencies: ["Dataplane", "TapModel", "CLibbpf", "CLibmnl", "DataplaneTestSupport"], swiftSettings: strict),
         .testTarget(name: "TapControlTests", dependencies: ["TapControl"], swiftSettings: strict),
         .testTarget(name: "TapHostTests", dependencies: ["TapHost"], swiftSettings: strict),
         .testTarget(name: "TapDaemonTests", dependencies: ["TapDaemon"], swiftSettings: strict),
