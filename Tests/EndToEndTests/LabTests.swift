@@ -12,7 +12,7 @@ extension EndToEnd {
                     try await one.link("to-two", to: two, "to-one")
                     try await one.succeed("ip", "address", "add", "203.0.113.1/30", "dev", "to-two")
                     try await two.succeed("ip", "address", "add", "203.0.113.2/30", "dev", "to-one")
-                    #expect(try await one.run("ping", "-c", "1", "-W", "5", "203.0.113.2").status == 0)
+                    #expect(try await one.run("busybox", "ping", "-c", "1", "-W", "5", "203.0.113.2").status == 0)
                     let ids = try await [one, two].asyncMap { try await $0.virsh("capabilities") }
                         .compactMap { $0.split(separator: "\n").first { $0.contains("<uuid>") } }
                     #expect(Set(ids).count == 2)
