@@ -70,7 +70,8 @@ let package = Package(
         // Devices, frames and namespaces for tests on the real kernel.
         .target(name: "DataplaneTestSupport", dependencies: ["CLibbpf", "CLibmnl"], path: "Tests/Support", swiftSettings: strict),
         .testTarget(
-            name: "DataplaneTests", dependencies: ["Dataplane", "TapModel", "CLibbpf", "CLibmnl", "DataplaneTestSupport"], swiftSettings: strict),
+            name: "DataplaneTests", dependencies: ["Dataplane", "TapModel", "CLibbpf", "CLibmnl", "DataplaneTestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "TapControlTests", dependencies: ["TapControl"], swiftSettings: strict),
         .testTarget(name: "TapHostTests", dependencies: ["TapHost"], swiftSettings: strict),
         .testTarget(name: "TapDaemonTests", dependencies: ["TapDaemon"], swiftSettings: strict),

@@ -54,7 +54,10 @@ extension Reconciler {
             forgetFailures(of: uuid)
             return nil
         }
-        if case .running = evidence(for: uuid, observed: observed) { setDestinations(of: uuid) }
+        switch action {
+        case .attach, .replace: setDestinations(of: uuid, anew: true)
+        case .detach, .collect: break
+        }
         return action
     }
 
@@ -97,7 +100,8 @@ extension Reconciler {
         guard removals.mayRestore(id, at: now) else {
             failures[id] = Failure(
                 .detachedRepeatedly,
-                "something on this host removes the tap's program from \(desired.interface.device) again and again; it is put back every \(Int(RemovalHistory.window / 60)) minutes. Find what detaches TCX or tc programs there")
+                "something on this host removes the tap's program from \(desired.interface.device) again and again; it is put back every \(Int(RemovalHistory.window / 60)) minutes. Find what detaches TCX or tc programs there"
+            )
             request(.domain(desired.key.domain), after: RemovalHistory.window)
             return false
         }
@@ -130,7 +134,9 @@ extension Reconciler {
             attachments[id] = try dataplane.attachment(id)
             failures[id] = nil
         } catch {
-            if failures[id] != error { logger.error("\(describe(desired)): \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"]) }
+            if failures[id] != error {
+                logger.error("\(describe(desired)): \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
+            }
             failures[id] = error
             attachments[id] = try? dataplane.attachment(id)
             request(.domain(desired.key.domain), after: 10)
@@ -160,6 +166,7 @@ extension Reconciler {
 
     private func describe(_ id: AttachmentID) -> String {
         guard let spec = attachments[id]?.spec else { return "attachment \(id)" }
-        return "\(spec.domainName.printable): tap \(spec.key.tap) on \(spec.interface.alias?.printable ?? spec.interface.mac.description) (\(spec.interface.device.printable))"
+        return
+            "\(spec.domainName.printable): tap \(spec.key.tap) on \(spec.interface.alias?.printable ?? spec.interface.mac.description) (\(spec.interface.device.printable))"
     }
 }

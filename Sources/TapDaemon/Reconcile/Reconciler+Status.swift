@@ -8,7 +8,9 @@ import TapModel
 extension Reconciler {
     func status() -> StatusDocument {
         let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernelView, disconnected: isConnected ? nil : disconnectedWhy)
-        var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap { builder.taps(of: $0.view) }
+        var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap {
+            builder.taps(of: $0.view)
+        }
         for index in taps.indices {
             let key = TapKey(domain: taps[index].uuid, origin: taps[index].origin, name: taps[index].name)
             taps[index].stateSince = lastStates[key]?.since
@@ -17,7 +19,8 @@ extension Reconciler {
         return StatusDocument(
             host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: libvirtVersion),
             daemon: StatusDocument.Daemon(
-                running: true, version: virtTapVersion, pid: identity.pid, uri: identity.uri, connected: isConnected, since: identity.started,
+                running: true, version: virtTapVersion, pid: identity.pid, uri: identity.uri, connected: isConnected,
+                since: identity.started,
                 paused: isPaused),
             hook: StatusDocument.Hook(installed: HookInstallation.isInstalled, seen: hookSeen),
             config: StatusDocument.Config(
@@ -42,7 +45,9 @@ extension Reconciler {
             guard known.view.isRunning || before != nil else { continue }
             let text = "\(known.view.name.printable): tap \(tap.name) is \(tap.state.rawValue)"
             if let reason = tap.reason {
-                logger.log(level: tap.state == .failed || tap.state == .degraded ? .warning : .info, "\(text): \(tap.message?.printable ?? "")", metadata: ["reason": "\(reason.rawValue)"])
+                logger.log(
+                    level: tap.state == .failed || tap.state == .degraded ? .warning : .info, "\(text): \(tap.message?.printable ?? "")",
+                    metadata: ["reason": "\(reason.rawValue)"])
             } else {
                 logger.notice("\(text), copying to \(tap.destination ?? "")")
             }
@@ -60,7 +65,8 @@ extension Reconciler {
         }
         if let problem = configuration.problem {
             warnings.append(
-                TapStatus.Warning(reason: .configStale, message: "the configuration file was changed and is not in force: \(problem.lines.first ?? "")"))
+                TapStatus.Warning(
+                    reason: .configStale, message: "the configuration file was changed and is not in force: \(problem.lines.first ?? "")"))
         }
         return warnings
     }
@@ -95,7 +101,8 @@ extension Reconciler {
                 case .failure(let failure): failure
                 }
             return DestinationStatus(
-                name: label, kind: definition.target.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active, reason: failure?.reason,
+                name: label, kind: definition.target.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active,
+                reason: failure?.reason,
                 message: failure?.message, sent: byLabel[label]?.sent ?? Counter(), errors: byLabel[label]?.errors ?? Counter())
         }
     }

@@ -196,7 +196,9 @@ actor Reconciler {
                 request(.all, after: 5)
             }
         }
-        for uuid in Set(domains.filter { !$0.value.view.verdicts.isEmpty || $0.value.view.live?.taps.isEmpty == false }.keys).union(attachedDomains) {
+        for uuid in Set(domains.filter { !$0.value.view.verdicts.isEmpty || $0.value.view.live?.taps.isEmpty == false }.keys).union(
+            attachedDomains)
+        {
             guard !isStopped else { return }
             await apply(uuid)
         }

@@ -27,7 +27,8 @@ extension StatusDocument {
                 taps[key]
                 ?? TapStatus(
                     domain: spec.domainName, uuid: spec.key.domain, name: spec.key.tap, origin: spec.key.origin, definition: nil,
-                    destination: spec.wish.destination, direction: spec.wish.direction, required: nil, enabled: true, state: .active, reason: nil,
+                    destination: spec.wish.destination, direction: spec.wish.direction, required: nil, enabled: true, state: .active,
+                    reason: nil,
                     message: nil)
             tap.interfaces.append(interface(attachment, spec, counters: kernel.counters[attachment.id] ?? [:], usable: usable))
             tap.combine()
@@ -46,7 +47,8 @@ extension StatusDocument {
         if attachment.isDead {
             status.set(Failure(.deviceGone, "\(spec.interface.device) is gone; the next daemon removes what is left of the tap"))
         } else if attachment.hooks.values.contains(.detached) {
-            status.set(Failure(.attachFailed, "somebody removed the tap's program from \(spec.interface.device); the next daemon puts it back"))
+            status.set(
+                Failure(.attachFailed, "somebody removed the tap's program from \(spec.interface.device); the next daemon puts it back"))
         } else if !usable.contains(spec.wish.destination) {
             status.set(Failure(.destinationDown, "destination \(spec.wish.destination): no device takes its copies at the moment"))
         }

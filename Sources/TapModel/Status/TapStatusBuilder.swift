@@ -20,6 +20,11 @@ public struct TapStatusBuilder: Sendable {
         guard domain.isRunning else {
             return (domain.persistent?.taps ?? []).map { waiting($0, of: domain, reason: .domainNotRunning, "the domain does not run") }
         }
+        if let unreadable = domain.unreadable {
+            var status = description(of: .invalid(name: .fallback, required: false, unreadable), in: domain)
+            status.set(unreadable)
+            return [status]
+        }
         let running = domain.verdicts.map { status($0, of: domain) }
         let known = Set(domain.verdicts.map(\.entry.name))
         let coming = (domain.persistent?.taps ?? []).filter { !known.contains($0.name) }.map {
@@ -53,7 +58,8 @@ public struct TapStatusBuilder: Sendable {
         case .invalid(_, _, let failure): status.set(failure)
         case .valid(let tap):
             status.set(
-                tap.enabled ? Failure(reason, message) : Failure(.disabledByMetadata, "switched off by enabled=\"no\" in the domain's metadata"))
+                tap.enabled
+                    ? Failure(reason, message) : Failure(.disabledByMetadata, "switched off by enabled=\"no\" in the domain's metadata"))
         }
         return status
     }
@@ -118,13 +124,17 @@ public struct TapStatusBuilder: Sendable {
         if status.required == true {
             warnings.append(
                 TapStatus.Warning(
-                    reason: .notImplemented, message: "required=\"yes\" is not enforced by this version: the domain starts without the tap too"))
+                    reason: .notImplemented,
+                    message: "required=\"yes\" is not enforced by this version: the domain starts without the tap too"))
         }
         switch status.definition {
         case .liveOnly:
-            warnings.append(TapStatus.Warning(reason: .definitionDiffers, message: "only in the live definition: gone at the domain's next start"))
+            warnings.append(
+                TapStatus.Warning(reason: .definitionDiffers, message: "only in the live definition: gone at the domain's next start"))
         case .differs:
-            warnings.append(TapStatus.Warning(reason: .definitionDiffers, message: "the persistent definition differs: the next start changes this tap"))
+            warnings.append(
+                TapStatus.Warning(reason: .definitionDiffers, message: "the persistent definition differs: the next start changes this tap")
+            )
         case .both, .configOnly, nil: break
         }
         return warnings
@@ -150,7 +160,9 @@ extension TapStatus {
         state = others.count < interfaces.count ? .degraded : worst.state
         reason = worst.reason
         let name = worst.device ?? worst.alias ?? worst.mac?.description ?? "an interface"
-        message = interfaces.count == 1 ? worst.message : "\(others.count) of \(interfaces.count) interfaces not tapped; \(name): \(worst.message ?? "")"
+        message =
+            interfaces.count == 1
+            ? worst.message : "\(others.count) of \(interfaces.count) interfaces not tapped; \(name): \(worst.message ?? "")"
     }
 }
 
