@@ -33,7 +33,8 @@ enum MetadataGrammar {
             if result.hasName, !taken.insert(name).inserted {
                 let message = "an earlier tap of this domain has the name \(name): give one of them another name"
                 element.report(message)
-                entries.append(.invalid(name: name, required: result.entry.isRequired, Failure(.duplicateName, "\(element.path): \(message)")))
+                entries.append(
+                    .invalid(name: name, required: result.entry.isRequired, Failure(.duplicateName, "\(element.path): \(message)")))
             } else {
                 entries.append(result.entry)
             }

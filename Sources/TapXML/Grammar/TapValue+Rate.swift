@@ -22,7 +22,8 @@ extension TapValue {
             throw ValueProblem("\(Quotation.quoted(text)) is no rate: write a whole number from 1 to \(greatest) before \(unit.name)")
         }
         return RateLimit(
-            perSecond: count * unit.factor, unit: unit.unit, burst: try burst.map { text throws(ValueProblem) in try self.burst(text, unit.unit) },
+            perSecond: count * unit.factor, unit: unit.unit,
+            burst: try burst.map { text throws(ValueProblem) in try self.burst(text, unit.unit) },
             text: text, burstText: burst)
     }
 

@@ -10,7 +10,8 @@ public enum TapValue {
     public static func name(_ text: String) throws(ValueProblem) -> TapName {
         guard let name = TapName(text) else {
             throw ValueProblem(
-                "\(Quotation.quoted(text)) is no name: write 1 to \(TapName.maximumLength) of A-Z a-z 0-9 . _ - and begin with a letter or digit"
+                "\(Quotation.quoted(text)) is no name: write 1 to \(TapName.maximumLength) of A-Z a-z 0-9 . _ - "
+                    + "and begin with a letter or digit"
             )
         }
         return name
@@ -52,13 +53,18 @@ public enum TapValue {
 
     /// A filter expression, trimmed. Whether it is one is decided when it is compiled.
     public static func filter(_ text: String) throws(ValueProblem) -> String {
-        let isBlank: (Character) -> Bool = { $0.isWhitespace }
-        let trimmed = String(text.drop(while: isBlank).reversed().drop(while: isBlank).reversed())
-        let length = trimmed.utf8.count
+        let bytes = text.utf8
+        let isBlank: (UInt8) -> Bool = {
+            $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: "\r")
+        }
+        let start = bytes.firstIndex { !isBlank($0) } ?? bytes.endIndex
+        let end = bytes.lastIndex { !isBlank($0) }.map { bytes.index(after: $0) } ?? start
+        let length = bytes.distance(from: start, to: end)
         guard length > 0 else { throw ValueProblem("the filter is empty: write a pcap-filter expression, or leave the element out") }
         guard length <= Tap.maximumFilterLength else {
             throw ValueProblem("the filter has \(length) bytes; at most \(Tap.maximumFilterLength) are allowed")
         }
+        let trimmed = String(text[start..<end])
         let words = trimmed.split { !($0.isASCII && ($0.isLetter || $0.isNumber)) && !"_-.:".contains($0) }
         for word in ["inbound", "outbound"] where words.contains(Substring(word)) {
             throw ValueProblem(
