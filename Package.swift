@@ -64,7 +64,7 @@ let package = Package(
 
         .testTarget(name: "TapModelTests", dependencies: ["TapModel"], swiftSettings: strict),
         .testTarget(name: "TapXMLTests", dependencies: ["TapXML"], swiftSettings: strict),
-        .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor"], swiftSettings: strict),
+        .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor", "TapModel", "CLibvirt"], swiftSettings: strict),
         .testTarget(name: "DataplaneTests", dependencies: ["Dataplane"], swiftSettings: strict),
         .testTarget(name: "TapControlTests", dependencies: ["TapControl"], swiftSettings: strict),
         .testTarget(name: "TapDaemonTests", dependencies: ["TapDaemon"], swiftSettings: strict),
