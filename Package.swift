@@ -70,7 +70,7 @@ let package = Package(
             name: "CRelaxNG", path: "Tests/CRelaxNG", cSettings: [.unsafeFlags(["-I/usr/include/libxml2"])],
             linkerSettings: [.linkedLibrary("xml2")]),
         .testTarget(name: "TapXMLTests", dependencies: ["TapXML", "TapModel", "CRelaxNG"], swiftSettings: strict),
-        .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor"], swiftSettings: strict),
+        .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor", "TapModel", "CLibvirt"], swiftSettings: strict),
         // Devices, frames and namespaces for tests on the real kernel.
         .target(name: "DataplaneTestSupport", dependencies: ["CLibbpf", "CLibmnl"], path: "Tests/Support", swiftSettings: strict),
         .testTarget(

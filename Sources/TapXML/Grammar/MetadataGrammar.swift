@@ -18,7 +18,7 @@ enum MetadataGrammar {
             let own = scope.reporting(to: Diagnostics())
             own.report(
                 "unknown element: in the namespace \(MetadataXML.namespace) there are <tap> for one tap and <taps> for several",
-                suggestion: NearestName.find(root.name, among: ["tap", "taps"]))
+                suggestion: NearestName.of(root.name, among: ["tap", "taps"]))
             return invalid(own, outer: diagnostics)
         }
     }

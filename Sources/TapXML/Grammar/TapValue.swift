@@ -24,7 +24,7 @@ public enum TapValue {
             case "in", "rx", "receive": "inbound"
             case "out", "tx", "send", "transmit": "outbound"
             case "inout", "in-out", "any", "all", "bidirectional": "both"
-            default: NearestName.find(text, among: TapDirection.allCases.map(\.rawValue))
+            default: NearestName.of(text, among: TapDirection.allCases.map(\.rawValue))
             }
         throw ValueProblem(
             "\(Quotation.quoted(text)) is no direction: write inbound (what the guest receives), outbound (what it sends) or both",
@@ -36,7 +36,7 @@ public enum TapValue {
         guard isPlainNumber(text), let snaplen = Snaplen(text) else {
             throw ValueProblem(
                 "\(Quotation.quoted(text)) is no length: write \(Snaplen.range.lowerBound) to \(Snaplen.range.upperBound), or headers",
-                suggestion: NearestName.find(text, among: ["headers"]))
+                suggestion: NearestName.of(text, among: ["headers"]))
         }
         return snaplen
     }
@@ -99,7 +99,7 @@ public enum TapValue {
                 switch text.lowercased() {
                 case "true", "1", "on", "y": "yes"
                 case "false", "0", "off", "n": "no"
-                default: NearestName.find(text, among: ["yes", "no"])
+                default: NearestName.of(text, among: ["yes", "no"])
                 }
             throw ValueProblem("\(Quotation.quoted(text)) is neither yes nor no", suggestion: meant)
         }
@@ -116,7 +116,7 @@ public enum TapValue {
         if let value = Value(rawValue: text) { return value }
         let names = Value.allCases.map(\.rawValue)
         throw ValueProblem(
-            "\(Quotation.quoted(text)) is none of \(names.joined(separator: ", "))", suggestion: NearestName.find(text, among: names))
+            "\(Quotation.quoted(text)) is none of \(names.joined(separator: ", "))", suggestion: NearestName.of(text, among: names))
     }
 
     static func number<Number: FixedWidthInteger & Sendable>(_ text: String, _ range: ClosedRange<Number>) throws(ValueProblem) -> Number {
