@@ -77,7 +77,7 @@ let package = Package(
             name: "DataplaneTests", dependencies: ["Dataplane", "TapModel", "CLibbpf", "CLibmnl", "DataplaneTestSupport"],
             swiftSettings: strict),
         .testTarget(name: "TapControlTests", dependencies: ["TapControl"], swiftSettings: strict),
-        .testTarget(name: "TapHostTests", dependencies: ["TapHost"], swiftSettings: strict),
+        .testTarget(name: "TapHostTests", dependencies: ["TapHost", "TapModel"], swiftSettings: strict),
         .testTarget(name: "TapDaemonTests", dependencies: ["TapDaemon"], swiftSettings: strict),
         .testTarget(name: "TapCommandsTests", dependencies: ["TapCommands"], swiftSettings: strict),
         .testTarget(name: "EndToEndTests", dependencies: ["TapModel"], swiftSettings: strict),
