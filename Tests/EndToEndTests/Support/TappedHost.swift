@@ -58,7 +58,7 @@ final class TappedHost: Sendable {
     // MARK: - The programs
 
     /// Where `swift build` put the programs: beside the tests.
-    private static func program(_ name: String) throws -> String {
+    static func program(_ name: String) throws -> String {
         let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         return ((tests as NSString).deletingLastPathComponent as NSString).appendingPathComponent(name)
     }
@@ -162,15 +162,37 @@ final class TappedHost: Sendable {
         return last!
     }
 
-    /// Waits until status names no tap of the domain that runs, and no pin of it is left.
+    /// Waits until status names no such tap of a domain that runs, and its pins are gone.
     func waitForEnd(of domain: String, tap name: String = "ids") async throws {
+        let uuid = try await uuid(of: domain)
         do {
             try await eventually("tap \(name) of \(domain) is gone") {
-                try await tap(name, of: domain).map { $0.running == false } ?? true
+                guard try await tap(name, of: domain).map({ $0.running == false }) ?? true else { return false }
+                return try !pins().keys.contains { $0.hasPrefix(uuid.hex) && $0.dropFirst(40).hasPrefix(Self.hash(of: name)) }
             }
         } catch let problem as NeverHappened {
-            throw NeverHappened(description: "\(problem)\nlog: \(logTail)")
+            throw NeverHappened(description: "\(problem)\npins: \(try pins().keys)\nlog: \(logTail)")
         }
+    }
+
+    /// Takes away what an earlier test left when it failed.
+    func withoutTaps() async throws {
+        for guest in [web1, web2] where try await taps(of: guest.name).contains(where: { $0.running == true }) {
+            try await guest.removeMetadata()
+            try await eventually("\(guest.name) has no taps") { try await pins(of: guest).isEmpty }
+        }
+    }
+
+    func uuid(of domain: String) async throws -> DomainUUID {
+        let text = try await lab.virsh("domuuid", "--domain", domain).trimmingCharacters(in: .whitespacesAndNewlines)
+        guard let uuid = DomainUUID(text) else { throw NeverHappened(description: "the UUID of \(domain): \(text)") }
+        return uuid
+    }
+
+    /// The part of an attachment's id that stands for the tap.
+    private static func hash(of tap: String) -> String {
+        guard let name = TapName(tap), let nobody = DomainUUID("00000000-0000-0000-0000-000000000000") else { return "" }
+        return String(AttachmentID(AttachmentKey(domain: nobody, origin: .domain, tap: name, ifindex: 0)).text.suffix(16))
     }
 
     private var logTail: String { lab.log("virt-tapd").split(separator: "\n").suffix(15).joined(separator: "\n") }
@@ -194,7 +216,7 @@ final class TappedHost: Sendable {
 
     /// The pins of one domain's attachments.
     func pins(of guest: Guest) async throws -> [String: Int] {
-        let uuid = try await lab.virsh("domuuid", "--domain", guest.name).filter(\.isHexDigit)
+        let uuid = try await uuid(of: guest.name).hex
         return try pins().filter { $0.key.hasPrefix(uuid) }
     }
 }
