@@ -1,1 +1,67 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+
+/*
+ * libbpf, and the few things of it and of the kernel's API that Swift cannot reach: inline functions, variadics,
+ * structures that the distribution's headers do not have yet. Functions return 0 (or what they say) or -errno.
+ */
+#ifndef CLIBBPF_H
+#define CLIBBPF_H
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <linux/bpf.h>
+#include <stddef.h>
+
+/*
+ * TCX, Linux 6.6: newer than the kernel headers and the libbpf of Debian 12. The numbers are the kernel's API
+ * (include/uapi/linux/bpf.h); a test compares them with the running kernel's BTF.
+ */
+enum clibbpf_tcx {
+	CLIBBPF_TCX_INGRESS = 46,   /* BPF_TCX_INGRESS */
+	CLIBBPF_TCX_EGRESS = 47,    /* BPF_TCX_EGRESS */
+	CLIBBPF_LINK_TYPE_TCX = 11, /* BPF_LINK_TYPE_TCX */
+	CLIBBPF_F_BEFORE = 1 << 3,  /* BPF_F_BEFORE: with nothing named, first of all */
+};
+
+/* What a link is, as far as a TCX link is concerned. */
+struct clibbpf_link {
+	__u32 type;
+	__u32 program;
+	__u32 ifindex; /* 0: the device is gone, or somebody detached the link */
+	__u32 attach_type;
+};
+
+enum clibbpf_kind { CLIBBPF_NOT_BPF, CLIBBPF_MAP, CLIBBPF_PROGRAM, CLIBBPF_LINK };
+
+/* Sets a `const volatile` variable of an object that is open and not loaded; -ENOENT if it has none of that name,
+ * -EINVAL if its size is not `size`. */
+int clibbpf_set_constant(struct bpf_object *object, const char *name, const void *value, size_t size);
+
+/* From now on what libbpf says is kept for the calling thread and not printed. */
+void clibbpf_capture_messages(void);
+/* What libbpf said on this thread since the last call, at most the last 1,023 bytes; valid until libbpf's next call. */
+const char *clibbpf_take_messages(void);
+
+/* 1 if the directory is in a BPF file system, 0 if it is in another. */
+int clibbpf_is_bpffs(const char *directory);
+
+/* What a file descriptor is: bpf_obj_get opens all three kinds. */
+enum clibbpf_kind clibbpf_kind_of(int fd);
+
+int clibbpf_link_info(int fd, struct clibbpf_link *link);
+int clibbpf_map_info(int fd, struct bpf_map_info *info);
+int clibbpf_program_info(int fd, struct bpf_prog_info *info);
+
+/* The value of an enumerator of the running kernel, from its BTF; -ENOENT if it has none of that name. */
+int clibbpf_kernel_enumerator(const char *enumeration, const char *name, long long *value);
+
+/* A classifier on a clsact qdisc. `egress` is 0 or 1. With `replace` what has
+ * the same priority and handle is exchanged at once. */
+int clibbpf_filter_attach(int ifindex, int egress, __u32 priority, __u32 handle, int program, int replace);
+int clibbpf_filter_detach(int ifindex, int egress, __u32 priority, __u32 handle);
+/* The whole clsact qdisc of a device. */
+int clibbpf_clsact_create(int ifindex);
+int clibbpf_clsact_destroy(int ifindex);
+
+#endif

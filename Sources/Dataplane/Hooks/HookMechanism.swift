@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+internal import TapModel
+
+/// One attachment's program in one direction, and where it runs.
+struct HookPlace: Hashable {
+    let id: AttachmentID
+    let direction: Direction
+    let point: HookPoint
+    /// Only for clsact.
+    let filter: AttachmentSpec.ClsactFilter?
+
+    init(_ spec: AttachmentSpec, _ direction: Direction) {
+        id = spec.key.id
+        self.direction = direction
+        point = spec.hookPoint(direction)
+        filter = spec.filter
+    }
+
+    init(id: AttachmentID, _ direction: Direction, _ point: HookPoint, filter: AttachmentSpec.ClsactFilter?) {
+        self.id = id
+        self.direction = direction
+        self.point = point
+        self.filter = filter
+    }
+}
+
+/// A way to run a program on a device's hook: TCX or clsact.
+protocol HookMechanism {
+    /// Attaches where nothing of this attachment runs; first in the chain where that is possible.
+    func attach(_ program: TapProgram, at place: HookPlace, _ undo: Undo) throws
+
+    /// Exchanges the program that runs there, without a moment in which none does.
+    /// - Parameter former: to go back to.
+    func update(_ program: TapProgram, at place: HookPlace, former: KernelObject?, _ undo: Undo) throws
+
+    /// Whether a program of ours runs there, whichever it is.
+    /// - Parameter programs: the ids of all that may be this attachment's.
+    func isAttached(_ place: HookPlace, programs: Set<UInt32>) throws -> Bool
+
+    /// What runs there.
+    /// - Parameters:
+    ///   - program: the id of the one that should.
+    ///   - ours: the ids of all of ours on this device.
+    func observe(_ place: HookPlace, program: UInt32?, ours: Set<UInt32>) throws -> ObservedAttachment.Hook
+
+    /// Ends it; no error when it is not there.
+    func remove(_ place: HookPlace, programs: Set<UInt32>) throws
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+internal import CLibbpf
+internal import TapModel
+
+/// Where a program runs: one of the two TC hooks of a device.
+///
+/// The one place that translates directions. libvirt's inbound and outbound are seen from the guest. What a guest
+/// sends through a tap device enters the host there, which is TC ingress. A macvtap device is a leg of its lower
+/// device: what the guest sends is transmitted through it, which is TC egress (drivers/net/tap.c).
+struct HookPoint: Hashable {
+    let ifindex: UInt32
+    let isEgress: Bool
+
+    init(_ direction: Direction, ifindex: UInt32, isMacvtap: Bool) {
+        self.ifindex = ifindex
+        isEgress = (direction == .inbound) != isMacvtap
+    }
+
+    var tcxType: bpf_attach_type {
+        bpf_attach_type(rawValue: UInt32((isEgress ? CLIBBPF_TCX_EGRESS : CLIBBPF_TCX_INGRESS).rawValue))
+    }
+}
+
+extension AttachmentSpec {
+    var programs: Set<UInt32> { Set([inboundProgram, outboundProgram].compactMap(\.self)) }
+
+    func hookPoint(_ direction: Direction) -> HookPoint {
+        HookPoint(direction, ifindex: key.ifindex, isMacvtap: interface.isMacvtap)
+    }
+}
+
+extension AttachmentID {
+    /// The device's, which stands in the name.
+    var ifindex: UInt32 { UInt32(text.dropFirst(32).prefix(8), radix: 16) ?? 0 }
+}

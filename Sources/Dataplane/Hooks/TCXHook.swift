@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+internal import CLibbpf
+internal import Glibc
+internal import TapModel
+
+/// Programs attached by TCX links, which are pinned: no qdisc, and gone with the device.
+struct TCXHook: HookMechanism {
+    /// How many programs a hook holds: BPF_MPROG_MAX in the kernel's include/linux/bpf_mprog.h.
+    private static let capacity = 64
+
+    let pins: PinTree
+    var kernel: Kernel { pins.kernel }
+
+    func attach(_ program: TapProgram, at place: HookPlace, _ undo: Undo) throws {
+        var options = bpf_link_create_opts()
+        options.sz = MemoryLayout<bpf_link_create_opts>.size
+        options.flags = UInt32(CLIBBPF_F_BEFORE.rawValue)
+        let link = KernelObject(
+            owning: try kernel.check(.createLink) {
+                bpf_link_create(program.object.descriptor, CInt(place.point.ifindex), place.point.tcxType, &options)
+            })
+        let kernel = kernel
+        undo.add { try kernel.check(.detachLink) { bpf_link_detach(link.descriptor) } }
+        try pins.place(link, at: pins.link(place.id, place.direction), kind: CLIBBPF_LINK, undo)
+    }
+
+    func update(_ program: TapProgram, at place: HookPlace, former: KernelObject?, _ undo: Undo) throws {
+        guard let link = try link(place) else { throw KernelError(call: .updateLink, number: ENOENT) }
+        try exchange(program.object, on: link)
+        if let former { undo.add { try exchange(former, on: link) } }
+    }
+
+    private func exchange(_ program: KernelObject, on link: KernelObject) throws {
+        try kernel.check(.updateLink) { bpf_link_update(link.descriptor, program.descriptor, nil) }
+    }
+
+    func isAttached(_ place: HookPlace, programs: Set<UInt32>) throws -> Bool {
+        guard let link = try link(place) else { return false }
+        return Self.isAt(place.point, try info(link))
+    }
+
+    func observe(_ place: HookPlace, program: UInt32?, ours: Set<UInt32>) throws -> ObservedAttachment.Hook {
+        let absent: ObservedAttachment.Hook = DeviceList.exists(place.point.ifindex) ? .detached : .deviceGone
+        guard let link = try link(place) else { return absent }
+        let info = try info(link)
+        guard Self.isAt(place.point, info), program == nil || info.program == program else { return absent }
+        let chain: [UInt32]
+        do {
+            chain = try Self.chain(place.point, kernel)
+        } catch let error as KernelError where error.number == ENODEV {
+            // Moved to another network namespace: gone as far as this host's taps are concerned.
+            return .deviceGone
+        }
+        guard let position = chain.firstIndex(of: info.program) else { return absent }
+        return .attached(position: position, foreignAhead: chain[..<position].count { !ours.contains($0) })
+    }
+
+    func remove(_ place: HookPlace, programs: Set<UInt32>) throws {
+        try remove(place.id, place.direction)
+    }
+
+    func remove(_ id: AttachmentID, _ direction: Direction) throws {
+        let path = pins.link(id, direction)
+        if let link = try kernel.open(path, CLIBBPF_LINK) {
+            do {
+                // Without it the program would run until the kernel gets round to freeing the link.
+                try kernel.check(.detachLink, path) { bpf_link_detach(link.descriptor) }
+            } catch let error as KernelError where [ENOLINK, EOPNOTSUPP].contains(error.number) {}
+        }
+        try kernel.unlink(path)
+    }
+
+    /// The programs of a hook in the order in which they run, by id.
+    static func chain(_ point: HookPoint, _ kernel: Kernel) throws -> [UInt32] {
+        var ids = [UInt32](repeating: 0, count: capacity)
+        var count = UInt32(capacity)
+        try kernel.check(.queryHook) { bpf_prog_query(CInt(point.ifindex), point.tcxType, 0, nil, &ids, &count) }
+        return Array(ids.prefix(Int(count)))
+    }
+
+    private func link(_ place: HookPlace) throws -> KernelObject? {
+        try kernel.open(pins.link(place.id, place.direction), CLIBBPF_LINK)
+    }
+
+    private func info(_ link: KernelObject) throws -> clibbpf_link {
+        var info = clibbpf_link()
+        try kernel.check(.open) { clibbpf_link_info(link.descriptor, &info) }
+        return info
+    }
+
+    private static func isAt(_ point: HookPoint, _ info: clibbpf_link) -> Bool {
+        info.type == CLIBBPF_LINK_TYPE_TCX.rawValue && info.ifindex == point.ifindex && info.attach_type == point.tcxType.rawValue
+    }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+internal import Glibc
+internal import TapModel
+
+/// Turns what the kernel answered into what an operator reads: one table for the whole data path.
+enum FailureReport {
+    static func failure(_ error: any Error, _ what: String) -> Failure {
+        if let failure = error as? Failure { return failure }
+        guard let error = error as? KernelError else { return Failure(.attachFailed, "\(what): \(error)") }
+        if error.call == .load, let log = error.log, let line = lastWord(ofVerifier: log) {
+            return Failure(
+                .attachFailed,
+                "\(what): the kernel's verifier refused the program (\(text(error.number))): \(line). "
+                    + "Report it with the output of `virt-tap doctor` and the verifier's log, which the daemon logs at level debug.")
+        }
+        let (reason, advice) = meaning(of: error)
+        let subject = error.subject.isEmpty ? "" : " (\(error.subject))"
+        return Failure(reason, "\(what): could not \(error.call.rawValue)\(subject): \(text(error.number)). \(advice)")
+    }
+
+    private static func meaning(of error: KernelError) -> (Reason, String) {
+        switch (error.call, error.number) {
+        case (_, EPERM), (_, EACCES):
+            (.permissionDenied, "CAP_BPF and CAP_NET_ADMIN are needed, and write access to the pins; run as root or see `virt-tap doctor`.")
+        case (_, EROFS):
+            (.permissionDenied, "bpffs is read-only here; in a systemd unit leave ProtectKernelTunables off.")
+        case (_, ENODEV), (_, ENXIO), (_, ENOLINK):
+            (.deviceGone, "The device is gone; the tap ends with it, and the domain's next start makes another.")
+        case (.createLink, EINVAL):
+            (.kernelTooOld, "TCX needs Linux 6.6; set <mechanism name=\"auto\"/> or \"clsact\".")
+        case (.createLink, ERANGE), (_, E2BIG), (.createLink, ENOSPC):
+            (.attachFailed, "A device's hook holds 64 programs and this one is full; remove taps or other programs from it.")
+        case (_, ENOMEM), (_, ENOBUFS):
+            (.attachFailed, "The kernel is out of memory, or over a limit on it; free some, and it is tried again.")
+        case (_, EBUSY), (_, EAGAIN), (_, EINTR):
+            (.attachFailed, "Somebody else is changing the same thing; it is tried again.")
+        case (.createClsact, EEXIST), (.attachFilter, EEXIST):
+            (.qdiscConflict, "Another program put a qdisc or filter there at the same moment; it is tried again.")
+        case (_, EMFILE), (_, ENFILE):
+            (.attachFailed, "Too many open files; raise LimitNOFILE.")
+        default:
+            (.attachFailed, "See `virt-tap doctor`; it is tried again.")
+        }
+    }
+
+    /// The verifier's reason: the last line that is neither empty nor its closing statistics.
+    static func lastWord(ofVerifier log: String) -> String? {
+        log.split(separator: "\n").map(String.init).last {
+            !$0.allSatisfy(\.isWhitespace) && !$0.hasPrefix("processed ") && !$0.hasPrefix("verification time") && !$0.hasPrefix("stack depth")
+        }
+    }
+
+    static func text(_ number: CInt) -> String {
+        var buffer = [CChar](repeating: 0, count: 128)
+        guard strerror_r(number, &buffer, buffer.count) == 0 else { return "errno \(number)" }
+        return buffer.withUnsafeBufferPointer { "\(String(cString: $0.baseAddress!)), errno \(number)" }
+    }
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+internal import CLibbpf
+internal import Glibc
+
+/// The kernel's side of the data path, one method a call, each of which throws `KernelError`.
+///
+/// Everything that can fail goes through here, so that tests can make each call fail in its turn.
+final class Kernel {
+    /// Asked before each call; an errno makes the call fail with it and not happen.
+    var fault: ((KernelCall) -> CInt?)?
+
+    init() { clibbpf_capture_messages() }
+
+    /// - Parameter result: of a call that gives -1 and errno, or -errno, as libbpf's and libc's do.
+    @discardableResult
+    func check(_ call: KernelCall, _ subject: String = "", _ body: () -> CInt) throws -> CInt {
+        if let number = fault?(call) { throw KernelError(call: call, number: number, subject: subject) }
+        let result = body()
+        guard result < 0 else { return result }
+        throw KernelError(call: call, number: result == -1 ? errno : -result, subject: subject)
+    }
+
+    // MARK: Maps
+
+    func createArray(_ name: String, valueSize: UInt32, entries: UInt32, perCPU: Bool = false, readOnlyForPrograms: Bool = false) throws
+        -> KernelObject
+    {
+        var options = bpf_map_create_opts()
+        options.sz = MemoryLayout<bpf_map_create_opts>.size
+        options.map_flags = readOnlyForPrograms ? UInt32(BPF_F_RDONLY_PROG) : 0
+        let type = perCPU ? BPF_MAP_TYPE_PERCPU_ARRAY : BPF_MAP_TYPE_ARRAY
+        return KernelObject(owning: try check(.createMap, name) { bpf_map_create(type, name, 4, valueSize, entries, &options) })
+    }
+
+    func write(_ value: [UInt8], to map: KernelObject, at index: UInt32) throws {
+        try check(.updateMap) { withUnsafePointer(to: index) { bpf_map_update_elem(map.descriptor, $0, value, 0) } }
+    }
+
+    func read(_ map: KernelObject, at index: UInt32, size: Int) throws -> [UInt8] {
+        var value = [UInt8](repeating: 0, count: size)
+        try check(.readMap) { withUnsafePointer(to: index) { bpf_map_lookup_elem(map.descriptor, $0, &value) } }
+        return value
+    }
+
+    func freeze(_ map: KernelObject) throws {
+        try check(.freezeMap) { bpf_map_freeze(map.descriptor) }
+    }
+
+    func mapInfo(_ map: KernelObject) throws -> bpf_map_info {
+        var info = bpf_map_info()
+        try check(.readMap) { clibbpf_map_info(map.descriptor, &info) }
+        return info
+    }
+
+    // MARK: Pins
+
+    func makeDirectory(_ path: String) throws {
+        try check(.makeDirectory, path) { mkdir(path, 0o700) }
+    }
+
+    func pin(_ object: KernelObject, at path: String) throws {
+        try check(.pin, path) { bpf_obj_pin(object.descriptor, path) }
+    }
+
+    /// - Returns: `nil` when there is no such pin, or it is another kind of object.
+    func open(_ path: String, _ kind: clibbpf_kind) throws -> KernelObject? {
+        do {
+            let object = KernelObject(owning: try check(.open, path) { bpf_obj_get(path) })
+            return clibbpf_kind_of(object.descriptor) == kind ? object : nil
+        } catch let error as KernelError where [ENOENT, EISDIR].contains(error.number) {
+            return nil
+        }
+    }
+
+    func rename(_ old: String, to new: String) throws {
+        try check(.rename, new) { Glibc.rename(old, new) }
+    }
+
+    /// No error when it is not there.
+    func unlink(_ path: String) throws {
+        do {
+            try check(.unlink, path) { Glibc.unlink(path) }
+        } catch let error as KernelError where error.number == ENOENT {}
+    }
+
+    /// No error when it is not there.
+    func removeDirectory(_ path: String) throws {
+        do {
+            try check(.unlink, path) { rmdir(path) }
+        } catch let error as KernelError where error.number == ENOENT {}
+    }
+}

@@ -1,0 +1,329 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+internal import CLibbpf
+internal import Glibc
+public import TapModel
+
+/// The data path in the running kernel: eBPF programs on devices, kept by pins in bpffs.
+///
+/// Holds nothing but remembered answers of probes: all state is in the kernel, so several objects, and several
+/// processes one after the other, see the same. Not for use by two threads at a time.
+public final class KernelDataplane: TapDataplane {
+    let pins: PinTree
+    let kernel = Kernel()
+    private var hasTCX: Bool?
+
+    /// The verifier's whole log of the last load that it refused.
+    public private(set) var lastVerifierLog: String?
+
+    /// Which eBPF object this program carries: `AttachmentSpec.build` of what it attaches.
+    public static var build: String { TapObject.build }
+
+    /// Does not touch the kernel: what is missing is reported by the calls, and no longer once it is there.
+    /// - Parameter bpffs: the mount point of a BPF file system, or a directory in one. The pins are below
+    ///   `virt-tap/1` in it.
+    public init(bpffs: String = "/sys/fs/bpf") {
+        pins = PinTree(bpffs: bpffs, kernel: kernel)
+    }
+
+    private var specs: SpecStore { SpecStore(pins: pins) }
+    private var tcx: TCXHook { TCXHook(pins: pins) }
+    private var clsact: ClsactHook { ClsactHook(pins: pins) }
+
+    private func hooks(_ mechanism: Mechanism) -> any HookMechanism {
+        switch mechanism {
+        case .tcx: tcx
+        case .clsact: clsact
+        }
+    }
+
+    private func reporting<Result>(_ what: String, needsPins: Bool = true, _ body: () throws -> Result) throws(Failure) -> Result {
+        do {
+            if needsPins { try pins.requireMounted() }
+            return try body()
+        } catch {
+            if let log = (error as? KernelError)?.log { lastVerifierLog = log }
+            throw FailureReport.failure(error, what)
+        }
+    }
+
+    // MARK: What is there
+
+    public func mechanism(for choice: MechanismChoice) throws(Failure) -> Mechanism {
+        try reporting("choosing between TCX and clsact") {
+            if choice == .clsact { return .clsact }
+            if try probeTCX() { return .tcx }
+            guard choice == .auto else {
+                throw Failure(
+                    .kernelTooOld,
+                    "the configuration asks for TCX, which needs Linux 6.6; set <mechanism name=\"auto\"/> or \"clsact\"")
+            }
+            return .clsact
+        }
+    }
+
+    /// Asks for the programs of a hook: a kernel that does not know the hook answers EINVAL. The loopback device is
+    /// number 1 in every network namespace.
+    func probeTCX() throws -> Bool {
+        if let hasTCX { return hasTCX }
+        do {
+            _ = try TCXHook.chain(HookPoint(.inbound, ifindex: 1, isMacvtap: false), kernel)
+            hasTCX = true
+            return true
+        } catch let error as KernelError where error.number == EINVAL {
+            hasTCX = false
+            return false
+        }
+    }
+
+    public func devices() throws(Failure) -> [HostDevice] {
+        try reporting("listing the network devices", needsPins: false) { try DeviceList.read(kernel) }
+    }
+
+    public func attachments() throws(Failure) -> [ObservedAttachment] {
+        try reporting("reading what is attached") {
+            let ids = try pins.attachmentIDs()
+            let specs = try ids.map { (id: $0, spec: try self.specs.read($0)) }
+            let ours = specs.reduce(into: [UInt32: Set<UInt32>]()) { ours, entry in
+                ours[entry.id.ifindex, default: []].formUnion(entry.spec?.programs ?? [])
+            }
+            return try specs.map { try observe($0.id, $0.spec, ours: ours[$0.id.ifindex] ?? []) }
+        }
+    }
+
+    public func attachment(_ id: AttachmentID) throws(Failure) -> ObservedAttachment? {
+        try reporting("reading attachment \(id)") {
+            guard pins.exists(pins.directory(id)) else { return nil }
+            return try observe(id, try specs.read(id), ours: try ourPrograms(on: id.ifindex))
+        }
+    }
+
+    private func ourPrograms(on ifindex: UInt32) throws -> Set<UInt32> {
+        try pins.attachmentIDs().filter { $0.ifindex == ifindex }.reduce(into: []) { $0.formUnion(try specs.read($1)?.programs ?? []) }
+    }
+
+    private func observe(_ id: AttachmentID, _ spec: AttachmentSpec?, ours: Set<UInt32>) throws -> ObservedAttachment {
+        var observed: [Direction: ObservedAttachment.Hook] = [:]
+        for direction in Direction.allCases {
+            if let spec, spec.wish.direction.directions.contains(direction) {
+                let place = HookPlace(spec, direction)
+                observed[direction] = try hooks(spec.mechanism).observe(place, program: spec.program(direction) ?? 0, ours: ours)
+            } else if pins.exists(pins.link(id, direction)) {
+                let isMacvtap = spec?.interface.isMacvtap ?? false
+                let place = HookPlace(id: id, direction, HookPoint(direction, ifindex: id.ifindex, isMacvtap: isMacvtap), filter: nil)
+                observed[direction] = try tcx.observe(place, program: nil, ours: ours)
+            } else if let spec, spec.mechanism == .clsact, let program = try programPin(id, direction) {
+                let hook = try clsact.observe(HookPlace(spec, direction), program: program.programID(), ours: ours)
+                if case .attached = hook { observed[direction] = hook }
+            }
+        }
+        return ObservedAttachment(id: id, spec: spec, hooks: observed, isCurrentBuild: spec?.build == TapObject.build)
+    }
+
+    public func counters(of id: AttachmentID) throws(Failure) -> [Direction: DirectionCounters] {
+        try reporting("reading the counters of attachment \(id)") {
+            guard let spec = try specs.read(id), let map = try kernel.open(pins.counters(id), CLIBBPF_MAP) else { return [:] }
+            let counters = CounterMap(object: map, kernel: kernel)
+            return try spec.wish.direction.directions.reduce(into: [:]) { $0[$1] = try counters.direction($1) }
+        }
+    }
+
+    // MARK: Attaching
+
+    public func attach(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure) {
+        try reporting(Self.name(desired)) { try install(desired, at: now) }
+    }
+
+    public func replace(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure) {
+        try reporting(Self.name(desired)) {
+            let id = desired.key.id
+            guard let old = try specs.read(id), let counters = try kernel.open(pins.counters(id), CLIBBPF_MAP) else {
+                try remove(id)
+                return try install(desired, at: now)
+            }
+            let undo = Undo()
+            do {
+                try change(from: old, to: desired, since: old.since, counters, undo)
+            } catch {
+                undo.run()
+                throw error
+            }
+        }
+    }
+
+    private static func name(_ desired: DesiredAttachment) -> String {
+        "tap \"\(desired.key.tap)\" of \(desired.domainName) on \(desired.interface.device)"
+    }
+
+    private func install(_ desired: DesiredAttachment, at now: Timestamp) throws {
+        let id = desired.key.id
+        if pins.exists(pins.directory(id)) {
+            let spec = try specs.read(id)
+            let isDead = try observe(id, spec, ours: []).isDead
+            guard spec == nil || isDead else {
+                throw Failure(.attachFailed, "it is attached already, as \(pins.directory(id))")
+            }
+            try remove(id)
+        }
+        try pins.makeLayout()
+        let undo = Undo()
+        do {
+            let directory = pins.directory(id)
+            try kernel.makeDirectory(directory)
+            undo.add { [pins] in try pins.remove(directory) }
+            let counters = try kernel.createArray(
+                "virt_tap_counts", valueSize: MapLayout.counterSize, entries: MapLayout.counters, perCPU: true)
+            try kernel.pin(counters, at: pins.counters(id))
+            try change(from: nil, to: desired, since: now, counters, undo)
+        } catch {
+            undo.run()
+            throw error
+        }
+    }
+
+    /// Makes an attachment what is desired, from nothing or in place.
+    ///
+    /// The order is such that a crash after any step leaves what the next start can tell and repair: programs are
+    /// pinned before they run, so that a filter can be known as ours; a spec stands before the first program runs, and
+    /// names new programs after they do, so that what disagrees shows as detached and is replaced once more.
+    private func change(
+        from old: AttachmentSpec?, to desired: DesiredAttachment, since: Timestamp, _ counters: KernelObject, _ undo: Undo
+    ) throws {
+        let id = desired.key.id
+        let wanted = desired.wish.direction.directions.sorted { $0.rawValue < $1.rawValue }
+        var spec = AttachmentSpec(desired, since: since, build: TapObject.build)
+        let programs = try load(desired, counters)
+        spec.inboundProgram = programs[.inbound]?.id
+        spec.outboundProgram = programs[.outbound]?.id
+        let known = try knownPrograms(id, old)
+        if spec.mechanism == .clsact {
+            let former = old?.mechanism == .clsact ? old?.filter : nil
+            spec.filter = try clsact.choose(wanted.map { spec.hookPoint($0) }, former: former, programs: known)
+        }
+        var formers: [Direction: KernelObject] = [:]
+        for direction in wanted {
+            formers[direction] = try programPin(id, direction)
+            if let program = programs[direction] {
+                try pins.place(program.object, at: pins.program(id, direction), kind: CLIBBPF_PROGRAM, undo)
+            }
+        }
+        if old == nil { try specs.write(spec, undo) }
+
+        let hooks = hooks(spec.mechanism)
+        for direction in wanted {
+            guard let program = programs[direction] else { continue }
+            let place = HookPlace(spec, direction)
+            if let old, old.mechanism == spec.mechanism, HookPlace(old, direction) == place,
+                try hooks.isAttached(place, programs: known)
+            {
+                try hooks.update(program, at: place, former: formers[direction], undo)
+            } else {
+                try hooks.attach(program, at: place, undo)
+            }
+        }
+        guard let old else { return }
+        try specs.write(spec, undo)
+        try removeRest(of: old, now: spec, known)
+    }
+
+    /// Takes away what `old` had and `spec` has not: a direction, or a place that has changed.
+    private func removeRest(of old: AttachmentSpec, now spec: AttachmentSpec, _ known: Set<UInt32>) throws {
+        let id = spec.key.id
+        for direction in Direction.allCases {
+            let isWanted = spec.wish.direction.directions.contains(direction)
+            // A pin holds one link: one that took another's place ended it.
+            if !(isWanted && spec.mechanism == .tcx) { try tcx.remove(id, direction) }
+            let place = HookPlace(old, direction)
+            if old.mechanism == .clsact, !(isWanted && spec.mechanism == .clsact && place == HookPlace(spec, direction)) {
+                try clsact.remove(place, programs: known)
+            }
+            if !isWanted { try kernel.unlink(pins.program(id, direction)) }
+        }
+        if old.mechanism == .clsact, spec.mechanism != .clsact {
+            try clsact.releaseQdisc(id.ifindex, ours: try ourPrograms(on: id.ifindex))
+        }
+    }
+
+    private func load(_ desired: DesiredAttachment, _ counters: KernelObject) throws -> [Direction: TapProgram] {
+        guard let table = try DestinationTable.open(pins, create: false), let slot = try table.slot(of: desired.wish.destination) else {
+            throw Failure(.noSuchDestination, "destination \"\(desired.wish.destination)\" has not been set in the kernel; it is tried again")
+        }
+        let maps = TapProgram.Maps(counters: counters, destinations: table.map, destinationCounters: table.counterMap)
+        return try desired.wish.direction.directions.reduce(into: [:]) { programs, direction in
+            let constants = TapProgram.Constants(direction: direction, mark: desired.wish.mark, destinationSlot: slot)
+            programs[direction] = try TapProgram.load(constants, maps, kernel)
+        }
+    }
+
+    private func programPin(_ id: AttachmentID, _ direction: Direction) throws -> KernelObject? {
+        try kernel.open(pins.program(id, direction), CLIBBPF_PROGRAM)
+    }
+
+    /// The ids of every program that may run for an attachment: those of the spec, and those pinned since.
+    private func knownPrograms(_ id: AttachmentID, _ spec: AttachmentSpec?) throws -> Set<UInt32> {
+        try Direction.allCases.reduce(into: spec?.programs ?? []) { known, direction in
+            if let program = try programPin(id, direction) { known.insert(try program.programID()) }
+        }
+    }
+
+    // MARK: Detaching
+
+    public func detach(_ id: AttachmentID) throws(Failure) {
+        try reporting("detaching \(id)") { try remove(id) }
+    }
+
+    private func remove(_ id: AttachmentID) throws {
+        let spec = try specs.read(id)
+        let known = try knownPrograms(id, spec)
+        for direction in Direction.allCases {
+            try tcx.remove(id, direction)
+            if let spec { try clsact.remove(HookPlace(spec, direction), programs: known) }
+        }
+        try pins.remove(pins.directory(id))
+        try clsact.releaseQdisc(id.ifindex, ours: try ourPrograms(on: id.ifindex))
+    }
+
+    public func purge() throws(Failure) -> Int {
+        try reporting("removing everything of virt-tap's") {
+            let ids = try pins.attachmentIDs()
+            var first: (any Error)?
+            for id in ids {
+                do { try remove(id) } catch { first = first ?? error }
+            }
+            if let first { throw first }
+            var others = 0
+            for name in try pins.names(in: pins.top) where name != "\(MapLayout.version)" {
+                others += try pins.names(in: "\(pins.top)/\(name)").count { AttachmentID(directory: $0) != nil }
+            }
+            for name in try pins.names(in: pins.layout) where name.hasPrefix("qdisc-") {
+                if let ifindex = UInt32(name.dropFirst("qdisc-".count), radix: 16) { try clsact.releaseQdisc(ifindex, ours: []) }
+            }
+            for name in try pins.names(in: pins.top) { try pins.remove("\(pins.top)/\(name)") }
+            try pins.remove(pins.top)
+            return ids.count + others
+        }
+    }
+
+    // MARK: Destinations
+
+    public func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) {
+        try reporting("destination \"\(label)\"") {
+            try DestinationTable.open(pins, create: true)?.set(label, kind: kind, ifindex: ifindex)
+        }
+    }
+
+    public func destinations() throws(Failure) -> [DestinationRecord] {
+        try reporting("reading the destinations") { try DestinationTable.open(pins, create: false)?.records() ?? [] }
+    }
+
+    public func forgetDestination(_ label: String) throws(Failure) {
+        try reporting("destination \"\(label)\"") {
+            for id in try pins.attachmentIDs() {
+                if let spec = try specs.read(id), spec.wish.destination == label {
+                    throw Failure(.attachFailed, "it is still used by tap \"\(spec.key.tap)\" of \(spec.domainName)")
+                }
+            }
+            try DestinationTable.open(pins, create: false)?.forget(label)
+        }
+    }
+}

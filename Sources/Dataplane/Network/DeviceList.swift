@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+internal import CLibmnl
+internal import Glibc
+internal import TapModel
+
+/// The netdevs of this thread's network namespace, by rtnetlink: /sys/class/net shows the namespace in which sysfs was
+/// mounted, which need not be ours.
+enum DeviceList {
+    static func read(_ kernel: Kernel) throws -> [HostDevice] {
+        let socket = try NetlinkSocket(kernel)
+        var links = try socket.dump(Int32(RTM_GETLINK), ifinfomsg()).compactMap(Link.init)
+        let addressed = Set(try socket.dump(Int32(RTM_GETADDR), ifaddrmsg()).compactMap(addressedDevice))
+        let names = Dictionary(links.map { ($0.device.index, $0.device.name) }) { first, _ in first }
+        for index in links.indices {
+            links[index].device.hasAddress = addressed.contains(links[index].device.index)
+            links[index].device.masterName = links[index].master.flatMap { names[$0] }
+        }
+        return links.map(\.device).sorted { $0.index < $1.index }
+    }
+
+    private struct Link {
+        var device: HostDevice
+        var master: UInt32?
+
+        init?(_ message: NetlinkMessage) {
+            guard message.type == Int32(RTM_NEWLINK), let header = message.header(ifinfomsg.self) else { return nil }
+            let attributes = message.attributes(after: ifinfomsg.self)
+            guard let name = attributes.text(Int(IFLA_IFNAME)) else { return nil }
+            let info = attributes.nested(Int(IFLA_LINKINFO))
+            device = HostDevice(
+                index: UInt32(header.ifi_index), name: name,
+                mac: attributes[Int(IFLA_ADDRESS)].flatMap { MACAddress(bytes: Array($0)) },
+                kind: Self.kind(info, flags: header.ifi_flags), isUp: header.ifi_flags & UInt32(IFF_UP) != 0,
+                hasCarrier: header.ifi_flags & Self.lowerUp != 0)
+            device.transmitDrops = attributes.number(
+                Int(IFLA_STATS64), as: UInt64.self, at: MemoryLayout<rtnl_link_stats64>.offset(of: \.tx_dropped)!) ?? 0
+            master = attributes.number(Int(IFLA_MASTER), as: UInt32.self)
+            if master != nil { device.masterKind = info?.text(Int(IFLA_INFO_SLAVE_KIND)) }
+        }
+
+        /// IFF_LOWER_UP of linux/if.h, which cannot be included beside net/if.h.
+        private static let lowerUp: UInt32 = 1 << 16
+
+        private static func kind(_ info: NetlinkAttributes?, flags: UInt32) -> HostDevice.Kind {
+            if flags & UInt32(IFF_LOOPBACK) != 0 { return .loopback }
+            switch info?.text(Int(IFLA_INFO_KIND)) {
+            case "tun":
+                let mode = info?.nested(Int(IFLA_INFO_DATA))?.number(Int(IFLA_TUN_TYPE), as: UInt8.self)
+                return mode == UInt8(IFF_TAP) ? .tap : .tun
+            case "macvtap": return .macvtap
+            case "bridge": return .bridge
+            case let other: return .other(other ?? "")
+            }
+        }
+    }
+
+    private static func addressedDevice(_ message: NetlinkMessage) -> UInt32? {
+        guard message.type == Int32(RTM_NEWADDR), let header = message.header(ifaddrmsg.self) else { return nil }
+        switch Int32(header.ifa_family) {
+        case AF_INET: return header.ifa_index
+        // fe80::/10, which every device gets by itself when it is set up.
+        case AF_INET6: return header.ifa_scope == UInt8(RT_SCOPE_LINK.rawValue) ? nil : header.ifa_index
+        default: return nil
+        }
+    }
+
+    /// Whether there is a device with this index at the moment.
+    static func exists(_ ifindex: UInt32) -> Bool {
+        var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
+        return if_indextoname(ifindex, &name) != nil
+    }
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+internal import CLibmnl
+internal import Glibc
+public import TapModel
+
+/// Says that some link or address of this network namespace has changed, on a thread of its own.
+///
+/// What has changed is not said: messages get lost when there are many, so whoever listens reads everything again.
+/// Changes that come while nobody takes them are one.
+public final class LinkMonitor: Sendable {
+    /// An element for each time that something changed; ends after `stop()`.
+    public let changes: AsyncStream<Void>
+
+    private let continuation: AsyncStream<Void>.Continuation
+    /// An eventfd that ends the thread, which closes it.
+    private let bell: CInt
+
+    /// Opens the socket and starts the thread. Needs no privileges.
+    /// - Throws: `attach-failed` when the kernel gives no socket or no thread.
+    public init() throws(Failure) {
+        (changes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
+        let socket = Glibc.socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), NETLINK_ROUTE)
+        guard socket >= 0 else { throw Failure(.attachFailed, "cannot watch links: \(FailureReport.text(errno)); they are read by the clock") }
+        var address = sockaddr_nl()
+        address.nl_family = UInt16(AF_NETLINK)
+        address.nl_groups = UInt32(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR)
+        let bound = withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket, $0, socklen_t(MemoryLayout<sockaddr_nl>.size)) }
+        }
+        // Its own, so that stop() cannot ring at a descriptor that the thread has closed and somebody else opened.
+        let ears = eventfd(0, Int32(EFD_CLOEXEC))
+        bell = fcntl(ears, F_DUPFD_CLOEXEC, 3)
+        guard bound == 0, bell >= 0 else {
+            let number = errno
+            for descriptor in [socket, ears, bell] where descriptor >= 0 { close(descriptor) }
+            throw Failure(.attachFailed, "cannot watch links: \(FailureReport.text(number)); they are read by the clock")
+        }
+        let listener = Unmanaged.passRetained(Listener(socket: socket, ears: ears, continuation: continuation))
+        var thread = pthread_t()
+        let started = pthread_create(&thread, nil, listen, listener.toOpaque())
+        guard started == 0 else {
+            listener.release()
+            close(bell)
+            throw Failure(.attachFailed, "cannot watch links: \(FailureReport.text(started)); they are read by the clock")
+        }
+        pthread_detach(thread)
+    }
+
+    deinit {
+        stop()
+        close(bell)
+    }
+
+    /// Ends the thread and the stream. May be called more than once.
+    public func stop() {
+        var one: UInt64 = 1
+        _ = write(bell, &one, MemoryLayout<UInt64>.size)
+    }
+}
+
+private final class Listener: Sendable {
+    let socket: CInt
+    let ears: CInt
+    let continuation: AsyncStream<Void>.Continuation
+
+    init(socket: CInt, ears: CInt, continuation: AsyncStream<Void>.Continuation) {
+        self.socket = socket
+        self.ears = ears
+        self.continuation = continuation
+    }
+
+    deinit {
+        close(socket)
+        close(ears)
+        continuation.finish()
+    }
+
+    func run() {
+        var buffer = [UInt8](repeating: 0, count: 32 * 1_024)
+        while true {
+            var descriptors = [pollfd(fd: socket, events: Int16(POLLIN), revents: 0), pollfd(fd: ears, events: Int16(POLLIN), revents: 0)]
+            guard poll(&descriptors, 2, -1) >= 0 else {
+                if errno == EINTR { continue }
+                return
+            }
+            if descriptors[1].revents != 0 { return }
+            // ENOBUFS: some were lost, which is a change like any other.
+            var isAlive = true
+            while true {
+                let count = recv(socket, &buffer, buffer.count, 0)
+                if count > 0 || (count < 0 && (errno == EINTR || errno == ENOBUFS)) { continue }
+                isAlive = count < 0 && errno == EAGAIN
+                break
+            }
+            continuation.yield()
+            if !isAlive { return }
+        }
+    }
+}
+
+private func listen(_ listener: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    guard let listener else { return nil }
+    Unmanaged<Listener>.fromOpaque(listener).takeRetainedValue().run()
+    return nil
+}

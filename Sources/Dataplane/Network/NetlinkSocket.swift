@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+internal import CLibmnl
+internal import Glibc
+
+/// One question to rtnetlink at a time. A socket belongs to the network namespace of the thread that opened it.
+final class NetlinkSocket {
+    private let socket: OpaquePointer
+    private let kernel: Kernel
+    private var sequence: UInt32 = 0
+
+    init(_ kernel: Kernel) throws {
+        self.kernel = kernel
+        if let number = kernel.fault?(.netlink) { throw KernelError(call: .netlink, number: number) }
+        guard let socket = mnl_socket_open2(NETLINK_ROUTE, Int32(SOCK_CLOEXEC.rawValue)) else {
+            throw KernelError(call: .netlink, number: errno, subject: "socket")
+        }
+        self.socket = socket
+        guard mnl_socket_bind(socket, 0, 0) == 0 else { throw KernelError(call: .netlink, number: errno, subject: "bind") }
+    }
+
+    deinit { mnl_socket_close(socket) }
+
+    /// Everything of one kind. Asked again, up to ten times, when something changed while the kernel was telling:
+    /// such an answer may lack what was there all the time.
+    func dump<Header>(_ type: Int32, _ header: Header) throws -> [NetlinkMessage] {
+        for _ in 0..<10 {
+            if let messages = try exchange(type, UInt16(NLM_F_DUMP), header) { return messages }
+        }
+        throw KernelError(call: .netlink, number: EAGAIN, subject: "a list that keeps changing")
+    }
+
+    /// One object; `nil` when the kernel has none.
+    func get<Header>(_ type: Int32, _ header: Header) throws -> NetlinkMessage? {
+        do {
+            return try exchange(type, UInt16(NLM_F_ACK), header)?.first
+        } catch let error as KernelError where error.number == ENOENT {
+            return nil
+        }
+    }
+
+    /// - Returns: `nil` when the dump was interrupted.
+    private func exchange<Header>(_ type: Int32, _ flags: UInt16, _ header: Header) throws -> [NetlinkMessage]? {
+        sequence += 1
+        var request = [UInt8](repeating: 0, count: 256)
+        let sent = request.withUnsafeMutableBytes { buffer in
+            let message = mnl_nlmsg_put_header(buffer.baseAddress)!
+            message.pointee.nlmsg_type = UInt16(type)
+            message.pointee.nlmsg_flags = UInt16(NLM_F_REQUEST) | flags
+            message.pointee.nlmsg_seq = sequence
+            let place = mnl_nlmsg_put_extra_header(message, MemoryLayout<Header>.size)!
+            withUnsafeBytes(of: header) { place.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+            return mnl_socket_sendto(socket, message, Int(message.pointee.nlmsg_len))
+        }
+        guard sent >= 0 else { throw KernelError(call: .netlink, number: errno) }
+        return try receive()
+    }
+
+    private func receive() throws -> [NetlinkMessage]? {
+        var messages: [NetlinkMessage] = []
+        var isWhole = true
+        // The kernel fills up to 32 KiB at a time where it is given the room.
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1_024, alignment: 8)
+        defer { buffer.deallocate() }
+        while true {
+            let count = mnl_socket_recvfrom(socket, buffer.baseAddress, buffer.count)
+            guard count >= 0 else {
+                if errno == EINTR { continue }
+                throw KernelError(call: .netlink, number: errno)
+            }
+            var left = Int32(count)
+            var next = UnsafePointer(buffer.baseAddress!.assumingMemoryBound(to: nlmsghdr.self))
+            while mnl_nlmsg_ok(next, left) {
+                let header = next.pointee
+                if header.nlmsg_seq == sequence {
+                    if header.nlmsg_flags & UInt16(NLM_F_DUMP_INTR) != 0 { isWhole = false }
+                    switch Int32(header.nlmsg_type) {
+                    case NLMSG_ERROR:
+                        let error = mnl_nlmsg_get_payload(next)!.load(as: Int32.self)
+                        if error != 0 { throw KernelError(call: .netlink, number: -error) }
+                        return messages
+                    case NLMSG_DONE:
+                        return isWhole ? messages : nil
+                    default:
+                        messages.append(NetlinkMessage(next))
+                    }
+                }
+                next = UnsafePointer(mnl_nlmsg_next(next, &left))
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+internal import CLibbpf
+internal import FoundationEssentials
+internal import TapModel
+
+/// Attachments' specs: JSON in a frozen map of one entry, since pins hold maps and nothing else.
+struct SpecStore {
+    private static let name = "virt_tap_spec"
+    /// More than any spec can be: names are limited, and a map value is kernel memory.
+    private static let limit = 64 * 1_024
+
+    let pins: PinTree
+    var kernel: Kernel { pins.kernel }
+
+    func write(_ spec: AttachmentSpec, _ undo: Undo) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        let json = [UInt8](try encoder.encode(spec))
+        let map = try kernel.createArray(Self.name, valueSize: UInt32(json.count), entries: 1, readOnlyForPrograms: true)
+        try kernel.write(json, to: map, at: 0)
+        try kernel.freeze(map)
+        try pins.place(map, at: pins.spec(spec.key.id), kind: CLIBBPF_MAP, undo)
+    }
+
+    /// - Returns: `nil` when there is none, or none that can be read: what is pinned there may be anything.
+    func read(_ id: AttachmentID) throws -> AttachmentSpec? {
+        guard let map = try kernel.open(pins.spec(id), CLIBBPF_MAP) else { return nil }
+        let info = try kernel.mapInfo(map)
+        guard info.type == BPF_MAP_TYPE_ARRAY.rawValue, info.max_entries == 1, info.key_size == 4,
+            (1...UInt32(Self.limit)).contains(info.value_size)
+        else { return nil }
+        let json = try kernel.read(map, at: 0, size: Int(info.value_size))
+        guard let spec = try? JSONDecoder().decode(AttachmentSpec.self, from: Data(json)), spec.key.id == id else { return nil }
+        return spec
+    }
+}
