@@ -33,11 +33,13 @@ struct PurgeCommand: ParsableCommand {
         }
         // Held to the end, so that no daemon starts in between.
         defer { withExtendedLifetime(lock) {} }
-        do throws(Failure) {
-            try Output.report(removed: try KernelDataplane(bpffs: paths.bpffs).purge(), paused: false)
+        let removed: Int
+        do {
+            removed = try KernelDataplane(bpffs: paths.bpffs).purge()
         } catch {
             throw CommandFailure(.failure, error.message.printable)
         }
+        try Output.report(removed: removed, paused: false)
     }
 
     private func askDaemon(pid: Int32?) throws {

@@ -41,34 +41,36 @@ struct StatusCommand: ParsableCommand {
         signal(SIGINT) { _ in _exit(0) }
         signal(SIGTERM) { _ in _exit(0) }
         while true {
-            try show(again: true)
+            // What fails now may be better the next time.
+            do {
+                try show(try selected(), again: true)
+            } catch let failure as CommandFailure {
+                for line in failure.lines { Output.complain(line) }
+            }
             sleep(UInt32(watch))
         }
     }
 
     private func once() throws {
-        let (document, isRunning) = try show(again: false)
-        guard isRunning else { throw CommandFailure(.daemonNotRunning) }
-        if check, StatusHealth.isUnhealthy(document.taps, at: Timestamp(seconds: Int64(time(nil)))) { throw CommandFailure(.unhealthy) }
+        let answer = try selected()
+        try show(answer, again: false)
+        guard answer.document.daemon.running else { throw CommandFailure(.daemonNotRunning) }
+        if check, StatusHealth.isUnhealthy(answer.document.taps, at: Timestamp(seconds: Int64(time(nil)))) {
+            throw CommandFailure(.unhealthy)
+        }
     }
 
-    @discardableResult
-    private func show(again: Bool) throws -> (StatusDocument, isRunning: Bool) {
-        let terminal = json ? Terminal.none : Terminal.current()
-        let answer: StatusReader.Answer
-        do {
-            answer = try StatusReader(paths: paths).read()
-        } catch where again {
-            // The next time may be better.
-            for line in error.lines { Output.complain(line) }
-            return (.withoutDaemon(host: .init(name: "", kernel: "", libvirt: nil), configPath: "", hookInstalled: false), true)
-        }
+    private func selected() throws(CommandFailure) -> StatusReader.Answer {
+        var answer = try StatusReader(paths: paths).read()
         for line in answer.complaints { Output.complain(line) }
-        let selection = StatusSelection(domains: domains, includesShutOff: all)
-        let document = again ? (try? selection.apply(to: answer.document)) ?? answer.document : try selection.apply(to: answer.document)
-        let text = json ? try StatusJSON.text(document) : StatusTable.text(document, for: terminal)
+        answer.document = try StatusSelection(domains: domains, includesShutOff: all).apply(to: answer.document)
+        return answer
+    }
+
+    private func show(_ answer: StatusReader.Answer, again: Bool) throws {
+        let terminal = json ? Terminal.none : Terminal.current()
+        let text = json ? try StatusJSON.text(answer.document) : StatusTable.text(answer.document, for: terminal)
         try Output.write(again && terminal.isTerminal ? Self.inPlace(text) : text)
-        return (document, answer.complaints.isEmpty)
     }
 
     /// Over what was there before: home, each line and then the rest of the screen cleared, so that nothing flickers.

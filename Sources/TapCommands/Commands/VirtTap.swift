@@ -26,7 +26,7 @@ public struct VirtTap: AsyncParsableCommand {
     /// Does what the command line says, and ends the process if that was not possible.
     public static func start(_ arguments: [String] = Array(CommandLine.arguments.dropFirst())) async {
         do {
-            var command = try parseAsRoot(normalised(arguments))
+            var command = try parseAsRoot(ArgumentNormaliser.normalised(arguments))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
             } else {
@@ -38,11 +38,5 @@ public struct VirtTap: AsyncParsableCommand {
         } catch {
             exit(withError: error)
         }
-    }
-
-    /// `--watch` takes its value only behind `=`: what follows it is a domain.
-    static func normalised(_ arguments: [String]) -> [String] {
-        let options = arguments.prefix { $0 != "--" }
-        return options.map { $0 == "--watch" ? "--watch=\(StatusCommand.standardInterval)" : $0 } + arguments.dropFirst(options.count)
     }
 }

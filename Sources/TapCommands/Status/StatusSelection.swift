@@ -11,7 +11,7 @@ struct StatusSelection: Hashable {
 
     /// The document with nothing but the taps asked for. A domain without taps is not in a status document, so a name
     /// that is not there can be a domain's all the same.
-    /// - Throws: when a domain that was named has no tap.
+    /// - Throws: when a domain that was named has no tap. With no daemon nobody can say so, and nothing is thrown.
     func apply(to document: StatusDocument) throws(CommandFailure) -> StatusDocument {
         var selected = document
         guard !domains.isEmpty else {
@@ -19,7 +19,7 @@ struct StatusSelection: Hashable {
             return selected
         }
         let unknown = domains.filter { domain in !document.taps.contains { Self.matches($0, domain) } }
-        guard unknown.isEmpty else {
+        guard unknown.isEmpty || !document.daemon.running else {
             let names = Set(document.taps.map(\.domain))
             throw CommandFailure(
                 .failure,

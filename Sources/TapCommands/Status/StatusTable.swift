@@ -7,7 +7,10 @@ enum StatusTable {
     static func text(_ document: StatusDocument, for terminal: Terminal) -> String {
         var lines: [String] = []
         if document.taps.isEmpty {
-            lines.append("no taps: `virt-tap set DOMAIN --to DESTINATION` makes one; --all shows those of domains that are shut off")
+            lines.append(
+                document.daemon.running
+                    ? "no taps: `virt-tap set DOMAIN --to DESTINATION` makes one; --all shows those of domains that are shut off"
+                    : "no taps in the kernel")
         } else {
             lines += table(document.taps).lines(for: terminal)
         }
