@@ -26,6 +26,13 @@ struct InstalledHook: Sendable {
         return try await command.run()
     }
 
+    /// Command lines of the hook's and the binary's living processes.
+    var processes: [String] {
+        let ids = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return ids.filter { Int($0) != nil }.compactMap { try? String(contentsOfFile: "/proc/\($0)/cmdline", encoding: .utf8) }
+            .filter { $0.contains(folder) }
+    }
+
     func shell(_ command: String) async throws {
         try await Command(["/bin/sh", "-ec", "cd '\(folder)'; \(command)"]).succeed()
     }
