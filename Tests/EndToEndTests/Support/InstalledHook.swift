@@ -44,6 +44,11 @@ struct InstalledHook: Sendable {
         try text.replacingOccurrences(of: old, with: new).write(toFile: path, atomically: false, encoding: .utf8)
     }
 
+    /// The installed script.
+    func script() throws -> String {
+        try String(contentsOfFile: path, encoding: .utf8)
+    }
+
     func file(_ name: String) throws -> String {
         try String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8)
     }
