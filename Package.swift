@@ -57,7 +57,7 @@ let package = Package(
             name: "TapCommands",
             dependencies: ["TapModel", "TapXML", "TapHost", "Hypervisor", "Dataplane", "TapControl", argumentParser],
             swiftSettings: strict),
-        .executableTarget(name: "virt-tapd", dependencies: ["TapDaemon"], swiftSettings: strict),
+        .executableTarget(name: "virt-tapd", dependencies: ["TapDaemon", argumentParser], swiftSettings: strict),
         .executableTarget(name: "virt-tap", dependencies: ["TapCommands"], swiftSettings: strict),
 
         // bpf/*.bpf.c is compiled and embedded when Dataplane is built; no object file is committed.
@@ -65,11 +65,19 @@ let package = Package(
         .plugin(name: "CompileBPF", capability: .buildTool(), dependencies: ["BPFEmbed"]),
 
         .testTarget(name: "TapModelTests", dependencies: ["TapModel"], swiftSettings: strict),
-        .testTarget(name: "TapXMLTests", dependencies: ["TapXML"], swiftSettings: strict),
-        .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor"], swiftSettings: strict),
-        .testTarget(name: "DataplaneTests", dependencies: ["Dataplane"], swiftSettings: strict),
+        // RELAX NG is for tests only: the programs do not carry it.
+        .target(
+            name: "CRelaxNG", path: "Tests/CRelaxNG", cSettings: [.unsafeFlags(["-I/usr/include/libxml2"])],
+            linkerSettings: [.linkedLibrary("xml2")]),
+        .testTarget(name: "TapXMLTests", dependencies: ["TapXML", "TapModel", "CRelaxNG"], swiftSettings: strict),
+        .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor", "TapModel", "CLibvirt"], swiftSettings: strict),
+        // Devices, frames and namespaces for tests on the real kernel.
+        .target(name: "DataplaneTestSupport", dependencies: ["CLibbpf", "CLibmnl"], path: "Tests/Support", swiftSettings: strict),
+        .testTarget(
+            name: "DataplaneTests", dependencies: ["Dataplane", "TapModel", "CLibbpf", "CLibmnl", "DataplaneTestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "TapControlTests", dependencies: ["TapControl"], swiftSettings: strict),
-        .testTarget(name: "TapHostTests", dependencies: ["TapHost"], swiftSettings: strict),
+        .testTarget(name: "TapHostTests", dependencies: ["TapHost", "TapModel"], swiftSettings: strict),
         .testTarget(name: "TapDaemonTests", dependencies: ["TapDaemon"], swiftSettings: strict),
         .testTarget(name: "TapCommandsTests", dependencies: ["TapCommands"], swiftSettings: strict),
         .testTarget(name: "EndToEndTests", dependencies: ["TapModel"], swiftSettings: strict),

@@ -30,8 +30,7 @@ struct state {
     struct vtxml_attribute *attributes;
 };
 
-static void fail(struct state *state, enum vtxml_code code, uint32_t line, const char *message)
-{
+static void fail(struct state *state, enum vtxml_code code, uint32_t line, const char *message) {
     struct vtxml_problem *problem = state->problem;
 
     if (problem->code != VTXML_OK)
@@ -48,22 +47,19 @@ static void fail(struct state *state, enum vtxml_code code, uint32_t line, const
     }
 }
 
-static uint32_t current_line(struct state *state)
-{
+static uint32_t current_line(struct state *state) {
     int line = state->parser ? xmlSAX2GetLineNumber(state->parser) : 0;
 
     return line > 0 ? (uint32_t)line : 0;
 }
 
-static void stop(struct state *state, enum vtxml_code code)
-{
+static void stop(struct state *state, enum vtxml_code code) {
     fail(state, code, current_line(state), NULL);
     xmlStopParser(state->parser);
 }
 
 /* Length of the UTF-8 sequence at `at` (RFC 3629: no overlong forms, no surrogates), or 0. */
-static size_t sequence(const unsigned char *at, size_t left)
-{
+static size_t sequence(const unsigned char *at, size_t left) {
     unsigned char first = at[0];
     unsigned char low = 0x80, high = 0xBF;
     size_t length;
@@ -96,8 +92,7 @@ static size_t sequence(const unsigned char *at, size_t left)
     return length;
 }
 
-static int check_bytes(struct state *state)
-{
+static int check_bytes(struct state *state) {
     const unsigned char *bytes = state->next;
     uint32_t line = 1;
 
@@ -115,9 +110,8 @@ static int check_bytes(struct state *state)
 }
 
 /* libxml2 is told to believe in UTF-8, so a declaration that says otherwise must not pass in silence. */
-static int check_encoding(struct state *state)
-{
-    static const char *const accepted[] = { "UTF-8", "UTF8", "US-ASCII", "ASCII" };
+static int check_encoding(struct state *state) {
+    static const char *const accepted[] = {"UTF-8", "UTF8", "US-ASCII", "ASCII"};
     const char *text = (const char *)state->next;
     size_t limit = state->left < 256 ? state->left : 256;
     char declaration[257], *value, *end;
@@ -147,8 +141,7 @@ static int check_encoding(struct state *state)
     return -1;
 }
 
-static const unsigned char *find(const unsigned char *at, const unsigned char *end, const char *what)
-{
+static const unsigned char *find(const unsigned char *at, const unsigned char *end, const char *what) {
     const unsigned char *found = memmem(at, (size_t)(end - at), what, strlen(what));
 
     return found ? found + strlen(what) : end;
@@ -158,8 +151,7 @@ static const unsigned char *find(const unsigned char *at, const unsigned char *e
  * Counts the attributes of each tag before libxml2 sees it: up to 2.11 it compares each with each of the same tag, so
  * that a million on one element would take hours. What is not well-formed is left to libxml2, which stops there.
  */
-static int check_attributes(struct state *state)
-{
+static int check_attributes(struct state *state) {
     const unsigned char *start = state->next, *at = start, *end = start + state->left;
 
     while ((at = memchr(at, '<', (size_t)(end - at))) != NULL) {
@@ -197,9 +189,9 @@ static int check_attributes(struct state *state)
     return 0;
 }
 
-/* Gives libxml2 nothing more once there is a problem: it would otherwise go on to the document's end, without limits. */
-static int read_more(void *context, char *buffer, int length)
-{
+/* Gives libxml2 nothing more once there is a problem: it would otherwise go on to the document's end, without limits.
+ */
+static int read_more(void *context, char *buffer, int length) {
     struct state *state = context;
     size_t count = length > 0 ? (size_t)length : 0;
 
@@ -213,15 +205,13 @@ static int read_more(void *context, char *buffer, int length)
     return (int)count;
 }
 
-static int close_input(void *context)
-{
+static int close_input(void *context) {
     (void)context;
     return 0;
 }
 
 static void on_start(void *context, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri, int namespace_count,
-                     const xmlChar **namespaces, int attribute_count, int defaulted_count, const xmlChar **attributes)
-{
+                     const xmlChar **namespaces, int attribute_count, int defaulted_count, const xmlChar **attributes) {
     struct state *state = context;
     const struct vtxml_limits *limits = state->limits;
     size_t count = (size_t)attribute_count;
@@ -262,13 +252,12 @@ static void on_start(void *context, const xmlChar *name, const xmlChar *prefix, 
             .length = (size_t)(attribute[4] - attribute[3]),
         };
     }
-    if (state->handler->start(state->handler->context, (const char *)name, (const char *)prefix, (const char *)uri, state->attributes,
-                              count, current_line(state)))
+    if (state->handler->start(state->handler->context, (const char *)name, (const char *)prefix, (const char *)uri,
+                              state->attributes, count, current_line(state)))
         state->skip_depth = state->depth;
 }
 
-static void on_end(void *context, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri)
-{
+static void on_end(void *context, const xmlChar *name, const xmlChar *prefix, const xmlChar *uri) {
     struct state *state = context;
 
     (void)name;
@@ -284,16 +273,14 @@ static void on_end(void *context, const xmlChar *name, const xmlChar *prefix, co
     state->depth--;
 }
 
-static void on_text(void *context, const xmlChar *bytes, int length)
-{
+static void on_text(void *context, const xmlChar *bytes, int length) {
     struct state *state = context;
 
     if (state->problem->code == VTXML_OK && !state->skip_depth && length > 0)
         state->handler->text(state->handler->context, (const char *)bytes, (size_t)length);
 }
 
-static void on_doctype(void *context, const xmlChar *name, const xmlChar *external, const xmlChar *system)
-{
+static void on_doctype(void *context, const xmlChar *name, const xmlChar *external, const xmlChar *system) {
     (void)name;
     (void)external;
     (void)system;
@@ -312,19 +299,17 @@ static void on_error(void *context, xmlError *error)
         return;
     if (error->domain == XML_FROM_NAMESPACE && error->level < XML_ERR_FATAL && !state->limits->namespace_errors)
         return;
-    fail(state, error->code == XML_ERR_NO_MEMORY ? VTXML_NO_MEMORY : VTXML_MALFORMED, error->line > 0 ? (uint32_t)error->line : 0,
-         error->message);
+    fail(state, error->code == XML_ERR_NO_MEMORY ? VTXML_NO_MEMORY : VTXML_MALFORMED,
+         error->line > 0 ? (uint32_t)error->line : 0, error->message);
 }
 
 static pthread_once_t initialised = PTHREAD_ONCE_INIT;
 
-static void initialise(void)
-{
+static void initialise(void) {
     xmlInitParser();
 }
 
-static void parse(struct state *state)
-{
+static void parse(struct state *state) {
     xmlSAXHandler sax;
 
     memset(&sax, 0, sizeof sax);
@@ -345,7 +330,9 @@ static void parse(struct state *state)
         free(state->attributes);
         return;
     }
-    xmlCtxtUseOptions(state->parser, XML_PARSE_NONET | XML_PARSE_IGNORE_ENC);
+    /* NOENT makes of &amp; in an attribute the character and not, as without it, the text "&#38;". There are no other
+     * entities to substitute: whoever would define one is stopped by on_doctype. */
+    xmlCtxtUseOptions(state->parser, XML_PARSE_NONET | XML_PARSE_IGNORE_ENC | XML_PARSE_NOENT);
     xmlParseDocument(state->parser);
     if (!state->parser->wellFormed)
         fail(state, VTXML_MALFORMED, current_line(state), "the document is not well-formed");
@@ -353,10 +340,9 @@ static void parse(struct state *state)
     free(state->attributes);
 }
 
-enum vtxml_code vtxml_parse(const void *bytes, size_t size, const struct vtxml_limits *limits, const struct vtxml_handler *handler,
-                            struct vtxml_problem *problem)
-{
-    struct state state = { .next = bytes, .left = size, .limits = limits, .handler = handler, .problem = problem };
+enum vtxml_code vtxml_parse(const void *bytes, size_t size, const struct vtxml_limits *limits,
+                            const struct vtxml_handler *handler, struct vtxml_problem *problem) {
+    struct state state = {.next = bytes, .left = size, .limits = limits, .handler = handler, .problem = problem};
 
     memset(problem, 0, sizeof *problem);
     pthread_once(&initialised, initialise);
@@ -373,8 +359,7 @@ enum vtxml_code vtxml_parse(const void *bytes, size_t size, const struct vtxml_l
     return problem->code;
 }
 
-int vtxml_address(const char *text, uint8_t bytes[16], char canonical[46])
-{
+int vtxml_address(const char *text, uint8_t bytes[16], char canonical[46]) {
     int family = strchr(text, ':') ? AF_INET6 : AF_INET;
 
     if (inet_pton(family, text, bytes) != 1 || !inet_ntop(family, bytes, canonical, 46))

@@ -63,7 +63,10 @@ final class CallThreads: Sendable {
         while let job = next() { job() }
         let last = state.withLock { state -> Job? in
             state.threads -= 1
-            return state.threads == 0 ? state.last : nil
+            guard state.threads == 0 else { return nil }
+            // Let go of: it usually holds the connection, which holds these threads.
+            defer { state.last = nil }
+            return state.last
         }
         last?()
     }

@@ -40,7 +40,7 @@ enum DomainReader {
         // virsh too takes only the form with dashes, so that a name of 32 digits stays a name.
         if found == nil, name.utf8.count == 36 { found = virDomainLookupByUUIDString(connection, name) }
         if found == nil { found = virDomainLookupByName(connection, name) }
-        guard let found else { throw LibvirtError.last("look up the domain") }
+        guard let found else { throw LibvirtError.last("look up the domain \(name)") }
         defer { virDomainFree(found) }
         return try snapshot(found)
     }

@@ -6,7 +6,7 @@ internal import TapModel
 // where an actor isolates it checks for that actor's executor and traps on libvirt's thread. They copy out and return; a
 // call into libvirt from here would wait for the loop that it stands in.
 
-/// What the callbacks of one connection need. libvirt holds one reference for each registration.
+/// What the callbacks of one connection need. libvirt holds one reference for each kind of event.
 final class EventContext: Sendable {
     let events: AsyncStream<HypervisorEvent>.Continuation
     /// Told why when the connection is gone, at most once.

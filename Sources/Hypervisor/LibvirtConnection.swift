@@ -20,6 +20,7 @@ final class LibvirtConnection: Sendable {
     // libvirt's connections may be used by several threads at once.
     nonisolated(unsafe) private let pointer: virConnectPtr
     private let threads: CallThreads
+    private let context: EventContext?
     private let callbacks: Mutex<[Int32]>
 
     /// Opens a connection on a thread of its own and hands it over there; `outcome` is called once.
@@ -60,6 +61,7 @@ final class LibvirtConnection: Sendable {
         }
         self.pointer = pointer
         self.threads = threads
+        self.context = context
         var version: UInt = 0
         do {
             guard virConnectGetLibVersion(pointer, &version) == 0 else { throw LibvirtError.last("ask libvirt's daemon for its version") }
@@ -115,9 +117,10 @@ final class LibvirtConnection: Sendable {
         try add(context, isNeeded: false) { clibvirt_register_device_added(pointer, deviceAdded, $0, releaseContext) }
         try add(context, isNeeded: false) { clibvirt_register_device_removed(pointer, deviceRemoved, $0, releaseContext) }
 
-        let opaque = Unmanaged.passRetained(context)
-        if virConnectRegisterCloseCallback(pointer, connectionClosed, opaque.toOpaque(), releaseContext) < 0 {
-            opaque.release()
+        // No reference goes along: a driver without a daemon says yes, keeps nothing and so releases nothing. `self.context`
+        // holds it until deregister(), which waits for a callback that runs.
+        let opaque = Unmanaged.passUnretained(context).toOpaque()
+        if virConnectRegisterCloseCallback(pointer, connectionClosed, opaque, nil) < 0 {
             let error = LibvirtError.last("listen for the end of the connection")
             if !error.isUnsupported { throw error }
         }

@@ -58,7 +58,7 @@ public struct DaemonCommand: AsyncParsableCommand {
         }
     }
 
-    private func complain(_ line: String) { fputs("virt-tapd: \(line.printable)\n", stderr) }
+    private func complain(_ line: String) { StandardError.write("virt-tapd: \(line.printable)\n") }
 }
 
-extension Logger.Level: ExpressibleByArgument {}
+extension Logger.Level: @retroactive ExpressibleByArgument {}

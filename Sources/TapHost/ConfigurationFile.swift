@@ -24,7 +24,8 @@ public struct ConfigurationFile: Sendable {
         do {
             return try ConfigurationXML.parse(bytes)
         } catch {
-            throw ConfigurationFileError(path: path, lines: error.diagnostics.map { "\(path):" + ($0.line.map { "\($0):" } ?? "") + " \($0.withoutLine)" })
+            throw ConfigurationFileError(
+                path: path, lines: error.diagnostics.map { "\(path):" + ($0.line.map { "\($0):" } ?? "") + " \($0.withoutLine)" })
         }
     }
 

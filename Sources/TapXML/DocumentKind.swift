@@ -12,7 +12,9 @@ public enum DocumentKind: Sendable, CaseIterable {
     /// - Returns: `nil` for any other document.
     /// - Throws: `XMLProblem` when it is no XML.
     public static func detect(_ bytes: [UInt8]) throws(XMLProblem) -> DocumentKind? {
-        guard let root = try DocumentParser.parse(bytes, limits: .domain, interest: { _, ancestors in ancestors.isEmpty }) else { return nil }
+        guard let root = try DocumentParser.parse(bytes, limits: .domain, interest: { _, ancestors in ancestors.isEmpty }) else {
+            return nil
+        }
         if root.uri == MetadataXML.namespace { return .metadata }
         switch root.name {
         case "virt-tap": return .configuration

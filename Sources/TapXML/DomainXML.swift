@@ -58,7 +58,8 @@ public enum DomainXML {
             second.add(
                 Diagnostic(
                     path: "/domain/metadata", line: roots[1].line,
-                    message: "there are \(roots.count) elements in the namespace \(MetadataXML.namespace), of which libvirt keeps the first: "
+                    message:
+                        "there are \(roots.count) elements in the namespace \(MetadataXML.namespace), of which libvirt keeps the first: "
                         + "write several taps as <taps>"))
             diagnostics.add(all: second)
             if let failure = TapGrammar.failure(second) { entries.append(.invalid(name: .fallback, required: false, failure)) }

@@ -31,7 +31,8 @@ enum MetadataWriter {
             element(
                 "interface",
                 [
-                    ("mac", selector.mac?.description), ("alias", selector.alias), ("bridge", selector.bridge), ("network", selector.network),
+                    ("mac", selector.mac?.description), ("alias", selector.alias), ("bridge", selector.bridge),
+                    ("network", selector.network),
                 ])
         }
         children = selectors + children

@@ -110,7 +110,8 @@ struct EvaluationTests {
         #expect(with { $0.allow = [.uuid(Fixture.uuid)] } == nil)
         #expect(with { $0.target = .domain(name: "sensor", uuid: nil, mac: Fixture.mac, alias: nil) } == .notImplemented)
         #expect(with { $0.target = .tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 1)) } == .notImplemented)
-        #expect(with { $0.rate = RateLimit(perSecond: 1, unit: .bitsPerSecond, burst: nil, text: "1bit", burstText: nil) } == .notImplemented)
+        #expect(
+            with { $0.rate = RateLimit(perSecond: 1, unit: .bitsPerSecond, burst: nil, text: "1bit", burstText: nil) } == .notImplemented)
     }
 
     @Test func inlineDestinations() {
@@ -145,14 +146,19 @@ struct EvaluationTests {
 
     @Test func unsafeDestinations() {
         func reason(_ device: HostDevice, allowShared: Bool = false, others: [DomainDefinition] = []) -> (Reason?, UInt32?) {
-            let configuration = Fixture.configuration { $0.destinations[0].target = .interface(name: device.name, allowShared: allowShared) }
+            let configuration = Fixture.configuration {
+                $0.destinations[0].target = .interface(name: device.name, allowShared: allowShared)
+            }
             let host = Fixture.host(configuration, devices: [Fixture.vnet(), device], domains: [Fixture.domain()] + others)
-            guard case .success(let verdict) = DestinationEvaluation.evaluate(configuration.destinations[0], host: host) else { return (nil, nil) }
+            guard case .success(let verdict) = DestinationEvaluation.evaluate(configuration.destinations[0], host: host) else {
+                return (nil, nil)
+            }
             return (verdict.failure?.reason, verdict.ifindex)
         }
         let unsafe = [
             Fixture.span { $0.kind = .bridge }, Fixture.span { $0.kind = .loopback }, Fixture.span { $0.masterKind = "bridge" },
-            Fixture.span { $0.masterKind = "openvswitch" }, Fixture.span { $0.kind = .other("openvswitch") }, Fixture.span { $0.hasAddress = true },
+            Fixture.span { $0.masterKind = "openvswitch" }, Fixture.span { $0.kind = .other("openvswitch") },
+            Fixture.span { $0.hasAddress = true },
         ]
         for device in unsafe {
             #expect(reason(device) == (.destinationUnsafe, 0))

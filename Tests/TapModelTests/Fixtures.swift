@@ -9,17 +9,21 @@ enum Fixture {
     static let mac = MACAddress("52:54:00:00:00:01")!
 
     static func interface(
-        _ alias: String = "net0", mac: MACAddress? = Fixture.mac, type: InterfaceType = .bridge, device: String? = "vnet0", bridge: String? = "br0",
+        _ alias: String = "net0", mac: MACAddress? = Fixture.mac, type: InterfaceType = .bridge, device: String? = "vnet0",
+        bridge: String? = "br0",
         network: String? = nil
     ) -> DomainInterface {
-        DomainInterface(alias: alias, mac: mac, type: type, bridge: bridge, network: network, device: device, path: "/domain/devices/interface[1]")
+        DomainInterface(
+            alias: alias, mac: mac, type: type, bridge: bridge, network: network, device: device, path: "/domain/devices/interface[1]")
     }
 
     static func tap(_ name: String = "ids", to destination: String = "span") -> Tap {
         Tap(name: TapName(name)!, destination: .named(TapName(destination)!))
     }
 
-    static func domain(_ taps: [Tap] = [tap()], interfaces: [DomainInterface] = [interface()], uuid: DomainUUID = uuid, name: String = "web1")
+    static func domain(
+        _ taps: [Tap] = [tap()], interfaces: [DomainInterface] = [interface()], uuid: DomainUUID = uuid, name: String = "web1"
+    )
         -> DomainDefinition
     {
         DomainDefinition(uuid: uuid, name: name, interfaces: interfaces, taps: taps.map { .valid($0) })
@@ -28,7 +32,8 @@ enum Fixture {
     /// libvirt's tap device for a guest's address.
     static func vnet(_ index: UInt32 = 10, _ name: String = "vnet0", guest: MACAddress = mac) -> HostDevice {
         HostDevice(
-            index: index, name: name, mac: MACAddress(bytes: [0xFE] + guest.bytes[1...]), kind: .tap, masterKind: "bridge", masterName: "br0")
+            index: index, name: name, mac: MACAddress(bytes: [0xFE] + guest.bytes[1...]), kind: .tap, masterKind: "bridge",
+            masterName: "br0")
     }
 
     static func span(_ change: (inout HostDevice) -> Void = { _ in }) -> HostDevice {
@@ -45,7 +50,8 @@ enum Fixture {
     }
 
     static func host(
-        _ configuration: HostConfiguration = configuration(), devices: [HostDevice] = [vnet(), span()], domains: [DomainDefinition] = [domain()],
+        _ configuration: HostConfiguration = configuration(), devices: [HostDevice] = [vnet(), span()],
+        domains: [DomainDefinition] = [domain()],
         mechanism: Result<Mechanism, Failure> = .success(.tcx), isPaused: Bool = false
     ) -> HostState {
         var claims = DeviceClaims()
@@ -55,7 +61,9 @@ enum Fixture {
     }
 
     /// What the kernel holds after `desired` was attached.
-    static func observed(_ desired: DesiredAttachment, hook: ObservedAttachment.Hook = .attached(position: 0, foreignAhead: 0)) -> ObservedAttachment {
+    static func observed(_ desired: DesiredAttachment, hook: ObservedAttachment.Hook = .attached(position: 0, foreignAhead: 0))
+        -> ObservedAttachment
+    {
         let spec = AttachmentSpec(desired, since: Timestamp(seconds: 1_000), build: "b", inboundProgram: 1, outboundProgram: 2)
         let hooks = Dictionary(uniqueKeysWithValues: desired.wish.direction.directions.map { ($0, hook) })
         return ObservedAttachment(id: desired.key.id, spec: spec, hooks: hooks, isCurrentBuild: true)

@@ -23,7 +23,9 @@ struct IdentityTests {
 
     @Test func tapNames() {
         for good in ["a", "9", "ids", "a.b_c-d", String(repeating: "x", count: 32)] { #expect(TapName(good) != nil, "\(good)") }
-        for bad in ["", ".a", "-a", "_a", "a b", "ä", "a/b", String(repeating: "x", count: 33), "a\n"] { #expect(TapName(bad) == nil, "\(bad)") }
+        for bad in ["", ".a", "-a", "_a", "a b", "ä", "a/b", String(repeating: "x", count: 33), "a\n"] {
+            #expect(TapName(bad) == nil, "\(bad)")
+        }
     }
 
     @Test func timestamps() {
@@ -57,7 +59,9 @@ struct IdentityTests {
         #expect(IPAddress.bytes("2001:db8::1") == [0x20, 1, 0xD, 0xB8] + [UInt8](repeating: 0, count: 11) + [1])
         #expect(IPAddress.bytes("1:2:3:4:5:6:7:8")?.count == 16)
         #expect(IPAddress.bytes("::ffff:192.0.2.1")?.suffix(6) == [255, 255, 192, 0, 2, 1])
-        for bad in ["", "1.2.3", "1.2.3.256", "01.2.3.4", "1:2", ":1", "1::2::3", "1:2:3:4:5:6:7:8:9", "12345::", "::1%eth0", "1.2.3.4::", ":::"] {
+        for bad in [
+            "", "1.2.3", "1.2.3.256", "01.2.3.4", "1:2", ":1", "1::2::3", "1:2:3:4:5:6:7:8:9", "12345::", "::1%eth0", "1.2.3.4::", ":::",
+        ] {
             #expect(IPAddress.bytes(bad) == nil, "\(bad)")
         }
     }

@@ -7,7 +7,8 @@ import Testing
 @Suite("Status")
 struct StatusTests {
     private func view(
-        _ domain: DomainDefinition = Fixture.domain(), persistent: DomainDefinition? = Fixture.domain(), host: HostState = Fixture.host(), isRunning: Bool = true
+        _ domain: DomainDefinition = Fixture.domain(), persistent: DomainDefinition? = Fixture.domain(), host: HostState = Fixture.host(),
+        isRunning: Bool = true
     ) -> DomainView {
         DomainView(
             uuid: domain.uuid, name: domain.name, isRunning: isRunning, live: isRunning ? domain : nil, persistent: persistent,
@@ -89,6 +90,28 @@ struct StatusTests {
         #expect(coming[1].state == .pending && coming[1].reason == .nextStart)
     }
 
+    @Test func whatLibvirtWouldTellWaitsForLibvirt() throws {
+        let gone = view(host: Fixture.host(devices: [Fixture.span()]))
+        let builder = TapStatusBuilder(hostWarnings: [], kernel: kernel([]), disconnected: "connection refused")
+        let tap = try #require(builder.taps(of: gone).first)
+        #expect(tap.state == .pending && tap.reason == .libvirtDisconnected)
+        #expect(tap.message?.hasSuffix("libvirt cannot be asked: connection refused") == true)
+        #expect(build(gone, kernel([])).first?.reason == .deviceGone)
+        // What copies goes on being active.
+        let active = TapStatusBuilder(
+            hostWarnings: [], kernel: kernel([Fixture.observed(Fixture.desired()[0])]), disconnected: "connection refused")
+        #expect(active.taps(of: view()).first?.state == .active)
+    }
+
+    @Test func xmlThatCannotBeReadIsTold() {
+        var unreadable = view()
+        unreadable.live = nil
+        unreadable.verdicts = []
+        unreadable.unreadable = Failure(.invalidMetadata, "too deep")
+        let taps = build(unreadable, kernel([]))
+        #expect(taps.map(\.state) == [.failed] && taps.map(\.message) == ["too deep"])
+    }
+
     @Test func shutOff() {
         var off = Fixture.tap("off")
         off.enabled = false
@@ -121,7 +144,8 @@ struct StatusTests {
         let desired = Fixture.desired()[0]
         var view = kernel([Fixture.observed(desired)])
         view.counters[desired.key.id] = [
-            .inbound: DirectionCounters(copied: Counter(packets: 3, bytes: 300), errors: Counter(packets: 1, bytes: 60), marked: Counter(packets: 9, bytes: 9))
+            .inbound: DirectionCounters(
+                copied: Counter(packets: 3, bytes: 300), errors: Counter(packets: 1, bytes: 60), marked: Counter(packets: 9, bytes: 9))
         ]
         let document = StatusDocument(
             host: .init(name: "hv1", kernel: "6.18", libvirt: nil), daemon: .down, hook: .init(installed: false, seen: nil),
@@ -131,12 +155,16 @@ struct StatusTests {
         #expect(json["version"] as? Int == 1)
         let tap = try #require((json["taps"] as? [[String: Any]])?.first)
         for key in [
-            "domain", "uuid", "name", "origin", "definition", "destination", "direction", "filter", "snaplen", "sample", "sample_flows", "rate", "required",
+            "domain", "uuid", "name", "origin", "definition", "destination", "direction", "filter", "snaplen", "sample", "sample_flows",
+            "rate", "required",
             "enabled", "state", "reason", "message", "warnings", "interfaces",
         ] { #expect(tap.keys.contains(key), "\(key)") }
         #expect(tap["filter"] is NSNull && tap["reason"] is NSNull)
         let interface = try #require((tap["interfaces"] as? [[String: Any]])?.first)
-        for key in ["alias", "mac", "device", "ifindex", "type", "mechanism", "position", "since", "state", "reason", "message", "inbound", "outbound"] {
+        for key in [
+            "alias", "mac", "device", "ifindex", "type", "mechanism", "position", "since", "state", "reason", "message", "inbound",
+            "outbound",
+        ] {
             #expect(interface.keys.contains(key), "\(key)")
         }
         #expect(interface["outbound"] is NSNull)

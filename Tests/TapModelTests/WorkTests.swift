@@ -10,12 +10,21 @@ struct WorkTests {
         #expect(queue.next(at: 0) == .idle)
         queue.request(.domain(Fixture.uuid), at: 10)
         #expect(queue.next(at: 10) == .run(.domain(Fixture.uuid)))
+        queue.executed(.domain(Fixture.uuid), at: 10)
         for time in [10.1, 10.2, 10.3] { queue.request(.domain(Fixture.uuid), at: time) }
         #expect(queue.next(at: 10.3) == .wait(until: 11))
         queue.request(.domain(Fixture.otherUUID), at: 10.4)
         #expect(queue.next(at: 10.4) == .run(.domain(Fixture.otherUUID)))
         #expect(queue.next(at: 11) == .run(.domain(Fixture.uuid)))
         #expect(queue.next(at: 20) == .idle)
+    }
+
+    @Test func lookingAloneDelaysLittle() {
+        var queue = WorkQueue()
+        queue.request(.all, at: 10)
+        #expect(queue.next(at: 10) == .run(.all))
+        queue.request(.all, at: 10.01)
+        #expect(queue.next(at: 10.01) == .wait(until: 10 + WorkQueue.lookInterval))
     }
 
     @Test func anEarlierWishMovesALaterOneForward() {

@@ -11,10 +11,10 @@
 
 /* Bounds of what is read; each is an error of its own when it is passed. */
 struct vtxml_limits {
-    size_t depth;       /* elements inside one another, at most 255 (libxml2's own limit is 256) */
-    size_t elements;    /* in the whole document, skipped ones included */
-    size_t attributes;  /* of one element, namespace declarations included */
-    size_t namespaces;  /* declarations in scope at one element */
+    size_t depth;         /* elements inside one another, at most 255 (libxml2's own limit is 256) */
+    size_t elements;      /* in the whole document, skipped ones included */
+    size_t attributes;    /* of one element, namespace declarations included */
+    size_t namespaces;    /* declarations in scope at one element */
     int namespace_errors; /* 1: an undeclared prefix is an error; 0: it is the caller's affair */
 };
 
@@ -30,8 +30,8 @@ struct vtxml_attribute {
 struct vtxml_handler {
     void *context;
     /* 0: go on; 1: skip the element's content, and do not call `end` for it. `line` is where the tag ends. */
-    int (*start)(void *context, const char *name, const char *prefix, const char *uri, const struct vtxml_attribute *attributes,
-                 size_t count, uint32_t line);
+    int (*start)(void *context, const char *name, const char *prefix, const char *uri,
+                 const struct vtxml_attribute *attributes, size_t count, uint32_t line);
     /* Text and CDATA, in as many pieces as it pleases libxml2. */
     void (*text)(void *context, const char *bytes, size_t length);
     void (*end)(void *context);
@@ -39,17 +39,17 @@ struct vtxml_handler {
 
 enum vtxml_code {
     VTXML_OK = 0,
-    VTXML_EMPTY,               /* no bytes */
-    VTXML_UTF16,               /* a UTF-16 byte order mark */
-    VTXML_NUL,                 /* a NUL byte */
-    VTXML_NOT_UTF8,            /* bytes that are not UTF-8 */
-    VTXML_ENCODING,            /* the declaration names another encoding; `message` is its name */
-    VTXML_DOCTYPE,             /* a document type declaration, thus perhaps entities */
+    VTXML_EMPTY,    /* no bytes */
+    VTXML_UTF16,    /* a UTF-16 byte order mark */
+    VTXML_NUL,      /* a NUL byte */
+    VTXML_NOT_UTF8, /* bytes that are not UTF-8 */
+    VTXML_ENCODING, /* the declaration names another encoding; `message` is its name */
+    VTXML_DOCTYPE,  /* a document type declaration, thus perhaps entities */
     VTXML_TOO_DEEP,
     VTXML_TOO_MANY_ELEMENTS,
     VTXML_TOO_MANY_ATTRIBUTES,
     VTXML_TOO_MANY_NAMESPACES,
-    VTXML_MALFORMED,           /* `message` is libxml2's sentence */
+    VTXML_MALFORMED, /* `message` is libxml2's sentence */
     VTXML_NO_MEMORY,
 };
 
@@ -64,8 +64,8 @@ struct vtxml_problem {
  * with the limits given, and reads nothing behind the first error.
  * Returns the problem's code. Callbacks made before an error stand.
  */
-enum vtxml_code vtxml_parse(const void *bytes, size_t size, const struct vtxml_limits *limits, const struct vtxml_handler *handler,
-                            struct vtxml_problem *problem);
+enum vtxml_code vtxml_parse(const void *bytes, size_t size, const struct vtxml_limits *limits,
+                            const struct vtxml_handler *handler, struct vtxml_problem *problem);
 
 /*
  * An address literal: its bytes in network order, and its canonical text (inet_ntop's, RFC 5952).

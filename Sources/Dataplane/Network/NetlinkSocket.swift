@@ -30,10 +30,10 @@ final class NetlinkSocket {
         throw KernelError(call: .netlink, number: EAGAIN, subject: "a list that keeps changing")
     }
 
-    /// One object; `nil` when the kernel has none.
+    /// One object; `nil` when the kernel has none. Traffic control answers only those that ask for an echo.
     func get<Header>(_ type: Int32, _ header: Header) throws -> NetlinkMessage? {
         do {
-            return try exchange(type, UInt16(NLM_F_ACK), header)?.first
+            return try exchange(type, UInt16(NLM_F_ACK | NLM_F_ECHO), header)?.first
         } catch let error as KernelError where error.number == ENOENT {
             return nil
         }

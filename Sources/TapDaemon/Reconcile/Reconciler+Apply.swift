@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Logging
 import TapModel
 
 /// From verdicts to actions: fetch, plan, execute.
@@ -25,6 +26,7 @@ extension Reconciler {
             done.insert(action)
             let start = clock.monotonic()
             execute(action)
+            changedKernel(for: uuid)
             // The kernel held RTNL for most of that time: leave it to others for as long again.
             let pause = min(max(clock.monotonic() - start, 0.001), 0.05)
             try? await Task.sleep(for: .seconds(pause))
@@ -52,7 +54,10 @@ extension Reconciler {
             forgetFailures(of: uuid)
             return nil
         }
-        if case .running = evidence(for: uuid, observed: observed) { setDestinations(of: uuid) }
+        switch action {
+        case .attach, .replace: setDestinations(of: uuid, anew: true)
+        case .detach, .collect: break
+        }
         return action
     }
 
@@ -73,9 +78,9 @@ extension Reconciler {
 
     /// This domain's attachments, looked up in the kernel now.
     private func observe(_ uuid: DomainUUID) -> [ObservedAttachment] {
-        attachments.of(uuid).compactMap { last in
+        attachments.of(uuid).compactMap { last -> ObservedAttachment? in
             let id = last.id
-            do {
+            do throws(Failure) {
                 let now = try dataplane.attachment(id)
                 attachments[id] = now
                 return now
@@ -95,7 +100,8 @@ extension Reconciler {
         guard removals.mayRestore(id, at: now) else {
             failures[id] = Failure(
                 .detachedRepeatedly,
-                "something on this host removes the tap's program from \(desired.interface.device) again and again; it is put back every \(Int(RemovalHistory.window / 60)) minutes. Find what detaches TCX or tc programs there")
+                "something on this host removes the tap's program from \(desired.interface.device) again and again; it is put back every \(Int(RemovalHistory.window / 60)) minutes. Find what detaches TCX or tc programs there"
+            )
             request(.domain(desired.key.domain), after: RemovalHistory.window)
             return false
         }
@@ -128,7 +134,9 @@ extension Reconciler {
             attachments[id] = try dataplane.attachment(id)
             failures[id] = nil
         } catch {
-            if failures[id] != error { logger.error("\(describe(desired)): \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"]) }
+            if failures[id] != error {
+                logger.error("\(describe(desired)): \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
+            }
             failures[id] = error
             attachments[id] = try? dataplane.attachment(id)
             request(.domain(desired.key.domain), after: 10)
@@ -158,6 +166,7 @@ extension Reconciler {
 
     private func describe(_ id: AttachmentID) -> String {
         guard let spec = attachments[id]?.spec else { return "attachment \(id)" }
-        return "\(spec.domainName.printable): tap \(spec.key.tap) on \(spec.interface.alias?.printable ?? spec.interface.mac.description) (\(spec.interface.device.printable))"
+        return
+            "\(spec.domainName.printable): tap \(spec.key.tap) on \(spec.interface.alias?.printable ?? spec.interface.mac.description) (\(spec.interface.device.printable))"
     }
 }

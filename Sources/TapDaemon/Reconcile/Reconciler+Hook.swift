@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Logging
 import TapModel
 
 /// What the qemu hook asks for. libvirt holds the domain's lock and the guest waits, so nothing here asks libvirt and

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Logging
 import TapModel
 
 /// What the kernel side looks like as a whole: devices, destinations, and whether it can be used at all.
@@ -36,9 +37,11 @@ extension Reconciler {
     // MARK: - Destinations
 
     /// Tells the destination map where copies for this domain's taps go.
-    func setDestinations(of uuid: DomainUUID) {
+    ///
+    /// - Parameter anew: also what it was told before, since somebody may have removed the map meanwhile.
+    func setDestinations(of uuid: DomainUUID, anew: Bool = false) {
         for verdict in domains[uuid]?.view.verdicts ?? [] where !verdict.desired.isEmpty {
-            if case .evaluated(let destination, _) = verdict.outcome { set(destination) }
+            if case .evaluated(let destination, _) = verdict.outcome { set(destination, anew: anew) }
         }
     }
 
@@ -55,14 +58,15 @@ extension Reconciler {
         }
     }
 
-    private func set(_ verdict: DestinationVerdict) {
+    private func set(_ verdict: DestinationVerdict, anew: Bool = false) {
         let before = destinations[verdict.label]
-        guard before != verdict else { return }
+        guard before != verdict || anew else { return }
         do {
-            if before?.ifindex != verdict.ifindex || before?.kind != verdict.kind {
+            if anew || before?.ifindex != verdict.ifindex || before?.kind != verdict.kind {
                 try dataplane.setDestination(verdict.label, kind: verdict.kind, ifindex: verdict.ifindex)
             }
             destinations[verdict.label] = verdict
+            guard before?.failure != verdict.failure else { return }
             switch (before?.failure, verdict.failure) {
             case (_, let failure?): logger.warning("\(failure.message)", metadata: ["reason": "\(failure.reason.rawValue)"])
             case (.some, nil): logger.notice("destination \(verdict.label) takes copies again")

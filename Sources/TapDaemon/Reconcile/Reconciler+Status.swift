@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Logging
 import TapHost
 import TapModel
 
 /// What `status` shows.
 extension Reconciler {
     func status() -> StatusDocument {
-        let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernelView)
-        var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap { builder.taps(of: $0.view) }
+        let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernelView, disconnected: isConnected ? nil : disconnectedWhy)
+        var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap {
+            builder.taps(of: $0.view)
+        }
         for index in taps.indices {
             let key = TapKey(domain: taps[index].uuid, origin: taps[index].origin, name: taps[index].name)
             taps[index].stateSince = lastStates[key]?.since
@@ -16,7 +19,8 @@ extension Reconciler {
         return StatusDocument(
             host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: libvirtVersion),
             daemon: StatusDocument.Daemon(
-                running: true, version: virtTapVersion, pid: identity.pid, uri: identity.uri, connected: isConnected, since: identity.started,
+                running: true, version: virtTapVersion, pid: identity.pid, uri: identity.uri, connected: isConnected,
+                since: identity.started,
                 paused: isPaused),
             hook: StatusDocument.Hook(installed: HookInstallation.isInstalled, seen: hookSeen),
             config: StatusDocument.Config(
@@ -41,7 +45,9 @@ extension Reconciler {
             guard known.view.isRunning || before != nil else { continue }
             let text = "\(known.view.name.printable): tap \(tap.name) is \(tap.state.rawValue)"
             if let reason = tap.reason {
-                logger.log(level: tap.state == .failed || tap.state == .degraded ? .warning : .info, "\(text): \(tap.message?.printable ?? "")", metadata: ["reason": "\(reason.rawValue)"])
+                logger.log(
+                    level: tap.state == .failed || tap.state == .degraded ? .warning : .info, "\(text): \(tap.message?.printable ?? "")",
+                    metadata: ["reason": "\(reason.rawValue)"])
             } else {
                 logger.notice("\(text), copying to \(tap.destination ?? "")")
             }
@@ -59,7 +65,8 @@ extension Reconciler {
         }
         if let problem = configuration.problem {
             warnings.append(
-                TapStatus.Warning(reason: .configStale, message: "the configuration file was changed and is not in force: \(problem.lines.first ?? "")"))
+                TapStatus.Warning(
+                    reason: .configStale, message: "the configuration file was changed and is not in force: \(problem.lines.first ?? "")"))
         }
         return warnings
     }
@@ -76,11 +83,12 @@ extension Reconciler {
 
     /// Attachments of domains that libvirt has not told us of (yet): they copy, so they are shown.
     private func unknownTaps(_ kernel: KernelView) -> [TapStatus] {
-        let unknown = kernel.attachments.values.filter { attachment in
+        var unknown = kernel
+        unknown.attachments = kernel.attachments.filter { _, attachment in
             guard let uuid = attachment.spec?.key.domain else { return false }
             return domains[uuid] == nil
         }
-        return StatusDocument.pinnedTaps(unknown, kernel: kernel)
+        return StatusDocument.pinnedTaps(unknown, devices: devices)
     }
 
     private func destinationStatuses(_ records: [DestinationRecord]) -> [DestinationStatus] {
@@ -94,7 +102,8 @@ extension Reconciler {
                 case .failure(let failure): failure
                 }
             return DestinationStatus(
-                name: label, kind: definition.target.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active, reason: failure?.reason,
+                name: label, kind: definition.target.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active,
+                reason: failure?.reason,
                 message: failure?.message, sent: byLabel[label]?.sent ?? Counter(), errors: byLabel[label]?.errors ?? Counter())
         }
     }

@@ -139,6 +139,9 @@ actor Reconciler {
         wakeup.wake()
     }
 
+    /// Merges what is asked for this domain in the next second.
+    func changedKernel(for uuid: DomainUUID) { queue.executed(.domain(uuid), at: clock.monotonic()) }
+
     /// Does what was asked for, until `stop`.
     func run() async {
         while !isStopped {
@@ -193,7 +196,9 @@ actor Reconciler {
                 request(.all, after: 5)
             }
         }
-        for uuid in Set(domains.filter { !$0.value.view.verdicts.isEmpty || $0.value.view.live?.taps.isEmpty == false }.keys).union(attachedDomains) {
+        for uuid in Set(domains.filter { !$0.value.view.verdicts.isEmpty || $0.value.view.live?.taps.isEmpty == false }.keys).union(
+            attachedDomains)
+        {
             guard !isStopped else { return }
             await apply(uuid)
         }

@@ -5,6 +5,7 @@ import Glibc
 import Hypervisor
 import Logging
 import ServiceLifecycle
+import UnixSignals
 import TapControl
 import TapHost
 import TapModel
@@ -39,11 +40,12 @@ struct Daemon {
             logger.warning("<limit> is understood, but this version does not limit copies", metadata: ["reason": "not-implemented"])
         }
 
-        let group_ = ServiceGroup(
+        let server = try ControlServer(listeners: listeners, handler: RequestHandler(reconciler: reconciler).answer)
+        let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: [
                     .init(service: ReconcilerService(reconciler: reconciler)),
-                    .init(service: ControlService(server: ControlServer(listeners: listeners, handler: RequestHandler(reconciler: reconciler).answer), notifier: notifier)),
+                    .init(service: ControlService(server: server, notifier: notifier)),
                     .init(service: DeviceService(reconciler: reconciler, logger: logger)),
                     .init(service: ReloadService(reconciler: reconciler, file: file, notifier: notifier)),
                     .init(service: HypervisorService(source: source, reconciler: reconciler)),
@@ -51,7 +53,7 @@ struct Daemon {
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: Logger(label: "virt-tapd.services", factory: { _ in SwiftLogNoOpLogHandler() })))
         logger.notice("virt-tapd \(virtTapVersion) starts", metadata: ["config": "\(file.path)", "libvirt": "\(uri ?? "default")"])
-        try await group_.run()
+        try await services.run()
         notifier.stopping()
         logger.notice("virt-tapd ends; taps go on copying")
     }

@@ -2,6 +2,7 @@
 
 import Dataplane
 import Logging
+import TapModel
 import ServiceLifecycle
 
 /// Tells the reconciler when the host's links or addresses change.

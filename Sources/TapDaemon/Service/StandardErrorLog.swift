@@ -24,7 +24,7 @@ struct StandardErrorLog: LogHandler {
         let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
         if !all.isEmpty { line += " (" + all.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ") + ")" }
         line += "\n"
-        _ = line.withCString { write(STDERR_FILENO, $0, strlen($0)) }
+        StandardError.write(line)
     }
 
     private func priority(_ level: Logger.Level) -> Int {

@@ -63,7 +63,8 @@ public enum IPAddress {
                 guard let tail = v4(part) else { return nil }
                 bytes += tail
             } else {
-                guard (1...4).contains(part.utf8.count), part.utf8.allSatisfy({ hexadecimalValue($0) != nil }), let value = UInt16(part, radix: 16)
+                guard (1...4).contains(part.utf8.count), part.utf8.allSatisfy({ hexadecimalValue($0) != nil }),
+                    let value = UInt16(part, radix: 16)
                 else { return nil }
                 bytes += [UInt8(value >> 8), UInt8(value & 0xFF)]
             }

@@ -1,34 +1,36 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Finds what somebody meant to write.
+/// Finds what somebody probably meant to type.
 public enum NearestName {
-    /// The candidate that differs least from `text`, if it differs by no more than a third of its length (at least one edit,
-    /// at most three). Names longer than 64 bytes are not compared.
-    public static func of(_ text: String, among candidates: some Sequence<String>) -> String? {
-        let limit = min(3, max(1, text.utf8.count / 3))
+    /// The nearest of `candidates`: equal but for case, or at most a third of its letters (at least one, at most
+    /// three) added, left out, replaced or swapped with a neighbour; `nil` when none is that near.
+    public static func of(_ text: String, among candidates: [String]) -> String? {
         guard text.utf8.count <= 64 else { return nil }
+        let written = Array(text.lowercased().utf8)
         var best: (name: String, distance: Int)?
-        for candidate in candidates where candidate.utf8.count <= 64 {
-            let distance = editDistance(Array(text.utf8), Array(candidate.utf8))
-            if distance <= limit, distance < best?.distance ?? Int.max { best = (candidate, distance) }
+        for candidate in candidates {
+            let wanted = Array(candidate.lowercased().utf8)
+            let distance = self.distance(written, wanted)
+            guard distance <= min(3, max(1, wanted.count / 3)), distance < best?.distance ?? Int.max else { continue }
+            best = (candidate, distance)
         }
         return best?.name
     }
 
-    /// Optimal string alignment: insertions, deletions, substitutions, and exchanges of neighbours count one each.
-    private static func editDistance(_ a: [UInt8], _ b: [UInt8]) -> Int {
-        var beforePrevious: [Int] = []
-        var previous = Array(0...b.count)
-        for i in 0..<a.count {
-            var current = [i + 1]
-            for j in 0..<b.count {
-                var value = min(previous[j + 1] + 1, current[j] + 1, previous[j] + (a[i] == b[j] ? 0 : 1))
-                if i > 0, j > 0, a[i] == b[j - 1], a[i - 1] == b[j] { value = min(value, beforePrevious[j - 1] + 1) }
-                current.append(value)
+    /// Optimal string alignment distance: Levenshtein's with swaps of neighbours.
+    private static func distance(_ left: [UInt8], _ right: [UInt8]) -> Int {
+        var beforeLast: [Int] = []
+        var last = Array(0...right.count)
+        for (row, byte) in left.enumerated() {
+            var current = [row + 1]
+            for (column, other) in right.enumerated() {
+                var best = min(last[column + 1] + 1, current[column] + 1, last[column] + (byte == other ? 0 : 1))
+                if row > 0, column > 0, byte == right[column - 1], left[row - 1] == other { best = min(best, beforeLast[column - 1] + 1) }
+                current.append(best)
             }
-            beforePrevious = previous
-            previous = current
+            beforeLast = last
+            last = current
         }
-        return previous[b.count]
+        return last[right.count]
     }
 }

@@ -21,7 +21,9 @@ public enum DestinationEvaluation {
             }
             guard definition.allows(domain) else {
                 return .failure(
-                    Failure(.destinationNotAllowed, "destination \(name) is not open to this domain: no <allow> of it in this host's configuration matches"))
+                    Failure(
+                        .destinationNotAllowed,
+                        "destination \(name) is not open to this domain: no <allow> of it in this host's configuration matches"))
             }
             return evaluate(definition, host: host)
         case .inline(let target):
@@ -48,11 +50,14 @@ public enum DestinationEvaluation {
             return .failure(
                 Failure(
                     .inlineDestinationDenied,
-                    "a destination of kind \(target.kind.rawValue) cannot stand in the metadata; define it in the host's configuration and name it with to="))
+                    "a destination of kind \(target.kind.rawValue) cannot stand in the metadata; define it in the host's configuration and name it with to="
+                ))
         }
         guard let policy = host.configuration.policy.inline else {
             return .failure(
-                Failure(.inlineDestinationDenied, "this host allows no inline destinations; define it in the host's configuration and name it with to="))
+                Failure(
+                    .inlineDestinationDenied,
+                    "this host allows no inline destinations; define it in the host's configuration and name it with to="))
         }
         guard policy.kinds.contains(tunnel.kind) else {
             return .failure(Failure(.inlineDestinationDenied, "this host allows no inline destinations of kind \(tunnel.kind.rawValue)"))
@@ -68,22 +73,28 @@ public enum DestinationEvaluation {
             DestinationVerdict(label: label, kind: .interface, ifindex: ifindex, failure: failure)
         }
         guard let device = host.devices[name] else {
-            return verdict(0, Failure(.destinationDown, "destination \(label): interface \(name) does not exist; copying begins when it appears"))
+            return verdict(
+                0, Failure(.destinationDown, "destination \(label): interface \(name) does not exist; copying begins when it appears"))
         }
         if !allowShared, let why = unsafety(of: device, host: host) {
             return verdict(
                 0,
                 Failure(
                     .destinationUnsafe,
-                    "destination \(label): \(name) \(why), so copies would reach more than a sensor; use a device of its own, or allow-shared=\"yes\""))
+                    "destination \(label): \(name) \(why), so copies would reach more than a sensor; use a device of its own, or allow-shared=\"yes\""
+                ))
         }
         guard device.isUp else {
-            return verdict(device.index, Failure(.destinationDown, "destination \(label): interface \(name) is down; `ip link set \(name) up` brings it back"))
+            return verdict(
+                device.index,
+                Failure(.destinationDown, "destination \(label): interface \(name) is down; `ip link set \(name) up` brings it back"))
         }
         guard device.hasCarrier else {
             return verdict(
                 device.index,
-                Failure(.destinationDown, "destination \(label): interface \(name) has no carrier: its other end is down, or nobody holds it open"))
+                Failure(
+                    .destinationDown,
+                    "destination \(label): interface \(name) has no carrier: its other end is down, or nobody holds it open"))
         }
         return verdict(device.index, nil)
     }

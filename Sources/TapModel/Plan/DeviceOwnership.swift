@@ -10,11 +10,14 @@ public enum DeviceOwnership {
             return .failure(unsupported(interface))
         }
         guard let name = interface.device else {
-            return .failure(Failure(.deviceGone, "libvirt names no device for this interface yet; it is looked at again at the domain's next event"))
+            return .failure(
+                Failure(.deviceGone, "libvirt names no device for this interface yet; it is looked at again at the domain's next event"))
         }
         guard let device = devices[name] else {
             return .failure(
-                Failure(.deviceGone, "device \(name) does not exist in the network namespace of virt-tapd; it is tapped as soon as it appears there"))
+                Failure(
+                    .deviceGone,
+                    "device \(name) does not exist in the network namespace of virt-tapd; it is tapped as soon as it appears there"))
         }
         guard let mac = interface.mac else {
             return .failure(Failure(.deviceNotOwned, "the interface has no MAC address, so nothing proves that \(name) is its device"))
@@ -22,24 +25,34 @@ public enum DeviceOwnership {
         switch device.kind {
         case .tap:
             guard mac.isGuestSide(ofTap: device.mac ?? mac) else {
-                return .failure(notOwned(name, "its address is \(device.mac?.description ?? "unknown") and the guest's \(mac): libvirt's own differ in the first byte only, FE"))
+                return .failure(
+                    notOwned(
+                        name,
+                        "its address is \(device.mac?.description ?? "unknown") and the guest's \(mac): libvirt's own differ in the first byte only, FE"
+                    ))
             }
         case .macvtap:
             guard device.mac == mac else {
-                return .failure(notOwned(name, "it is a macvtap with address \(device.mac?.description ?? "unknown"), not the guest's \(mac)"))
+                return .failure(
+                    notOwned(name, "it is a macvtap with address \(device.mac?.description ?? "unknown"), not the guest's \(mac)"))
             }
         default:
             return .failure(notOwned(name, "it is \(describe(device.kind)), not the tap or macvtap device of a guest"))
         }
         if let other = claims.others(than: domain, claiming: device).first {
-            return .failure(notOwned(name, "the running domain with UUID \(other) names it as well, with the same MAC address; give the guests different ones"))
+            return .failure(
+                notOwned(
+                    name,
+                    "the running domain with UUID \(other) names it as well, with the same MAC address; give the guests different ones"))
         }
         return .success(device)
     }
 
     /// Whether `device` can be the host side of `interface` by kind and address, whoever else names it.
     static func isPlausible(_ device: HostDevice, for interface: DomainInterface) -> Bool {
-        guard interface.type.hasDevice, interface.device == device.name, let mac = interface.mac, let address = device.mac else { return false }
+        guard interface.type.hasDevice, interface.device == device.name, let mac = interface.mac, let address = device.mac else {
+            return false
+        }
         return switch device.kind {
         case .tap: mac.isGuestSide(ofTap: address)
         case .macvtap: mac == address
@@ -66,10 +79,12 @@ public enum DeviceOwnership {
     private static func unsupported(_ interface: DomainInterface) -> Failure {
         let hint =
             switch interface.type {
-            case .hostdev: "its frames go from the adapter to the guest without passing the host's kernel; use the adapter's or the switch's own mirror port"
+            case .hostdev:
+                "its frames go from the adapter to the guest without passing the host's kernel; use the adapter's or the switch's own mirror port"
             case .vhostuser: "its frames go through shared memory to another process; use the mirror of that switch"
             case .vdpa: "its frames go from the adapter to the guest; use the adapter's or the switch's own mirror port"
-            case .user, .mcast, .udp, .server, .client: "QEMU carries its frames itself and the host has no device for it; use type network or bridge"
+            case .user, .mcast, .udp, .server, .client:
+                "QEMU carries its frames itself and the host has no device for it; use type network or bridge"
             default: "virt-tap knows no host device for it; use type network or bridge"
             }
         return Failure(.interfaceTypeUnsupported, "interface type \(interface.type.text) cannot be tapped: \(hint)")

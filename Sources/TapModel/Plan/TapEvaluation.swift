@@ -27,7 +27,9 @@ public enum TapEvaluation {
             return Failure(.disabledByHost, "`virt-tap purge --now` stopped all copying; `systemctl reload virt-tapd` (SIGHUP) resumes it")
         }
         if index >= Int(policy.maximumTaps) {
-            return Failure(.tooManyTaps, "the domain has more than \(policy.maximumTaps) taps, which is this host's limit (max-taps); the first ones stand")
+            return Failure(
+                .tooManyTaps,
+                "the domain has more than \(policy.maximumTaps) taps, which is this host's limit (max-taps); the first ones stand")
         }
         return unimplemented(tap)
     }
@@ -45,7 +47,8 @@ public enum TapEvaluation {
         guard !wished.isEmpty else { return nil }
         return Failure(
             .notImplemented,
-            "\(wished.joined(separator: ", ")): not carried out by this version of virt-tap, and copying without it would be more than was asked for")
+            "\(wished.joined(separator: ", ")): not carried out by this version of virt-tap, and copying without it would be more than was asked for"
+        )
     }
 
     private static func outcome(of tap: Tap, in domain: DomainDefinition, host: HostState) -> TapVerdict.Outcome {
@@ -58,7 +61,9 @@ public enum TapEvaluation {
         guard !selected.isEmpty else {
             return .refused(Failure(.noMatchingInterface, noMatch(tap, in: domain)))
         }
-        return .evaluated(destination, selected.map { InterfaceVerdict(interface: $0, result: verdict($0, of: tap, to: destination, in: domain, host: host)) })
+        return .evaluated(
+            destination,
+            selected.map { InterfaceVerdict(interface: $0, result: verdict($0, of: tap, to: destination, in: domain, host: host)) })
     }
 
     private static func noMatch(_ tap: Tap, in domain: DomainDefinition) -> String {
@@ -77,7 +82,8 @@ public enum TapEvaluation {
         case .success(let owned): device = owned
         }
         guard device.index != destination.ifindex else {
-            return .refused(Failure(.destinationLoop, "\(device.name) is this tap's own destination (\(destination.label)): copies would be copied"))
+            return .refused(
+                Failure(.destinationLoop, "\(device.name) is this tap's own destination (\(destination.label)): copies would be copied"))
         }
         let mechanism: Mechanism
         switch host.mechanism {

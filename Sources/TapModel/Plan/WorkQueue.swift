@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// When each domain is looked at: the first wish at once, those that follow within a second together, since each
-/// attachment makes the kernel wait. Times are seconds of a clock that does not jump.
+/// When each domain is looked at: the first wish at once, those that follow within a second of a change together, since
+/// each attachment makes the kernel wait. Times are seconds of a clock that does not jump.
 public struct WorkQueue: Sendable {
     public enum Item: Hashable, Sendable {
         /// Look at everything.
@@ -16,19 +16,23 @@ public struct WorkQueue: Sendable {
         case idle
     }
 
-    /// How long wishes for one item are merged.
+    /// How long wishes for one item are merged after the kernel was changed for it.
     public static let interval = 1.0
+    /// How long they are merged after it was only looked at: nothing waited for that, but a storm of events is still a
+    /// storm.
+    public static let lookInterval = 0.05
 
     /// In the order of asking; the value is when it is due.
     private var due: [(item: Item, time: Double)] = []
-    private var lastRun: [Item: Double] = [:]
+    /// Not before when each item may run again.
+    private var notBefore: [Item: Double] = [:]
 
     public init() {}
 
     /// Asks for `item`, not before `delay` seconds from now. What is asked for already is not asked for twice; the
     /// earlier time stands.
     public mutating func request(_ item: Item, at now: Double, after delay: Double = 0) {
-        let earliest = max(now + delay, (lastRun[item] ?? -.infinity) + Self.interval)
+        let earliest = max(now + delay, notBefore[item] ?? -.infinity)
         if let index = due.firstIndex(where: { $0.item == item }) {
             due[index].time = min(due[index].time, earliest)
         } else {
@@ -36,14 +40,17 @@ public struct WorkQueue: Sendable {
         }
     }
 
-    /// What to do at `now`. An item that is returned counts as run.
+    /// Notes that the kernel was changed for `item`, which is then left alone for a while.
+    public mutating func executed(_ item: Item, at now: Double) { notBefore[item] = now + Self.interval }
+
+    /// What to do at `now`. An item that is returned counts as looked at.
     public mutating func next(at now: Double) -> Next {
         guard let index = due.firstIndex(where: { $0.time <= now }) else {
             return due.map(\.time).min().map { .wait(until: $0) } ?? .idle
         }
         let item = due.remove(at: index).item
-        if lastRun.count > 4_096 { lastRun = lastRun.filter { now - $0.value < Self.interval } }
-        lastRun[item] = now
+        if notBefore.count > 4_096 { notBefore = notBefore.filter { $0.value > now } }
+        notBefore[item] = now + Self.lookInterval
         return .run(item)
     }
 }

@@ -10,8 +10,7 @@ extension StatusDocument {
     public static func withoutDaemon(
         host: Host, configPath: String, hookInstalled: Bool, kernel: KernelView = KernelView(), devices: DeviceTable? = nil
     ) -> StatusDocument {
-        let failures = Dictionary(
-            kernel.destinations.map { ($0.label, failure(of: $0, devices: devices)) }, uniquingKeysWith: { first, _ in first })
+        let failures = destinationFailures(kernel, devices: devices)
         return StatusDocument(
             host: host, daemon: .down, hook: Hook(installed: hookInstalled, seen: nil),
             config: Config(path: configPath, loaded: nil, stale: false, message: nil), taps: taps(kernel, destinations: failures),
@@ -21,6 +20,15 @@ extension StatusDocument {
                     name: record.label, kind: record.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active,
                     reason: failure?.reason, message: failure?.message, sent: record.sent, errors: record.errors)
             })
+    }
+
+    /// The taps of everything that is pinned. Also for a daemon that libvirt has not told of those domains (yet).
+    public static func pinnedTaps(_ kernel: KernelView, devices: DeviceTable?) -> [TapStatus] {
+        taps(kernel, destinations: destinationFailures(kernel, devices: devices))
+    }
+
+    private static func destinationFailures(_ kernel: KernelView, devices: DeviceTable?) -> [String: Failure?] {
+        Dictionary(kernel.destinations.map { ($0.label, failure(of: $0, devices: devices)) }, uniquingKeysWith: { first, _ in first })
     }
 
     private struct TapKey: Hashable {

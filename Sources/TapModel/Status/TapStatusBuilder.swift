@@ -6,16 +6,24 @@ public struct TapStatusBuilder: Sendable {
     /// Warnings that hold for every active tap of the host, such as `hook-missing` and `config-stale`.
     public var hostWarnings: [TapStatus.Warning]
     public var kernel: KernelView
+    /// Why libvirt cannot be asked at the moment; `nil`: it can.
+    public var disconnected: String?
 
-    public init(hostWarnings: [TapStatus.Warning], kernel: KernelView) {
+    public init(hostWarnings: [TapStatus.Warning], kernel: KernelView, disconnected: String? = nil) {
         self.hostWarnings = hostWarnings
         self.kernel = kernel
+        self.disconnected = disconnected
     }
 
     /// All taps of one domain: those of its live XML, then those that only the next start will know.
     public func taps(of domain: DomainView) -> [TapStatus] {
         guard domain.isRunning else {
             return (domain.persistent?.taps ?? []).map { waiting($0, of: domain, reason: .domainNotRunning, "the domain does not run") }
+        }
+        if let unreadable = domain.unreadable {
+            var status = description(of: .invalid(name: .fallback, required: false, unreadable), in: domain)
+            status.set(unreadable)
+            return [status]
         }
         let running = domain.verdicts.map { status($0, of: domain) }
         let known = Set(domain.verdicts.map(\.entry.name))
@@ -35,6 +43,10 @@ public struct TapStatusBuilder: Sendable {
             status.interfaces = verdicts.map { interface($0, destination: destination) }
             status.combine()
         }
+        if status.state == .pending, let disconnected {
+            // What it waits for would be told by libvirt.
+            status.set(Failure(.libvirtDisconnected, "\(status.message ?? ""); libvirt cannot be asked: \(disconnected)"))
+        }
         if status.state == .active || status.state == .degraded { status.warnings = warnings(for: verdict, status: status) }
         return status
     }
@@ -46,7 +58,8 @@ public struct TapStatusBuilder: Sendable {
         case .invalid(_, _, let failure): status.set(failure)
         case .valid(let tap):
             status.set(
-                tap.enabled ? Failure(reason, message) : Failure(.disabledByMetadata, "switched off by enabled=\"no\" in the domain's metadata"))
+                tap.enabled
+                    ? Failure(reason, message) : Failure(.disabledByMetadata, "switched off by enabled=\"no\" in the domain's metadata"))
         }
         return status
     }
@@ -111,13 +124,17 @@ public struct TapStatusBuilder: Sendable {
         if status.required == true {
             warnings.append(
                 TapStatus.Warning(
-                    reason: .notImplemented, message: "required=\"yes\" is not enforced by this version: the domain starts without the tap too"))
+                    reason: .notImplemented,
+                    message: "required=\"yes\" is not enforced by this version: the domain starts without the tap too"))
         }
         switch status.definition {
         case .liveOnly:
-            warnings.append(TapStatus.Warning(reason: .definitionDiffers, message: "only in the live definition: gone at the domain's next start"))
+            warnings.append(
+                TapStatus.Warning(reason: .definitionDiffers, message: "only in the live definition: gone at the domain's next start"))
         case .differs:
-            warnings.append(TapStatus.Warning(reason: .definitionDiffers, message: "the persistent definition differs: the next start changes this tap"))
+            warnings.append(
+                TapStatus.Warning(reason: .definitionDiffers, message: "the persistent definition differs: the next start changes this tap")
+            )
         case .both, .configOnly, nil: break
         }
         return warnings
@@ -143,7 +160,9 @@ extension TapStatus {
         state = others.count < interfaces.count ? .degraded : worst.state
         reason = worst.reason
         let name = worst.device ?? worst.alias ?? worst.mac?.description ?? "an interface"
-        message = interfaces.count == 1 ? worst.message : "\(others.count) of \(interfaces.count) interfaces not tapped; \(name): \(worst.message ?? "")"
+        message =
+            interfaces.count == 1
+            ? worst.message : "\(others.count) of \(interfaces.count) interfaces not tapped; \(name): \(worst.message ?? "")"
     }
 }
 

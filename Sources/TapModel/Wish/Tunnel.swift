@@ -50,7 +50,7 @@ public struct Tunnel: Hashable, Codable, Sendable {
     public var kind: Kind
     /// An IPv4 or IPv6 address in its canonical text form.
     public var remote: String
-    /// The VNI, key or session; absent only for GRE without a key.
+    /// The VNI, key or session; absent only for GRE without a key, or where each direction has its own.
     public var identifier: UInt32?
     /// The number for each direction where they are told apart.
     public var inboundIdentifier: UInt32?

@@ -15,7 +15,7 @@ struct DocumentLimits {
     /// Whether a prefix without a declaration is an error wherever it stands. Within our elements it always is.
     var checksNamespaces: Bool
 
-    /// libvirt's limit on a string in its protocol is 4 MiB, 16 MiB and more in newer versions.
+    /// Four times what libvirt's protocol carries in one string (REMOTE_STRING_MAX, 4 MiB).
     static let domain = DocumentLimits(size: 16 << 20, elements: 500_000, checksNamespaces: false)
     static let configuration = DocumentLimits(size: 1 << 20, elements: 20_000, checksNamespaces: true)
     static let metadata = DocumentLimits(size: 1 << 20, elements: 20_000, checksNamespaces: true)

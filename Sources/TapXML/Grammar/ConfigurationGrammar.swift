@@ -104,7 +104,10 @@ enum ConfigurationGrammar {
         let bytes = Array(text.utf8)
         guard let first = bytes.first, isLetter(first), bytes.count <= 32,
             bytes.allSatisfy({ isLetter($0) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || $0 == UInt8(ascii: "-") })
-        else { throw ValueProblem("\(Quotation.quoted(text)) is no group's name: write 1 to 32 of A-Z a-z 0-9 _ - and begin with a letter or _") }
+        else {
+            throw ValueProblem(
+                "\(Quotation.quoted(text)) is no group's name: write 1 to 32 of A-Z a-z 0-9 _ - and begin with a letter or _")
+        }
         return text
     }
 

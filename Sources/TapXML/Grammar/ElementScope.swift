@@ -40,7 +40,7 @@ struct ElementScope {
             } else if let hint = hints[name] {
                 report(hint, attribute: name)
             } else {
-                report(unknown("attribute", valid: attributes), suggestion: NearestName.find(name, among: attributes), attribute: name)
+                report(unknown("attribute", valid: attributes), suggestion: NearestName.of(name, among: attributes), attribute: name)
             }
         }
         for child in element.children where child.uri != element.uri || !children.contains(child.name) {
@@ -52,7 +52,7 @@ struct ElementScope {
             if child.uri != element.uri {
                 scope.report("an element of another namespace has no place here")
             } else {
-                scope.report(unknown("element", valid: children), suggestion: NearestName.find(child.name, among: children))
+                scope.report(unknown("element", valid: children), suggestion: NearestName.of(child.name, among: children))
             }
         }
         if !text, element.text.unicodeScalars.contains(where: { !Self.isXMLSpace($0) }) { report("text has no place here") }

@@ -18,7 +18,7 @@ enum MetadataGrammar {
             let own = scope.reporting(to: Diagnostics())
             own.report(
                 "unknown element: in the namespace \(MetadataXML.namespace) there are <tap> for one tap and <taps> for several",
-                suggestion: NearestName.find(root.name, among: ["tap", "taps"]))
+                suggestion: NearestName.of(root.name, among: ["tap", "taps"]))
             return invalid(own, outer: diagnostics)
         }
     }
@@ -33,7 +33,8 @@ enum MetadataGrammar {
             if result.hasName, !taken.insert(name).inserted {
                 let message = "an earlier tap of this domain has the name \(name): give one of them another name"
                 element.report(message)
-                entries.append(.invalid(name: name, required: result.entry.isRequired, Failure(.duplicateName, "\(element.path): \(message)")))
+                entries.append(
+                    .invalid(name: name, required: result.entry.isRequired, Failure(.duplicateName, "\(element.path): \(message)")))
             } else {
                 entries.append(result.entry)
             }

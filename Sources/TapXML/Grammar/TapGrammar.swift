@@ -67,7 +67,8 @@ enum TapGrammar {
     }
 
     private static func selector(_ scope: ElementScope) -> InterfaceSelector? {
-        let unstable = "an interface is not chosen by its device, whose name changes at every start: write its mac, alias, bridge or network"
+        let unstable =
+            "an interface is not chosen by its device, whose name changes at every start: write its mac, alias, bridge or network"
         scope.allow(
             attributes: ["mac", "alias", "bridge", "network"],
             hints: ["dev": unstable, "device": unstable, "target": unstable, "name": unstable])

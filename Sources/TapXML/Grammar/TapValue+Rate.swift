@@ -22,7 +22,8 @@ extension TapValue {
             throw ValueProblem("\(Quotation.quoted(text)) is no rate: write a whole number from 1 to \(greatest) before \(unit.name)")
         }
         return RateLimit(
-            perSecond: count * unit.factor, unit: unit.unit, burst: try burst.map { text throws(ValueProblem) in try self.burst(text, unit.unit) },
+            perSecond: count * unit.factor, unit: unit.unit,
+            burst: try burst.map { text throws(ValueProblem) in try self.burst(text, unit.unit) },
             text: text, burstText: burst)
     }
 
@@ -39,7 +40,7 @@ extension TapValue {
         if lower.hasSuffix("bps") { return ValueProblem("tc's units that end in bps mean bytes per second: \(known)") }
         return ValueProblem(
             "\(Quotation.quoted(unit)) is no unit of a rate: \(known)",
-            suggestion: NearestName.find(unit, among: names).map { "\(number)\($0)" })
+            suggestion: NearestName.of(unit, among: names).map { "\(number)\($0)" })
     }
 
     private static func burst(_ text: String, _ unit: RateLimit.Unit) throws(ValueProblem) -> UInt64 {

@@ -10,7 +10,8 @@ public enum TapValue {
     public static func name(_ text: String) throws(ValueProblem) -> TapName {
         guard let name = TapName(text) else {
             throw ValueProblem(
-                "\(Quotation.quoted(text)) is no name: write 1 to \(TapName.maximumLength) of A-Z a-z 0-9 . _ - and begin with a letter or digit"
+                "\(Quotation.quoted(text)) is no name: write 1 to \(TapName.maximumLength) of A-Z a-z 0-9 . _ - "
+                    + "and begin with a letter or digit"
             )
         }
         return name
@@ -23,7 +24,7 @@ public enum TapValue {
             case "in", "rx", "receive": "inbound"
             case "out", "tx", "send", "transmit": "outbound"
             case "inout", "in-out", "any", "all", "bidirectional": "both"
-            default: NearestName.find(text, among: TapDirection.allCases.map(\.rawValue))
+            default: NearestName.of(text, among: TapDirection.allCases.map(\.rawValue))
             }
         throw ValueProblem(
             "\(Quotation.quoted(text)) is no direction: write inbound (what the guest receives), outbound (what it sends) or both",
@@ -35,7 +36,7 @@ public enum TapValue {
         guard isPlainNumber(text), let snaplen = Snaplen(text) else {
             throw ValueProblem(
                 "\(Quotation.quoted(text)) is no length: write \(Snaplen.range.lowerBound) to \(Snaplen.range.upperBound), or headers",
-                suggestion: NearestName.find(text, among: ["headers"]))
+                suggestion: NearestName.of(text, among: ["headers"]))
         }
         return snaplen
     }
@@ -52,13 +53,18 @@ public enum TapValue {
 
     /// A filter expression, trimmed. Whether it is one is decided when it is compiled.
     public static func filter(_ text: String) throws(ValueProblem) -> String {
-        let isBlank: (Character) -> Bool = { $0.isWhitespace }
-        let trimmed = String(text.drop(while: isBlank).reversed().drop(while: isBlank).reversed())
-        let length = trimmed.utf8.count
+        let bytes = text.utf8
+        let isBlank: (UInt8) -> Bool = {
+            $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: "\r")
+        }
+        let start = bytes.firstIndex { !isBlank($0) } ?? bytes.endIndex
+        let end = bytes.lastIndex { !isBlank($0) }.map { bytes.index(after: $0) } ?? start
+        let length = bytes.distance(from: start, to: end)
         guard length > 0 else { throw ValueProblem("the filter is empty: write a pcap-filter expression, or leave the element out") }
         guard length <= Tap.maximumFilterLength else {
             throw ValueProblem("the filter has \(length) bytes; at most \(Tap.maximumFilterLength) are allowed")
         }
+        let trimmed = String(text[start..<end])
         let words = trimmed.split { !($0.isASCII && ($0.isLetter || $0.isNumber)) && !"_-.:".contains($0) }
         for word in ["inbound", "outbound"] where words.contains(Substring(word)) {
             throw ValueProblem(
@@ -93,7 +99,7 @@ public enum TapValue {
                 switch text.lowercased() {
                 case "true", "1", "on", "y": "yes"
                 case "false", "0", "off", "n": "no"
-                default: NearestName.find(text, among: ["yes", "no"])
+                default: NearestName.of(text, among: ["yes", "no"])
                 }
             throw ValueProblem("\(Quotation.quoted(text)) is neither yes nor no", suggestion: meant)
         }
@@ -110,7 +116,7 @@ public enum TapValue {
         if let value = Value(rawValue: text) { return value }
         let names = Value.allCases.map(\.rawValue)
         throw ValueProblem(
-            "\(Quotation.quoted(text)) is none of \(names.joined(separator: ", "))", suggestion: NearestName.find(text, among: names))
+            "\(Quotation.quoted(text)) is none of \(names.joined(separator: ", "))", suggestion: NearestName.of(text, among: names))
     }
 
     static func number<Number: FixedWidthInteger & Sendable>(_ text: String, _ range: ClosedRange<Number>) throws(ValueProblem) -> Number {

@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# "make help" lists the targets. docs/development.md says more about the tests.
+
+PREFIX ?= /usr
+BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+DATADIR ?= $(PREFIX)/share
+HOOKDIR ?= /etc/libvirt/hooks/qemu.d
+DESTDIR ?=
+SWIFT ?= swift
+# More words for swift build, such as -j 1.
+SWIFTFLAGS ?=
+
+release_flags = -c release --static-swift-stdlib $(SWIFTFLAGS)
+c_files = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+shell_files = hooks/qemu .ci/run Tests/guest/init $(wildcard scripts/*)
+INSTALL_FILE = install -m 0644
+substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
+
+.DEFAULT_GOAL := help
+.PHONY: help deps build release test demo install install-binaries install-data uninstall fmt lint clean
+
+help: ## show this list
+	@echo 'virt-tap: taps for libvirt domains. Targets:'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s %s\n", $$1, $$2 }'
+	@echo 'Paths: PREFIX=$(PREFIX) DESTDIR=$(DESTDIR). The hook must find its binary below /usr/bin where AppArmor confines libvirtd.'
+
+deps: ## install the Debian packages that are missing (root)
+	@scripts/deps build test lint
+
+build: ## build both programs for debugging
+	@scripts/deps build
+	$(SWIFT) build $(SWIFTFLAGS)
+
+release: ## build both programs to be installed, Swift linked statically
+	@scripts/deps build
+	$(SWIFT) build $(release_flags)
+
+test: ## run all tests: unit, kernel, and end to end on real guests (root)
+	@scripts/deps build test
+	@SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test $(TESTFLAGS)
+
+demo: ## watch a tap at work on two small guests, then see it all gone (root)
+	@scripts/deps build test
+	$(SWIFT) build $(SWIFTFLAGS)
+	@scripts/demo "$$($(SWIFT) build $(SWIFTFLAGS) --show-bin-path)"
+
+install: release install-binaries install-data ## install into DESTDIR and PREFIX
+	@echo 'Installed. Now: systemctl daemon-reload; systemctl enable --now virt-tapd.socket virt-tapd.service'
+	@echo 'libvirtd finds a first hook only when it starts: restart libvirtd (or virtqemud); running guests stay.'
+
+install-binaries:
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SBINDIR)'
+	bin=$$($(SWIFT) build $(release_flags) --show-bin-path) && \
+	install -m 0755 "$$bin/virt-tap" '$(DESTDIR)$(BINDIR)/virt-tap' && \
+	install -m 0755 "$$bin/virt-tapd" '$(DESTDIR)$(SBINDIR)/virt-tapd' && \
+	install -d '$(DESTDIR)$(DATADIR)/bash-completion/completions' '$(DESTDIR)$(DATADIR)/zsh/vendor-completions' \
+		'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d' && \
+	"$$bin/virt-tap" --generate-completion-script bash >'$(DESTDIR)$(DATADIR)/bash-completion/completions/virt-tap' && \
+	"$$bin/virt-tap" --generate-completion-script zsh >'$(DESTDIR)$(DATADIR)/zsh/vendor-completions/_virt-tap' && \
+	"$$bin/virt-tap" --generate-completion-script fish >'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/virt-tap.fish'
+
+# Everything that is not compiled. The hook comes last: from then on libvirt may call the binary.
+install-data:
+	install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(HOOKDIR)' '$(DESTDIR)$(DATADIR)/man/man1' '$(DESTDIR)$(DATADIR)/man/man8' \
+		'$(DESTDIR)$(DATADIR)/virt-tap' '$(DESTDIR)$(DATADIR)/doc/virt-tap'
+	for unit in virt-tapd.service virt-tapd.socket; do \
+		$(substitute) "packaging/systemd/$$unit" >'$(DESTDIR)$(UNITDIR)'/"$$unit" && \
+		chmod 0644 '$(DESTDIR)$(UNITDIR)'/"$$unit" || exit 1; \
+	done
+	$(INSTALL_FILE) packaging/man/virt-tap.1 '$(DESTDIR)$(DATADIR)/man/man1/'
+	$(INSTALL_FILE) packaging/man/virt-tapd.8 '$(DESTDIR)$(DATADIR)/man/man8/'
+	for file in schemas/*; do \
+		[ ! -f "$$file" ] || $(INSTALL_FILE) "$$file" '$(DESTDIR)$(DATADIR)/virt-tap/' || exit 1; \
+	done
+	for file in README.md CHANGELOG.md LICENSE docs/*.md; do \
+		[ ! -f "$$file" ] || $(INSTALL_FILE) "$$file" '$(DESTDIR)$(DATADIR)/doc/virt-tap/' || exit 1; \
+	done
+	$(substitute) hooks/qemu >'$(DESTDIR)$(HOOKDIR)/.virt-tap.new'
+	chmod 0755 '$(DESTDIR)$(HOOKDIR)/.virt-tap.new'
+	mv '$(DESTDIR)$(HOOKDIR)/.virt-tap.new' '$(DESTDIR)$(HOOKDIR)/virt-tap'
+
+# The hook goes first, so that libvirt never calls what is half gone. The configuration stays: it is the user's. Taps
+# in the kernel go on copying; "virt-tap purge" before this ends them.
+uninstall: ## remove what install made; keeps /etc/virt-tap
+	rm -f '$(DESTDIR)$(HOOKDIR)/virt-tap'
+	@if [ -z '$(DESTDIR)' ] && [ -d /run/systemd/system ]; then \
+		systemctl disable --now virt-tapd.service virt-tapd.socket || true; \
+	fi
+	rm -f '$(DESTDIR)$(UNITDIR)/virt-tapd.service' '$(DESTDIR)$(UNITDIR)/virt-tapd.socket'
+	rm -f '$(DESTDIR)$(SBINDIR)/virt-tapd' '$(DESTDIR)$(BINDIR)/virt-tap'
+	rm -f '$(DESTDIR)$(DATADIR)/man/man1/virt-tap.1' '$(DESTDIR)$(DATADIR)/man/man8/virt-tapd.8'
+	rm -f '$(DESTDIR)$(DATADIR)/bash-completion/completions/virt-tap' '$(DESTDIR)$(DATADIR)/zsh/vendor-completions/_virt-tap' \
+		'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/virt-tap.fish'
+	rm -rf '$(DESTDIR)$(DATADIR)/virt-tap' '$(DESTDIR)$(DATADIR)/doc/virt-tap'
+
+fmt: ## format Swift and C in place
+	$(SWIFT) format -i -r Sources Tests Plugins Package.swift
+	@scripts/deps lint
+	clang-format -i $(c_files)
+
+lint: ## check format and shell scripts; every warning is an error
+	@scripts/deps lint
+	$(SWIFT) format lint --strict -r Sources Tests Plugins Package.swift
+	clang-format --dry-run -Werror $(c_files)
+	shellcheck $(shell_files)
+
+clean: ## remove what was built, the guests' image included
+	rm -rf .build .build-lab

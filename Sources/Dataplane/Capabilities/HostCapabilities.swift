@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+internal import CLibbpf
+internal import FoundationEssentials
+internal import Glibc
+internal import TapModel
+
+extension KernelDataplane {
+    /// What this host can do for the data path, found by trying where trying changes nothing. Attaches, pins and
+    /// leaves nothing; needs no privileges, but knows less without them. Takes some milliseconds.
+    public func capabilities() -> [CapabilityFinding] {
+        let (programs, jit) = probePrograms()
+        return [
+            CapabilityFinding(.bpffs, probeBPFFS()), CapabilityFinding(.privileges, probePrivileges()), CapabilityFinding(.programs, programs),
+            CapabilityFinding(.jit, jit), CapabilityFinding(.tcx, probeTCXAnswer()), CapabilityFinding(.clsact, probeClsact()),
+            CapabilityFinding(.btf, probeBTF()),
+        ]
+    }
+
+    private typealias Answer = CapabilityFinding.Answer
+
+    private func probeBPFFS() -> Answer {
+        do {
+            try pins.requireMounted()
+        } catch {
+            return .no(why: FailureReport.failure(error, "bpffs").message)
+        }
+        var information = statvfs()
+        guard statvfs(pins.bpffs, &information) == 0 else { return .unknown(why: "\(pins.bpffs): \(FailureReport.text(errno))") }
+        if information.f_flag & UInt(ST_RDONLY) != 0 {
+            return .no(why: "\(pins.bpffs) is read-only here; in a systemd unit leave ProtectKernelTunables off")
+        }
+        let folder = [pins.layout, pins.top, pins.bpffs].first { pins.exists($0) } ?? pins.bpffs
+        if access(folder, W_OK) == 0 { return .yes }
+        return .no(why: "\(folder) may not be written by this user (\(FailureReport.text(errno))); run as root or give it to the daemon's user")
+    }
+
+    /// Bits of /proc/PID/status, from linux/capability.h.
+    private func probePrivileges() -> Answer {
+        guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8),
+            let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
+            let set = line.split(whereSeparator: \.isWhitespace).last.flatMap({ UInt64($0, radix: 16) })
+        else { return .unknown(why: "/proc/self/status cannot be read") }
+        let missing = [("CAP_NET_ADMIN", 12), ("CAP_BPF", 39)].filter { set & 1 << $0.1 == 0 }.map(\.0)
+        // CAP_SYS_ADMIN stands for CAP_BPF, which is of Linux 5.8.
+        if missing.isEmpty || (missing == ["CAP_BPF"] && set & 1 << 21 != 0) { return .yes }
+        return .no(why: "\(missing.joined(separator: " and ")) missing; run as root or grant them to the daemon")
+    }
+
+    /// Loads the copying program as it would be attached, and lets it go.
+    private func probePrograms() -> (programs: Answer, jit: Answer) {
+        do {
+            let size = MapLayout.counterSize
+            let maps = TapProgram.Maps(
+                counters: try kernel.createArray("virt_tap_probe", valueSize: size, entries: MapLayout.counters, perCPU: true),
+                destinations: try kernel.createArray(
+                    "virt_tap_probe", valueSize: MapLayout.destinationSize, entries: MapLayout.destinations),
+                destinationCounters: try kernel.createArray(
+                    "virt_tap_probe", valueSize: size, entries: MapLayout.destinations * UInt32(MapLayout.countersPerDestination),
+                    perCPU: true))
+            let constants = TapProgram.Constants(direction: .inbound, mark: PacketMark(), destinationSlot: 0)
+            let program = try TapProgram.load(constants, maps, kernel)
+            var info = bpf_prog_info()
+            let result = clibbpf_program_info(program.object.descriptor, &info)
+            if result != 0 { return (.yes, .unknown(why: FailureReport.text(-result))) }
+            return (.yes, info.jited_prog_len > 0 ? .yes : .no(why: "copies cost several times more; sysctl net.core.bpf_jit_enable=1"))
+        } catch {
+            let failure = FailureReport.failure(error, "loading the copying program")
+            let answer: Answer = failure.reason == .permissionDenied ? .unknown(why: failure.message) : .no(why: failure.message)
+            return (answer, .unknown(why: "no program could be loaded"))
+        }
+    }
+
+    private func probeTCXAnswer() -> Answer {
+        do {
+            return try probeTCX() ? .yes : .no(why: "taps use clsact, which gets in the way of <bandwidth>", minimumKernel: "6.6")
+        } catch {
+            return .unknown(why: FailureReport.failure(error, "asking for TCX").message)
+        }
+    }
+
+    /// There is no question that only tries: so by what is loaded, or could be.
+    private func probeClsact() -> Answer {
+        if let symbols = try? String(contentsOfFile: "/proc/kallsyms", encoding: .utf8),
+            symbols.contains("clsact_init"), symbols.contains("cls_bpf_classify")
+        {
+            return .yes
+        }
+        var name = utsname()
+        uname(&name)
+        let release = withUnsafeBytes(of: &name.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        let lists = ["modules.dep", "modules.builtin"].compactMap {
+            try? String(contentsOfFile: "/lib/modules/\(release)/\($0)", encoding: .utf8)
+        }
+        if lists.isEmpty { return .unknown(why: "/lib/modules/\(release) cannot be read, nor all of /proc/kallsyms") }
+        let missing = ["sch_ingress", "cls_bpf"].filter { module in !lists.contains { $0.contains("/\(module).ko") } }
+        if missing.isEmpty { return .yes }
+        return .no(why: "the kernel has no \(missing.joined(separator: " and no ")); install the rest of its modules", minimumKernel: "4.5")
+    }
+
+    private func probeBTF() -> Answer {
+        var value: Int64 = 0
+        let result = clibbpf_kernel_enumerator("bpf_attach_type", "BPF_CGROUP_INET_INGRESS", &value)
+        if result == 0 { return .yes }
+        if result == -ENOENT { return .no(why: "no /sys/kernel/btf/vmlinux: CONFIG_DEBUG_INFO_BTF is off; nothing depends on it", minimumKernel: "5.2") }
+        return .unknown(why: FailureReport.text(-result))
+    }
+}

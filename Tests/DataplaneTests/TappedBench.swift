@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Dataplane
+import DataplaneTestSupport
+import TapModel
+
+/// A bench with a data path, and what a test says of it most often.
+struct TappedBench {
+    let bench: TestBench
+    var dataplane: KernelDataplane
+    let mechanism: Mechanism
+    static let now = Timestamp(seconds: 1_800_000_000)
+
+    init(_ mechanism: Mechanism, withHeader: Bool = false) throws {
+        bench = try TestBench(withHeader: withHeader)
+        dataplane = KernelDataplane(bpffs: bench.bpffs)
+        self.mechanism = mechanism
+        try dataplane.setDestination("ids", kind: .interface, ifindex: bench.destinationIndex)
+    }
+
+    func desired(_ direction: TapDirection = .both, tap: String = "ids", to destination: String = "ids") -> DesiredAttachment {
+        DesiredAttachment(
+            key: AttachmentKey(
+                domain: DomainUUID("6b3b4ae2-6a3e-4a0c-a1c5-2d8f3f6f6b01")!, origin: .domain, tap: TapName(tap)!,
+                ifindex: bench.guest.index),
+            domainName: "web1",
+            interface: AttachedInterface(
+                alias: "net0", mac: MACAddress(bytes: FrameBuilder.guest)!, type: .bridge, device: bench.guest.name, isMacvtap: false),
+            destinationKind: .interface, wish: CopyWish(direction: direction, destination: destination, mark: PacketMark()),
+            mechanism: mechanism)
+    }
+
+    @discardableResult
+    func attach(_ direction: TapDirection = .both, tap: String = "ids") throws -> DesiredAttachment {
+        let desired = desired(direction, tap: tap)
+        try dataplane.attach(desired, at: Self.now)
+        return desired
+    }
+
+    /// Sends `count` frames each way and checks that the originals arrive as they were.
+    /// - Returns: what was sent, outbound first.
+    func exchange(_ count: Int, from first: Int = 0, payload: Int = 100) throws -> (sent: [[UInt8]], areWhole: Bool) {
+        let outbound = (first..<(first + count)).map { FrameBuilder.udp($0, payload: payload) }
+        let inbound = (first..<(first + count)).map { FrameBuilder.udp($0 + 1_000_000, payload: payload, toGuest: true) }
+        for frame in outbound { try bench.guest.write(frame) }
+        let atPeer = bench.peer.receive(count)
+        for frame in inbound { try bench.peer.send(frame) }
+        var atGuest: [[UInt8]] = []
+        while atGuest.count < count, let frame = bench.guest.read() { atGuest.append(frame) }
+        return (outbound + inbound, atPeer == outbound && atGuest == inbound)
+    }
+
+    func counters(_ desired: DesiredAttachment) throws -> [Direction: DirectionCounters] { try dataplane.counters(of: desired.key.id) }
+}
+
+extension Counter {
+    /// Of whole frames.
+    init(_ frames: some Sequence<[UInt8]>) {
+        self = frames.reduce(into: Counter()) { $0 += Counter(packets: 1, bytes: UInt64($1.count)) }
+    }
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Foundation
+
+/// hooks/qemu as `make install` writes it, with a shell script in place of the binary, in a folder of its own.
+struct InstalledHook: Sendable {
+    let folder: String
+    private var path: String { folder + "/etc/libvirt/hooks/qemu.d/virt-tap" }
+
+    /// `program` is what the binary does; it runs in the folder.
+    static func with(_ program: String, _ body: (InstalledHook) async throws -> Void) async throws {
+        let folder = (NSTemporaryDirectory() as NSString).appendingPathComponent("hook-\(UInt32.random(in: 0 ... .max))")
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try await Command(["make", "-s", "-C", LabHost.repository, "install-data", "DESTDIR=\(folder)", "BINDIR=\(folder)"]).succeed()
+        let hook = InstalledHook(folder: folder)
+        try "#!/bin/sh\ncd '\(folder)' || exit 99\n\(program)\n".write(toFile: folder + "/virt-tap", atomically: false, encoding: .utf8)
+        try await hook.shell("chmod 755 virt-tap")
+        try await body(hook)
+    }
+
+    func call(_ arguments: [String], input: String = "", environment: [String: String] = [:]) async throws -> CommandResult {
+        var command = Command([path] + arguments, timeout: .seconds(30))
+        command.input = Data(input.utf8)
+        command.environment = environment
+        return try await command.run()
+    }
+
+    func shell(_ command: String) async throws {
+        try await Command(["/bin/sh", "-ec", "cd '\(folder)'; \(command)"]).succeed()
+    }
+
+    /// Changes the installed script, whose text must have this in it.
+    func replace(_ old: String, _ new: String) throws {
+        let text = try String(contentsOfFile: path, encoding: .utf8)
+        guard text.contains(old) else { throw NeverHappened(description: "'\(old)' in the hook") }
+        try text.replacingOccurrences(of: old, with: new).write(toFile: path, atomically: false, encoding: .utf8)
+    }
+
+    func file(_ name: String) throws -> String {
+        try String(contentsOfFile: "\(folder)/\(name)", encoding: .utf8)
+    }
+
+    func exists(_ name: String) -> Bool {
+        FileManager.default.fileExists(atPath: "\(folder)/\(name)")
+    }
+}

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Glibc
+
+/// A system call of a test's own failed.
+public struct CallFailure: Error, CustomStringConvertible {
+    public var call: String
+    public var number: CInt
+
+    /// Of the call that failed last.
+    public init(_ call: String) {
+        self.call = call
+        number = errno
+    }
+
+    public var description: String { "\(call): \(String(cString: strerror(number)))" }
+}
+
+/// Whether something can be read within so many milliseconds.
+func isReadable(_ descriptor: CInt, within milliseconds: CInt) -> Bool {
+    var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    return poll(&entry, 1, milliseconds) > 0 && entry.revents & Int16(POLLIN) != 0
+}
