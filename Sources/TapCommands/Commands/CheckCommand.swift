@@ -33,7 +33,7 @@ struct CheckCommand: ParsableCommand {
         var worst = CheckReport.Outcome.good
         for path in files.isEmpty ? [paths.config] : files {
             let report = check.check(try DocumentFile.read(path))
-            for line in report.diagnostics { Output.complain(line) }
+            for line in report.diagnostics { Output.diagnose(line) }
             try Output.write(report.lines.map { $0 + "\n" }.joined())
             worst = max(worst, report.outcome)
         }

@@ -37,13 +37,14 @@ struct EditOptions: ParsableArguments {
     var bpffs = "/sys/fs/bpf"
 
     var choices: Set<SideChoice> {
-        Set(([.live, .config, .current] as [SideChoice]).filter { choice in
-            switch choice {
-            case .live: changesLive
-            case .config: changesConfig
-            case .current: changesCurrent
-            }
-        })
+        Set(
+            ([.live, .config, .current] as [SideChoice]).filter { choice in
+                switch choice {
+                case .live: changesLive
+                case .config: changesConfig
+                case .current: changesCurrent
+                }
+            })
     }
 
     /// Does the change and says what was done.

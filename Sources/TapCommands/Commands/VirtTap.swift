@@ -33,7 +33,9 @@ public struct VirtTap: AsyncParsableCommand {
                 try command.run()
             }
         } catch let failure as CommandFailure {
-            for line in failure.lines { Output.complain(line) }
+            for line in failure.lines {
+                if failure.code == .configuration { Output.diagnose(line) } else { Output.complain(line) }
+            }
             Glibc.exit(failure.code.rawValue)
         } catch {
             exit(withError: error)

@@ -20,7 +20,8 @@ enum Diagnosis {
         if version >= (6, 6) { return Finding(.ok, "kernel", "\(facts.kernel.printable): has TCX") }
         if version >= (5, 8) {
             return Finding(
-                .ok, "kernel", "\(facts.kernel.printable): older than 6.6, so taps use clsact, which cannot be beside libvirt's <bandwidth>")
+                .ok, "kernel", "\(facts.kernel.printable): older than 6.6, so taps use clsact, which cannot be beside libvirt's <bandwidth>"
+            )
         }
         return Finding(.fail, "kernel", "\(facts.kernel.printable): too old, 5.8 is needed (CAP_BPF)", remedy: "run a newer kernel")
     }
@@ -40,7 +41,8 @@ enum Diagnosis {
         guard facts.isBPFFileSystem else {
             return Finding(
                 .fail, "bpffs", "\(facts.bpffs.printable) is not a BPF file system, so nothing can be pinned",
-                remedy: "mount -t bpf bpf \(facts.bpffs.printable), or remove ProtectKernelTunables= from the unit if only the daemon fails")
+                remedy: "mount -t bpf bpf \(facts.bpffs.printable), or remove ProtectKernelTunables= from the unit if only the daemon fails"
+            )
         }
         switch facts.attachments {
         case .success(let count):
@@ -68,7 +70,8 @@ enum Diagnosis {
             let hypervisor = daemon.hypervisor + (daemon.hypervisorVersion.map { " \($0)" } ?? "")
             return Finding(
                 .ok, "libvirt",
-                "\(daemon.libvirtVersion) at \(daemon.uri), \(hypervisor), \(daemon.domains) domain\(daemon.domains == 1 ? "" : "s")".printable)
+                "\(daemon.libvirtVersion) at \(daemon.uri), \(hypervisor), \(daemon.domains) domain\(daemon.domains == 1 ? "" : "s")"
+                    .printable)
         case .failure(let failure):
             return Finding(
                 .fail, "libvirt", "\(failure.message.printable) (library \(report.libraryVersion))",
@@ -80,7 +83,8 @@ enum Diagnosis {
         switch facts.configuration {
         case .failure(let problem):
             return Finding(
-                .fail, "configuration", problem.lines.joined(separator: "; "), remedy: "virt-tap check says what is wrong; then systemctl reload virt-tapd")
+                .fail, "configuration", problem.lines.joined(separator: "; "),
+                remedy: "virt-tap check says what is wrong; then systemctl reload virt-tapd")
         case .success(let configuration):
             if case .running(let document) = facts.daemon, document.config.stale {
                 return Finding(
@@ -113,11 +117,13 @@ enum Diagnosis {
                 return Finding(.warn, "virt-tapd", "paused by `virt-tap purge --now`", remedy: "systemctl reload virt-tapd")
             }
             if document.daemon.connected == false {
-                return Finding(.fail, "virt-tapd", "\(version.printable), running, but not connected to libvirt", remedy: "see libvirt above")
+                return Finding(
+                    .fail, "virt-tapd", "\(version.printable), running, but not connected to libvirt", remedy: "see libvirt above")
             }
             if version != virtTapVersion {
                 return Finding(
-                    .warn, "virt-tapd", "\(version.printable) is running, this command is \(virtTapVersion)", remedy: "systemctl restart virt-tapd")
+                    .warn, "virt-tapd", "\(version.printable) is running, this command is \(virtTapVersion)",
+                    remedy: "systemctl restart virt-tapd")
             }
             return Finding(.ok, "virt-tapd", "\(version) running" + (document.daemon.pid.map { " as process \($0)" } ?? ""))
         }
@@ -128,7 +134,8 @@ enum Diagnosis {
         switch facts.hook {
         case .missing:
             return Finding(
-                .warn, "hook", "\(path) is missing: taps are attached some 100 ms after a guest starts, and its first packets are not copied",
+                .warn, "hook",
+                "\(path) is missing: taps are attached some 100 ms after a guest starts, and its first packets are not copied",
                 remedy: "make install puts it there; then restart libvirtd, which looks for hooks when it starts")
         case .notExecutable:
             return Finding(.warn, "hook", "\(path) is not executable, so libvirt passes it over", remedy: "chmod 755 \(path)")
@@ -153,7 +160,8 @@ enum Diagnosis {
             let subject = "destination \(destination.name.printable)"
             if destination.state == .active { return Finding(.ok, subject, "\(destination.kind.rawValue), takes copies") }
             return Finding(
-                .fail, subject, (destination.message ?? "does not take copies").printable + (destination.reason.map { " (\($0.rawValue))" } ?? ""))
+                .fail, subject,
+                (destination.message ?? "does not take copies").printable + (destination.reason.map { " (\($0.rawValue))" } ?? ""))
         }
     }
 
@@ -161,7 +169,8 @@ enum Diagnosis {
         let mark = (try? facts.configuration.get())?.mark ?? PacketMark()
         let text = "0x\(String(mark.value, radix: 16))/0x\(String(mark.mask, radix: 16))"
         guard let users = facts.markUsers else {
-            return Finding(.unknown, "mark", "whether others use the mark \(text) cannot be known: no ip, nft or iptables-save that answers")
+            return Finding(
+                .unknown, "mark", "whether others use the mark \(text) cannot be known: no ip, nft or iptables-save that answers")
         }
         guard let first = users.first else { return Finding(.ok, "mark", "no rule of others uses \(text)") }
         let more = users.count > 1 ? " and \(users.count - 1) more" : ""

@@ -24,9 +24,11 @@ struct Examination {
         let mechanism = Self.result { () throws(Failure) in try dataplane.mechanism(for: inForce.mechanism) }
         let daemon = daemon()
         return HostFacts(
-            kernel: HostIdentity.kernel, choice: inForce.mechanism, mechanism: mechanism, isBPFFileSystem: isBPFFileSystem, bpffs: paths.bpffs,
+            kernel: HostIdentity.kernel, choice: inForce.mechanism, mechanism: mechanism, isBPFFileSystem: isBPFFileSystem,
+            bpffs: paths.bpffs,
             attachments: Self.result { () throws(Failure) in try dataplane.attachments().count }, capabilities: capabilities(),
-            libvirt: await LibvirtReport.of(uri: paths.connect ?? inForce.libvirtURI), hook: hook(), libvirtStarted: LibvirtProcess.started(),
+            libvirt: await LibvirtReport.of(uri: paths.connect ?? inForce.libvirtURI), hook: hook(),
+            libvirtStarted: LibvirtProcess.started(),
             daemon: daemon, configPath: paths.config, configExists: access(paths.config, F_OK) == 0, configuration: configuration,
             destinations: destinations(inForce, daemon, dataplane, mechanism), markUsers: markUsers(inForce.mark))
     }
@@ -67,7 +69,8 @@ struct Examination {
     }
 
     private func destinations(
-        _ configuration: HostConfiguration, _ daemon: HostFacts.Daemon, _ dataplane: KernelDataplane, _ mechanism: Result<Mechanism, Failure>
+        _ configuration: HostConfiguration, _ daemon: HostFacts.Daemon, _ dataplane: KernelDataplane,
+        _ mechanism: Result<Mechanism, Failure>
     ) -> [DestinationStatus] {
         if case .running(let document) = daemon { return document.destinations }
         let devices = (try? dataplane.devices()) ?? []

@@ -10,7 +10,8 @@ enum LibvirtProcess {
 
     /// When the oldest one in our mount namespace started: what it found then is what it runs.
     static func started() -> Timestamp? {
-        guard let boot = bootTime(), let own = namespace("self"), let entries = try? FileManager.default.contentsOfDirectory(atPath: "/proc")
+        guard let boot = bootTime(), let own = namespace("self"),
+            let entries = try? FileManager.default.contentsOfDirectory(atPath: "/proc")
         else { return nil }
         let ticks = Int64(sysconf(Int32(_SC_CLK_TCK)))
         let times = entries.compactMap { entry -> Int64? in

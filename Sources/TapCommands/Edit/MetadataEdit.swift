@@ -72,5 +72,7 @@ struct MetadataEdit {
 }
 
 extension String {
-    fileprivate func replacingCharacters(in range: Range<String.Index>) -> String { String(self[..<range.lowerBound] + self[range.upperBound...]) }
+    fileprivate func replacingCharacters(in range: Range<String.Index>) -> String {
+        String(self[..<range.lowerBound] + self[range.upperBound...])
+    }
 }

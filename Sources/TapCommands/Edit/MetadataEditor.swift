@@ -33,7 +33,7 @@ struct MetadataEditor {
         for (index, (side, outcome)) in outcomes.enumerated() {
             do {
                 try await store.setMetadata(outcome.xml, of: snapshot.uuid, live: side == .live, config: side == .config)
-            } catch where index > 0 {
+            } catch  where index > 0 {
                 throw CommandFailure(
                     .failure,
                     "\(outcomes[0].side.words) was changed, \(side.words) was not: \("\(error)".printable)")
@@ -66,7 +66,8 @@ struct MetadataEditor {
     }
 
     /// A name is missing when no side has it.
-    private func requireSomething(_ change: MetadataEdit.Change, _ outcomes: [MetadataEdit.Outcome], domain: String) throws(CommandFailure) {
+    private func requireSomething(_ change: MetadataEdit.Change, _ outcomes: [MetadataEdit.Outcome], domain: String) throws(CommandFailure)
+    {
         guard case .unset(let names, let all) = change else { return }
         if all {
             guard outcomes.contains(where: { !$0.done.isEmpty }) else { throw CommandFailure(.failure, "\(domain.printable) has no taps") }

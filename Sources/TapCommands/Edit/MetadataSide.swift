@@ -33,9 +33,12 @@ enum SideChoice: String {
             throw CommandFailure(.failure, "the domain is transient: --config has nothing to change")
         }
         if choices.contains(.current) { return [isRunning ? .live : .config] }
-        let wanted = choices.isEmpty ? [(MetadataSide.live, isRunning), (.config, isPersistent)] : [
-            (.live, choices.contains(.live)), (.config, choices.contains(.config)),
-        ]
+        let wanted =
+            choices.isEmpty
+            ? [(MetadataSide.live, isRunning), (.config, isPersistent)]
+            : [
+                (.live, choices.contains(.live)), (.config, choices.contains(.config)),
+            ]
         return wanted.filter(\.1).map(\.0)
     }
 }

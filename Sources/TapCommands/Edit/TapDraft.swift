@@ -33,7 +33,8 @@ enum TapDraft {
                 "there is no tap \(name.printable) to change" + (names.isEmpty ? "" : " (there is \(names))") + ": --to makes a new one")
         }
         guard existing.count == 1 else {
-            throw CommandFailure(.usage, existing.isEmpty ? "a new tap needs --to" : "there are several taps (\(names)): --name says which one")
+            throw CommandFailure(
+                .usage, existing.isEmpty ? "a new tap needs --to" : "there are several taps (\(names)): --name says which one")
         }
         return existing[0]
     }

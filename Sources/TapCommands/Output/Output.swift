@@ -10,6 +10,9 @@ enum Output {
         guard write(text, to: 1) else { throw CommandFailure(.failure, "standard output: \(String(cString: strerror(errno)))") }
     }
 
+    /// One line about a place in a document, as compilers write it, so that editors find the place: `FILE:LINE: message`.
+    static func diagnose(_ line: String) { _ = write("\(line)\n", to: 2) }
+
     /// One line for people, which says who speaks.
     static func complain(_ text: String) { _ = write("virt-tap: \(text)\n", to: 2) }
 

@@ -25,12 +25,15 @@ enum StatusNotes {
             notes.append(Note(subject: "virt-tapd", text: "not connected to libvirt; what the kernel copies goes on", colour: .yellow))
         }
         if document.daemon.paused == true {
-            notes.append(Note(subject: "virt-tapd", text: "paused by `virt-tap purge --now`; `systemctl reload virt-tapd` resumes", colour: .yellow))
+            notes.append(
+                Note(subject: "virt-tapd", text: "paused by `virt-tap purge --now`; `systemctl reload virt-tapd` resumes", colour: .yellow))
         }
         if document.config.stale {
             let why = document.config.message.map { ": " + $0.printable } ?? ""
             notes.append(
-                Note(subject: document.config.path.printable, text: "could not be loaded, the configuration before it is in force\(why)", colour: .yellow))
+                Note(
+                    subject: document.config.path.printable, text: "could not be loaded, the configuration before it is in force\(why)",
+                    colour: .yellow))
         }
         return notes
     }

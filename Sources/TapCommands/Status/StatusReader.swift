@@ -41,7 +41,9 @@ struct StatusReader {
             } catch .notRunning, .notPermitted {
                 throw .notPermitted(
                     path: path,
-                    what: "only root may ask here, and no status socket is open to this user: <control group=\"…\"/> in the configuration makes one")
+                    what:
+                        "only root may ask here, and no status socket is open to this user; <control group=\"…\"/> makes one"
+                )
             }
         }
     }

@@ -55,7 +55,8 @@ extension StatusDocument {
             guard let attachments = groups[key], let spec = attachments.first?.spec else { return nil }
             var status = TapStatus(
                 domain: spec.domainName, uuid: key.domain, name: key.tap, origin: key.origin, definition: nil,
-                destination: spec.wish.destination, direction: spec.wish.direction, required: nil, enabled: nil, state: .active, reason: nil,
+                destination: spec.wish.destination, direction: spec.wish.direction, required: nil, enabled: nil, state: .active,
+                reason: nil,
                 message: nil)
             status.interfaces = attachments.compactMap { interface($0, kernel.counters[$0.id] ?? [:], destinations) }
             status.combine()
@@ -76,7 +77,9 @@ extension StatusDocument {
         }
         if !missing.isEmpty {
             let which = missing.map(\.rawValue).sorted().joined(separator: " and ")
-            status.set(Failure(.attachFailed, "\(which): somebody removed virt-tap's program from the device; virt-tapd puts it back when it runs"))
+            status.set(
+                Failure(.attachFailed, "\(which): somebody removed virt-tap's program from the device; virt-tapd puts it back when it runs")
+            )
         } else if let failure = destinations[spec.wish.destination] ?? nil {
             status.set(failure)
         }
@@ -85,7 +88,8 @@ extension StatusDocument {
 
     private static func failure(of record: DestinationRecord, devices: DeviceTable?) -> Failure? {
         guard record.ifindex != 0 else {
-            return Failure(.destinationDown, "destination \(record.label) had no device when virt-tapd last ran: copies are counted as errors")
+            return Failure(
+                .destinationDown, "destination \(record.label) had no device when virt-tapd last ran: copies are counted as errors")
         }
         guard let devices else { return nil }
         guard let device = devices[record.ifindex] else {
@@ -94,7 +98,8 @@ extension StatusDocument {
         guard device.isUp, device.hasCarrier else {
             return Failure(
                 .destinationDown,
-                "destination \(record.label): interface \(device.name) \(device.isUp ? "has no carrier" : "is down"): copies are counted as errors")
+                "destination \(record.label): interface \(device.name) \(device.isUp ? "has no carrier" : "is down"): copies are counted as errors"
+            )
         }
         return nil
     }
