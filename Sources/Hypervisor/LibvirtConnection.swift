@@ -134,6 +134,10 @@ final class LibvirtConnection: Sendable {
             let error = LibvirtError.last("listen for the end of the connection")
             if !error.isUnsupported { throw error }
         }
+        // What was lost before the callbacks stood is told to nobody. This asks no daemon.
+        for pointer in pointers where virConnectIsAlive(pointer) == 0 {
+            throw LibvirtError(message: "the connection to libvirt was lost while it was opened")
+        }
     }
 
     private func add(_ context: EventContext, isNeeded: Bool, _ register: (UnsafeMutableRawPointer) -> Int32) throws {
