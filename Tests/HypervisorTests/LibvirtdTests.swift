@@ -14,7 +14,7 @@ struct LibvirtdTests {
     private func xml(_ name: String) -> String {
         """
         <domain type='qemu'><name>\(name)</name><memory unit='MiB'>32</memory><os><type arch='x86_64' machine='pc'>hvm</type></os>
-        <metadata><t:tap xmlns:t='urn:virt-tap:1' to='ids'/></metadata>
+        <features><acpi/></features><metadata><t:tap xmlns:t='urn:virt-tap:1' to='ids'/></metadata>
         <devices><emulator>/usr/bin/qemu-system-x86_64</emulator><controller type='usb' model='qemu-xhci'/>
         <interface type='ethernet'><mac address='52:54:00:00:00:01'/></interface></devices></domain>
         """
