@@ -16,9 +16,9 @@ struct ArgumentTests {
     @Test("--watch alone does not swallow the domain behind it")
     func watch() throws {
         let plain: StatusCommand = try parse(["status", "--watch", "web1"])
-        #expect(plain.watch == 2 && plain.domains == ["web1"])
+        #expect(plain.watch?.seconds == 2 && plain.domains == ["web1"])
         let valued: StatusCommand = try parse(["status", "--watch=7", "web1"])
-        #expect(valued.watch == 7 && valued.domains == ["web1"])
+        #expect(valued.watch?.seconds == 7 && valued.domains == ["web1"])
         let domain: StatusCommand = try parse(["status", "--", "--watch", "--help", "-x"])
         #expect(domain.watch == nil && domain.domains == ["--watch", "--help", "-x"])
     }
@@ -27,7 +27,8 @@ struct ArgumentTests {
     func paths(name: String) throws {
         let arguments = [name, "--connect", "test:///default", "--config", "/c", "--runtime-dir", "/r", "--bpffs", "/b"]
         let command = try VirtTap.parseAsRoot(ArgumentNormaliser.normalised(arguments))
-        let paths = try #require(Mirror(reflecting: command).children.lazy.compactMap { ($0.value as? OptionGroup<PathOptions>)?.wrappedValue }.first)
+        let groups = Mirror(reflecting: command).children.compactMap { $0.value as? OptionGroup<PathOptions> }
+        let paths = try #require(groups.first).wrappedValue
         #expect(paths.connect == "test:///default" && paths.config == "/c" && paths.runtimeDir == "/r" && paths.bpffs == "/b")
     }
 
@@ -67,12 +68,16 @@ struct ArgumentTests {
 
     @Test("All subcommands of the contract are there, and completions can be made")
     func subcommands() {
-        let names = VirtTap.configuration.subcommands.compactMap(\.configuration.commandName)
-        #expect(Set(names) == ["status", "check", "set", "unset", "doctor", "purge", "test", "hook"])
+        let help = VirtTap.helpMessage()
+        for name in ["status", "check", "set", "unset", "doctor", "purge", "test", "hook"] { #expect(help.contains("\n  \(name) ")) }
         #expect(VirtTap.completionScript(for: .bash).contains("purge"))
     }
 
-    @Test("Whose configuration counts", arguments: zip([nil, "qemu:///system", "qemu+unix:///system?socket=/x", "qemu+ssh://hv2/system", "test:///default"], [true, true, true, false, true]))
+    @Test(
+        "Whose configuration counts",
+        arguments: zip(
+            [nil, "qemu:///system", "qemu+unix:///system?socket=/x", "qemu+ssh://hv2/system", "test:///default"],
+            [true, true, true, false, true]))
     func local(uri: String?, isLocal: Bool) {
         #expect(EditOptions.isLocal(uri) == isLocal)
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-import Hypervisor
 import TapModel
 import Testing
 
+@testable import Hypervisor
 @testable import TapCommands
 
 @Suite("doctor")
@@ -12,7 +12,8 @@ struct DiagnosisTests {
         var facts = HostFacts(
             kernel: "6.18.44-x", mechanism: .success(.tcx), isBPFFileSystem: true, bpffs: "/sys/fs/bpf", attachments: .success(2),
             capabilities: .max, libvirt: LibvirtReport(libraryVersion: "9.0.0", daemon: .failure(Failure(.libvirtDisconnected, "gone"))),
-            hook: .installed(since: Timestamp(seconds: 100)), libvirtStarted: Timestamp(seconds: 200), daemon: .running(Samples.document([])),
+            hook: .installed(since: Timestamp(seconds: 100)), libvirtStarted: Timestamp(seconds: 200),
+            daemon: .running(Samples.document([])),
             configPath: "/etc/virt-tap/config.xml", configExists: true, configuration: .success(Samples.configuration), destinations: [],
             markUsers: [])
         change(&facts)
@@ -83,7 +84,8 @@ struct DiagnosisTests {
     @Test("Each destination has its line")
     func destinations() {
         let down = DestinationStatus(
-            name: "ids", kind: .interface, state: .failed, reason: .destinationDown, message: "mon0 is down", sent: Counter(), errors: Counter())
+            name: "ids", kind: .interface, state: .failed, reason: .destinationDown, message: "mon0 is down", sent: Counter(),
+            errors: Counter())
         #expect(level("destination ids") { $0.destinations = [down] } == .fail)
     }
 

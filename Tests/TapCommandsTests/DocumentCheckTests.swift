@@ -30,7 +30,10 @@ struct DocumentCheckTests {
         }
         let wrong = check("<tap to=\"ids\"\n  direction=\"in\"/>")
         #expect(wrong.outcome == .bad && wrong.diagnostics.first?.hasPrefix("f.xml:2: ") == true)
-        #expect(check(#"<tap to="idz"/>"#).diagnostics == ["f.xml: tap idz: this host's configuration defines no destination idz; did you mean ids?"])
+        #expect(
+            check(#"<tap to="idz"/>"#).diagnostics == [
+                "f.xml: tap idz: this host's configuration defines no destination idz; did you mean ids?"
+            ])
     }
 
     @Test("What is none of these, and what is no XML")
@@ -62,7 +65,8 @@ struct DocumentCheckTests {
 
     @Test("A domain that is shut off, or not even defined")
     func shutOff() {
-        let xml = #"<domain><name>new</name><metadata><tap xmlns="urn:virt-tap:1" to="ids" direction="inbound"/></metadata>"#
+        let xml =
+            #"<domain><name>new</name><metadata><tap xmlns="urn:virt-tap:1" to="ids" direction="inbound"/></metadata>"#
             + #"<devices><interface type="direct"/><interface type="network"/></devices></domain>"#
         #expect(
             check(xml)
@@ -78,12 +82,14 @@ struct DocumentCheckTests {
         "Why not",
         arguments: zip(
             [
-                #"<v:tap to="span"/>"#, #"<v:tap to="private"/>"#, #"<v:tap to="idss"/>"#, #"<v:tap to="ids"><v:filter>tcp</v:filter></v:tap>"#,
+                #"<v:tap to="span"/>"#, #"<v:tap to="private"/>"#, #"<v:tap to="idss"/>"#,
+                #"<v:tap to="ids"><v:filter>tcp</v:filter></v:tap>"#,
                 #"<v:tap to="ids" colour="red"/>"#,
                 #"<v:tap to="ids"><v:interface mac="52:54:00:00:00:99"/></v:tap>"#,
             ],
             [
-                "but: destination span: interface mon1 does not exist", "(destination-not-allowed)", "did you mean ids? (no-such-destination)",
+                "but: destination span: interface mon1 does not exist", "(destination-not-allowed)",
+                "did you mean ids? (no-such-destination)",
                 "(not-implemented)", "(invalid-metadata)", "(no-matching-interface)",
             ]))
     func refused(metadata: String, sentence: String) {

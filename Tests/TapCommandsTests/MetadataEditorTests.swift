@@ -105,7 +105,8 @@ struct MetadataEditorTests {
         let report = try await run(
             store,
             try options(
-                "--to", "ids", "--name", "n1", "--direction", "outbound", "--interface", "52:54:00:00:00:01", "--interface", "net0", "--filter",
+                "--to", "ids", "--name", "n1", "--direction", "outbound", "--interface", "52:54:00:00:00:01", "--interface", "net0",
+                "--filter",
                 "tcp port 80 && host \"x\" < 3", "--snaplen", "headers", "--sample", "1/10", "--rate", "100mbit", "--required"))
         let xml = try #require(store.writes.first?.xml)
         for part in [
@@ -155,7 +156,10 @@ struct MetadataEditorTests {
             #expect(try await run(store, change, host: nil).warnings.isEmpty)
         }
         let report = try await run(Store(live: "", config: nil), try options("--to", "span"))
-        #expect(report.warnings == ["tap span: destination span: interface mon1 does not exist; copying begins when it appears (destination-down)"])
+        #expect(
+            report.warnings == [
+                "tap span: destination span: interface mon1 does not exist; copying begins when it appears (destination-down)"
+            ])
     }
 
     @Test("An alias says nothing of a domain that does not run")
@@ -173,12 +177,16 @@ struct MetadataEditorTests {
             _ = try await run(store, try options("--to", "ids"))
         } throws: { error in
             guard let failure = error as? CommandFailure else { return false }
-            return failure.code == .failure && failure.lines.first?.contains("colour") == true && failure.lines.last?.contains("--force") == true
+            return failure.code == .failure && failure.lines.first?.contains("colour") == true
+                && failure.lines.last?.contains("--force") == true
         }
         #expect(store.writes.isEmpty, "the live side is not written either")
         let report = try await run(store, .unset(names: ["span"], all: false), [.config], force: true)
         #expect(store.writes == [.init(xml: nil, live: false, config: true)])
-        #expect(report.done == ["web1: tap span removed in the persistent definition", "web1: 1 invalid tap dropped in the persistent definition"])
+        #expect(
+            report.done == [
+                "web1: tap span removed in the persistent definition", "web1: 1 invalid tap dropped in the persistent definition",
+            ])
     }
 
     @Test("unset removes what is named, where it is")

@@ -120,7 +120,10 @@ struct StatusTableTests {
     }
 
     @Test(
-        "Bytes", arguments: zip([0, 1, 1_023, 1_024, 102_399, 102_400, 1 << 20, 3 << 40, .max], ["0 B", "1 B", "1023 B", "1.0 KiB", "99.9 KiB", "100 KiB", "1.0 MiB", "3.0 TiB", "15.9 EiB"]))
+        "Bytes",
+        arguments: zip(
+            [0, 1, 1_023, 1_024, 102_399, 102_400, 1 << 20, 3 << 40, .max],
+            ["0 B", "1 B", "1023 B", "1.0 KiB", "99.9 KiB", "100 KiB", "1.0 MiB", "3.0 TiB", "15.9 EiB"]))
     func bytes(count: UInt64, text: String) {
         #expect(ByteCount.text(count) == text)
     }

@@ -25,9 +25,13 @@ struct StatusWithoutDaemonTests {
         var kernel = KernelView()
         for attachment in attachments {
             kernel.attachments[attachment.id] = attachment
-            kernel.counters[attachment.id] = [.inbound: DirectionCounters(copied: Counter(packets: 2, bytes: 128)), .outbound: DirectionCounters()]
+            kernel.counters[attachment.id] = [
+                .inbound: DirectionCounters(copied: Counter(packets: 2, bytes: 128)), .outbound: DirectionCounters(),
+            ]
         }
-        kernel.destinations = [DestinationRecord(label: "ids", kind: .interface, ifindex: destination, sent: Counter(packets: 2, bytes: 128))]
+        kernel.destinations = [
+            DestinationRecord(label: "ids", kind: .interface, ifindex: destination, sent: Counter(packets: 2, bytes: 128))
+        ]
         return .withoutDaemon(
             host: .init(name: "h", kernel: "k", libvirt: nil), configPath: "/c", hookInstalled: true, kernel: kernel, devices: devices)
     }

@@ -11,7 +11,7 @@ enum ArgumentNormaliser {
         let rest = arguments.dropFirst(options.count)
         let isEdit = options.first == "set" || options.first == "unset"
         let plain = options.enumerated().map { index, argument in
-            if argument == "--watch" { return "--watch=\(StatusCommand.standardInterval)" }
+            if argument == "--watch" { return "--watch=\(WatchInterval.standard)" }
             guard isEdit else { return argument }
             if argument.hasPrefix("--config=") { return "--config-file=" + argument.dropFirst("--config=".count) }
             if argument == "--config", index + 1 < options.count, options[index + 1].contains("/") { return "--config-file" }

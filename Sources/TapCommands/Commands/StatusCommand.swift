@@ -11,8 +11,6 @@ struct StatusCommand: ParsableCommand {
         abstract: "Shows every tap and interface, what was copied, and why what is not active is not.",
         discussion: "With the daemon down it says so, still shows what the kernel is copying, and exits with 3.")
 
-    static let standardInterval = 2
-
     @OptionGroup var paths: PathOptions
 
     @Flag(help: "Also the taps of domains that are shut off.")
@@ -24,19 +22,19 @@ struct StatusCommand: ParsableCommand {
     @Flag(help: "Print the status document in JSON.")
     var json = false
 
-    @Option(defaultAsFlag: StatusCommand.standardInterval, help: ArgumentHelp("Again every so many seconds.", valueName: "seconds"))
-    var watch: Int?
+    @Option(defaultAsFlag: WatchInterval.standard, help: ArgumentHelp("Again every so many seconds.", valueName: "seconds"))
+    var watch: WatchInterval?
 
     @Argument(help: "Only these domains, by name or UUID.")
     var domains: [String] = []
 
     func validate() throws {
-        if let watch, !(1...86_400).contains(watch) { throw ValidationError("--watch takes 1 to 86400 seconds") }
+        if let watch, watch.seconds == nil { throw ValidationError("--watch takes 1 to 86400 seconds") }
         if watch != nil, check { throw ValidationError("--watch goes on and has no exit code for --check") }
     }
 
     func run() throws {
-        guard let watch else { return try once() }
+        guard let seconds = watch?.seconds else { return try once() }
         // Being stopped is how it ends.
         signal(SIGINT) { _ in _exit(0) }
         signal(SIGTERM) { _ in _exit(0) }
@@ -47,7 +45,7 @@ struct StatusCommand: ParsableCommand {
             } catch let failure as CommandFailure {
                 for line in failure.lines { Output.complain(line) }
             }
-            sleep(UInt32(watch))
+            sleep(seconds)
         }
     }
 
