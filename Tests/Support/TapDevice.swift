@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import CLibmnl
+import Foundation
 import Glibc
 
 /// A tap device held open as QEMU holds it: what is written is what a guest sends, what is read is what it receives.
@@ -46,6 +47,23 @@ public final class TapDevice: @unchecked Sendable {
         self.name = name
         hasHeader = withHeader
         index = if_nametoindex(name)
+    }
+
+    /// Opens the character device of a macvtap device that is there; each frame has a header.
+    public init(macvtap name: String) throws {
+        let index = if_nametoindex(name)
+        let numbers = try String(contentsOfFile: "/sys/class/net/\(name)/tap\(index)/dev", encoding: .utf8).split(separator: ":")
+        guard numbers.count == 2, let major = UInt32(numbers[0]), let minor = UInt32(numbers[1].filter(\.isNumber)) else {
+            throw CallFailure("device number of \(name)")
+        }
+        let node = "/tmp/\(name)-\(getpid())"
+        guard mknod(node, S_IFCHR | 0o600, UInt(minor & 0xFF | major << 8 | (minor & ~0xFF) << 12)) == 0 else { throw CallFailure("mknod \(node)") }
+        defer { unlink(node) }
+        descriptor = open(node, O_RDWR | O_CLOEXEC | O_NONBLOCK)
+        guard descriptor >= 0 else { throw CallFailure("open \(node)") }
+        self.name = name
+        self.index = index
+        hasHeader = true
     }
 
     deinit { close(descriptor) }

@@ -29,11 +29,13 @@ struct ControlMessageTests {
 
     @Test("The wire form is the documented one")
     func wireForm() throws {
-        let message = ControlMessage(.hook(HookCall(guest: "w", operation: "start", suboperation: "begin", extra: "-", xml: [1, 2])), version: "0.1.0")
+        let message = ControlMessage(
+            .hook(HookCall(guest: "w", operation: "start", suboperation: "begin", extra: "-", xml: [1, 2])), version: "0.1.0")
         let text = String(decoding: try message.header.line(), as: UTF8.self)
         #expect(
-            text == #"{"extra":"-","guest":"w","length":2,"operation":"start","protocol":1,"request":"hook","suboperation":"begin","version":"0.1.0"}"#
-                + "\n")
+            text
+                == #"{"extra":"-","guest":"w","length":2,"operation":"start","protocol":1,"request":"hook","suboperation":"begin","#
+                + #""version":"0.1.0"}"# + "\n")
         let answer = ControlMessage(ControlResponse(hook: HookAnswer(allow: true, message: nil, lines: ["ids: active"])), version: "0.1.0")
         #expect(
             String(decoding: try answer.header.line(), as: UTF8.self)
@@ -83,7 +85,8 @@ struct ControlMessageTests {
         "What is no header is refused",
         arguments: [
             "", "x", "[]", "null", "{", #"{"protocol":"1"}"#, #"{"version":"1"}"#, #"{"protocol":1,"length":-1}"#,
-            #"{"protocol":1,"length":16777217}"#, #"{"protocol":1,"length":9223372036854775808}"#, #"{"protocol":1,"request":1}"#, "[[[[[[[[[[",
+            #"{"protocol":1,"length":16777217}"#, #"{"protocol":1,"length":9223372036854775808}"#, #"{"protocol":1,"request":1}"#,
+            "[[[[[[[[[[",
         ])
     func malformed(text: String) {
         #expect {

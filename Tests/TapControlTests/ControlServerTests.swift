@@ -15,7 +15,8 @@ struct ControlServerTests {
         case .status: ControlResponse(body: Array("{}".utf8))
         case .ping: ControlResponse()
         case .purge: ControlResponse(removed: 3)
-        case .hook(let call): ControlResponse(body: call.xml, hook: HookAnswer(allow: true, message: call.guest, lines: [call.operation, call.extra]))
+        case .hook(let call):
+            ControlResponse(body: call.xml, hook: HookAnswer(allow: true, message: call.guest, lines: [call.operation, call.extra]))
         }
     }
 

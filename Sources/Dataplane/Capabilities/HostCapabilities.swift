@@ -81,11 +81,7 @@ extension KernelDataplane {
 
     /// There is no question that only tries: so by what is loaded, or could be.
     private func probeClsact() -> Answer {
-        if let symbols = try? String(contentsOfFile: "/proc/kallsyms", encoding: .utf8),
-            symbols.contains("clsact_init"), symbols.contains("cls_bpf_classify")
-        {
-            return .yes
-        }
+        if Self.kernelHas(["clsact_init", "cls_bpf_classify"]) { return .yes }
         var name = utsname()
         uname(&name)
         let release = withUnsafeBytes(of: &name.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
@@ -96,6 +92,23 @@ extension KernelDataplane {
         let missing = ["sch_ingress", "cls_bpf"].filter { module in !lists.contains { $0.contains("/\(module).ko") } }
         if missing.isEmpty { return .yes }
         return .no(why: "the kernel has no \(missing.joined(separator: " and no ")); install the rest of its modules", minimumKernel: "4.5")
+    }
+
+    /// Whether all of these functions are in the kernel or in a module that is loaded. Names in /proc/kallsyms may be
+    /// read by everybody, a line at a time since it has over a hundred thousand.
+    private static func kernelHas(_ functions: Set<String>) -> Bool {
+        guard let file = fopen("/proc/kallsyms", "re") else { return false }
+        defer { fclose(file) }
+        var line: UnsafeMutablePointer<CChar>?
+        var room = 0
+        defer { free(line) }
+        var missing = functions
+        while !missing.isEmpty, getline(&line, &room, file) > 0, let line {
+            for function in missing where strstr(line, " \(function)\n") != nil || strstr(line, " \(function)\t") != nil {
+                missing.remove(function)
+            }
+        }
+        return missing.isEmpty
     }
 
     private func probeBTF() -> Answer {

@@ -6,13 +6,15 @@ internal import TapModel
 
 /// Programs attached by TCX links, which are pinned: no qdisc, and gone with the device.
 struct TCXHook: HookMechanism {
-    /// How many programs a hook holds: BPF_MPROG_MAX in the kernel's include/linux/bpf_mprog.h.
+    /// More than a hook can hold: BPF_MPROG_MAX in the kernel's include/linux/bpf_mprog.h, one of which stays free.
     private static let capacity = 64
 
     let pins: PinTree
     var kernel: Kernel { pins.kernel }
 
     func attach(_ program: TapProgram, at place: HookPlace, _ undo: Undo) throws {
+        // What a crash half way through an exchange left would copy everything a second time.
+        try remove(pins.link(place.id, place.direction) + PinTree.draft)
         var options = bpf_link_create_opts()
         options.sz = MemoryLayout<bpf_link_create_opts>.size
         options.flags = UInt32(CLIBBPF_F_BEFORE.rawValue)
@@ -62,6 +64,11 @@ struct TCXHook: HookMechanism {
 
     func remove(_ id: AttachmentID, _ direction: Direction) throws {
         let path = pins.link(id, direction)
+        try remove(path)
+        try remove(path + PinTree.draft)
+    }
+
+    private func remove(_ path: String) throws {
         if let link = try kernel.open(path, CLIBBPF_LINK) {
             do {
                 // Without it the program would run until the kernel gets round to freeing the link.

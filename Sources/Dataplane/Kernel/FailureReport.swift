@@ -30,7 +30,7 @@ enum FailureReport {
         case (.createLink, EINVAL):
             (.kernelTooOld, "TCX needs Linux 6.6; set <mechanism name=\"auto\"/> or \"clsact\".")
         case (.createLink, ERANGE), (_, E2BIG), (.createLink, ENOSPC):
-            (.attachFailed, "A device's hook holds 64 programs and this one is full; remove taps or other programs from it.")
+            (.attachFailed, "A device's hook holds 63 programs and this one is full; remove taps or other programs from it.")
         case (_, ENOMEM), (_, ENOBUFS):
             (.attachFailed, "The kernel is out of memory, or over a limit on it; free some, and it is tried again.")
         case (_, EBUSY), (_, EAGAIN), (_, EINTR):

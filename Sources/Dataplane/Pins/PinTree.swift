@@ -14,6 +14,9 @@ internal import TapModel
 ///
 /// Names that end in -new are the first half of an exchange and mean nothing.
 struct PinTree {
+    /// What a name ends in while it is to take another's place.
+    static let draft = "-new"
+
     let bpffs: String
     let kernel: Kernel
 
@@ -74,14 +77,14 @@ struct PinTree {
     /// Pins `object` at `path` in place of what is there, at once: a reader sees the one or the other.
     func place(_ object: KernelObject, at path: String, kind: clibbpf_kind, _ undo: Undo) throws {
         let former = try kernel.open(path, kind)
-        try exchange(object, at: path)
+        if exists(path) { try exchange(object, at: path) } else { try kernel.pin(object, at: path) }
         undo.add {
             if let former { try exchange(former, at: path) } else { try kernel.unlink(path) }
         }
     }
 
     private func exchange(_ object: KernelObject, at path: String) throws {
-        let draft = path + "-new"
+        let draft = path + Self.draft
         try kernel.unlink(draft)
         try kernel.pin(object, at: draft)
         do {

@@ -91,7 +91,9 @@ public final class ListeningSocket: Sendable {
         guard code == ECONNREFUSED else {
             throw .notPermitted(
                 path: path,
-                what: "somebody listens here already: a virt-tapd that runs, or systemd for virt-tapd.socket (systemctl stop virt-tapd.socket)")
+                what:
+                    "somebody listens here already: a virt-tapd, or systemd for virt-tapd.socket (systemctl stop virt-tapd.socket)"
+            )
         }
         guard unlink(path) == 0 || errno == ENOENT else { throw .system(call: "unlink", what: path, errno: errno) }
     }

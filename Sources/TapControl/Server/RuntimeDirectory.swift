@@ -21,6 +21,15 @@ public struct RuntimeDirectory: Hashable, Sendable {
     /// one that is there.
     /// - Throws: `notPermitted` when it belongs to somebody else, is no directory, or the group cannot be given to it.
     public func prepare(group: SocketGroup? = nil) throws(ControlError) {
+        try create()
+        if let group { try group.give(path) }
+        let mode: mode_t = group == nil ? 0o700 : 0o710
+        guard chmod(path, mode) == 0 else { throw .system(call: "chmod", what: path, errno: errno) }
+    }
+
+    /// Makes the directory, 0700, unless it is there.
+    /// - Throws: `notPermitted` when it belongs to somebody else, or is no directory.
+    public func create() throws(ControlError) {
         if mkdir(path, 0o700) != 0, errno != EEXIST {
             throw .system(call: "mkdir", what: path, errno: errno)
         }
@@ -29,8 +38,5 @@ public struct RuntimeDirectory: Hashable, Sendable {
         guard status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid() else {
             throw .notPermitted(path: path, what: "this is not a directory of the user that virt-tapd runs as: remove it, or fix its owner")
         }
-        if let group { try group.give(path) }
-        let mode: mode_t = group == nil ? 0o700 : 0o710
-        guard chmod(path, mode) == 0 else { throw .system(call: "chmod", what: path, errno: errno) }
     }
 }

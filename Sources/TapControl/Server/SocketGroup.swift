@@ -22,7 +22,8 @@ public struct SocketGroup: Hashable, Sendable {
         } else {
             let why = code == 0 ? "" : " (\(ErrorText.of(code)))"
             throw .notPermitted(
-                path: "<control group>", what: "this host has no group \(name.debugDescription)\(why): groupadd --system it, or name another")
+                path: "<control group>",
+                what: "this host has no group \(name.debugDescription)\(why): groupadd --system it, or name another")
         }
     }
 

@@ -83,11 +83,12 @@ extension Reconciler {
 
     /// Attachments of domains that libvirt has not told us of (yet): they copy, so they are shown.
     private func unknownTaps(_ kernel: KernelView) -> [TapStatus] {
-        let unknown = kernel.attachments.values.filter { attachment in
+        var unknown = kernel
+        unknown.attachments = kernel.attachments.filter { _, attachment in
             guard let uuid = attachment.spec?.key.domain else { return false }
             return domains[uuid] == nil
         }
-        return StatusDocument.pinnedTaps(unknown, kernel: kernel)
+        return StatusDocument.pinnedTaps(unknown, devices: devices)
     }
 
     private func destinationStatuses(_ records: [DestinationRecord]) -> [DestinationStatus] {

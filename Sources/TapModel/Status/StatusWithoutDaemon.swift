@@ -1,57 +1,106 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// What can be told from the pins alone, with no daemon to ask: the kernel goes on copying, so it is shown.
 extension StatusDocument {
-    /// The document that `status` shows while no daemon runs. What only libvirt or the configuration would know is null.
-    public static func withoutDaemon(host: Host, hookInstalled: Bool, configPath: String, kernel: KernelView) -> StatusDocument {
-        StatusDocument(
+    /// What can be said with no daemon: what the pins tell of what the kernel copies. What only libvirt or the
+    /// configuration knows is `nil`.
+    ///
+    /// - Parameters:
+    ///   - kernel: what was found pinned, with its counters and destinations.
+    ///   - devices: the devices that there are now, to tell whether destinations are still there; `nil`: not known.
+    public static func withoutDaemon(
+        host: Host, configPath: String, hookInstalled: Bool, kernel: KernelView = KernelView(), devices: DeviceTable? = nil
+    ) -> StatusDocument {
+        let failures = destinationFailures(kernel, devices: devices)
+        return StatusDocument(
             host: host, daemon: .down, hook: Hook(installed: hookInstalled, seen: nil),
-            config: Config(path: configPath, loaded: nil, stale: false, message: nil),
-            taps: pinnedTaps(Array(kernel.attachments.values), kernel: kernel),
-            destinations: kernel.destinations.sorted { $0.label < $1.label }.map { record in
-                let failure = record.ifindex == 0 ? Failure(.destinationDown, "no device takes its copies at the moment") : nil
+            config: Config(path: configPath, loaded: nil, stale: false, message: nil), taps: taps(kernel, destinations: failures),
+            destinations: kernel.destinations.map { record in
+                let failure = failures[record.label] ?? nil
                 return DestinationStatus(
-                    name: record.label, kind: record.kind, state: failure == nil ? .active : .failed, reason: failure?.reason,
-                    message: failure?.message, sent: record.sent, errors: record.errors)
+                    name: record.label, kind: record.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active,
+                    reason: failure?.reason, message: failure?.message, sent: record.sent, errors: record.errors)
             })
     }
 
-    /// The taps that some attachments belong to, from their specs.
-    public static func pinnedTaps(_ attachments: [ObservedAttachment], kernel: KernelView) -> [TapStatus] {
-        let usable = Set(kernel.destinations.filter { $0.ifindex != 0 }.map(\.label))
-        var taps: [String: TapStatus] = [:]
-        for attachment in attachments.sorted(by: { $0.id.text < $1.id.text }) {
-            guard let spec = attachment.spec else { continue }
-            let key = "\(spec.key.domain) \(spec.key.origin.rawValue) \(spec.key.tap)"
-            var tap =
-                taps[key]
-                ?? TapStatus(
-                    domain: spec.domainName, uuid: spec.key.domain, name: spec.key.tap, origin: spec.key.origin, definition: nil,
-                    destination: spec.wish.destination, direction: spec.wish.direction, required: nil, enabled: true, state: .active,
-                    reason: nil,
-                    message: nil)
-            tap.interfaces.append(interface(attachment, spec, counters: kernel.counters[attachment.id] ?? [:], usable: usable))
-            tap.combine()
-            taps[key] = tap
+    /// The taps of everything that is pinned. Also for a daemon that libvirt has not told of those domains (yet).
+    public static func pinnedTaps(_ kernel: KernelView, devices: DeviceTable?) -> [TapStatus] {
+        taps(kernel, destinations: destinationFailures(kernel, devices: devices))
+    }
+
+    private static func destinationFailures(_ kernel: KernelView, devices: DeviceTable?) -> [String: Failure?] {
+        Dictionary(kernel.destinations.map { ($0.label, failure(of: $0, devices: devices)) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    private struct TapKey: Hashable {
+        var domain: DomainUUID
+        var origin: TapOrigin
+        var tap: TapName
+    }
+
+    private static func taps(_ kernel: KernelView, destinations: [String: Failure?]) -> [TapStatus] {
+        // Dead pins copy nothing any more; the next daemon collects them.
+        let alive = kernel.attachments.values.filter { $0.spec != nil && !$0.isDead }.sorted { left, right in
+            let (a, b) = (left.spec?.domainName ?? "", right.spec?.domainName ?? "")
+            return a == b ? left.id.text < right.id.text : a < b
         }
-        return taps.values.sorted { ($0.domain, $0.uuid, $0.name) < ($1.domain, $1.uuid, $1.name) }
+        var order: [TapKey] = []
+        var groups: [TapKey: [ObservedAttachment]] = [:]
+        for attachment in alive {
+            guard let key = attachment.spec?.key else { continue }
+            let tap = TapKey(domain: key.domain, origin: key.origin, tap: key.tap)
+            if groups[tap] == nil { order.append(tap) }
+            groups[tap, default: []].append(attachment)
+        }
+        return order.compactMap { key in
+            guard let attachments = groups[key], let spec = attachments.first?.spec else { return nil }
+            var status = TapStatus(
+                domain: spec.domainName, uuid: key.domain, name: key.tap, origin: key.origin, definition: nil,
+                destination: spec.wish.destination, direction: spec.wish.direction, required: nil, enabled: nil, state: .active,
+                reason: nil,
+                message: nil)
+            status.interfaces = attachments.compactMap { interface($0, kernel.counters[$0.id] ?? [:], destinations) }
+            status.combine()
+            return status
+        }
     }
 
     private static func interface(
-        _ attachment: ObservedAttachment, _ spec: AttachmentSpec, counters: [Direction: DirectionCounters], usable: Set<String>
-    ) -> InterfaceStatus {
+        _ attachment: ObservedAttachment, _ counters: [Direction: DirectionCounters], _ destinations: [String: Failure?]
+    ) -> InterfaceStatus? {
+        guard let spec = attachment.spec else { return nil }
         var status = InterfaceStatus(
             alias: spec.interface.alias, mac: spec.interface.mac, device: spec.interface.device, ifindex: spec.key.ifindex,
             type: spec.interface.type, state: .active)
         status.fill(from: attachment, counters: counters)
-        if attachment.isDead {
-            status.set(Failure(.deviceGone, "\(spec.interface.device) is gone; the next daemon removes what is left of the tap"))
-        } else if attachment.hooks.values.contains(.detached) {
+        let missing = spec.wish.direction.directions.filter { direction in
+            if case .attached? = attachment.hooks[direction] { false } else { true }
+        }
+        if !missing.isEmpty {
+            let which = missing.map(\.rawValue).sorted().joined(separator: " and ")
             status.set(
-                Failure(.attachFailed, "somebody removed the tap's program from \(spec.interface.device); the next daemon puts it back"))
-        } else if !usable.contains(spec.wish.destination) {
-            status.set(Failure(.destinationDown, "destination \(spec.wish.destination): no device takes its copies at the moment"))
+                Failure(.attachFailed, "\(which): somebody removed virt-tap's program from the device; virt-tapd puts it back when it runs")
+            )
+        } else if let failure = destinations[spec.wish.destination] ?? nil {
+            status.set(failure)
         }
         return status
+    }
+
+    private static func failure(of record: DestinationRecord, devices: DeviceTable?) -> Failure? {
+        guard record.ifindex != 0 else {
+            return Failure(
+                .destinationDown, "destination \(record.label) had no device when virt-tapd last ran: copies are counted as errors")
+        }
+        guard let devices else { return nil }
+        guard let device = devices[record.ifindex] else {
+            return Failure(.destinationDown, "the device of destination \(record.label) is gone; virt-tapd follows it when it runs")
+        }
+        guard device.isUp, device.hasCarrier else {
+            return Failure(
+                .destinationDown,
+                "destination \(record.label): interface \(device.name) \(device.isUp ? "has no carrier" : "is down"): copies are counted as errors"
+            )
+        }
+        return nil
     }
 }

@@ -42,6 +42,14 @@ struct Guest: Sendable {
         try await host.virsh("destroy", "--", name)
     }
 
+    /// Moves it, running, to another host that this one reaches at an address; returns it there.
+    func migrate(to other: LabHost, address: String) async throws -> Guest {
+        try await host.virsh(
+            "migrate", "--live", "--persistent", "--domain", name, "--desturi", try await other.uri, "--migrateuri",
+            "tcp://\(address):49152")
+        return Guest(host: other, name: name)
+    }
+
     /// Waits until it answers on its serial port.
     func ready() async throws {
         try await host.lab("ready", name)

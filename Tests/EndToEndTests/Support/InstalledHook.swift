@@ -26,6 +26,13 @@ struct InstalledHook: Sendable {
         return try await command.run()
     }
 
+    /// Command lines of the hook's and the binary's living processes.
+    var processes: [String] {
+        let ids = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return ids.filter { Int($0) != nil }.compactMap { try? String(contentsOfFile: "/proc/\($0)/cmdline", encoding: .utf8) }
+            .filter { $0.contains(folder) }
+    }
+
     func shell(_ command: String) async throws {
         try await Command(["/bin/sh", "-ec", "cd '\(folder)'; \(command)"]).succeed()
     }
@@ -35,6 +42,11 @@ struct InstalledHook: Sendable {
         let text = try String(contentsOfFile: path, encoding: .utf8)
         guard text.contains(old) else { throw NeverHappened(description: "'\(old)' in the hook") }
         try text.replacingOccurrences(of: old, with: new).write(toFile: path, atomically: false, encoding: .utf8)
+    }
+
+    /// The installed script.
+    func script() throws -> String {
+        try String(contentsOfFile: path, encoding: .utf8)
     }
 
     func file(_ name: String) throws -> String {

@@ -124,6 +124,11 @@ final class LabHost: Sendable {
         return Guest(host: self, name: name)
     }
 
+    /// This host's libvirt as virsh in another host names it.
+    var uri: String {
+        get async throws { try await lab("uri").text }
+    }
+
     /// Joins this host with another by a veth pair.
     func link(_ device: String, to other: LabHost, _ otherDevice: String) async throws {
         try await lab("link", device, other.folder, otherDevice)

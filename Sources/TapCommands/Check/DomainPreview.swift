@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// What would become of a domain's taps if it ran on this host.
+struct DomainPreview {
+    let domain: DomainDefinition
+    let verdicts: [TapVerdict]
+
+    /// - Parameter domain: as its XML describes it, here or on another host, running or not. Its devices need not exist.
+    init(_ domain: DomainDefinition, on host: HostState) {
+        var host = host
+        self.domain = Self.running(domain, on: &host)
+        verdicts = TapEvaluation.evaluate(self.domain, on: host)
+    }
+
+    /// Whether every tap that is not switched off would be active.
+    var isGood: Bool {
+        verdicts.allSatisfy { verdict in
+            switch verdict.outcome {
+            case .refused(let failure): failure.reason.state == .disabled
+            case .evaluated(let destination, let interfaces):
+                destination.failure == nil
+                    && interfaces.allSatisfy {
+                        if case .attach = $0.result { true } else { false }
+                    }
+            }
+        }
+    }
+
+    func lines(file: String) -> [String] {
+        let name = domain.name.printable
+        guard !verdicts.isEmpty else { return ["\(file): domain \(name) has no taps"] }
+        return verdicts.flatMap { verdict -> [String] in
+            let tap = "\(file): \(name)/\(verdict.entry.name)"
+            switch verdict.outcome {
+            case .refused(let failure):
+                return ["\(tap): not copied: \(failure.message.printable) (\(failure.reason.rawValue))"]
+            case .evaluated(let destination, let interfaces):
+                return interfaces.map { interface in
+                    let place = "\(tap): \(Self.name(interface.interface))"
+                    switch interface.result {
+                    case .attach(let desired):
+                        let what = "\(place): \(desired.wish.direction.rawValue) would be copied to \(destination.label.printable)"
+                        return destination.failure.map { what + ", but: \($0.message.printable) (\($0.reason.rawValue))" } ?? what
+                    case .refused(let failure):
+                        return "\(place): not copied: \(failure.message.printable) (\(failure.reason.rawValue))"
+                    }
+                }
+            }
+        }
+    }
+
+    private static func name(_ interface: DomainInterface) -> String {
+        let names = [interface.alias, interface.mac?.description].compactMap { $0 }
+        return (names.isEmpty ? interface.path : names.joined(separator: " ")).printable
+    }
+
+    // MARK: As if it ran
+
+    /// Names that libvirt chose: they say nothing about the domain's next run, or about another host.
+    private static let generated = ["vnet", "macvtap", "macvlan"]
+
+    /// The domain with the devices that libvirt would make for it, which are added to the host's.
+    private static func running(_ domain: DomainDefinition, on host: inout HostState) -> DomainDefinition {
+        var domain = domain
+        var devices = Array(host.devices.all)
+        var index = (devices.map(\.index).max() ?? 0) + 1
+        for position in domain.interfaces.indices where domain.interfaces[position].type.hasDevice {
+            let interface = domain.interfaces[position]
+            if let name = interface.device, let device = host.devices[name] {
+                // The domain runs here, or somebody wrote this name by hand: then the real device counts.
+                let isGenerated = generated.contains { name.hasPrefix($0) }
+                if !isGenerated || isHostSide(device, of: interface) { continue }
+            }
+            let mac = interface.mac ?? MACAddress(bytes: [0x52, 0x54, 0, 0, 0, UInt8(truncatingIfNeeded: position)])
+            let isDirect = interface.type == .direct
+            let written = interface.device.flatMap { name in generated.contains { name.hasPrefix($0) } ? nil : name }
+            let device = HostDevice(
+                index: index, name: written ?? "(interface \(position + 1))",
+                mac: isDirect ? mac : mac.flatMap { MACAddress(bytes: [$0.bytes[0] == 0xFE ? 0xFA : 0xFE] + $0.bytes[1...]) },
+                kind: isDirect ? .macvtap : .tap)
+            index += 1
+            devices.append(device)
+            domain.interfaces[position].mac = mac
+            domain.interfaces[position].device = device.name
+        }
+        host.devices = DeviceTable(devices)
+        return domain
+    }
+
+    private static func isHostSide(_ device: HostDevice, of interface: DomainInterface) -> Bool {
+        guard let mac = interface.mac, let address = device.mac else { return false }
+        return device.kind == .macvtap ? mac == address : mac.isGuestSide(ofTap: address)
+    }
+}

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Dataplane
+import TapModel
+
+/// Looks at this host as far as whoever asks may.
+struct ThisHost {
+    var state: HostState
+    /// What could not be found out, for people.
+    var caveats: [String] = []
+
+    init(_ configuration: HostConfiguration, bpffs: String) {
+        let dataplane = KernelDataplane(bpffs: bpffs)
+        var caveats: [String] = []
+        var devices: [HostDevice] = []
+        do throws(Failure) {
+            devices = try dataplane.devices()
+        } catch {
+            caveats.append("this host's devices cannot be listed, so destinations are taken for absent: \(error.message.printable)")
+        }
+        var mechanism: Result<Mechanism, Failure>
+        do throws(Failure) {
+            mechanism = .success(try dataplane.mechanism(for: configuration.mechanism))
+        } catch {
+            mechanism = .failure(error)
+            // Whoever may not attach can still ask what would be attached.
+            if error.reason == .permissionDenied || error.reason == .bpffsNotMounted {
+                mechanism = .success(configuration.mechanism == .clsact ? .clsact : .tcx)
+                caveats.append("whether this kernel takes the programs was not tried: \(error.message.printable)")
+            }
+        }
+        state = HostState(configuration: configuration, devices: DeviceTable(devices), claims: DeviceClaims(), mechanism: mechanism)
+        self.caveats = caveats
+    }
+}

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import ArgumentParser
+import Glibc
+import TapModel
+
+/// `virt-tap check`.
+struct CheckCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "check",
+        abstract: "Checks a configuration, metadata, or a domain's XML, without a daemon.",
+        discussion: """
+            For a domain's XML it says what would be attached on this host and what not, and why: \
+            virsh dumpxml web1 | ssh hostB virt-tap check -
+
+            What is wrong is said as FILE:LINE: message. Exit codes: 0 all is well; 1 something is wrong or would not be \
+            copied here; 78 a configuration is bad, the one given or this host's own.
+            """)
+
+    @OptionGroup var paths: PathOptions
+
+    @Argument(help: "Files, or - for standard input; none: this host's configuration.", completion: .file())
+    var files: [String] = []
+
+    func run() throws {
+        // Also refuses a file that others can write.
+        let configuration = try paths.configuration()
+        if files.isEmpty, access(paths.config, F_OK) != 0 {
+            return try Output.write("\(paths.config.printable): there is no such file, so the defaults hold: no destinations\n")
+        }
+        let host = ThisHost(configuration, bpffs: paths.bpffs)
+        let check = DocumentCheck(host: host.state, caveats: host.caveats)
+        var worst = CheckReport.Outcome.good
+        for path in files.isEmpty ? [paths.config] : files {
+            let report = check.check(try DocumentFile.read(path))
+            for line in report.diagnostics { Output.diagnose(line) }
+            try Output.write(report.lines.map { $0 + "\n" }.joined())
+            worst = max(worst, report.outcome)
+        }
+        switch worst {
+        case .good: break
+        case .bad: throw CommandFailure(.failure)
+        case .badConfiguration: throw CommandFailure(.configuration)
+        }
+    }
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import ArgumentParser
+import Glibc
+import TapControl
+import TapHost
+import TapModel
+
+/// `virt-tap hook`: what hooks/qemu calls.
+///
+/// The domain is locked in libvirt and its guest waits while this runs. So it asks neither libvirt nor the kernel, has
+/// one deadline for all it does, writes nothing to standard output (at `migrate` and `restore` that would replace the
+/// domain's XML), and whatever goes wrong ends in exit code 0.
+struct HookCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "hook",
+        abstract: "Hands a call of libvirt's qemu hook to the daemon.",
+        discussion: "For /etc/libvirt/hooks/qemu.d/virt-tap: virt-tap hook -- GUEST OPERATION SUBOPERATION EXTRA < domain.xml")
+
+    @OptionGroup var paths: PathOptions
+
+    /// The first four count; what a later libvirt adds is left aside.
+    @Argument(parsing: .postTerminator, help: "As libvirt calls the hook: GUEST OPERATION SUBOPERATION EXTRA.")
+    var call: [String] = []
+
+    func validate() throws {
+        guard call.count >= 2 else {
+            throw ValidationError("hook needs what libvirt gives it, behind --: hook -- GUEST OPERATION SUBOPERATION EXTRA")
+        }
+    }
+
+    func run() throws {
+        // A log that is gone is no reason to stop a guest.
+        signal(SIGPIPE, SIG_IGN)
+        let verdict = verdict()
+        for line in verdict.lines { Output.complain(line) }
+        if verdict.refuses { throw CommandFailure(.refused) }
+    }
+
+    private func verdict() -> HookVerdict {
+        let operation = call[1]
+        guard HookVerdict.known.contains(operation) else {
+            return HookVerdict(withoutAnswer: "this version knows no such operation", operation: operation)
+        }
+        let begin = ContinuousClock.now
+        // A configuration that cannot be read is the daemon's to report; here the default time must do.
+        let seconds = (try? ConfigurationFile(path: paths.config).load())?.hookTimeout ?? HostConfiguration().hookTimeout
+        let end = begin + .seconds(Int64(seconds))
+        do {
+            let xml = try HookInput.read(before: end)
+            let request = HookCall(
+                guest: call[0], operation: operation, suboperation: call.count > 2 ? call[2] : "-", extra: call.count > 3 ? call[3] : "-",
+                xml: xml)
+            let client = ControlClient(path: paths.runtimeDirectory.controlSocket)
+            return HookVerdict(try client.send(.hook(request), within: ContinuousClock.now.duration(to: end)), operation: operation)
+        } catch let problem as HookInput.Problem {
+            let why =
+                switch problem {
+                case .tooLong: "the XML on standard input has more than \(HookInput.maximum >> 20) MiB"
+                case .tooSlow: "the XML on standard input did not end within \(seconds) s"
+                case .unreadable(let code): "standard input: \(String(cString: strerror(code)))"
+                }
+            return HookVerdict(withoutAnswer: why, operation: operation)
+        } catch {
+            return HookVerdict(withoutAnswer: "\(error)", operation: operation)
+        }
+    }
+}

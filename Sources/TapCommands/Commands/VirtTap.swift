@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+public import ArgumentParser
+import Glibc
+import TapModel
+
+/// `virt-tap`.
+public struct VirtTap: AsyncParsableCommand {
+    public static let configuration = CommandConfiguration(
+        commandName: "virt-tap",
+        abstract: "Says and changes which traffic of libvirt's guests is copied, and where to.",
+        discussion: """
+            A name that begins with a dash goes behind --: virt-tap status -- --help
+
+            Exit codes: 0 done; 1 it failed or is not allowed; 2 (status --check) a tap does not work; 3 (status) the daemon is \
+            not running; 10 (hook) a required tap cannot be placed; 64 wrong usage; 78 bad configuration.
+            """,
+        version: virtTapVersion,
+        subcommands: [
+            StatusCommand.self, CheckCommand.self, SetCommand.self, UnsetCommand.self, DoctorCommand.self, PurgeCommand.self,
+            TestCommand.self, HookCommand.self,
+        ])
+
+    public init() {}
+
+    /// Does what the command line says, and ends the process if that was not possible.
+    public static func start(_ arguments: [String] = Array(CommandLine.arguments.dropFirst())) async {
+        do {
+            var command = try parseAsRoot(ArgumentNormaliser.normalised(arguments))
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch let failure as CommandFailure {
+            for line in failure.lines {
+                if failure.code == .configuration { Output.diagnose(line) } else { Output.complain(line) }
+            }
+            Glibc.exit(failure.code.rawValue)
+        } catch {
+            exit(withError: error)
+        }
+    }
+}

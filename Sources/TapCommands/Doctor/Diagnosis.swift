@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Hypervisor
+import TapHost
+import TapModel
+
+/// Says what the facts mean and what to do; no I/O.
+enum Diagnosis {
+    static func findings(_ facts: HostFacts) -> [Finding] {
+        [
+            kernel(facts), mechanism(facts), bpffs(facts), capabilities(facts), libvirt(facts.libvirt), configuration(facts), daemon(facts),
+            hook(facts),
+        ] + destinations(facts) + [mark(facts)]
+    }
+
+    private static func kernel(_ facts: HostFacts) -> Finding {
+        let numbers = facts.kernel.split(whereSeparator: { !$0.isNumber }).prefix(2).compactMap { Int($0) }
+        guard numbers.count == 2 else { return Finding(.unknown, "kernel", "\(facts.kernel.printable): the version cannot be read") }
+        let version = (numbers[0], numbers[1])
+        if version >= (6, 6) { return Finding(.ok, "kernel", "\(facts.kernel.printable): has TCX") }
+        if version >= (5, 8) {
+            return Finding(
+                .ok, "kernel", "\(facts.kernel.printable): older than 6.6, so taps use clsact, which cannot be beside libvirt's <bandwidth>"
+            )
+        }
+        return Finding(.fail, "kernel", "\(facts.kernel.printable): too old, 5.8 is needed (CAP_BPF)", remedy: "run a newer kernel")
+    }
+
+    private static func mechanism(_ facts: HostFacts) -> Finding {
+        switch facts.mechanism {
+        case .success(let mechanism):
+            return Finding(.ok, "attaching", "by \(mechanism.rawValue)" + (facts.choice == .auto ? "" : ", as the configuration says"))
+        case .failure(let failure) where failure.reason == .permissionDenied:
+            return Finding(.unknown, "attaching", failure.message.printable, remedy: "run virt-tap doctor as root")
+        case .failure(let failure):
+            return Finding(.fail, "attaching", failure.message.printable)
+        }
+    }
+
+    private static func bpffs(_ facts: HostFacts) -> Finding {
+        guard facts.isBPFFileSystem else {
+            return Finding(
+                .fail, "bpffs", "\(facts.bpffs.printable) is not a BPF file system, so nothing can be pinned",
+                remedy: "mount -t bpf bpf \(facts.bpffs.printable), or remove ProtectKernelTunables= from the unit if only the daemon fails"
+            )
+        }
+        switch facts.attachments {
+        case .success(let count):
+            return Finding(.ok, "bpffs", "\(facts.bpffs.printable): \(count) attachment\(count == 1 ? "" : "s") pinned")
+        case .failure(let failure) where failure.reason == .permissionDenied:
+            return Finding(.unknown, "bpffs", failure.message.printable, remedy: "run virt-tap doctor as root")
+        case .failure(let failure):
+            return Finding(.fail, "bpffs", failure.message.printable)
+        }
+    }
+
+    /// capability(7): CAP_NET_ADMIN is 12, CAP_BPF is 39.
+    private static func capabilities(_ facts: HostFacts) -> Finding {
+        guard let mask = facts.capabilities else { return Finding(.unknown, "capabilities", "/proc/self/status does not say") }
+        let missing = [("CAP_NET_ADMIN", 12), ("CAP_BPF", 39)].filter { mask & (1 << UInt64($0.1)) == 0 }.map(\.0)
+        if missing.isEmpty { return Finding(.ok, "capabilities", "CAP_BPF and CAP_NET_ADMIN are there") }
+        return Finding(
+            .warn, "capabilities", "this process lacks \(missing.joined(separator: " and ")); the daemon needs both",
+            remedy: "run virt-tap doctor as root; in a container, give it these two")
+    }
+
+    private static func libvirt(_ report: LibvirtReport) -> Finding {
+        switch report.daemon {
+        case .success(let daemon):
+            let hypervisor = daemon.hypervisor + (daemon.hypervisorVersion.map { " \($0)" } ?? "")
+            return Finding(
+                .ok, "libvirt",
+                "\(daemon.libvirtVersion) at \(daemon.uri), \(hypervisor), \(daemon.domains) domain\(daemon.domains == 1 ? "" : "s")"
+                    .printable)
+        case .failure(let failure):
+            return Finding(
+                .fail, "libvirt", "\(failure.message.printable) (library \(report.libraryVersion))",
+                remedy: "systemctl start libvirtd, or virtqemud; a --connect or <libvirt uri> that is wrong looks like this too")
+        }
+    }
+
+    private static func configuration(_ facts: HostFacts) -> Finding {
+        switch facts.configuration {
+        case .failure(let problem):
+            return Finding(
+                .fail, "configuration", problem.lines.joined(separator: "; "),
+                remedy: "virt-tap check says what is wrong; then systemctl reload virt-tapd")
+        case .success(let configuration):
+            if case .running(let document) = facts.daemon, document.config.stale {
+                return Finding(
+                    .warn, "configuration", "\(facts.configPath.printable) is valid, but virt-tapd still uses the one before it",
+                    remedy: "systemctl reload virt-tapd")
+            }
+            if !configuration.policy.tapsAllowed {
+                return Finding(.warn, "configuration", "<policy taps=\"no\"/> stops all copying on this host")
+            }
+            guard facts.configExists else {
+                return Finding(
+                    .warn, "configuration", "\(facts.configPath.printable) does not exist, so there is no destination to copy to",
+                    remedy: "write one: docs/configuration.md has examples, virt-tap check checks it")
+            }
+            return Finding(.ok, "configuration", "\(facts.configPath.printable): valid")
+        }
+    }
+
+    private static func daemon(_ facts: HostFacts) -> Finding {
+        switch facts.daemon {
+        case .notRunning:
+            return Finding(
+                .fail, "virt-tapd", "not running: what is attached goes on copying, nothing new is attached",
+                remedy: "systemctl enable --now virt-tapd.socket virt-tapd")
+        case .unreachable(let why):
+            return Finding(.unknown, "virt-tapd", why.printable)
+        case .running(let document):
+            let version = document.daemon.version ?? "of unknown version"
+            if document.daemon.paused == true {
+                return Finding(.warn, "virt-tapd", "paused by `virt-tap purge --now`", remedy: "systemctl reload virt-tapd")
+            }
+            if document.daemon.connected == false {
+                return Finding(
+                    .fail, "virt-tapd", "\(version.printable), running, but not connected to libvirt", remedy: "see libvirt above")
+            }
+            if version != virtTapVersion {
+                return Finding(
+                    .warn, "virt-tapd", "\(version.printable) is running, this command is \(virtTapVersion)",
+                    remedy: "systemctl restart virt-tapd")
+            }
+            return Finding(.ok, "virt-tapd", "\(version) running" + (document.daemon.pid.map { " as process \($0)" } ?? ""))
+        }
+    }
+
+    private static func hook(_ facts: HostFacts) -> Finding {
+        let path = HookInstallation.path
+        switch facts.hook {
+        case .missing:
+            return Finding(
+                .warn, "hook",
+                "\(path) is missing: taps are attached some 100 ms after a guest starts, and its first packets are not copied",
+                remedy: "make install puts it there; then restart libvirtd, which looks for hooks when it starts")
+        case .notExecutable:
+            return Finding(.warn, "hook", "\(path) is not executable, so libvirt passes it over", remedy: "chmod 755 \(path)")
+        case .installed(let since):
+            if case .running(let document) = facts.daemon, let seen = document.hook.seen {
+                return Finding(.ok, "hook", "installed, last seen \(seen)")
+            }
+            if let started = facts.libvirtStarted, started < since {
+                return Finding(
+                    .warn, "hook", "\(path) was installed after libvirt's daemon started, which looks for hooks only then",
+                    remedy: "restart libvirtd, or virtqemud: guests keep running")
+            }
+            if case .running = facts.daemon {
+                return Finding(.ok, "hook", "installed; not seen by this virt-tapd yet, it will be at the next start of a guest")
+            }
+            return Finding(.ok, "hook", "installed")
+        }
+    }
+
+    private static func destinations(_ facts: HostFacts) -> [Finding] {
+        facts.destinations.map { destination in
+            let subject = "destination \(destination.name.printable)"
+            if destination.state == .active { return Finding(.ok, subject, "\(destination.kind.rawValue), takes copies") }
+            return Finding(
+                .fail, subject,
+                (destination.message ?? "does not take copies").printable + (destination.reason.map { " (\($0.rawValue))" } ?? ""))
+        }
+    }
+
+    private static func mark(_ facts: HostFacts) -> Finding {
+        let mark = (try? facts.configuration.get())?.mark ?? PacketMark()
+        let text = "0x\(String(mark.value, radix: 16))/0x\(String(mark.mask, radix: 16))"
+        guard let users = facts.markUsers else {
+            return Finding(
+                .unknown, "mark", "whether others use the mark \(text) cannot be known: no ip, nft or iptables-save that answers")
+        }
+        guard let first = users.first else { return Finding(.ok, "mark", "no rule of others uses \(text)") }
+        let more = users.count > 1 ? " and \(users.count - 1) more" : ""
+        return Finding(
+            .warn, "mark", "\(text) is used by others: \(first.printable)\(more)",
+            remedy: "choose bits that are free with <mark value=\"…\" mask=\"…\"/>: marked frames of guests are not copied")
+    }
+}

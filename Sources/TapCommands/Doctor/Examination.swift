@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Dataplane
+import FoundationEssentials
+import Glibc
+import Hypervisor
+import TapControl
+import TapHost
+import TapModel
+
+/// Finds the facts out. Changes nothing.
+struct Examination {
+    var paths: PathOptions
+
+    func facts() async -> HostFacts {
+        let configuration: Result<HostConfiguration, HostFacts.ConfigurationProblem>
+        do {
+            configuration = .success(try ConfigurationFile(path: paths.config).load())
+        } catch {
+            configuration = .failure(HostFacts.ConfigurationProblem(lines: error.lines))
+        }
+        let inForce = (try? configuration.get()) ?? HostConfiguration()
+        let dataplane = KernelDataplane(bpffs: paths.bpffs)
+        let mechanism = Self.result { () throws(Failure) in try dataplane.mechanism(for: inForce.mechanism) }
+        let daemon = daemon()
+        return HostFacts(
+            kernel: HostIdentity.kernel, choice: inForce.mechanism, mechanism: mechanism, isBPFFileSystem: isBPFFileSystem,
+            bpffs: paths.bpffs,
+            attachments: Self.result { () throws(Failure) in try dataplane.attachments().count }, capabilities: capabilities(),
+            libvirt: await LibvirtReport.of(uri: paths.connect ?? inForce.libvirtURI), hook: hook(),
+            libvirtStarted: LibvirtProcess.started(),
+            daemon: daemon, configPath: paths.config, configExists: access(paths.config, F_OK) == 0, configuration: configuration,
+            destinations: destinations(inForce, daemon, dataplane, mechanism), markUsers: markUsers(inForce.mark))
+    }
+
+    private static func result<Value>(_ body: () throws(Failure) -> Value) -> Result<Value, Failure> {
+        do {
+            return .success(try body())
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private var isBPFFileSystem: Bool {
+        guard let mounts = try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8) else { return false }
+        return MountTable.fileSystem(of: paths.bpffs, in: mounts) == "bpf"
+    }
+
+    private func capabilities() -> UInt64? {
+        guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else { return nil }
+        let line = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
+        return line?.split(whereSeparator: { $0 == "\t" || $0 == " " }).last.flatMap { UInt64($0, radix: 16) }
+    }
+
+    private func hook() -> HostFacts.Hook {
+        var status = stat()
+        guard stat(HookInstallation.path, &status) == 0 else { return .missing }
+        guard HookInstallation.isInstalled else { return .notExecutable }
+        return .installed(since: Timestamp(seconds: Int64(status.st_ctim.tv_sec)))
+    }
+
+    private func daemon() -> HostFacts.Daemon {
+        do throws(CommandFailure) {
+            let answer = try StatusReader(paths: paths).read()
+            return answer.document.daemon.running ? .running(answer.document) : .notRunning
+        } catch {
+            return .unreachable(error.lines.joined(separator: "; "))
+        }
+    }
+
+    private func destinations(
+        _ configuration: HostConfiguration, _ daemon: HostFacts.Daemon, _ dataplane: KernelDataplane,
+        _ mechanism: Result<Mechanism, Failure>
+    ) -> [DestinationStatus] {
+        if case .running(let document) = daemon { return document.destinations }
+        let devices = (try? dataplane.devices()) ?? []
+        let host = HostState(configuration: configuration, devices: DeviceTable(devices), claims: DeviceClaims(), mechanism: mechanism)
+        return configuration.destinations.map { definition in
+            let failure: Failure?
+            switch DestinationEvaluation.evaluate(definition, host: host) {
+            case .success(let verdict): failure = verdict.failure
+            case .failure(let why): failure = why
+            }
+            return DestinationStatus(
+                name: definition.name.text, kind: definition.target.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active,
+                reason: failure?.reason, message: failure?.message, sent: Counter(), errors: Counter())
+        }
+    }
+
+    private func markUsers(_ mark: PacketMark) -> [String]? {
+        let texts = [
+            ToolOutput.of("ip", ["rule", "show"]), ToolOutput.of("ip", ["-6", "rule", "show"]), ToolOutput.of("nft", ["list", "ruleset"]),
+            ToolOutput.of("iptables-save", []), ToolOutput.of("ip6tables-save", []),
+        ].compactMap { $0 }
+        guard !texts.isEmpty else { return nil }
+        return texts.flatMap { MarkUsage.lines(in: $0, using: mark) }
+    }
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Hypervisor
+import TapModel
+
+/// What the doctor found out; judged by `Diagnosis`.
+struct HostFacts {
+    /// How the daemon answered.
+    enum Daemon {
+        case running(StatusDocument)
+        case notRunning
+        /// Why it cannot be asked.
+        case unreachable(String)
+    }
+
+    /// The hook's script.
+    enum Hook: Equatable {
+        case missing
+        case notExecutable
+        /// When it was put there.
+        case installed(since: Timestamp)
+    }
+
+    var kernel: String
+    var choice: MechanismChoice = .auto
+    var mechanism: Result<Mechanism, Failure>
+    /// Whether /sys/fs/bpf, or what stands for it, is a BPF file system.
+    var isBPFFileSystem: Bool
+    var bpffs: String
+    /// How many attachments are pinned.
+    var attachments: Result<Int, Failure>
+    /// The effective capabilities of this process, a bit each as in capability(7); `nil`: /proc does not say.
+    var capabilities: UInt64?
+    var libvirt: LibvirtReport
+    var hook: Hook
+    /// When libvirt's daemon started; `nil`: none was found.
+    var libvirtStarted: Timestamp?
+    var daemon: Daemon
+    var configPath: String
+    var configExists: Bool
+    /// The lines that say what is wrong, when it is.
+    var configuration: Result<HostConfiguration, ConfigurationProblem>
+    /// As they are now, when there is no daemon to say so.
+    var destinations: [DestinationStatus]
+    /// Rules of others that use our mark; `nil`: could not be asked.
+    var markUsers: [String]?
+
+    struct ConfigurationProblem: Error, Equatable {
+        var lines: [String]
+    }
+}

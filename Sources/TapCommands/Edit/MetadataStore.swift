@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Hypervisor
+import TapModel
+
+/// Where metadata is read and written: libvirt, or a stand-in in tests.
+protocol MetadataStore {
+    func domain(named name: String) async throws -> DomainSnapshot
+    func setMetadata(_ xml: String?, of uuid: DomainUUID, live: Bool, config: Bool) async throws
+}
+
+extension LibvirtMetadataEditor: MetadataStore {
+    func setMetadata(_ xml: String?, of uuid: DomainUUID, live: Bool, config: Bool) async throws {
+        try await setMetadata(xml, of: uuid, uri: "urn:virt-tap:1", key: "tap", live: live, config: config)
+    }
+}

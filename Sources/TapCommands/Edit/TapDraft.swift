@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+import TapXML
+
+/// Makes a tap of the options, by way of XML: what a value may be is said in one place, the metadata's grammar.
+enum TapDraft {
+    /// The tap that the options describe.
+    ///
+    /// With `--to` they describe all of it. Without, they change what `existing` says: what is not given stays.
+    /// - Throws: the usage error for a value that the grammar refuses; a failure when there is nothing to change.
+    static func tap(_ options: TapOptions, existing: [Tap]) throws(CommandFailure) -> Tap {
+        let drafted = try draft(options)
+        if options.to != nil { return drafted }
+        var tap = try chosen(options, existing)
+        if options.direction != nil { tap.direction = drafted.direction }
+        if !options.interface.isEmpty { tap.selectors = drafted.selectors }
+        if options.filter != nil { tap.filter = drafted.filter }
+        if options.snaplen != nil { tap.snaplen = drafted.snaplen }
+        if options.sample != nil || options.sampleFlows != nil { tap.sampling = drafted.sampling }
+        if options.rate != nil { tap.rate = drafted.rate }
+        if options.required { tap.required = true }
+        if options.disabled { tap.enabled = false }
+        return tap
+    }
+
+    private static func chosen(_ options: TapOptions, _ existing: [Tap]) throws(CommandFailure) -> Tap {
+        let names = existing.map(\.name.text).joined(separator: ", ")
+        if let name = options.name {
+            if let tap = existing.first(where: { $0.name.text == name }) { return tap }
+            throw CommandFailure(
+                .failure,
+                "there is no tap \(name.printable) to change" + (names.isEmpty ? "" : " (there is \(names))") + ": --to makes a new one")
+        }
+        guard existing.count == 1 else {
+            throw CommandFailure(
+                .usage, existing.isEmpty ? "a new tap needs --to" : "there are several taps (\(names)): --name says which one")
+        }
+        return existing[0]
+    }
+
+    private static func draft(_ options: TapOptions) throws(CommandFailure) -> Tap {
+        let attributes: [(String, String?)] = [
+            ("name", options.name), ("to", options.to ?? "any"), ("direction", options.direction), ("snaplen", options.snaplen),
+            ("sample", options.sample), ("sample-flows", options.sampleFlows), ("rate", options.rate),
+            ("required", options.required ? "yes" : nil), ("enabled", options.disabled ? "no" : nil),
+        ]
+        var xml = "<tap xmlns=\"\(MetadataXML.namespace)\""
+        for case (let name, let value?) in attributes { xml += " \(name)=\"\(try escaped(value, option: name))\"" }
+        xml += ">"
+        for selector in options.interface {
+            let attribute = MACAddress(selector) == nil ? "alias" : "mac"
+            xml += "<interface \(attribute)=\"\(try escaped(selector, option: "interface"))\"/>"
+        }
+        if let filter = options.filter { xml += "<filter>\(try escaped(filter, option: "filter"))</filter>" }
+        xml += "</tap>"
+        let reading: MetadataReading
+        do {
+            reading = try MetadataXML.parse(Array(xml.utf8))
+        } catch {
+            throw CommandFailure(.usage, lines: error.diagnostics.map(message))
+        }
+        guard reading.diagnostics.isEmpty, case .valid(let tap)? = reading.taps.first else {
+            throw CommandFailure(.usage, lines: reading.diagnostics.map(message))
+        }
+        return tap
+    }
+
+    /// The place in our own XML as the option that it came from.
+    private static func message(_ diagnostic: Diagnostic) -> String {
+        var shown = diagnostic
+        let last = diagnostic.path.split(separator: "/").last.map(String.init) ?? ""
+        let name = last.hasPrefix("@") ? String(last.dropFirst()) : String(last.prefix { $0 != "[" })
+        let isSelector = diagnostic.path.contains("interface")
+        let option = isSelector ? "--interface" : ["required": "--required", "enabled": "--disabled", "tap": ""][name] ?? "--\(name)"
+        shown.path = option
+        return shown.withoutLine
+    }
+
+    private static func escaped(_ text: String, option: String) throws(CommandFailure) -> String {
+        var result = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "&": result += "&amp;"
+            case "<": result += "&lt;"
+            case "\"": result += "&quot;"
+            case "\t", "\n", "\r": result += "&#\(scalar.value);"
+            case "\u{0}"..."\u{1F}", "\u{FFFE}", "\u{FFFF}":
+                throw CommandFailure(.usage, "--\(option): \"\(text.printable)\" has characters that XML cannot carry")
+            default: result.unicodeScalars.append(scalar)
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Glibc
+
+/// Reads what libvirt gives a hook on standard input.
+enum HookInput {
+    /// Bytes; more is not sent, and libvirt itself takes no more over its own protocol.
+    static let maximum = 16 << 20
+
+    enum Problem: Error, Equatable {
+        case tooLong
+        case tooSlow
+        case unreadable(Int32)
+    }
+
+    /// All of it, until the other end closes.
+    static func read(_ descriptor: Int32 = 0, before end: ContinuousClock.Instant) throws(Problem) -> [UInt8] {
+        var bytes: [UInt8] = []
+        while true {
+            let left = ContinuousClock.now.duration(to: end)
+            guard left > .zero else { throw .tooSlow }
+            let milliseconds = left.components.seconds * 1_000 + left.components.attoseconds / 1_000_000_000_000_000 + 1
+            var waited = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            let ready = poll(&waited, 1, Int32(clamping: milliseconds))
+            if ready < 0, errno != EINTR { throw .unreadable(errno) }
+            guard ready > 0 else { continue }
+            var code: Int32 = 0
+            var count = 0
+            let chunk = [UInt8](unsafeUninitializedCapacity: 256 * 1_024) { buffer, initialised in
+                count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
+                code = errno
+                initialised = max(0, count)
+            }
+            if count < 0, code != EINTR, code != EAGAIN { throw .unreadable(code) }
+            if count == 0 { return bytes }
+            bytes += chunk
+            guard bytes.count <= maximum else { throw .tooLong }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapControl
+import TapModel
+
+/// What a hook call comes to: the exit code and what is said in libvirt's log.
+struct HookVerdict: Equatable {
+    /// Whether libvirt is to be stopped from going on.
+    var refuses: Bool
+    /// For standard error; never more than one line for what went wrong.
+    var lines: [String]
+
+    /// The operations at which libvirt takes a refusal and nothing runs yet. At `reconnect` it would kill the guest, at
+    /// `migrate` and `restore` it would end those.
+    private static let refusable: Set<String> = ["prepare", "start"]
+    /// Those that the daemon has anything to do for; others, and those of later libvirts, are not even sent.
+    static let known: Set<String> = [
+        "prepare", "start", "started", "stopped", "release", "migrate", "restore", "reconnect", "attach",
+    ]
+
+    /// The daemon answered.
+    init(_ response: ControlResponse, operation: String) {
+        guard response.isOK, let answer = response.hook else {
+            refuses = false
+            lines = ["virt-tapd could not take the \(operation.printable) hook: \((response.error ?? "it gave no answer").printable)"]
+            return
+        }
+        refuses = !answer.allow && Self.refusable.contains(operation)
+        lines = answer.lines.map(\.printable)
+        if let message = answer.message { lines.append(message.printable) }
+    }
+
+    /// There is no answer. A tap is never a reason to keep a guest from starting.
+    init(withoutAnswer why: String, operation: String) {
+        refuses = false
+        lines = ["\(operation.printable): no taps were placed by this hook call, the domain goes on: \(why)"]
+    }
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// The rule of `status --check`.
+enum StatusHealth {
+    /// Seconds that a tap of a running domain may wait.
+    static let patience: Int64 = 60
+
+    /// Whether any tap does not do what it is there for.
+    static func isUnhealthy(_ taps: [TapStatus], at now: Timestamp) -> Bool {
+        taps.contains { tap in
+            switch tap.state {
+            case .failed, .denied, .degraded, .unsupported: true
+            case .pending: tap.running != false && tap.stateSince.map { now.seconds - $0.seconds > patience } ?? false
+            case .active, .disabled: false
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// The sentences below the table: why what is not active is not, and what there is to know about the rest.
+enum StatusNotes {
+    struct Note: Equatable {
+        /// What it is about, printable.
+        var subject: String
+        /// Printable.
+        var text: String
+        var colour: Colour?
+    }
+
+    /// So many taps are named; of more there is only the number.
+    private static let named = 4
+
+    static func of(_ document: StatusDocument) -> [Note] {
+        host(document) + taps(document.taps) + destinations(document)
+    }
+
+    private static func host(_ document: StatusDocument) -> [Note] {
+        var notes: [Note] = []
+        if document.daemon.connected == false {
+            notes.append(Note(subject: "virt-tapd", text: "not connected to libvirt; what the kernel copies goes on", colour: .yellow))
+        }
+        if document.daemon.paused == true {
+            notes.append(
+                Note(subject: "virt-tapd", text: "paused by `virt-tap purge --now`; `systemctl reload virt-tapd` resumes", colour: .yellow))
+        }
+        if document.config.stale {
+            let why = document.config.message.map { ": " + $0.printable } ?? ""
+            notes.append(
+                Note(
+                    subject: document.config.path.printable, text: "could not be loaded, the configuration before it is in force\(why)",
+                    colour: .yellow))
+        }
+        return notes
+    }
+
+    private static func taps(_ taps: [TapStatus]) -> [Note] {
+        // The same sentence about many taps is one sentence.
+        var order: [String] = []
+        var subjects: [String: [String]] = [:]
+        var colours: [String: Colour] = [:]
+        func add(_ subject: String, _ text: String, _ colour: Colour) {
+            if subjects[text] == nil {
+                order.append(text)
+                colours[text] = colour
+            }
+            if subjects[text]?.contains(subject) != true { subjects[text, default: []].append(subject) }
+        }
+        for tap in taps {
+            let subject = "\(tap.domain.printable)/\(tap.name)"
+            if tap.state != .active, tap.interfaces.isEmpty {
+                add(subject, sentence(tap.message, tap.reason), .of(tap.state))
+            }
+            for interface in tap.interfaces where interface.state != .active {
+                let which = tap.interfaces.count == 1 ? "" : " " + (interface.alias ?? interface.mac?.description ?? "").printable
+                add(subject + which, sentence(interface.message, interface.reason), .of(interface.state))
+            }
+            for warning in tap.warnings { add(subject, sentence(warning.message, warning.reason), .yellow) }
+        }
+        return order.map { text in
+            let about = subjects[text] ?? []
+            let subject = about.count > named ? "\(about.count) taps" : about.joined(separator: ", ")
+            return Note(subject: subject, text: text, colour: colours[text])
+        }
+    }
+
+    private static func destinations(_ document: StatusDocument) -> [Note] {
+        let told = Set(document.taps.flatMap { [$0.message] + $0.interfaces.map(\.message) }.compactMap { $0 })
+        return document.destinations.compactMap { destination in
+            guard destination.state != .active, destination.message.map({ !told.contains($0) }) ?? true else { return nil }
+            return Note(
+                subject: "destination \(destination.name.printable)", text: sentence(destination.message, destination.reason),
+                colour: .of(destination.state))
+        }
+    }
+
+    private static func sentence(_ message: String?, _ reason: Reason?) -> String {
+        let code = reason.map { " (\($0.rawValue))" } ?? ""
+        return (message?.printable ?? "no reason is known") + code
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Dataplane
+import FoundationEssentials
+import TapControl
+import TapHost
+import TapModel
+
+/// Gets a status document: from the daemon, else from what the kernel holds.
+struct StatusReader {
+    var paths: PathOptions
+
+    /// What was found out, and what there is to say about it.
+    struct Answer {
+        var document: StatusDocument
+        /// Set when there is no daemon.
+        var complaints: [String] = []
+    }
+
+    private static let patience: Duration = .seconds(10)
+
+    /// - Throws: when there is a daemon and it cannot be asked or understood.
+    func read() throws(CommandFailure) -> Answer {
+        do throws(ControlError) {
+            return Answer(document: try decode(try ask()))
+        } catch .notRunning(let path) {
+            return withoutDaemon("virt-tapd is not running (nobody listens at \(path.printable)); this is what the kernel holds")
+        } catch {
+            throw CommandFailure(.failure, "\(error)")
+        }
+    }
+
+    private func ask() throws(ControlError) -> ControlResponse {
+        let directory = paths.runtimeDirectory
+        do {
+            return try ControlClient(path: directory.controlSocket).send(.status, within: Self.patience)
+        } catch .notPermitted(let path, _) {
+            // Whoever is not root may be in the group that reads status.
+            do {
+                return try ControlClient(path: directory.statusSocket).send(.status, within: Self.patience)
+            } catch .notRunning, .notPermitted {
+                throw .notPermitted(
+                    path: path,
+                    what:
+                        "only root may ask here, and no status socket is open to this user; <control group=\"…\"/> makes one"
+                )
+            }
+        }
+    }
+
+    private func decode(_ response: ControlResponse) throws(ControlError) -> StatusDocument {
+        if let error = response.error { throw .malformed("virt-tapd answered: \(error.printable)") }
+        do {
+            return try JSONDecoder().decode(StatusDocument.self, from: Data(response.body))
+        } catch {
+            throw .malformed(
+                "the status document of virt-tapd \(response.version?.printable ?? "") is not one that virt-tap \(virtTapVersion) reads;"
+                    + " are they of different versions?")
+        }
+    }
+
+    /// What can be known from the pins. Reading them needs root.
+    private func withoutDaemon(_ why: String) -> Answer {
+        let host = StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: nil)
+        var complaints = [why]
+        var kernel = KernelView()
+        var devices: DeviceTable?
+        do throws(Failure) {
+            let dataplane = KernelDataplane(bpffs: paths.bpffs)
+            for attachment in try dataplane.attachments() {
+                kernel.attachments[attachment.id] = attachment
+                kernel.counters[attachment.id] = try? dataplane.counters(of: attachment.id)
+            }
+            kernel.destinations = try dataplane.destinations()
+            devices = DeviceTable(try dataplane.devices())
+        } catch {
+            complaints.append("what the kernel copies cannot be read: \(error.message.printable)")
+        }
+        return Answer(
+            document: .withoutDaemon(
+                host: host, configPath: paths.config, hookInstalled: HookInstallation.isInstalled, kernel: kernel, devices: devices),
+            complaints: complaints)
+    }
+}

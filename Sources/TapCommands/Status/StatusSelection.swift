@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// Which taps of a document are asked for.
+struct StatusSelection: Hashable {
+    /// Names or UUIDs; empty: every domain.
+    var domains: [String] = []
+    /// Also those of domains that do not run. Domains that are named are shown in any case.
+    var includesShutOff = false
+
+    /// The document with nothing but the taps asked for. A domain without taps is not in a status document, so a name
+    /// that is not there can be a domain's all the same.
+    /// - Throws: when a domain that was named has no tap. With no daemon nobody can say so, and nothing is thrown.
+    func apply(to document: StatusDocument) throws(CommandFailure) -> StatusDocument {
+        var selected = document
+        guard !domains.isEmpty else {
+            if !includesShutOff { selected.taps.removeAll { $0.running == false } }
+            return selected
+        }
+        let unknown = domains.filter { domain in !document.taps.contains { Self.matches($0, domain) } }
+        guard unknown.isEmpty || !document.daemon.running else {
+            let names = Set(document.taps.map(\.domain))
+            throw CommandFailure(
+                .failure,
+                lines: unknown.map { name in
+                    let nearest = NearestName.of(name, among: names.sorted())
+                    return "no domain named \"\(name.printable)\" has a tap" + (nearest.map { "; did you mean \"\($0.printable)\"?" } ?? "")
+                })
+        }
+        selected.taps.removeAll { tap in !domains.contains { Self.matches(tap, $0) } }
+        return selected
+    }
+
+    private static func matches(_ tap: TapStatus, _ domain: String) -> Bool {
+        // Scalar by scalar: two names that only look alike are two domains.
+        tap.domain.unicodeScalars.elementsEqual(domain.unicodeScalars) || DomainUUID(domain) == tap.uuid
+    }
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// The status document as people read it: a line for each tap and interface, and sentences below.
+enum StatusTable {
+    static func text(_ document: StatusDocument, for terminal: Terminal) -> String {
+        var lines: [String] = []
+        if document.taps.isEmpty {
+            lines.append(
+                document.daemon.running
+                    ? "no taps: `virt-tap set DOMAIN --to DESTINATION` makes one; --all shows those of domains that are shut off"
+                    : "no taps in the kernel")
+        } else {
+            lines += table(document.taps).lines(for: terminal)
+        }
+        let notes = StatusNotes.of(document)
+        if !notes.isEmpty { lines.append("") }
+        for note in notes {
+            var wrapped = DisplayWidth.wrap("\(note.subject): \(note.text)", to: terminal.width, indent: "    ")
+            if terminal.isColoured, let colour = note.colour, wrapped[0].hasPrefix(note.subject) {
+                wrapped[0] = colour.paint(note.subject) + wrapped[0].dropFirst(note.subject.count)
+            }
+            lines += wrapped
+        }
+        return lines.map { $0 + "\n" }.joined()
+    }
+
+    private static func table(_ taps: [TapStatus]) -> TextTable {
+        var table = TextTable(columns: [
+            .init(title: "DOMAIN"), .init(title: "INTERFACE", sacrifice: 1), .init(title: "DEVICE", sacrifice: 4), .init(title: "TAP"),
+            .init(title: "DIRECTION", sacrifice: 2), .init(title: "DESTINATION", sacrifice: 5), .init(title: "STATE"),
+            .init(title: "PACKETS", isNumber: true, sacrifice: 6), .init(title: "BYTES", isNumber: true, sacrifice: 3),
+            .init(title: "REASON"),
+        ])
+        for tap in taps {
+            // A tap without interfaces has a line too: it is there, and something is wrong with it.
+            let interfaces: [InterfaceStatus?] = tap.interfaces.isEmpty ? [nil] : tap.interfaces
+            for interface in interfaces { table.rows.append(row(tap, interface)) }
+        }
+        return table
+    }
+
+    private static func row(_ tap: TapStatus, _ interface: InterfaceStatus?) -> [TextTable.Cell] {
+        let state = interface?.state ?? tap.state
+        let counters = [interface?.inbound, interface?.outbound].compactMap { $0 }
+        let copied = counters.reduce(Counter()) { $0 + $1.copied }
+        let reason = interface == nil ? tap.reason : interface?.reason
+        return [
+            .init(tap.domain.printable), .init(cell(interface?.alias ?? interface?.mac?.description)), .init(cell(interface?.device)),
+            .init(tap.name.text), .init(cell(tap.direction?.rawValue)), .init(cell(tap.destination)),
+            .init(state.rawValue, colour: .of(state)), .init(counters.isEmpty ? "-" : String(copied.packets)),
+            .init(counters.isEmpty ? "-" : ByteCount.text(copied.bytes)), .init(cell(reason?.rawValue)),
+        ]
+    }
+
+    private static func cell(_ text: String?) -> String { text.map(\.printable) ?? "-" }
+}

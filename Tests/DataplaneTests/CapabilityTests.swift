@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import CLibbpf
+@testable import Dataplane
+import DataplaneTestSupport
+import Glibc
+import TapModel
+import Testing
+
+extension KernelSuite {
+    @Suite("What the kernel can do")
+    struct CapabilityTests {
+        @Test("Our numbers for TCX are the running kernel's", arguments: [
+            ("bpf_attach_type", "BPF_TCX_INGRESS", CLIBBPF_TCX_INGRESS), ("bpf_attach_type", "BPF_TCX_EGRESS", CLIBBPF_TCX_EGRESS),
+            ("bpf_link_type", "BPF_LINK_TYPE_TCX", CLIBBPF_LINK_TYPE_TCX),
+        ])
+        func numbersAgree(_ enumeration: String, _ name: String, _ ours: clibbpf_tcx) throws {
+            try PrivateNamespaces.require()
+            var value: Int64 = 0
+            #expect(clibbpf_kernel_enumerator(enumeration, name, &value) == 0)
+            #expect(value == Int64(ours.rawValue))
+            #expect(clibbpf_kernel_enumerator(enumeration, "BPF_NO_SUCH", &value) < 0)
+        }
+
+        @Test("Probing answers for every subject, attaches nothing and leaves nothing")
+        func probes() throws {
+            let tapped = try TappedBench(.tcx)
+            let before = try tapped.dataplane.attachments()
+            let findings = tapped.dataplane.capabilities()
+            #expect(findings.map(\.subject) == CapabilityFinding.Subject.allCases)
+            for finding in findings { #expect(finding.answer == .yes, "\(finding.subject)") }
+            #expect(try tapped.dataplane.attachments() == before)
+            #expect(try run("tc", "qdisc", "show", "dev", "lo").contains("clsact") == false)
+        }
+
+        @Test("What is missing is no, and what could not be asked is unknown")
+        func probesThreeValued() throws {
+            let tapped = try TappedBench(.tcx)
+            func answers(_ dataplane: KernelDataplane) -> [CapabilityFinding.Subject: CapabilityFinding.Answer] {
+                Dictionary(uniqueKeysWithValues: dataplane.capabilities().map { ($0.subject, $0.answer) })
+            }
+            guard case .no(let why, nil)? = answers(KernelDataplane(bpffs: "/tmp"))[.bpffs] else {
+                Issue.record("/tmp is no bpffs")
+                return
+            }
+            #expect(why.contains("mount -t bpf"))
+            tapped.dataplane.kernel.fault = { $0 == .queryHook ? EINVAL : nil }
+            guard case .no(_, minimumKernel: "6.6")? = answers(tapped.dataplane)[.tcx] else {
+                Issue.record("EINVAL is a kernel without TCX")
+                return
+            }
+            let unprivileged = KernelDataplane(bpffs: tapped.bench.bpffs)
+            unprivileged.kernel.fault = { [.queryHook, .createMap, .load].contains($0) ? EPERM : nil }
+            for subject in [CapabilityFinding.Subject.tcx, .programs, .jit] {
+                guard case .unknown? = answers(unprivileged)[subject] else {
+                    Issue.record("\(subject) was answered without privileges")
+                    continue
+                }
+            }
+        }
+    }
+
+    @Suite("The embedded object")
+    struct ObjectTests {
+        @Test("A verifier's refusal says its last word")
+        func verifierLog() {
+            let log = "0: R1=ctx()\n1: (95) exit\nR0 !read_ok\nprocessed 1 insns (limit 1000000) max_states_per_insn 0\n\n"
+            let failure = FailureReport.failure(KernelError(call: .load, number: 13, log: log), "tap")
+            #expect(failure.reason == .attachFailed)
+            #expect(failure.message.contains(": R0 !read_ok."))
+        }
+
+        @Test("Inbound and outbound are hooks by kind of device")
+        func hookPoints() {
+            #expect(HookPoint(.outbound, ifindex: 1, isMacvtap: false).isEgress == false)
+            #expect(HookPoint(.inbound, ifindex: 1, isMacvtap: false).isEgress)
+            #expect(HookPoint(.outbound, ifindex: 1, isMacvtap: true).isEgress)
+            #expect(HookPoint(.inbound, ifindex: 1, isMacvtap: true).isEgress == false)
+        }
+    }
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Dataplane
+import DataplaneTestSupport
+import Foundation
+import Synchronization
+import TapModel
+import Testing
+
+extension KernelSuite {
+    @Suite("Devices")
+    struct DeviceTests {
+        @Test("Devices are listed with kind, master, state, addresses and drops")
+        func listsDevices() throws {
+            let bench = try TestBench()
+            let number = bench.number
+            try run("ip", "tuntap", "add", "mode", "tun", "name", "tun\(number)")
+            defer { _ = try? run("ip", "link", "del", "tun\(number)") }
+            try ip(
+                """
+                link set \(bench.destination) down
+                addr add 192.0.2.1/24 dev \(bench.bridge)
+                link add link peer\(number) name mvt\(number) type macvtap mode bridge
+
+                """)
+            try run("sysctl", "-qw", "net.ipv6.conf.\(bench.port).disable_ipv6=0")
+            try ip("addr add fe80::1/64 dev \(bench.port)\n")
+            let dataplane = KernelDataplane(bpffs: bench.bpffs)
+            func device(_ name: String) throws -> HostDevice { try #require(try dataplane.devices().first { $0.name == name }) }
+
+            let guest = try device(bench.guest.name)
+            #expect(guest.kind == .tap)
+            #expect(guest.index == bench.guest.index)
+            #expect(guest.masterName == bench.bridge)
+            #expect(guest.masterKind == "bridge")
+            #expect(guest.isUp && guest.hasCarrier && !guest.hasAddress)
+            let address = try String(contentsOfFile: "/sys/class/net/\(guest.name)/address", encoding: .utf8)
+            #expect(guest.mac?.description == address.trimmingCharacters(in: .whitespacesAndNewlines))
+            #expect(try device("tun\(number)").kind == .tun)
+            #expect(try !device("tun\(number)").isUp)
+            #expect(try device("mvt\(number)").kind == .macvtap)
+            #expect(try device("lo").kind == .loopback)
+            let bridge = try device(bench.bridge)
+            #expect(bridge.kind == .bridge && bridge.hasAddress && bridge.masterName == nil)
+            let port = try device(bench.port)
+            #expect(port.kind == .other("veth"))
+            #expect(!port.hasAddress, "a link-local address is not one that somebody gave it")
+            #expect(try !device(bench.destination).isUp)
+            let far = try device(bench.far)
+            #expect(far.isUp && !far.hasCarrier)
+
+            // Nobody reads at the guest's end, so its queue overflows.
+            #expect(guest.transmitDrops == 0)
+            for number in 0..<2_000 { try bench.peer.send(FrameBuilder.udp(number, toGuest: true)) }
+            let drops = try device(bench.guest.name).transmitDrops
+            #expect(drops > 0)
+            let text = try String(contentsOfFile: "/sys/class/net/\(guest.name)/statistics/tx_dropped", encoding: .utf8)
+            #expect("\(drops)\n" == text)
+        }
+
+        @Test("A list of many devices is whole while devices come and go")
+        func listsWhileChanging() throws {
+            let bench = try TestBench()
+            let dataplane = KernelDataplane(bpffs: bench.bpffs)
+            try ip((0..<150).map { "link add many\(bench.number)x\($0) type veth peer name more\(bench.number)x\($0)\n" }.joined())
+            let commands = (0..<60).map { "link add flap\(bench.number) type bridge\nlink del flap\(bench.number)\n#\($0)\n" }.joined()
+            let churn = ChurnThread(commands)
+            var lists = 0
+            while !churn.isDone {
+                #expect(try dataplane.devices().count { $0.name.hasPrefix("many\(bench.number)x") } == 150)
+                lists += 1
+            }
+            #expect(lists > 3)
+            try ip((0..<150).map { "link del many\(bench.number)x\($0)\n" }.joined())
+        }
+
+        @Test("On a macvtap device the guest's directions are the other way round", arguments: Mechanism.allCases)
+        func macvtapDirections(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism)
+            let number = tapped.bench.number
+            try ip(
+                """
+                link add low\(number) type veth peer name lowpeer\(number)
+                link set low\(number) up
+                link set lowpeer\(number) up
+                link add link low\(number) name mvt\(number) address 52:54:00:12:34:56 type macvtap mode bridge
+                link set mvt\(number) up
+
+                """)
+            defer { _ = try? run("ip", "link", "del", "low\(number)") }
+            let guest = try TapDevice(macvtap: "mvt\(number)")
+            let peer = try PacketSocket(on: "lowpeer\(number)")
+            for direction in [TapDirection.outbound, .inbound, .both] {
+                var desired = tapped.desired(direction, tap: direction.rawValue)
+                desired.key.ifindex = guest.index
+                desired.interface.device = guest.name
+                desired.interface.isMacvtap = true
+                try tapped.dataplane.attach(desired, at: TappedBench.now)
+                let outbound = FrameBuilder.udp(1)
+                let inbound = FrameBuilder.udp(2, toGuest: true)
+                try guest.write(outbound)
+                #expect(peer.receive(1) == [outbound])
+                try peer.send(inbound)
+                #expect(guest.read() == inbound)
+                let expected = [direction == .inbound ? nil : outbound, direction == .outbound ? nil : inbound].compactMap(\.self)
+                #expect(tapped.bench.sensor.receive(expected.count) == expected)
+                let counters = try tapped.counters(desired)
+                #expect(counters == direction.directions.reduce(into: [:]) {
+                    $0[$1] = DirectionCounters(copied: Counter([$1 == .outbound ? outbound : inbound]))
+                })
+                try tapped.dataplane.detach(desired.key.id)
+            }
+        }
+
+        @Test("The monitor tells of new, changed and removed links and of addresses, and can be stopped")
+        func monitors() async throws {
+            try PrivateNamespaces.require()
+            let monitor = try LinkMonitor()
+            let tally = Tally()
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    for await _ in monitor.changes { tally.count.wrappingAdd(1, ordering: .relaxed) }
+                }
+                for command in ["link add mon-x type bridge", "link set mon-x up", "addr add 192.0.2.9/24 dev mon-x", "link del mon-x"] {
+                    let before = tally.count.load(ordering: .relaxed)
+                    #expect(throws: Never.self) { try ip(command + "\n") }
+                    for _ in 0..<200 where tally.count.load(ordering: .relaxed) == before { try? await Task.sleep(for: .milliseconds(10)) }
+                    #expect(tally.count.load(ordering: .relaxed) > before, "\(command)")
+                    try? await Task.sleep(for: .milliseconds(50))
+                }
+                // More changes than a socket's buffer holds, while nobody takes them.
+                #expect(throws: Never.self) {
+                    try ip(String(repeating: "link add mon-y type bridge\nlink del mon-y\n", count: 150))
+                }
+                let before = tally.count.load(ordering: .relaxed)
+                #expect(throws: Never.self) { try ip("link add mon-z type bridge\nlink del mon-z\n") }
+                for _ in 0..<200 where tally.count.load(ordering: .relaxed) == before { try? await Task.sleep(for: .milliseconds(10)) }
+                #expect(tally.count.load(ordering: .relaxed) > before)
+                monitor.stop()
+                monitor.stop()
+                // Ends only if the stream does.
+                await group.waitForAll()
+            }
+        }
+    }
+}
+
+private final class Tally: Sendable {
+    let count = Atomic(0)
+}
+
+/// Runs commands of ip(8) in the background.
+private final class ChurnThread: Sendable {
+    private let done = Atomic(false)
+
+    init(_ commands: String) {
+        Thread.detachNewThread { [self] in
+            _ = try? ip(commands.split(separator: "\n").filter { !$0.hasPrefix("#") }.joined(separator: "\n") + "\n")
+            done.store(true, ordering: .releasing)
+        }
+    }
+
+    var isDone: Bool { done.load(ordering: .acquiring) }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import ArgumentParser
+import TapModel
+import Testing
+
+@testable import TapCommands
+
+@Suite("The command line")
+struct ArgumentTests {
+    private func parse<Command: ParsableCommand>(_ arguments: [String], as type: Command.Type = Command.self) throws -> Command {
+        let parsed = try VirtTap.parseAsRoot(ArgumentNormaliser.normalised(arguments))
+        return try #require(parsed as? Command, "\(Swift.type(of: parsed))")
+    }
+
+    @Test("--watch alone does not swallow the domain behind it")
+    func watch() throws {
+        let plain: StatusCommand = try parse(["status", "--watch", "web1"])
+        #expect(plain.watch?.seconds == 2 && plain.domains == ["web1"])
+        let valued: StatusCommand = try parse(["status", "--watch=7", "web1"])
+        #expect(valued.watch?.seconds == 7 && valued.domains == ["web1"])
+        let domain: StatusCommand = try parse(["status", "--", "--watch", "--help", "-x"])
+        #expect(domain.watch == nil && domain.domains == ["--watch", "--help", "-x"])
+    }
+
+    @Test("Every subcommand takes the four path options", arguments: ["status", "check", "doctor", "purge"])
+    func paths(name: String) throws {
+        let arguments = [name, "--connect", "test:///default", "--config", "/c", "--runtime-dir", "/r", "--bpffs", "/b"]
+        let command = try VirtTap.parseAsRoot(ArgumentNormaliser.normalised(arguments))
+        let groups = Mirror(reflecting: command).children.compactMap { $0.value as? OptionGroup<PathOptions> }
+        let paths = try #require(groups.first).wrappedValue
+        #expect(paths.connect == "test:///default" && paths.config == "/c" && paths.runtimeDir == "/r" && paths.bpffs == "/b")
+    }
+
+    @Test("set: --config is the persistent definition, with a path the configuration")
+    func setConfig() throws {
+        let flag: SetCommand = try parse(["set", "web1", "--to", "ids", "--config", "--connect", "x:///y"])
+        #expect(flag.options.choices == [.config] && flag.options.configFile == "/etc/virt-tap/config.xml" && flag.domain == "web1")
+        let path: SetCommand = try parse(["set", "--config", "/c", "web1", "--to", "ids"])
+        #expect(path.options.choices.isEmpty && path.options.configFile == "/c" && path.domain == "web1")
+        let both: SetCommand = try parse(["set", "--config=c.xml", "--live", "--config", "web1", "--to", "ids"])
+        #expect(both.options.choices == [.config, .live] && both.options.configFile == "c.xml" && both.domain == "web1")
+        let hostile: UnsetCommand = try parse(["unset", "--all", "--config", "--", "--config=/x"])
+        #expect(hostile.domain == "--config=/x" && hostile.options.choices == [.config])
+    }
+
+    @Test("hook takes what libvirt gives, whatever the guest is called")
+    func hook() throws {
+        let command: HookCommand = try parse(["hook", "--runtime-dir", "/r", "--", "--help", "start", "begin", "-"])
+        #expect(command.call == ["--help", "start", "begin", "-"] && command.paths.runtimeDir == "/r")
+        let later: HookCommand = try parse(["hook", "--", "--", "start", "begin", "-", "more", "--and=more"])
+        #expect(later.call.prefix(2) == ["--", "start"])
+    }
+
+    @Test(
+        "Wrong usage is 64",
+        arguments: [
+            ["bogus"], ["status", "--watch=0"], ["status", "--watch=x"], ["status", "--watch", "--check"], ["unset", "web1"],
+            ["unset", "web1", "a", "--all"], ["set"], ["hook", "--", "guest"], ["status", "--nope"],
+        ])
+    func usage(arguments: [String]) {
+        #expect {
+            _ = try VirtTap.parseAsRoot(ArgumentNormaliser.normalised(arguments))
+        } throws: {
+            VirtTap.exitCode(for: $0).rawValue == CommandFailure.Code.usage.rawValue
+        }
+    }
+
+    @Test("All subcommands of the contract are there, and completions can be made")
+    func subcommands() {
+        let help = VirtTap.helpMessage()
+        for name in ["status", "check", "set", "unset", "doctor", "purge", "test", "hook"] { #expect(help.contains("\n  \(name) ")) }
+        #expect(VirtTap.completionScript(for: .bash).contains("purge"))
+    }
+
+    @Test(
+        "Whose configuration counts",
+        arguments: zip(
+            [nil, "qemu:///system", "qemu+unix:///system?socket=/x", "qemu+ssh://hv2/system", "test:///default"],
+            [true, true, true, false, true]))
+    func local(uri: String?, isLocal: Bool) {
+        #expect(EditOptions.isLocal(uri) == isLocal)
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+import Testing
+
+@testable import Hypervisor
+@testable import TapCommands
+
+@Suite("doctor")
+struct DiagnosisTests {
+    private func facts(_ change: (inout HostFacts) -> Void = { _ in }) -> HostFacts {
+        var facts = HostFacts(
+            kernel: "6.18.44-x", mechanism: .success(.tcx), isBPFFileSystem: true, bpffs: "/sys/fs/bpf", attachments: .success(2),
+            capabilities: .max, libvirt: LibvirtReport(libraryVersion: "9.0.0", daemon: .failure(Failure(.libvirtDisconnected, "gone"))),
+            hook: .installed(since: Timestamp(seconds: 100)), libvirtStarted: Timestamp(seconds: 200),
+            daemon: .running(Samples.document([])),
+            configPath: "/etc/virt-tap/config.xml", configExists: true, configuration: .success(Samples.configuration), destinations: [],
+            markUsers: [])
+        change(&facts)
+        return facts
+    }
+
+    private func level(_ subject: String, _ change: (inout HostFacts) -> Void = { _ in }) -> Finding.Level? {
+        Diagnosis.findings(facts(change)).first { $0.subject == subject }?.level
+    }
+
+    @Test("A host as it should be, but for libvirt")
+    func healthy() {
+        let findings = Diagnosis.findings(facts())
+        #expect(findings.filter { $0.level != .ok }.map(\.subject) == ["libvirt"])
+    }
+
+    @Test("Kernels")
+    func kernel() {
+        #expect(level("kernel") { $0.kernel = "6.6.0" } == .ok)
+        #expect(level("kernel") { $0.kernel = "6.1.0-13-amd64" } == .ok)
+        #expect(level("kernel") { $0.kernel = "5.7.1" } == .fail)
+        #expect(level("kernel") { $0.kernel = "strange" } == .unknown)
+    }
+
+    @Test("What keeps programs from being attached")
+    func attaching() {
+        #expect(level("attaching") { $0.mechanism = .failure(Failure(.kernelTooOld, "no TCX")) } == .fail)
+        #expect(level("attaching") { $0.mechanism = .failure(Failure(.permissionDenied, "not root")) } == .unknown)
+        #expect(level("bpffs") { $0.isBPFFileSystem = false } == .fail)
+        #expect(level("capabilities") { $0.capabilities = 1 << 12 } == .warn)
+        #expect(level("capabilities") { $0.capabilities = 1 << 12 | 1 << 39 } == .ok)
+        #expect(level("capabilities") { $0.capabilities = nil } == .unknown)
+    }
+
+    @Test("The hook: missing, not executable, newer than libvirt's daemon, seen")
+    func hook() {
+        #expect(level("hook") { $0.hook = .missing } == .warn)
+        #expect(level("hook") { $0.hook = .notExecutable } == .warn)
+        #expect(level("hook") { $0.libvirtStarted = Timestamp(seconds: 50) } == .warn)
+        #expect(
+            level("hook") {
+                $0.libvirtStarted = Timestamp(seconds: 50)
+                var document = Samples.document([])
+                document.hook.seen = Timestamp(seconds: 300)
+                $0.daemon = .running(document)
+            } == .ok)
+    }
+
+    @Test("The daemon and its configuration")
+    func daemon() {
+        #expect(level("virt-tapd") { $0.daemon = .notRunning } == .fail)
+        #expect(level("virt-tapd") { $0.daemon = .unreachable("x") } == .unknown)
+        func with(_ change: @escaping (inout StatusDocument) -> Void) -> (inout HostFacts) -> Void {
+            {
+                var document = Samples.document([])
+                change(&document)
+                $0.daemon = .running(document)
+            }
+        }
+        #expect(level("virt-tapd", with { $0.daemon.connected = false }) == .fail)
+        #expect(level("virt-tapd", with { $0.daemon.version = "9" }) == .warn)
+        #expect(level("virt-tapd", with { $0.daemon.paused = true }) == .warn)
+        #expect(level("configuration", with { $0.config.stale = true }) == .warn)
+        #expect(level("configuration") { $0.configuration = .failure(.init(lines: ["c:1: bad"])) } == .fail)
+        #expect(level("configuration") { $0.configExists = false } == .warn)
+    }
+
+    @Test("Each destination has its line")
+    func destinations() {
+        let down = DestinationStatus(
+            name: "ids", kind: .interface, state: .failed, reason: .destinationDown, message: "mon0 is down", sent: Counter(),
+            errors: Counter())
+        #expect(level("destination ids") { $0.destinations = [down] } == .fail)
+    }
+
+    @Test("The mark: free, taken, not known")
+    func mark() {
+        #expect(level("mark") == .ok)
+        #expect(level("mark") { $0.markUsers = ["fwmark 0x2000"] } == .warn)
+        #expect(level("mark") { $0.markUsers = nil } == .unknown)
+    }
+
+    @Test("Rules that use our bits, as the tools print them")
+    func markUsage() {
+        let text = """
+            0:\tfrom all lookup local
+            100:\tfrom all fwmark 0x2000/0x2000 lookup 100
+            101:\tfrom all fwmark 0x1 lookup 101
+            -A PREROUTING -j MARK --set-xmark 0x6000/0xffffffff
+            -A PREROUTING -m mark --mark 0x4000/0x4000 -j ACCEPT
+            \t\tmeta mark set 0x00002000
+            \t\tmeta mark set meta mark or 0x00002001
+            \t\tmeta mark 0x00001000 accept
+            -A FORWARD -m comment --comment mark 8192
+            """
+        #expect(
+            MarkUsage.lines(in: text, using: PacketMark()) == [
+                "100:\tfrom all fwmark 0x2000/0x2000 lookup 100", "-A PREROUTING -j MARK --set-xmark 0x6000/0xffffffff",
+                "meta mark set 0x00002000", "meta mark set meta mark or 0x00002001", "-A FORWARD -m comment --comment mark 8192",
+            ])
+    }
+
+    @Test("The file system of a path, the last mount over it")
+    func mounts() {
+        let table = """
+            22 1 0:20 / /sys rw - sysfs sysfs rw
+            30 22 0:29 / /sys/fs/bpf rw,nosuid shared:9 - bpf bpf rw,mode=700
+            31 1 0:30 / /x rw - tmpfs tmpfs rw
+            32 31 0:31 / /x rw - bpf bpf rw
+            """
+        #expect(MountTable.fileSystem(of: "/sys/fs/bpf", in: table) == "bpf")
+        #expect(MountTable.fileSystem(of: "/sys/fs/bpf/sub", in: table) == "bpf")
+        #expect(MountTable.fileSystem(of: "/sys/fs/bpfx", in: table) == "sysfs")
+        #expect(MountTable.fileSystem(of: "/x", in: table) == "bpf")
+        #expect(MountTable.fileSystem(of: "/y", in: table) == nil)
+    }
+
+    @Test("Tools: output, failure, endlessness, absence")
+    func tools() {
+        #expect(ToolOutput.of("echo", ["a b"]) == "a b\n")
+        #expect(ToolOutput.of("false", []) == nil)
+        #expect(ToolOutput.of("sleep", ["30"], within: .milliseconds(100)) == nil)
+        #expect(ToolOutput.of("no-such-tool-anywhere", []) == nil)
+    }
+
+    @Test("As it is printed")
+    func text() {
+        #expect(
+            Finding.text([Finding(.ok, "kernel", "fine"), Finding(.fail, "x", "bad", remedy: "mend it")], for: .none) == """
+                ok       kernel  fine
+                fail     x       bad
+                                 -> mend it
+
+                """)
+    }
+}

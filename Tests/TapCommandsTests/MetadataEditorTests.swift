@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import ArgumentParser
+import Hypervisor
+import Synchronization
+import TapModel
+import Testing
+
+@testable import TapCommands
+
+@Suite("set and unset")
+struct MetadataEditorTests {
+    /// A libvirt with one domain; remembers what was written.
+    final class Store: MetadataStore {
+        struct Write: Equatable {
+            var xml: String?
+            var live: Bool
+            var config: Bool
+        }
+
+        let snapshot: DomainSnapshot
+        let failing: MetadataSide?
+        private let done = Mutex<[Write]>([])
+        var writes: [Write] { done.withLock { $0 } }
+
+        init(live: String?, config: String?, failing: MetadataSide? = nil) {
+            snapshot = DomainSnapshot(
+                uuid: Samples.uuid, name: "web1", isRunning: live != nil, isPersistent: config != nil,
+                liveXML: live.map { Samples.domainXML($0) } ?? [], persistentXML: config.map { Samples.domainXML($0, live: false) })
+            self.failing = failing
+        }
+
+        func domain(named name: String) async throws -> DomainSnapshot { snapshot }
+
+        func setMetadata(_ xml: String?, of uuid: DomainUUID, live: Bool, config: Bool) async throws {
+            if failing == (live ? .live : .config) { throw MetadataEditError.refused("read-only\u{1B}") }
+            done.withLock { $0.append(Write(xml: xml, live: live, config: config)) }
+        }
+    }
+
+    private func options(_ arguments: String...) throws -> MetadataEdit.Change { .set(try TapOptions.parse(arguments)) }
+
+    private func run(
+        _ store: Store, _ change: MetadataEdit.Change, _ choices: Set<SideChoice> = [], force: Bool = false, host: HostState? = Samples.host
+    ) async throws -> MetadataEditor.Report {
+        try await MetadataEditor(store: store, host: host, force: force).run(change, domain: "web1", choices: choices)
+    }
+
+    @Test("Running and persistent are each read, changed and written for itself")
+    func bothSides() async throws {
+        let store = Store(live: Samples.metadata(#"<v:tap to="span"/>"#), config: "")
+        let report = try await run(store, try options("--to", "ids"))
+        #expect(
+            store.writes == [
+                .init(xml: "<taps>\n  <tap to=\"span\"/>\n  <tap to=\"ids\"/>\n</taps>", live: true, config: false),
+                .init(xml: "<tap to=\"ids\"/>", live: false, config: true),
+            ])
+        #expect(report.done == ["web1: tap ids added in the running domain", "web1: tap ids added in the persistent definition"])
+        #expect(report.warnings.isEmpty)
+    }
+
+    @Test("Which sides: what there is, or what was asked for")
+    func sides() async throws {
+        func written(live: String?, config: String?, _ choices: Set<SideChoice>) async throws -> [Bool] {
+            let store = Store(live: live, config: config)
+            _ = try await run(store, try options("--to", "ids"), choices)
+            return store.writes.map(\.live)
+        }
+        #expect(try await written(live: "", config: "", []) == [true, false])
+        #expect(try await written(live: "", config: nil, []) == [true])
+        #expect(try await written(live: nil, config: "", []) == [false])
+        #expect(try await written(live: "", config: "", [.live]) == [true])
+        #expect(try await written(live: "", config: "", [.config]) == [false])
+        #expect(try await written(live: "", config: "", [.live, .config]) == [true, false])
+        #expect(try await written(live: "", config: "", [.current]) == [true])
+        #expect(try await written(live: nil, config: "", [.current]) == [false])
+        for (live, config, choice) in [(nil, "", SideChoice.live), ("", nil, .config)] as [(String?, String?, SideChoice)] {
+            await #expect(throws: CommandFailure.self) { try await written(live: live, config: config, [choice]) }
+        }
+        await #expect(throws: CommandFailure.self) { try await written(live: "", config: "", [.current, .live]) }
+    }
+
+    @Test("With --to a tap is described anew; without, only what is given changes")
+    func replace() async throws {
+        let old = Samples.metadata(#"<v:tap to="ids" direction="inbound"><v:interface mac="52:54:00:00:00:01"/></v:tap><v:tap to="span"/>"#)
+        let anew = Store(live: old, config: nil)
+        _ = try await run(anew, try options("--to", "ids", "--direction", "outbound"))
+        #expect(anew.writes.first?.xml == "<taps>\n  <tap to=\"ids\" direction=\"outbound\"/>\n  <tap to=\"span\"/>\n</taps>")
+        let changed = Store(live: old, config: nil)
+        let report = try await run(changed, try options("--name", "ids", "--disabled"))
+        #expect(changed.writes.first?.xml?.contains("<tap to=\"ids\" direction=\"inbound\" enabled=\"no\">") == true)
+        #expect(changed.writes.first?.xml?.contains("52:54:00:00:00:01") == true)
+        #expect(report.done == ["web1: tap ids changed in the running domain"])
+        await #expect(throws: CommandFailure(.usage, "there are several taps (ids, span): --name says which one")) {
+            try await run(Store(live: old, config: nil), try options("--disabled"))
+        }
+        await #expect(throws: CommandFailure(.usage, "a new tap needs --to")) {
+            try await run(Store(live: "", config: nil), try options("--disabled"))
+        }
+    }
+
+    @Test("Every option finds its place")
+    func allOptions() async throws {
+        let store = Store(live: "", config: nil)
+        let report = try await run(
+            store,
+            try options(
+                "--to", "ids", "--name", "n1", "--direction", "outbound", "--interface", "52:54:00:00:00:01", "--interface", "net0",
+                "--filter",
+                "tcp port 80 && host \"x\" < 3", "--snaplen", "headers", "--sample", "1/10", "--rate", "100mbit", "--required"))
+        let xml = try #require(store.writes.first?.xml)
+        for part in [
+            #"name="n1""#, #"to="ids""#, #"direction="outbound""#, #"<interface mac="52:54:00:00:00:01"/>"#, #"<interface alias="net0"/>"#,
+            #"<filter>tcp port 80 &amp;&amp; host &quot;x&quot; &lt; 3</filter>"#, #"snaplen="headers""#, #"sample="1/10""#,
+            #"rate="100mbit""#, #"required="yes""#,
+        ] { #expect(xml.contains(part), "\(part) in \(xml)") }
+        #expect(report.warnings.contains { $0.contains("not-implemented") })
+    }
+
+    @Test(
+        "Wrong values are usage errors that name the option",
+        arguments: zip(
+            [
+                ["--direction", "in"], ["--snaplen", "10"], ["--name", "a b"], ["--sample", "2/3"], ["--rate", "1mbps"], ["--filter", ""],
+                ["--filter", "a\u{1}b"], ["--interface", ""],
+            ], ["--direction: ", "--snaplen: ", "--name: ", "--sample: ", "--rate: ", "--filter: ", "--filter: ", "--interface: "]))
+    func wrongValues(arguments: [String], prefix: String) async throws {
+        let store = Store(live: "", config: "")
+        let change = MetadataEdit.Change.set(try TapOptions.parse(["--to", "ids"] + arguments))
+        await #expect {
+            _ = try await run(store, change)
+        } throws: { error in
+            guard let failure = error as? CommandFailure else { return false }
+            return failure.code == .usage && failure.lines.allSatisfy { $0.hasPrefix(prefix) }
+        }
+        #expect(store.writes.isEmpty)
+    }
+
+    @Test("What this host would refuse is not written, unless it is forced")
+    func validation() async throws {
+        for (arguments, sentence) in [
+            (["--to", "idss"], "did you mean ids? (no-such-destination)"), (["--to", "private"], "(destination-not-allowed)"),
+            (["--to", "ids", "--interface", "52:54:00:00:00:77"], "(no-matching-interface)"),
+        ] {
+            let store = Store(live: "", config: "")
+            let change = MetadataEdit.Change.set(try TapOptions.parse(arguments))
+            await #expect {
+                _ = try await run(store, change)
+            } throws: { error in
+                (error as? CommandFailure)?.code == .failure && (error as? CommandFailure)?.lines.first?.contains(sentence) == true
+            }
+            #expect(store.writes.isEmpty)
+            let report = try await run(store, change, force: true)
+            #expect(store.writes.count == 2 && report.warnings.first?.contains(sentence) == true)
+            // Another host's configuration says nothing here.
+            #expect(try await run(store, change, host: nil).warnings.isEmpty)
+        }
+        let report = try await run(Store(live: "", config: nil), try options("--to", "span"))
+        #expect(
+            report.warnings == [
+                "tap span: destination span: interface mon1 does not exist; copying begins when it appears (destination-down)"
+            ])
+    }
+
+    @Test("An alias says nothing of a domain that does not run")
+    func alias() async throws {
+        let store = Store(live: nil, config: "")
+        _ = try await run(store, try options("--to", "ids", "--interface", "net0"))
+        #expect(store.writes.count == 1)
+    }
+
+    @Test("What cannot be understood is not written over, unless it is forced")
+    func invalid() async throws {
+        let broken = Samples.metadata(#"<v:tap to="span"/><v:tap to="ids" colour="red"/>"#)
+        let store = Store(live: "", config: broken)
+        await #expect {
+            _ = try await run(store, try options("--to", "ids"))
+        } throws: { error in
+            guard let failure = error as? CommandFailure else { return false }
+            return failure.code == .failure && failure.lines.first?.contains("colour") == true
+                && failure.lines.last?.contains("--force") == true
+        }
+        #expect(store.writes.isEmpty, "the live side is not written either")
+        let report = try await run(store, .unset(names: ["span"], all: false), [.config], force: true)
+        #expect(store.writes == [.init(xml: nil, live: false, config: true)])
+        #expect(
+            report.done == [
+                "web1: tap span removed in the persistent definition", "web1: 1 invalid tap dropped in the persistent definition",
+            ])
+    }
+
+    @Test("unset removes what is named, where it is")
+    func unset() async throws {
+        let store = Store(live: Samples.metadata(#"<v:tap to="ids"/><v:tap to="span"/>"#), config: Samples.metadata(#"<v:tap to="ids"/>"#))
+        let report = try await run(store, .unset(names: ["span"], all: false))
+        #expect(store.writes.map(\.xml) == ["<tap to=\"ids\"/>", "<tap to=\"ids\"/>"])
+        #expect(report.done == ["web1: tap span removed in the running domain"])
+        let all = Store(live: Samples.metadata(#"<v:tap to="ids"/>"#), config: "")
+        _ = try await run(all, .unset(names: [], all: true))
+        #expect(all.writes.map(\.xml) == [nil, nil])
+    }
+
+    @Test("A name that is nowhere changes nothing, the others named neither")
+    func unsetUnknown() async throws {
+        let store = Store(live: Samples.metadata(#"<v:tap to="ids"/>"#), config: "")
+        await #expect(throws: CommandFailure(.failure, lines: ["web1 has no tap \"idz\"; did you mean ids?", "nothing was changed"])) {
+            try await run(store, .unset(names: ["ids", "idz"], all: false))
+        }
+        await #expect(throws: CommandFailure(.failure, "web1 has no taps")) {
+            try await run(Store(live: "", config: ""), .unset(names: [], all: true))
+        }
+        #expect(store.writes.isEmpty)
+    }
+
+    @Test("A half done change says which half")
+    func halfDone() async throws {
+        let store = Store(live: "", config: "", failing: .config)
+        await #expect(
+            throws: CommandFailure(.failure, "the running domain was changed, the persistent definition was not: read-only\\u{1b}")
+        ) {
+            try await run(store, try options("--to", "ids"))
+        }
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Foundation
+import TapModel
+import Testing
+
+@testable import TapCommands
+
+@Suite("What status shows, and its exit code")
+struct StatusSelectionTests {
+    private let document = Samples.document([
+        Samples.tap("web1"), Samples.tap("--help", uuid: Samples.otherUUID), Samples.tap("off", running: false),
+    ])
+
+    private func names(_ selection: StatusSelection) throws -> [String] { try selection.apply(to: document).taps.map(\.domain) }
+
+    @Test("Domains that are shut off only when asked for")
+    func all() throws {
+        #expect(try names(StatusSelection()) == ["web1", "--help"])
+        #expect(try names(StatusSelection(includesShutOff: true)) == ["web1", "--help", "off"])
+        #expect(try names(StatusSelection(domains: ["off"])) == ["off"])
+    }
+
+    @Test("By name, and by UUID in any form")
+    func domains() throws {
+        #expect(try names(StatusSelection(domains: ["--help"])) == ["--help"])
+        #expect(try names(StatusSelection(domains: [Samples.otherUUID.hex.uppercased()])) == ["--help"])
+    }
+
+    @Test("An unknown one is an error that names the nearest")
+    func unknown() {
+        #expect(throws: CommandFailure(.failure, "no domain named \"web2\" has a tap; did you mean \"web1\"?")) {
+            try names(StatusSelection(domains: ["web1", "web2"]))
+        }
+    }
+
+    @Test("With the daemon down nobody knows what domains there are")
+    func withoutDaemon() throws {
+        var down = document
+        down.daemon = .down
+        #expect(try StatusSelection(domains: ["nope"]).apply(to: down).taps.isEmpty)
+    }
+
+    @Test("Names that only look alike are different")
+    func normalisation() throws {
+        let document = Samples.document([Samples.tap("e\u{301}")])
+        #expect(throws: CommandFailure.self) { try StatusSelection(domains: ["\u{E9}"]).apply(to: document) }
+    }
+
+    @Test("--check: what does not work", arguments: [TapState.failed, .denied, .degraded, .unsupported])
+    func unhealthy(state: TapState) {
+        #expect(StatusHealth.isUnhealthy([Samples.tap("a"), Samples.tap("b", state: state)], at: Timestamp(seconds: 0)))
+    }
+
+    @Test("--check: what is as it should be", arguments: [TapState.active, .disabled, .pending])
+    func healthy(state: TapState) {
+        #expect(!StatusHealth.isUnhealthy([Samples.tap("a", state: state)], at: Timestamp(seconds: 1_000)))
+    }
+
+    @Test("--check: pending counts after a minute, in a domain that runs")
+    func pending() {
+        var tap = Samples.tap("a", state: .pending)
+        tap.stateSince = Timestamp(seconds: 100)
+        #expect(!StatusHealth.isUnhealthy([tap], at: Timestamp(seconds: 160)))
+        #expect(StatusHealth.isUnhealthy([tap], at: Timestamp(seconds: 161)))
+        tap.running = false
+        #expect(!StatusHealth.isUnhealthy([tap], at: Timestamp(seconds: 161)))
+    }
+
+    @Test("JSON has every key, sorted, and null where nothing is known")
+    func json() throws {
+        let document = Samples.document([
+            Samples.tap("web1\u{1B}", interfaces: [Samples.interface("net0", device: "vnet3")])
+        ])
+        let text = try StatusJSON.text(document)
+        let object = try #require(JSONSerialization.jsonObject(with: Data(text.utf8)) as? [String: Any])
+        #expect(Set(object.keys) == ["version", "host", "daemon", "hook", "config", "taps", "destinations"])
+        let tap = try #require((object["taps"] as? [[String: Any]])?.first)
+        #expect(
+            Set(tap.keys).isSuperset(of: [
+                "domain", "uuid", "name", "origin", "definition", "destination", "direction", "filter", "snaplen", "sample", "sample_flows",
+                "rate", "required", "enabled", "state", "reason", "message", "warnings", "interfaces", "state_since", "running",
+            ]))
+        #expect(tap["filter"] is NSNull)
+        let interface = try #require((tap["interfaces"] as? [[String: Any]])?.first)
+        #expect(
+            Set(interface.keys).isSuperset(of: [
+                "alias", "mac", "device", "ifindex", "type", "mechanism", "position", "since", "state", "reason", "message", "inbound",
+                "outbound",
+            ]))
+        let inbound = try #require(interface["inbound"] as? [String: [String: Int]])
+        #expect(Set(inbound.keys) == ["seen", "copied", "filtered", "sampled_out", "rate_limited", "errors", "marked"])
+        #expect(inbound["seen"] == ["packets": 1_234, "bytes": 2_000_000])
+        let keys = text.split(separator: "\n").filter { $0.hasPrefix("  \"") }.map { $0.split(separator: "\"")[1] }
+        #expect(keys == keys.sorted() && text.hasSuffix("}\n") && text.contains("qemu:///system"))
+        #expect(try JSONDecoder().decode(StatusDocument.self, from: Data(text.utf8)) == document)
+    }
+}

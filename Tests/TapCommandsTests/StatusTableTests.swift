@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+import Testing
+
+@testable import TapCommands
+
+@Suite("The table of status")
+struct StatusTableTests {
+    private let mixed = Samples.document(
+        [
+            Samples.tap(
+                "web1", interfaces: [Samples.interface("net0", device: "vnet3")],
+                warnings: [.init(reason: .hookMissing, message: "no hook is installed")]),
+            Samples.tap(
+                "web2", state: .degraded, reason: .deviceGone, message: "1 of 2",
+                interfaces: [
+                    Samples.interface("net0", device: "vnet4", copied: Counter(packets: 7, bytes: 700)),
+                    Samples.interface(
+                        "net1", device: nil, state: .pending, reason: .deviceGone, message: "no device yet", copied: nil),
+                ], warnings: [.init(reason: .hookMissing, message: "no hook is installed")]),
+            Samples.tap("db", name: "x", state: .failed, reason: .noSuchDestination, message: "there is no destination x"),
+        ],
+        destinations: [
+            DestinationStatus(
+                name: "ids", kind: .interface, state: .failed, reason: .destinationDown, message: "mon0 is down", sent: Counter(),
+                errors: Counter())
+        ])
+
+    @Test("A line for each tap and interface, sentences below")
+    func plain() {
+        #expect(
+            StatusTable.text(mixed, for: .none) == """
+                DOMAIN  INTERFACE  DEVICE  TAP  DIRECTION  DESTINATION  STATE    PACKETS    BYTES  REASON
+                web1    net0       vnet3   ids  both       ids          active      1234  1.9 MiB  -
+                web2    net0       vnet4   ids  both       ids          active         7    700 B  -
+                web2    net1       -       ids  both       ids          pending        -        -  device-gone
+                db      -          -       x    both       ids          failed         -        -  no-such-destination
+
+                web1/ids, web2/ids: no hook is installed (hook-missing)
+                web2/ids net1: no device yet (device-gone)
+                db/x: there is no destination x (no-such-destination)
+                destination ids: mon0 is down (destination-down)
+
+                """)
+    }
+
+    @Test("Colour stands around words and moves nothing")
+    func coloured() {
+        let text = StatusTable.text(mixed, for: Terminal(isTerminal: true, width: nil, isColoured: true))
+        #expect(text.contains("\u{1B}[32mactive\u{1B}[0m   "))
+        #expect(text.contains("\u{1B}[31mfailed\u{1B}[0m"))
+        var stripped = text
+        for code in ["\u{1B}[0m", "\u{1B}[1m", "\u{1B}[31m", "\u{1B}[32m", "\u{1B}[33m", "\u{1B}[36m", "\u{1B}[2m"] {
+            stripped = stripped.split(separator: code, omittingEmptySubsequences: false).joined()
+        }
+        #expect(stripped == StatusTable.text(mixed, for: .none))
+    }
+
+    @Test("On a narrow terminal columns go, and what says that something is wrong stays", arguments: [100, 80, 60, 40])
+    func narrow(width: Int) {
+        let text = StatusTable.text(mixed, for: Terminal(isTerminal: true, width: width, isColoured: false))
+        let lines = text.split(separator: "\n")
+        for line in lines { #expect(DisplayWidth.of(String(line)) <= max(width, 50), "\(line)") }
+        #expect(lines[0].contains("DOMAIN") && lines[0].contains("TAP") && lines[0].contains("STATE") && lines[0].contains("REASON"))
+        #expect(text.contains("no-such-destination"))
+    }
+
+    @Test("Hostile names cannot act on the terminal or pose as other lines")
+    func hostile() {
+        let names = ["--help", "$(id)", "a\nweb9  net0", "\u{1B}[2J", "\u{202E}gnp", "z\u{200B}w", "\u{9B}31m", "tab\there", "back\\slash"]
+        let taps = names.map {
+            Samples.tap($0, state: .failed, reason: .invalidMetadata, message: "bad \($0)", interfaces: [Samples.interface($0, device: $0)])
+        }
+        let text = StatusTable.text(Samples.document(taps), for: .none)
+        for scalar in text.unicodeScalars where scalar != "\n" {
+            #expect(scalar.value >= 0x20 && !(0x7F...0x9F).contains(scalar.value), "U+\(String(scalar.value, radix: 16))")
+            #expect(scalar.properties.generalCategory != .format)
+        }
+        #expect(text.split(separator: "\n").count { $0.contains("both") } == names.count)
+        #expect(text.contains(#"a\u{a}web9"#) && text.contains(#"back\\slash"#) && text.contains("$(id)"))
+    }
+
+    @Test("Wide characters are as wide as a terminal draws them")
+    func wide() {
+        let document = Samples.document([
+            Samples.tap("网络-1", interfaces: [Samples.interface("net0", device: "vnet1")]),
+            Samples.tap("e\u{301}", interfaces: [Samples.interface("net0", device: "vnet2")]),
+        ])
+        let lines = StatusTable.text(document, for: .none).split(separator: "\n").map(String.init)
+        let columns = lines[1...2].map { line in
+            DisplayWidth.of(String(line[..<(line.firstRange(of: "vnet")?.lowerBound ?? line.startIndex)]))
+        }
+        #expect(columns == [19, 19])
+    }
+
+    @Test("Without taps it says what to do")
+    func empty() {
+        #expect(StatusTable.text(Samples.document([]), for: .none).hasPrefix("no taps: `virt-tap set DOMAIN --to"))
+    }
+
+    @Test("Many taps with the same trouble are one sentence")
+    func grouped() {
+        let taps = (0..<20).map { Samples.tap("d\($0)", state: .disabled, reason: .disabledByHost, message: "stopped") }
+        let text = StatusTable.text(Samples.document(taps), for: .none)
+        #expect(text.hasSuffix("\n20 taps: stopped (disabled-by-host)\n"))
+    }
+
+    @Test("What the daemon itself has to say")
+    func host() {
+        var document = mixed
+        document.daemon.connected = false
+        document.daemon.paused = true
+        document.config.stale = true
+        document.config.message = "line 3:\n bad"
+        let text = StatusTable.text(document, for: .none)
+        #expect(text.contains("\nvirt-tapd: not connected to libvirt"))
+        #expect(text.contains("\nvirt-tapd: paused by `virt-tap purge --now`"))
+        #expect(text.contains(#"the configuration before it is in force: line 3:\u{a} bad"#))
+    }
+
+    @Test(
+        "Bytes",
+        arguments: zip(
+            [0, 1, 1_023, 1_024, 102_399, 102_400, 1 << 20, 3 << 40, .max],
+            ["0 B", "1 B", "1023 B", "1.0 KiB", "99.9 KiB", "100 KiB", "1.0 MiB", "3.0 TiB", "15.9 EiB"]))
+    func bytes(count: UInt64, text: String) {
+        #expect(ByteCount.text(count) == text)
+    }
+
+    @Test("In place: every line is cleared behind its text, and the rest of the screen too")
+    func inPlace() {
+        #expect(StatusCommand.inPlace("a\nb\n") == "\u{1B}[Ha\u{1B}[K\nb\u{1B}[K\n\u{1B}[K\u{1B}[J")
+    }
+}
