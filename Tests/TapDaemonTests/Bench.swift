@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Logging
+import Synchronization
+import TapHost
+import TapModel
+import TapXML
+
+@testable import TapDaemon
+
+/// A reconciler between a kernel and a libvirt that the test holds, with a clock that the test puts forward.
+final class Bench: Sendable {
+    let kernel = FakeKernel()
+    let libvirt = FakeLibvirt()
+    let reconciler: Reconciler
+    /// Seconds by the reconciler's clock.
+    var now: Double { clock.now }
+    private let clock: ManualClock
+
+    static let configuration = "<virt-tap><destination name='ids'><interface name='mon0'/></destination><destination name='span'><interface name='mon1'/></destination></virt-tap>"
+
+    /// web1 and web2 run with their devices; the destinations are there.
+    init(_ configuration: String = Bench.configuration) throws {
+        let clock = ManualClock()
+        self.clock = clock
+        for (index, name) in [(20, "mon0"), (21, "mon1")] {
+            kernel.add(Self.monitor(UInt32(index), name))
+        }
+        for number in 1...2 {
+            kernel.add(TestDomain(number).netdev(UInt32(9 + number)))
+        }
+        reconciler = Reconciler(
+            dataplane: kernel, source: libvirt,
+            configuration: LoadedConfiguration(
+                path: "/etc/virt-tap/config.xml", value: try ConfigurationXML.parse(Array(configuration.utf8)), loaded: Timestamp(seconds: 0)),
+            identity: DaemonIdentity(pid: 1, uri: nil, started: Timestamp(seconds: 0), bpffs: "/sys/fs/bpf"),
+            clock: DaemonClock(monotonic: { clock.now }, wall: { Timestamp(seconds: 1_000_000 + Int64(clock.now)) }),
+            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+    }
+
+    static func monitor(_ index: UInt32, _ name: String) -> HostDevice {
+        HostDevice(index: index, name: name, mac: nil, kind: .other("veth"))
+    }
+
+    /// Runs the work loop, with what is in the kernel adopted, while the body runs.
+    func run<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
+        await reconciler.adopt()
+        let reconciler = reconciler
+        let loop = Task { await reconciler.run() }
+        defer {
+            loop.cancel()
+            Task { await reconciler.stop() }
+        }
+        return try await body()
+    }
+
+    func connect() async { await reconciler.handle(.connected(libvirtVersion: "9.0.0")) }
+
+    func event(_ domain: TestDomain, _ what: String = "changed") async {
+        await reconciler.handle(.domainChanged(domain.uuid, what: what))
+    }
+
+    func reload(_ configuration: String = Bench.configuration) async throws {
+        let value = try ConfigurationXML.parse(Array(configuration.utf8))
+        await reconciler.reload(.success(value))
+    }
+
+    /// Lets so many seconds pass and wakes the loop up.
+    func advance(_ seconds: Double) async {
+        clock.advance(seconds)
+        await reconciler.handle(.domainChanged(Self.nobody, what: "time"))
+    }
+
+    /// Waits until everything that is due now has been done.
+    func settle() async throws {
+        // Looks and their consequences are merged for a moment; ten looks at nobody are behind them all.
+        for _ in 1...10 {
+            clock.advance(WorkQueue.lookInterval * 1.1)
+            let asked = libvirt.state.withLock { $0.asked }
+            await reconciler.handle(.domainChanged(Self.nobody, what: "settle"))
+            try await eventually("the loop came round") { libvirt.state.withLock { $0.asked } > asked }
+        }
+    }
+
+    func tap(_ domain: TestDomain, _ name: String = "ids") async -> TapStatus? {
+        await reconciler.status().taps.first { $0.uuid == domain.uuid && $0.name.text == name }
+    }
+
+    private static let nobody = DomainUUID("ffffffff-ffff-ffff-ffff-ffffffffffff")!
+}
+
+/// A clock that can be put forward.
+private final class ManualClock: Sendable {
+    private let start = ContinuousClock.now
+    private let added = Mutex(1_000.0)
+    var now: Double { added.withLock { $0 } + (ContinuousClock.now - start) / .seconds(1) }
+    func advance(_ seconds: Double) { added.withLock { $0 += seconds } }
+}
+
+/// What was waited for did not come in time.
+struct NeverHappened: Error, CustomStringConvertible {
+    let description: String
+}
+
+/// Waits until the condition holds; throws when the time is up.
+func eventually(_ what: String, within limit: Duration = .seconds(10), _ condition: () async throws -> Bool) async throws {
+    let deadline = ContinuousClock.now + limit
+    while try await !condition() {
+        guard ContinuousClock.now < deadline else { throw NeverHappened(description: "not within \(limit): \(what)") }
+        try await Task.sleep(for: .milliseconds(2))
+    }
+}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Synchronization
+import TapModel
+
+/// A kernel that remembers what it was asked to do.
+final class FakeKernel: TapDataplane, Sendable {
+    struct State {
+        var devices: [HostDevice] = []
+        var attachments: [AttachmentID: ObservedAttachment] = [:]
+        var destinations: [String: DestinationRecord] = [:]
+        var counters: [AttachmentID: [Direction: DirectionCounters]] = [:]
+        /// Every change in order: "attach web1/ids", "replace …", "detach …".
+        var changes: [String] = []
+        /// What the next calls of attach or replace fail with, each once.
+        var failures: [Failure] = []
+        /// What every call fails with as long as it stands.
+        var trouble: Failure?
+    }
+
+    let state = Mutex(State())
+
+    func mechanism(for choice: MechanismChoice) throws(Failure) -> Mechanism {
+        if let trouble = state.withLock({ $0.trouble }) { throw trouble }
+        return .tcx
+    }
+
+    func devices() throws(Failure) -> [HostDevice] { state.withLock { $0.devices } }
+
+    func attachments() throws(Failure) -> [ObservedAttachment] {
+        if let trouble = state.withLock({ $0.trouble }) { throw trouble }
+        return state.withLock { state in state.attachments.values.map { Self.now($0, state.devices) } }
+    }
+
+    func attachment(_ id: AttachmentID) throws(Failure) -> ObservedAttachment? {
+        if let trouble = state.withLock({ $0.trouble }) { throw trouble }
+        return state.withLock { state in state.attachments[id].map { Self.now($0, state.devices) } }
+    }
+
+    func attach(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure) {
+        try change("attach", desired)
+        state.withLock { $0.attachments[desired.key.id] = Self.observed(desired, since: now) }
+    }
+
+    func replace(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure) {
+        try change("replace", desired)
+        state.withLock {
+            let since = $0.attachments[desired.key.id]?.spec?.since ?? now
+            $0.attachments[desired.key.id] = Self.observed(desired, since: since)
+        }
+    }
+
+    func detach(_ id: AttachmentID) throws(Failure) {
+        if let trouble = state.withLock({ $0.trouble }) { throw trouble }
+        state.withLock { state in
+            let spec = state.attachments.removeValue(forKey: id)?.spec
+            state.changes.append("detach \(spec.map { "\($0.domainName)/\($0.key.tap)" } ?? "nothing")")
+        }
+    }
+
+    func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) {
+        if let trouble = state.withLock({ $0.trouble }) { throw trouble }
+        state.withLock {
+            $0.destinations[label] = DestinationRecord(label: label, kind: kind, ifindex: ifindex)
+            $0.changes.append("destination \(label) \(ifindex)")
+        }
+    }
+
+    func destinations() throws(Failure) -> [DestinationRecord] { state.withLock { Array($0.destinations.values) } }
+
+    func forgetDestination(_ label: String) throws(Failure) { state.withLock { $0.destinations[label] = nil } }
+
+    func counters(of id: AttachmentID) throws(Failure) -> [Direction: DirectionCounters] { state.withLock { $0.counters[id] ?? [:] } }
+
+    func purge() throws(Failure) -> Int {
+        state.withLock { state in
+            let count = state.attachments.count
+            state.attachments = [:]
+            state.destinations = [:]
+            state.changes.append("purge")
+            return count
+        }
+    }
+
+    private func change(_ what: String, _ desired: DesiredAttachment) throws(Failure) {
+        let failure = state.withLock { state -> Failure? in
+            state.changes.append("\(what) \(desired.domainName)/\(desired.key.tap)")
+            if let trouble = state.trouble { return trouble }
+            return state.failures.isEmpty ? nil : state.failures.removeFirst()
+        }
+        if let failure { throw failure }
+    }
+
+    /// As the kernel has it now: a link outlives its device as a dead one.
+    private static func now(_ attachment: ObservedAttachment, _ devices: [HostDevice]) -> ObservedAttachment {
+        guard let ifindex = attachment.spec?.key.ifindex, !devices.contains(where: { $0.index == ifindex }) else { return attachment }
+        var dead = attachment
+        dead.hooks = attachment.hooks.mapValues { _ in .deviceGone }
+        return dead
+    }
+
+    static func observed(_ desired: DesiredAttachment, since: Timestamp) -> ObservedAttachment {
+        let hooks = desired.wish.direction.directions.map { ($0, ObservedAttachment.Hook.attached(position: 0, foreignAhead: 0)) }
+        return ObservedAttachment(
+            id: desired.key.id, spec: AttachmentSpec(desired, since: since, build: "test"), hooks: Dictionary(uniqueKeysWithValues: hooks),
+            isCurrentBuild: true)
+    }
+}
+
+extension FakeKernel {
+    var changes: [String] { state.withLock { $0.changes } }
+
+    /// Those that touched a program, and not only the destination map.
+    var programChanges: [String] { changes.filter { !$0.hasPrefix("destination") } }
+
+    /// "web1/ids inbound,outbound > ids" for everything attached.
+    var attached: [String] {
+        state.withLock { state in
+            state.attachments.values.compactMap { attachment in
+                attachment.spec.map { "\($0.domainName)/\($0.key.tap) \($0.wish.direction.rawValue) > \($0.wish.destination)" }
+            }.sorted()
+        }
+    }
+
+    func forgetChanges() { state.withLock { $0.changes = [] } }
+
+    func add(_ device: HostDevice) { state.withLock { $0.devices.append(device) } }
+
+    func remove(_ device: String) { state.withLock { $0.devices.removeAll { $0.name == device } } }
+
+    /// As somebody does who detaches what he does not know.
+    func sabotage() {
+        state.withLock { state in
+            for id in state.attachments.keys { state.attachments[id]?.hooks = [.inbound: .detached, .outbound: .detached] }
+        }
+    }
+}
