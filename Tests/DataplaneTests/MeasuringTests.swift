@@ -53,7 +53,7 @@ extension KernelSuite {
                 what: "IP options", frame: FrameBuilder.tcp(payload: 20_000, ipOptions: 8), header: 74, transport: 32, segment: 1_440,
                 type: 1),
             Super(
-                what: "a VLAN tag", frame: FrameBuilder.tcp(payload: 20_000, tags: [7]), header: 70, transport: 32, segment: 1_448, type: 1),
+                what: "a tag", frame: FrameBuilder.tcp(payload: 20_000, tags: [7]), header: 70, transport: 32, segment: 1_448, type: 1),
             Super(
                 what: "two tags", frame: FrameBuilder.tcp(payload: 20_000, tags: [7, 8]), header: 74, transport: 32, segment: 1_448, type: 1
             ),
