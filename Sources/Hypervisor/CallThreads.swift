@@ -5,10 +5,10 @@ internal import Synchronization
 /// A few threads for calls that block, with one queue before them.
 ///
 /// One connection has its own. More than one thread, since libvirt holds a domain's lock while a hook script of that
-/// domain runs, for as long as it takes: a call that waits for that lock must not keep the others waiting. libvirtd
-/// serves five calls of one client at a time by default (`max_client_requests`).
+/// domain runs, for as long as it takes: a call that waits for that lock must not keep the others waiting.
 final class CallThreads: Sendable {
-    typealias Job = @Sendable () -> Void
+    /// Told which of the threads it runs on, from 0.
+    typealias Job = @Sendable (Int) -> Void
 
     private struct State {
         var jobs: [Job] = []
@@ -26,7 +26,7 @@ final class CallThreads: Sendable {
         for number in 0..<count {
             state.withLock { $0.threads += 1 }
             do {
-                try startBlockingThread { self.work() }
+                try startBlockingThread { self.work(number) }
             } catch {
                 state.withLock { $0.threads -= 1 }
                 if number == 0 { throw error }
@@ -48,7 +48,7 @@ final class CallThreads: Sendable {
 
     /// Takes no more jobs; ends the threads after those that are queued.
     /// - Parameter last: run by the last thread to end, when no other job runs any more. Not run if this was called before.
-    func stop(last: @escaping Job = {}) {
+    func stop(last: @escaping Job = { _ in }) {
         let threads = state.withLock { state -> Int in
             if state.isStopping { return 0 }
             state.isStopping = true
@@ -58,9 +58,9 @@ final class CallThreads: Sendable {
         for _ in 0..<threads { waiting.signal() }
     }
 
-    private func work() {
+    private func work(_ number: Int) {
         // Every job and every thread's end has one signal of its own.
-        while let job = next() { job() }
+        while let job = next() { job(number) }
         let last = state.withLock { state -> Job? in
             state.threads -= 1
             guard state.threads == 0 else { return nil }
@@ -68,7 +68,7 @@ final class CallThreads: Sendable {
             defer { state.last = nil }
             return state.last
         }
-        last?()
+        last?(number)
     }
 
     private func next() -> Job? {

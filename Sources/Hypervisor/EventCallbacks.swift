@@ -9,7 +9,7 @@ internal import TapModel
 /// What the callbacks of one connection need. libvirt holds one reference for each kind of event.
 final class EventContext: Sendable {
     let events: AsyncStream<HypervisorEvent>.Continuation
-    /// Told why when the connection is gone, at most once.
+    /// Told why when the connection is gone; several times when several of its clients notice.
     let closed: @Sendable (String) -> Void
 
     init(events: AsyncStream<HypervisorEvent>.Continuation, closed: @escaping @Sendable (String) -> Void) {

@@ -21,7 +21,9 @@ enum EventLoop {
         virSetErrorFunc(nil, ignoreError)
         guard virInitialize() == 0 else { throw LibvirtError.last("start libvirt's library") }
         guard virEventRegisterDefaultImpl() == 0 else { throw LibvirtError.last("register libvirt's event loop") }
-        guard virEventAddTimeout(heartbeat, heartbeatPassed, nil, nil) >= 0 else { throw LibvirtError.last("add a timer to libvirt's loop") }
+        guard virEventAddTimeout(heartbeat, heartbeatPassed, nil, nil) >= 0 else {
+            throw LibvirtError.last("add a timer to libvirt's loop")
+        }
         try startBlockingThread(runForEver)
     }
 }

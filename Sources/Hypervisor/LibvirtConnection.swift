@@ -5,6 +5,9 @@ internal import Synchronization
 internal import TapModel
 
 /// One connection from its opening to its end, with the threads that call libvirt for it.
+///
+/// To libvirtd it is as many clients as it has threads: over one client, a question that waits for a domain's lock holds up
+/// those behind it (seen with libvirt 9.0.0). They live and die together: the loss of one is the loss of all.
 final class LibvirtConnection: Sendable {
     /// How long a call may take before its caller is told so. The call itself goes on: libvirt has no way to interrupt it.
     static let patience = Duration.seconds(30)
@@ -17,8 +20,8 @@ final class LibvirtConnection: Sendable {
     /// The URI that libvirt settled on, which says more than a default that was asked for.
     let uri: String
 
-    // libvirt's connections may be used by several threads at once.
-    nonisolated(unsafe) private let pointer: virConnectPtr
+    /// One for each thread; the first also brings the events. libvirt's connections may be used by any thread.
+    nonisolated(unsafe) private let pointers: [virConnectPtr]
     private let threads: CallThreads
     private let context: EventContext?
     private let callbacks: Mutex<[Int32]>
@@ -32,8 +35,10 @@ final class LibvirtConnection: Sendable {
     ) {
         do {
             let threads = try CallThreads(count: threadCount)
-            _ = threads.submit {
-                let result = Result { try LibvirtConnection(uri: uri, readOnly: readOnly, context: context, threads: threads) }
+            _ = threads.submit { _ in
+                let result = Result {
+                    try LibvirtConnection(uri: uri, readOnly: readOnly, count: threadCount, context: context, threads: threads)
+                }
                 if case .failure = result { threads.stop() }
                 outcome(result)
             }
@@ -54,32 +59,37 @@ final class LibvirtConnection: Sendable {
     }
 
     /// Blocks until libvirt has answered.
-    private init(uri: String?, readOnly: Bool, context: EventContext?, threads: CallThreads) throws {
+    private init(uri: String?, readOnly: Bool, count: Int, context: EventContext?, threads: CallThreads) throws {
         try EventLoop.ensureRunning()
-        guard let pointer = readOnly ? virConnectOpenReadOnly(uri) : virConnectOpen(uri) else {
-            throw LibvirtError.last("connect to libvirt at \(uri ?? "its default URI")")
-        }
-        self.pointer = pointer
-        self.threads = threads
-        self.context = context
-        var version: UInt = 0
+        var opened: [virConnectPtr] = []
         do {
-            guard virConnectGetLibVersion(pointer, &version) == 0 else { throw LibvirtError.last("ask libvirt's daemon for its version") }
+            for _ in 0..<count {
+                guard let pointer = readOnly ? virConnectOpenReadOnly(uri) : virConnectOpen(uri) else {
+                    throw LibvirtError.last("connect to libvirt at \(uri ?? "its default URI")")
+                }
+                opened.append(pointer)
+                // Unsupported by drivers without a daemon, where nothing can get lost.
+                virConnectSetKeepAlive(pointer, Self.keepaliveInterval, Self.keepaliveCount)
+            }
+            var version: UInt = 0
+            guard virConnectGetLibVersion(opened[0], &version) == 0 else {
+                throw LibvirtError.last("ask libvirt's daemon for its version")
+            }
             libvirtVersion = Self.text(ofVersion: version)
-            self.uri = Self.uri(pointer) ?? uri ?? ""
-            callbacks = Mutex([])
-            // Unsupported by drivers without a daemon, where nothing can get lost.
-            virConnectSetKeepAlive(pointer, Self.keepaliveInterval, Self.keepaliveCount)
         } catch {
-            virConnectClose(pointer)
+            for pointer in opened { virConnectClose(pointer) }
             throw error
         }
+        self.uri = Self.uri(opened[0]) ?? uri ?? ""
+        self.threads = threads
+        self.context = context
+        pointers = opened
+        callbacks = Mutex([])
         if let context {
             do {
                 try register(context)
             } catch {
-                deregister()
-                virConnectClose(pointer)
+                closePointers()
                 throw error
             }
         }
@@ -92,10 +102,10 @@ final class LibvirtConnection: Sendable {
     /// - Throws: what `body` throws; `LibvirtError` after `patience` or when the connection is closed; `CancellationError`.
     func call<Value: Sendable>(_ doing: String, _ body: @escaping @Sendable (virConnectPtr) throws -> Value) async throws -> Value {
         let reply = Reply<Value>()
-        let accepted = threads.submit { [self] in
+        let accepted = threads.submit { [self] number in
             // Nobody waits any more for what was given up while it was queued.
             if reply.isGiven { return }
-            reply.give(Result { try body(pointer) })
+            reply.give(Result { try body(pointers[number]) })
         }
         guard accepted else { throw LibvirtError(message: "cannot \(doing): the connection to libvirt is closed") }
         return try await reply.value(for: doing, within: Self.patience)
@@ -104,25 +114,29 @@ final class LibvirtConnection: Sendable {
     /// Closes the connection after the calls that run or wait, without waiting for that. `done` is called on a thread of
     /// the connection's.
     func close(done: @escaping @Sendable () -> Void = {}) {
-        threads.stop { [self] in
-            deregister()
-            virConnectClose(pointer)
+        threads.stop { [self] _ in
+            closePointers()
             done()
         }
     }
 
     private func register(_ context: EventContext) throws {
+        let pointer = pointers[0]
         try add(context, isNeeded: true) { clibvirt_register_lifecycle(pointer, lifecycleHappened, $0, releaseContext) }
         try add(context, isNeeded: true) { clibvirt_register_metadata_change(pointer, metadataChanged, $0, releaseContext) }
         try add(context, isNeeded: false) { clibvirt_register_device_added(pointer, deviceAdded, $0, releaseContext) }
         try add(context, isNeeded: false) { clibvirt_register_device_removed(pointer, deviceRemoved, $0, releaseContext) }
 
         // No reference goes along: a driver without a daemon says yes, keeps nothing and so releases nothing. `self.context`
-        // holds it until deregister(), which waits for a callback that runs.
+        // holds it until closePointers(), which waits for a callback that runs.
         let opaque = Unmanaged.passUnretained(context).toOpaque()
-        if virConnectRegisterCloseCallback(pointer, connectionClosed, opaque, nil) < 0 {
+        for pointer in pointers where virConnectRegisterCloseCallback(pointer, connectionClosed, opaque, nil) < 0 {
             let error = LibvirtError.last("listen for the end of the connection")
             if !error.isUnsupported { throw error }
+        }
+        // What was lost before the callbacks stood is told to nobody. This asks no daemon.
+        for pointer in pointers where virConnectIsAlive(pointer) == 0 {
+            throw LibvirtError(message: "the connection to libvirt was lost while it was opened")
         }
     }
 
@@ -138,13 +152,16 @@ final class LibvirtConnection: Sendable {
         if isNeeded || !error.isUnsupported { throw error }
     }
 
-    private func deregister() {
-        virConnectUnregisterCloseCallback(pointer, connectionClosed)
+    private func closePointers() {
         let numbers = callbacks.withLock { callbacks in
             defer { callbacks = [] }
             return callbacks
         }
-        for number in numbers { virConnectDomainEventDeregisterAny(pointer, number) }
+        for number in numbers { virConnectDomainEventDeregisterAny(pointers[0], number) }
+        for pointer in pointers {
+            virConnectUnregisterCloseCallback(pointer, connectionClosed)
+            virConnectClose(pointer)
+        }
     }
 
     private static func uri(_ pointer: virConnectPtr) -> String? {

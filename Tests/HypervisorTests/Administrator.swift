@@ -42,8 +42,14 @@ struct Administrator: ~Copyable {
     func suspend(_ uuid: DomainUUID) throws { try on(uuid) { virDomainSuspend($0) } }
     func resume(_ uuid: DomainUUID) throws { try on(uuid) { virDomainResume($0) } }
     func rename(_ uuid: DomainUUID, _ name: String) throws { try on(uuid) { virDomainRename($0, name, 0) } }
-    func plug(_ uuid: DomainUUID, _ xml: String) throws { try on(uuid) { virDomainAttachDeviceFlags($0, xml, VIR_DOMAIN_AFFECT_LIVE.rawValue) } }
-    func unplug(_ uuid: DomainUUID, _ xml: String) throws { try on(uuid) { virDomainDetachDeviceFlags($0, xml, VIR_DOMAIN_AFFECT_LIVE.rawValue) } }
+
+    func plug(_ uuid: DomainUUID, _ xml: String) throws {
+        try on(uuid) { virDomainAttachDeviceFlags($0, xml, VIR_DOMAIN_AFFECT_LIVE.rawValue) }
+    }
+
+    func unplug(_ uuid: DomainUUID, _ xml: String) throws {
+        try on(uuid) { virDomainDetachDeviceFlags($0, xml, VIR_DOMAIN_AFFECT_LIVE.rawValue) }
+    }
 
     func number(of uuid: DomainUUID) throws -> Int32 {
         try DomainReader.withDomain(uuid, pointer) { Int32(bitPattern: virDomainGetID($0)) }

@@ -50,7 +50,9 @@ import Testing
             _ = machine.handle(.retry(attempt), jitter: 1)
         }
         #expect(pauses.count == 100)
-        #expect(pauses.prefix(7) == [.milliseconds(250), .milliseconds(500), .seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(10)])
+        #expect(pauses.prefix(7) == [
+            .milliseconds(250), .milliseconds(500), .seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(10),
+        ])
         #expect(pauses.dropFirst(6).allSatisfy { $0 == .seconds(10) })
     }
 
@@ -82,7 +84,8 @@ import Testing
         var machine = connected()
         var pauses: [Duration] = []
         for attempt in 1...4 {
-            for case .pause(_, let pause) in machine.handle(.lost(attempt, why: "gone", after: .seconds(1)), jitter: 1) { pauses.append(pause) }
+            let actions = machine.handle(.lost(attempt, why: "gone", after: .seconds(1)), jitter: 1)
+            for case .pause(_, let pause) in actions { pauses.append(pause) }
             _ = machine.handle(.retry(attempt), jitter: 1)
             _ = machine.handle(.opened(attempt + 1, libvirtVersion: "9.0.0"), jitter: 1)
         }

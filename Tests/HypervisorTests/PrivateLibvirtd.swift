@@ -69,7 +69,9 @@ final class PrivateLibvirtd: Sendable {
             ip link set lo up
             while read -r command; do
                 case $command in
-                start) rm -f /run/libvirtd.pid; libvirtd --config /etc/libvirt/libvirtd.conf >/var/log/libvirt/libvirtd.log 2>&1 & daemon=$! ;;
+                start)
+                    rm -f /run/libvirtd.pid
+                    libvirtd --config /etc/libvirt/libvirtd.conf >/var/log/libvirt/libvirtd.log 2>&1 & daemon=$! ;;
                 kill) kill -KILL $daemon; wait $daemon ;;
                 pause) kill -STOP $daemon ;;
                 resume) kill -CONT $daemon ;;
@@ -78,7 +80,9 @@ final class PrivateLibvirtd: Sendable {
             """
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/usr/bin/unshare")
-        process.arguments = ["--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc", "/bin/bash", "-c", script]
+        process.arguments = [
+            "--mount", "--net", "--uts", "--ipc", "--pid", "--fork", "--kill-child", "--mount-proc", "/bin/bash", "-c", script,
+        ]
         let commands = Pipe()
         process.standardInput = commands
         process.standardOutput = FileHandle.nullDevice

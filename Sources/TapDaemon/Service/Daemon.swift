@@ -20,6 +20,8 @@ struct Daemon {
     var logger: Logger
 
     func run() async throws {
+        // A peer that goes away is an error of that write, and no reason to end.
+        signal(SIGPIPE, SIG_IGN)
         let inherited = InheritedSocket.takeAll()
         let group = try configuration.controlGroup.map { try SocketGroup(named: $0) }
         let directory = RuntimeDirectory(runtimeDirectory)

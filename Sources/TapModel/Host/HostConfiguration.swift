@@ -6,7 +6,7 @@ public struct HostConfiguration: Hashable, Sendable {
     public var libvirtURI: String?
     public var policy: Policy
     public var mark: PacketMark
-    /// `<hook timeout>` in seconds, 1 to 60: how long a starting guest may be kept waiting.
+    /// `<hook timeout>` in seconds, 1 to 10 (the hook script ends everything after 15): how long a starting guest may be kept waiting.
     public var hookTimeout: UInt32
     /// `<resync interval>` in seconds, 1 to 86,400.
     public var resyncInterval: UInt32

@@ -22,7 +22,7 @@ enum ConfigurationGrammar {
         if let policy = root.child("policy") { configuration.policy = self.policy(policy) }
         if let mark = only(root, "mark", ["value", "mask"]).flatMap(mark) { configuration.mark = mark }
         let hook = only(root, "hook", ["timeout"])
-        let timeout = hook?.required("timeout") { text throws(ValueProblem) in try TapValue.number(text, UInt32(1)...60) }
+        let timeout = hook?.required("timeout") { text throws(ValueProblem) in try TapValue.number(text, UInt32(1)...10) }
         configuration.hookTimeout = timeout ?? configuration.hookTimeout
         let resync = only(root, "resync", ["interval"])
         let interval = resync?.required("interval") { text throws(ValueProblem) in try TapValue.number(text, UInt32(1)...86_400) }
