@@ -78,9 +78,10 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(name: "TapControlTests", dependencies: ["TapControl"], swiftSettings: strict),
         .testTarget(name: "TapHostTests", dependencies: ["TapHost", "TapModel"], swiftSettings: strict),
-        .testTarget(name: "TapDaemonTests", dependencies: ["TapDaemon"], swiftSettings: strict),
+        .testTarget(
+            name: "TapDaemonTests", dependencies: ["TapDaemon", "TapModel", "TapXML", "TapHost", logging], swiftSettings: strict),
         .testTarget(name: "TapCommandsTests", dependencies: ["TapCommands"], swiftSettings: strict),
-        .testTarget(name: "EndToEndTests", dependencies: ["TapModel"], swiftSettings: strict),
+        .testTarget(name: "EndToEndTests", dependencies: ["TapModel", "TapControl"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

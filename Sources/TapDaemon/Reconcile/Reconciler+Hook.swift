@@ -52,7 +52,7 @@ extension Reconciler {
         known.liveXML = xml
         if isStart { known.startedByHook = clock.monotonic() }
         domains[uuid] = known
-        claims.set(definition.interfaces, of: uuid)
+        claim(definition.interfaces, for: uuid)
         refreshDevices()
         applyAtOnce(uuid)
     }

@@ -221,15 +221,20 @@ actor Reconciler {
         known.startedByHook = nil
         known.take(live: snapshot.isRunning ? snapshot.liveXML : [], persistent: snapshot.persistentXML, parse: parseDomain)
         domains[snapshot.uuid] = known
-        claims.set(known.view.live?.interfaces ?? [], of: snapshot.uuid)
+        claim(known.view.live?.interfaces ?? [], for: snapshot.uuid)
     }
 
     /// libvirt says that there is no such domain.
     private func disappeared(_ uuid: DomainUUID) {
         guard let known = domains[uuid], !isStarting(known) else { return }
         domains[uuid] = nil
-        claims.set([], of: uuid)
+        claim([], for: uuid)
         lastStates = lastStates.filter { $0.key.domain != uuid }
+    }
+
+    /// Notes which devices a domain names. Who names one that it gave up is looked at again.
+    func claim(_ interfaces: [DomainInterface], for uuid: DomainUUID) {
+        for heir in claims.set(interfaces, of: uuid) { request(.domain(heir)) }
     }
 
     /// Whether the hook said a short while ago that the domain starts, and its devices are still there.

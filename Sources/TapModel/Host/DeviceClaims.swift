@@ -6,29 +6,52 @@
 /// device and keeps the name in its live XML. Were every mention to count, such a domain could end the taps of its
 /// neighbours, so only a claim counts that could be true: of a type that has a device, with the MAC that the device
 /// would have.
+///
+/// Of several credible claims the first stands: a domain that comes later ends no tap of one that was there.
 public struct DeviceClaims: Hashable, Sendable {
-    private var claims: [String: [DomainUUID: [DomainInterface]]] = [:]
+    private struct Claim: Hashable {
+        var interfaces: [DomainInterface]
+        /// Claims are numbered as they come.
+        var number: UInt64
+    }
+
+    private var claims: [String: [DomainUUID: Claim]] = [:]
     private var devicesOf: [DomainUUID: Set<String>] = [:]
+    private var last: UInt64 = 0
 
     public init() {}
 
     /// Replaces what is known of one domain; no interfaces: it does not run.
-    public mutating func set(_ interfaces: [DomainInterface], of domain: DomainUUID) {
-        for device in devicesOf.removeValue(forKey: domain) ?? [] {
-            claims[device]?[domain] = nil
-            if claims[device]?.isEmpty == true { claims[device] = nil }
-        }
+    ///
+    /// - Returns: the other domains that name a device which this one named until now: it may be theirs.
+    @discardableResult
+    public mutating func set(_ interfaces: [DomainInterface], of domain: DomainUUID) -> Set<DomainUUID> {
+        var named: [String: [DomainInterface]] = [:]
         for interface in interfaces {
             guard let device = interface.device, interface.type.hasDevice else { continue }
-            claims[device, default: [:]][domain, default: []].append(interface)
-            devicesOf[domain, default: []].insert(device)
+            named[device, default: []].append(interface)
         }
+        var heirs: Set<DomainUUID> = []
+        for device in (devicesOf[domain] ?? []).subtracting(named.keys) {
+            claims[device]?[domain] = nil
+            heirs.formUnion(domains(naming: device))
+            if claims[device]?.isEmpty == true { claims[device] = nil }
+        }
+        for (device, interfaces) in named {
+            let number = claims[device]?[domain]?.number ?? last + 1
+            last = max(last, number)
+            claims[device, default: [:]][domain] = Claim(interfaces: interfaces, number: number)
+        }
+        devicesOf[domain] = named.isEmpty ? nil : Set(named.keys)
+        return heirs
     }
 
-    /// The domains, other than `domain`, that could own `device`.
+    /// The domains, other than `domain`, that could own `device` and claimed it before `domain` did.
     public func others(than domain: DomainUUID?, claiming device: HostDevice) -> [DomainUUID] {
-        (claims[device.name] ?? [:]).compactMap { claimant, interfaces in
-            claimant != domain && interfaces.contains { DeviceOwnership.isPlausible(device, for: $0) } ? claimant : nil
+        let all = claims[device.name] ?? [:]
+        let own = domain.flatMap { all[$0]?.number } ?? .max
+        return all.compactMap { claimant, claim in
+            claim.number < own && claim.interfaces.contains { DeviceOwnership.isPlausible(device, for: $0) } ? claimant : nil
         }.sorted()
     }
 

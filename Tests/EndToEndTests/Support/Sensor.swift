@@ -16,8 +16,9 @@ struct Sensor: Sendable {
         return try await Sensor(host, at: far)
     }
 
-    /// Captures what comes in at a device of the host; returns when tcpdump listens.
-    init(_ host: LabHost, at device: String) async throws {
+    /// Captures what comes in at a device of the host, or with "inout" what goes out of it too; returns when tcpdump
+    /// listens.
+    init(_ host: LabHost, at device: String, direction: String = "in") async throws {
         self.host = host
         self.device = device
         let label = "sensor-\(UInt32.random(in: 0 ... .max))"
@@ -25,7 +26,7 @@ struct Sensor: Sendable {
         // -Z root: tcpdump would give up root, and its file with it.
         try await host.start(
             label,
-            ["tcpdump", "-n", "-i", device, "-Q", "in", "-s", "0", "-B", "16384", "-U", "-Z", "root", "-w", "\(host.folder)/\(label).pcap"])
+            ["tcpdump", "-n", "-i", device, "-Q", direction, "-s", "0", "-B", "16384", "-U", "--immediate-mode", "-Z", "root", "-w", "\(host.folder)/\(label).pcap"])
         try await eventually("tcpdump listens on \(device)") { host.log(label).contains("listening on") }
     }
 

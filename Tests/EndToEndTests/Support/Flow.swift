@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Foundation
+
+/// Numbered UDP packets that a guest sends until it is told to stop, told apart from other flows by a kind of their own.
+struct Flow: Sendable {
+    let guest: Guest
+    /// A word that no other flow of this run has.
+    let kind: String
+
+    /// - Parameter interval: milliseconds between packets.
+    static func start(_ guest: Guest, to address: String, interval: Int = 5, device: String = "eth0") async throws -> Flow {
+        let flow = Flow(guest: guest, kind: "flow\(UInt32.random(in: 0 ... .max))")
+        try await guest.succeed("\(flow.sender(device, address, interval, count: 0)) >/dev/null 2>&1 & echo $! >/tmp/\(flow.kind)")
+        return flow
+    }
+
+    /// Sends so many and returns when they are sent.
+    @discardableResult
+    static func send(_ count: Int, from guest: Guest, to address: String, device: String = "eth0") async throws -> Flow {
+        let flow = Flow(guest: guest, kind: "flow\(UInt32.random(in: 0 ... .max))")
+        try await guest.succeed(flow.sender(device, address, 1, count: count))
+        return flow
+    }
+
+    func stop() async throws {
+        try await guest.succeed("kill $(cat /tmp/\(kind)); rm /tmp/\(kind)")
+    }
+
+    /// Its numbers in a capture so far, in order.
+    func numbers(in sensor: Sensor) throws -> [Int] {
+        try sensor.numbers(kind, from: guest.name)
+    }
+
+    /// Its frames in a capture so far.
+    func frames(in sensor: Sensor) throws -> [CapturedFrame] {
+        try sensor.frames().filter { $0.number(kind, from: guest.name) != nil }
+    }
+
+    /// Waits until more of it arrives than has by now.
+    func moves(at sensor: Sensor, by count: Int = 20) async throws {
+        let before = try numbers(in: sensor).count
+        try await eventually("\(count) more packets of \(guest.name) at \(sensor.device)") { try numbers(in: sensor).count >= before + count }
+    }
+
+    /// Waits until all numbers up to this one are there.
+    func isComplete(at sensor: Sensor, _ count: Int) async throws {
+        try await eventually("\(count) packets of \(guest.name) at \(sensor.device)") { try numbers(in: sensor) == Array(1...count) }
+    }
+
+    private func sender(_ device: String, _ address: String, _ interval: Int, count: Int) -> String {
+        "vt-send \(device) \(address) 40002 \(count) \(interval) \(kind) \(guest.name)"
+    }
+}

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Foundation
+import TapModel
+import Testing
+
+extension EndToEnd.RunningGuests {
+    /// A tap follows the metadata of a running guest, and copies exactly what the guest sends and receives meanwhile.
+    @Suite struct TapChangeTests {
+        let host: TappedHost = .current
+        var web1: Guest { host.web1 }
+        var web2: Guest { host.web2 }
+
+        init() async throws { try await host.withoutTaps() }
+
+        @Test func everyFrameIsCopiedAsItIs() async throws {
+            let copies = try await Sensor(host.lab, at: "ids1")
+            let original = try await Sensor(host.lab, at: "tap-web1", direction: "inout")
+            let early = try await Flow.send(20, from: web1, to: EndToEnd.RunningGuests.address2)
+
+            try await web1.setMetadata("<tap to='ids'/>")
+            try await host.wait(for: "web1")
+            let outbound = try await Flow.send(300, from: web1, to: EndToEnd.RunningGuests.address2)
+            let inbound = try await Flow.send(300, from: web2, to: EndToEnd.RunningGuests.address1)
+            try await web1.pingsWithoutLoss(EndToEnd.RunningGuests.address2)
+
+            try await eventually("both flows are copied") {
+                try outbound.numbers(in: copies).count >= 300 && inbound.numbers(in: copies).count >= 300
+            }
+            // What status counts is what arrived.
+            var tap: TapStatus?
+            try await eventually("status counts what was copied") {
+                tap = try await host.tap(of: "web1")
+                return try counted(tap) == (copies.frames().count, copies.frames().map(\.length).reduce(0, +))
+            }
+            #expect(tap?.interfaces.first?.inbound?.seen == tap?.interfaces.first?.inbound?.copied)
+            #expect(tap?.interfaces.first?.outbound?.seen == tap?.interfaces.first?.outbound?.copied)
+            try await web1.removeMetadata()
+            try await host.waitForEnd(of: "web1")
+            let late = try await Flow.send(20, from: web1, to: EndToEnd.RunningGuests.address2)
+            try await late.isComplete(at: original, 20)
+
+            #expect(try early.numbers(in: copies).isEmpty)
+            #expect(try late.numbers(in: copies).isEmpty)
+            #expect(try await original.stop() == 0)
+            #expect(try await copies.stop() == 0)
+            for flow in [outbound, inbound] {
+                #expect(try flow.numbers(in: copies) == Array(1...300))
+                #expect(try flow.frames(in: copies) == flow.frames(in: original))
+            }
+            func echoes(_ sensor: Sensor) throws -> [CapturedFrame] {
+                try sensor.frames().filter { $0.isICMP && $0.bytes[34] != 3 }
+            }
+            let expected = try Dictionary(grouping: echoes(original)) { $0 }.mapValues(\.count)
+            #expect(expected.values.reduce(0, +) == 40)
+            #expect(try Dictionary(grouping: echoes(copies)) { $0 }.mapValues(\.count) == expected)
+        }
+
+        @Test func changesUnderTrafficLoseNothing() async throws {
+            let first = try await Sensor(host.lab, at: "ids1")
+            let second = try await Sensor(host.lab, at: "span1")
+            let sent = try await Flow.start(web1, to: EndToEnd.RunningGuests.address2)
+            let received = try await Flow.start(web2, to: EndToEnd.RunningGuests.address1)
+
+            try await web1.setMetadata("<tap name='t' to='ids'/>")
+            let before = try await host.wait(for: "web1", tap: "t")
+            try await sent.moves(at: first)
+            try await received.moves(at: first)
+
+            try await web1.setMetadata("<tap name='t' to='ids' direction='outbound'/>")
+            try await host.wait(for: "web1", tap: "t", "no inbound") { $0.interfaces.first?.inbound == nil }
+            // What was on its way to the capture has come when later packets have.
+            try await sent.moves(at: first)
+            let end = try received.numbers(in: first).count
+            try await sent.moves(at: first)
+            #expect(try received.numbers(in: first).count == end)
+
+            try await web1.setMetadata("<tap name='t' to='span' direction='outbound'/>")
+            try await host.wait(for: "web1", tap: "t", "to span") { $0.destination == "span" && $0.state == .active }
+            try await sent.moves(at: second)
+            let arrived = try sent.numbers(in: first).count + sent.numbers(in: second).count
+            let after = try await host.wait(for: "web1", tap: "t")
+
+            try await web1.removeMetadata()
+            try await host.waitForEnd(of: "web1", tap: "t")
+            let copied = try sent.numbers(in: first) + sent.numbers(in: second)
+            try await sent.stop()
+            try await received.stop()
+
+            // Every number from the first to the last, over both changes, each once.
+            let from = try #require(copied.first)
+            let to = try #require(copied.last)
+            #expect(copied == Array(from...to))
+            let inbound = try received.numbers(in: first)
+            #expect(try inbound == Array(#require(inbound.first)...#require(inbound.last)))
+            // Changed in place: the same attachment, whose counters went on.
+            #expect(after.interfaces.first?.since == before.interfaces.first?.since)
+            #expect(try #require(after.interfaces.first?.outbound).copied.packets >= UInt64(arrived))
+            #expect(try await first.stop() == 0)
+            #expect(try await second.stop() == 0)
+        }
+
+        @Test func severalTapsAndTappedNeighboursCopyEachPacketOnceEach() async throws {
+            let first = try await Sensor(host.lab, at: "ids1")
+            let second = try await Sensor(host.lab, at: "span1")
+            try await web1.setMetadata("<taps><tap name='a' to='ids'/><tap name='b' to='span' direction='outbound'/><tap name='c' to='ids'/></taps>")
+            try await web2.setMetadata("<tap name='d' to='ids' direction='inbound'/>")
+            for name in ["a", "b", "c"] { try await host.wait(for: "web1", tap: name) }
+            try await host.wait(for: "web2", tap: "d")
+            let flow = try await Flow.send(200, from: web1, to: EndToEnd.RunningGuests.address2)
+            try await eventually("all copies") { try flow.numbers(in: first).count >= 600 && flow.numbers(in: second).count >= 200 }
+            let back = try await Flow.send(100, from: web2, to: EndToEnd.RunningGuests.address1)
+            try await eventually("all copies") { try back.numbers(in: first).count >= 200 }
+
+            // Taking one away leaves the others.
+            try await web1.setMetadata("<taps><tap name='a' to='ids'/></taps>")
+            try await host.waitForEnd(of: "web1", tap: "c")
+            try await host.waitForEnd(of: "web1", tap: "b")
+            let rest = try await Flow.send(100, from: web1, to: EndToEnd.RunningGuests.address2)
+            try await eventually("all copies") { try rest.numbers(in: first).count >= 200 }
+
+            try await web1.removeMetadata()
+            try await web2.removeMetadata()
+            try await host.waitForEnd(of: "web1", tap: "a")
+            try await host.waitForEnd(of: "web2", tap: "d")
+            #expect(try await first.stop() == 0)
+            #expect(try await second.stop() == 0)
+            // a, c and web2's d; b; a and c; a and d.
+            #expect(try counts(flow, first) == Array(repeating: 3, count: 200))
+            #expect(try counts(flow, second) == Array(repeating: 1, count: 200))
+            #expect(try counts(back, first) == Array(repeating: 2, count: 100))
+            #expect(try counts(back, second).isEmpty)
+            #expect(try counts(rest, first) == Array(repeating: 2, count: 100))
+            #expect(try counts(rest, second).isEmpty)
+        }
+
+        @Test func copiesThatComeBackAreNotCopied() async throws {
+            // The far end of the pair in the guests' own bridge: each copy runs into both guests' devices.
+            try await host.lab.succeed("ip", "link", "set", "span1", "master", "br0")
+            try await host.lab.succeed("bridge", "link", "set", "dev", "span1", "learning", "off")
+            let copies = try await Sensor(host.lab, at: "span1")
+            try await web1.setMetadata("<tap name='loop' to='span' direction='outbound'/>")
+            try await web2.setMetadata("<tap name='loop' to='span' direction='inbound'/>")
+            try await host.wait(for: "web1", tap: "loop")
+            try await host.wait(for: "web2", tap: "loop")
+            let flow = try await Flow.send(100, from: web1, to: EndToEnd.RunningGuests.address2)
+            try await eventually("all copies") { try flow.numbers(in: copies).count >= 200 }
+            let tap = try await host.wait(for: "web2", tap: "loop", "copies are passed over") {
+                ($0.interfaces.first?.inbound?.marked.packets ?? 0) >= 200
+            }
+            try await web1.removeMetadata()
+            try await web2.removeMetadata()
+            try await host.waitForEnd(of: "web1", tap: "loop")
+            try await host.waitForEnd(of: "web2", tap: "loop")
+            #expect(try await copies.stop() == 0)
+            try await host.lab.succeed("ip", "link", "set", "span1", "nomaster")
+            #expect(try counts(flow, copies) == Array(repeating: 2, count: 100))
+            #expect(tap.interfaces.first?.inbound?.copied == tap.interfaces.first?.inbound?.seen)
+        }
+
+        @Test func whatIsNotUnderstoodSaysSoAndItsNeighbourWorks() async throws {
+            try await web1.setMetadata(
+                "<taps><tap name='ids' to='ids' direction='in'/><tap name='ok' to='ids'/><tap name='ok' to='span'/><tap name='cut' to='ids' snaplen='64'/><tap name='who' to='idz'/></taps>")
+            try await host.wait(for: "web1", tap: "ok")
+            let taps = try await host.taps(of: "web1").filter { $0.running == true }
+            #expect(taps.map(\.reason) == [.invalidMetadata, nil, .duplicateName, .notImplemented, .noSuchDestination])
+            #expect(taps[0].message?.contains("inbound") == true)
+            #expect(taps[4].message?.contains("ids") == true)
+            try await web1.removeMetadata()
+            try await host.waitForEnd(of: "web1", tap: "ok")
+        }
+
+        /// Packets and bytes copied in both directions.
+        private func counted(_ tap: TapStatus?) throws -> (Int, Int) {
+            let interface = try #require(tap?.interfaces.first)
+            let sum = try #require(interface.inbound).copied + #require(interface.outbound).copied
+            return (Int(sum.packets), Int(sum.bytes))
+        }
+
+        /// How often each number of a flow is there, by number.
+        private func counts(_ flow: Flow, _ sensor: Sensor) throws -> [Int] {
+            let counts = Dictionary(grouping: try flow.numbers(in: sensor)) { $0 }
+            return counts.keys.sorted().map { counts[$0]?.count ?? 0 }
+        }
+    }
+}
