@@ -165,7 +165,8 @@ static __always_inline __u32 header_length(struct __sk_buff *skb)
  * super-packet counts as its segments, each with the headers; gso_segs is 0
  * for those that come from a guest, which the kernel does not trust. What a
  * guest's UDP fragmentation offload makes (fragments, only the first of which
- * has the UDP header) is not told apart from UDP segmentation.
+ * has the UDP header) is not told apart from UDP segmentation, and of a tunnel
+ * whose segmentation was left to the device only the outer headers are seen.
  */
 static __always_inline void measure(struct __sk_buff *skb, struct tap_count *frame)
 {

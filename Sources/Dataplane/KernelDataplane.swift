@@ -87,7 +87,9 @@ public final class KernelDataplane: TapDataplane {
             let ours = specs.reduce(into: [UInt32: Set<UInt32>]()) { ours, entry in
                 ours[entry.id.ifindex, default: []].formUnion(entry.spec?.programs ?? [])
             }
-            return try specs.map { try observe($0.id, $0.spec, ours: ours[$0.id.ifindex] ?? []) }
+            // Somebody may be detaching meanwhile: what went is not half made.
+            return try specs.filter { $0.spec != nil || pins.exists(pins.directory($0.id)) }
+                .map { try observe($0.id, $0.spec, ours: ours[$0.id.ifindex] ?? []) }
         }
     }
 
@@ -246,7 +248,8 @@ public final class KernelDataplane: TapDataplane {
 
     private func load(_ desired: DesiredAttachment, _ counters: KernelObject) throws -> [Direction: TapProgram] {
         guard let table = try DestinationTable.open(pins, create: false), let slot = try table.slot(of: desired.wish.destination) else {
-            throw Failure(.noSuchDestination, "destination \"\(desired.wish.destination)\" has not been set in the kernel; it is tried again")
+            throw Failure(
+                .noSuchDestination, "destination \"\(desired.wish.destination)\" has not been set in the kernel; it is tried again")
         }
         let maps = TapProgram.Maps(counters: counters, destinations: table.map, destinationCounters: table.counterMap)
         return try desired.wish.direction.directions.reduce(into: [:]) { programs, direction in

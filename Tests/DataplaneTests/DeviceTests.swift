@@ -74,7 +74,7 @@ extension KernelSuite {
             try ip((0..<150).map { "link del many\(bench.number)x\($0)\n" }.joined())
         }
 
-        @Test("On a macvtap device the guest's directions are the other way round", arguments: Mechanism.allCases)
+        @Test("On a macvtap device the guest's directions are the other way round", arguments: Mechanism.here)
         func macvtapDirections(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let number = tapped.bench.number
@@ -105,9 +105,11 @@ extension KernelSuite {
                 let expected = [direction == .inbound ? nil : outbound, direction == .outbound ? nil : inbound].compactMap(\.self)
                 #expect(tapped.bench.sensor.receive(expected.count) == expected)
                 let counters = try tapped.counters(desired)
-                #expect(counters == direction.directions.reduce(into: [:]) {
-                    $0[$1] = DirectionCounters(copied: Counter([$1 == .outbound ? outbound : inbound]))
-                })
+                #expect(
+                    counters
+                        == direction.directions.reduce(into: [:]) {
+                            $0[$1] = DirectionCounters(copied: Counter([$1 == .outbound ? outbound : inbound]))
+                        })
                 try tapped.dataplane.detach(desired.key.id)
             }
         }

@@ -8,7 +8,7 @@ import Testing
 extension KernelSuite {
     @Suite("Frames are counted as a wire would have carried them")
     struct MeasuringTests {
-        @Test("VLAN tags are kept in the copy and counted, in both directions", arguments: Mechanism.allCases)
+        @Test("VLAN tags are kept in the copy and counted, in both directions", arguments: Mechanism.here)
         func keepsTags(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let desired = try tapped.attach()
@@ -44,22 +44,28 @@ extension KernelSuite {
 
         static let supers: [Super] = [
             Super(what: "TCP", frame: FrameBuilder.tcp(payload: 20_000), header: 66, transport: 32, segment: 1_448, type: 1),
-            Super(what: "an exact number of segments", frame: FrameBuilder.tcp(payload: 14_480), header: 66, transport: 32, segment: 1_448, type: 1),
+            Super(
+                what: "an exact number of segments", frame: FrameBuilder.tcp(payload: 14_480), header: 66, transport: 32, segment: 1_448,
+                type: 1),
             Super(what: "one segment", frame: FrameBuilder.tcp(payload: 1_000), header: 66, transport: 32, segment: 1_448, type: 1),
             Super(what: "small segments", frame: FrameBuilder.tcp(payload: 60_000), header: 66, transport: 32, segment: 500, type: 1),
             Super(
-                what: "IP options", frame: FrameBuilder.tcp(payload: 20_000, ipOptions: 8), header: 74, transport: 32, segment: 1_440, type: 1),
-            Super(what: "a VLAN tag", frame: FrameBuilder.tcp(payload: 20_000, tags: [7]), header: 70, transport: 32, segment: 1_448, type: 1),
-            Super(what: "two tags", frame: FrameBuilder.tcp(payload: 20_000, tags: [7, 8]), header: 74, transport: 32, segment: 1_448, type: 1),
+                what: "IP options", frame: FrameBuilder.tcp(payload: 20_000, ipOptions: 8), header: 74, transport: 32, segment: 1_440,
+                type: 1),
+            Super(
+                what: "a tag", frame: FrameBuilder.tcp(payload: 20_000, tags: [7]), header: 70, transport: 32, segment: 1_448, type: 1),
+            Super(
+                what: "two tags", frame: FrameBuilder.tcp(payload: 20_000, tags: [7, 8]), header: 74, transport: 32, segment: 1_448, type: 1
+            ),
             Super(what: "IPv6", frame: FrameBuilder.tcp6(payload: 20_000), header: 74, transport: 20, segment: 1_440, type: 4),
             Super(
                 what: "IPv6 extension headers", frame: FrameBuilder.tcp6(payload: 20_000, extensions: 2), header: 90, transport: 20,
                 segment: 1_400, type: 4),
             Super(what: "UDP", frame: FrameBuilder.udp(1, payload: 20_000), header: 42, transport: 8, segment: 1_400, type: 5),
-        ]
+        ].filter { $0.type != 5 || Mechanism.here.contains(.tcx) }  // Tap devices take UDP super-packets since Linux 6.2.
 
         /// The kernel itself is the judge: the destination cannot take super-packets, so it cuts the copy up.
-        @Test("A guest's super-packet counts as its segments", arguments: Mechanism.allCases, supers)
+        @Test("A guest's super-packet counts as its segments", arguments: Mechanism.here, supers)
         func countsSegments(_ mechanism: Mechanism, _ packet: Super) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             let bench = tapped.bench
@@ -73,7 +79,7 @@ extension KernelSuite {
             #expect(try tapped.dataplane.destinations().first?.sent == Counter(segments))
         }
 
-        @Test("A super-packet on its way to a guest counts as its segments too", arguments: Mechanism.allCases)
+        @Test("A super-packet on its way to a guest counts as its segments too", arguments: Mechanism.here)
         func countsInboundSegments(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let bench = tapped.bench
@@ -88,7 +94,7 @@ extension KernelSuite {
             for _ in segments { #expect(bench.guest.read() != nil) }
         }
 
-        @Test("A destination that takes super-packets gets them whole and byte-exact", arguments: Mechanism.allCases)
+        @Test("A destination that takes super-packets gets them whole and byte-exact", arguments: Mechanism.here)
         func copiesSuperPacketsWhole(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             try tapped.attach()
@@ -97,7 +103,7 @@ extension KernelSuite {
             #expect(tapped.bench.sensor.receive(1) == [packet.frame])
         }
 
-        @Test("Frames of every odd shape are copied: no IP, shortest, largest", arguments: Mechanism.allCases)
+        @Test("Frames of every odd shape are copied: no IP, shortest, largest", arguments: Mechanism.here)
         func copiesOddFrames(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let desired = try tapped.attach(.outbound)

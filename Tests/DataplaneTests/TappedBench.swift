@@ -2,6 +2,7 @@
 
 import Dataplane
 import DataplaneTestSupport
+import Glibc
 import TapModel
 
 /// A bench with a data path, and what a test says of it most often.
@@ -51,6 +52,17 @@ struct TappedBench {
     }
 
     func counters(_ desired: DesiredAttachment) throws -> [Direction: DirectionCounters] { try dataplane.counters(of: desired.key.id) }
+}
+
+extension Mechanism {
+    /// What the running kernel must be able to do by its version, whatever our probe says: TCX came with 6.6.
+    static let here: [Mechanism] = {
+        var name = utsname()
+        uname(&name)
+        let release = withUnsafeBytes(of: &name.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
+        let numbers = release.split { $0 == "." || $0 == "-" }.prefix(2).compactMap { Int($0) }
+        return numbers.lexicographicallyPrecedes([6, 6]) ? [.clsact] : Mechanism.allCases
+    }()
 }
 
 extension Counter {

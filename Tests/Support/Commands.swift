@@ -27,7 +27,8 @@ public func run(_ words: String..., input: String? = nil) throws -> String {
     let complaint = String(decoding: errors.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
     guard process.terminationStatus == 0 else {
-        throw CommandFailure(description: "\(words.joined(separator: " ")) (\(input ?? "")): exit \(process.terminationStatus): \(complaint)")
+        throw CommandFailure(
+            description: "\(words.joined(separator: " ")) (\(input ?? "")): exit \(process.terminationStatus): \(complaint)")
     }
     return text
 }

@@ -74,7 +74,8 @@ public final class PacketSocket: @unchecked Sendable {
         }
         let hasTag: UInt32 = 1 << 4
         if status & hasTag != 0 {
-            frame.insert(contentsOf: [UInt8(type >> 8), UInt8(truncatingIfNeeded: type), UInt8(tag >> 8), UInt8(truncatingIfNeeded: tag)], at: 12)
+            frame.insert(
+                contentsOf: [UInt8(type >> 8), UInt8(truncatingIfNeeded: type), UInt8(tag >> 8), UInt8(truncatingIfNeeded: tag)], at: 12)
         }
         return frame
     }

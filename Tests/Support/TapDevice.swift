@@ -56,8 +56,10 @@ public final class TapDevice: @unchecked Sendable {
         guard numbers.count == 2, let major = UInt32(numbers[0]), let minor = UInt32(numbers[1].filter(\.isNumber)) else {
             throw CallFailure("device number of \(name)")
         }
-        let node = "/tmp/\(name)-\(getpid())"
-        guard mknod(node, S_IFCHR | 0o600, UInt(minor & 0xFF | major << 8 | (minor & ~0xFF) << 12)) == 0 else { throw CallFailure("mknod \(node)") }
+        let node = "/dev/\(name)-\(getpid())"
+        guard mknod(node, S_IFCHR | 0o600, UInt(minor & 0xFF | major << 8 | (minor & ~0xFF) << 12)) == 0 else {
+            throw CallFailure("mknod \(node)")
+        }
         defer { unlink(node) }
         descriptor = open(node, O_RDWR | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw CallFailure("open \(node)") }

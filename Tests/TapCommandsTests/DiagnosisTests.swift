@@ -77,6 +77,7 @@ struct DiagnosisTests {
         #expect(level("virt-tapd", with { $0.daemon.version = "9" }) == .warn)
         #expect(level("virt-tapd", with { $0.daemon.paused = true }) == .warn)
         #expect(level("configuration", with { $0.config.stale = true }) == .warn)
+        #expect(level("configuration", with { $0.config.path = "/elsewhere" }) == .warn)
         #expect(level("configuration") { $0.configuration = .failure(.init(lines: ["c:1: bad"])) } == .fail)
         #expect(level("configuration") { $0.configExists = false } == .warn)
     }

@@ -23,7 +23,8 @@ struct StatusTableTests {
         ],
         destinations: [
             DestinationStatus(
-                name: "ids", kind: .interface, state: .failed, reason: .destinationDown, message: "mon0 is down", sent: Counter(),
+                name: "ids", kind: .interface, state: .failed, reason: .destinationDown, message: "destination ids: mon0 is down",
+                sent: Counter(),
                 errors: Counter())
         ])
 
@@ -130,6 +131,8 @@ struct StatusTableTests {
 
     @Test("In place: every line is cleared behind its text, and the rest of the screen too")
     func inPlace() {
-        #expect(StatusCommand.inPlace("a\nb\n") == "\u{1B}[Ha\u{1B}[K\nb\u{1B}[K\n\u{1B}[K\u{1B}[J")
+        #expect(StatusCommand.inPlace("a\nb\n", height: nil) == "\u{1B}[Ha\u{1B}[K\nb\u{1B}[K\n\u{1B}[K\u{1B}[J")
+        let cut = StatusCommand.inPlace((1...10).map { "\($0)\n" }.joined(), height: 5)
+        #expect(cut.split(separator: "\n").count == 5 && cut.contains("3\u{1B}[K\n(7 more lines)\u{1B}[K\n"))
     }
 }

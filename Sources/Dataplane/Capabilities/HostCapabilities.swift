@@ -11,7 +11,8 @@ extension KernelDataplane {
     public func capabilities() -> [CapabilityFinding] {
         let (programs, jit) = probePrograms()
         return [
-            CapabilityFinding(.bpffs, probeBPFFS()), CapabilityFinding(.privileges, probePrivileges()), CapabilityFinding(.programs, programs),
+            CapabilityFinding(.bpffs, probeBPFFS()), CapabilityFinding(.privileges, probePrivileges()),
+            CapabilityFinding(.programs, programs),
             CapabilityFinding(.jit, jit), CapabilityFinding(.tcx, probeTCXAnswer()), CapabilityFinding(.clsact, probeClsact()),
             CapabilityFinding(.btf, probeBTF()),
         ]
@@ -32,7 +33,8 @@ extension KernelDataplane {
         }
         let folder = [pins.layout, pins.top, pins.bpffs].first { pins.exists($0) } ?? pins.bpffs
         if access(folder, W_OK) == 0 { return .yes }
-        return .no(why: "\(folder) may not be written by this user (\(FailureReport.text(errno))); run as root or give it to the daemon's user")
+        return .no(
+            why: "\(folder) may not be written by this user (\(FailureReport.text(errno))); run as root or give it to the daemon's user")
     }
 
     /// Bits of /proc/PID/status, from linux/capability.h.
@@ -115,7 +117,9 @@ extension KernelDataplane {
         var value: Int64 = 0
         let result = clibbpf_kernel_enumerator("bpf_attach_type", "BPF_CGROUP_INET_INGRESS", &value)
         if result == 0 { return .yes }
-        if result == -ENOENT { return .no(why: "no /sys/kernel/btf/vmlinux: CONFIG_DEBUG_INFO_BTF is off; nothing depends on it", minimumKernel: "5.2") }
+        if result == -ENOENT {
+            return .no(why: "no /sys/kernel/btf/vmlinux: CONFIG_DEBUG_INFO_BTF is off; nothing depends on it", minimumKernel: "5.2")
+        }
         return .unknown(why: FailureReport.text(-result))
     }
 }

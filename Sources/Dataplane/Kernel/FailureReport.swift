@@ -47,7 +47,8 @@ enum FailureReport {
     /// The verifier's reason: the last line that is neither empty nor its closing statistics.
     static func lastWord(ofVerifier log: String) -> String? {
         log.split(separator: "\n").map(String.init).last {
-            !$0.allSatisfy(\.isWhitespace) && !$0.hasPrefix("processed ") && !$0.hasPrefix("verification time") && !$0.hasPrefix("stack depth")
+            !$0.allSatisfy(\.isWhitespace) && !$0.hasPrefix("processed ") && !$0.hasPrefix("verification time")
+                && !$0.hasPrefix("stack depth")
         }
     }
 

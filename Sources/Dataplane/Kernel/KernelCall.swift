@@ -22,14 +22,3 @@ enum KernelCall: String, CaseIterable, Sendable {
     case detachFilter = "remove a filter"
     case netlink = "ask rtnetlink"
 }
-
-/// The kernel said no.
-struct KernelError: Error {
-    var call: KernelCall
-    /// Positive.
-    var number: CInt
-    /// What the call was about: a path, a device.
-    var subject: String = ""
-    /// For a load: the verifier's whole log.
-    var log: String?
-}

@@ -33,8 +33,9 @@ enum DeviceList {
                 mac: attributes[Int(IFLA_ADDRESS)].flatMap { MACAddress(bytes: Array($0)) },
                 kind: Self.kind(info, flags: header.ifi_flags), isUp: header.ifi_flags & UInt32(IFF_UP) != 0,
                 hasCarrier: header.ifi_flags & Self.lowerUp != 0)
-            device.transmitDrops = attributes.number(
-                Int(IFLA_STATS64), as: UInt64.self, at: MemoryLayout<rtnl_link_stats64>.offset(of: \.tx_dropped)!) ?? 0
+            device.transmitDrops =
+                attributes.number(
+                    Int(IFLA_STATS64), as: UInt64.self, at: MemoryLayout<rtnl_link_stats64>.offset(of: \.tx_dropped)!) ?? 0
             master = attributes.number(Int(IFLA_MASTER), as: UInt32.self)
             if master != nil { device.masterKind = info?.text(Int(IFLA_INFO_SLAVE_KIND)) }
         }

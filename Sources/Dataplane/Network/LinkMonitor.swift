@@ -21,7 +21,9 @@ public final class LinkMonitor: Sendable {
     public init() throws(Failure) {
         (changes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         let socket = Glibc.socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), NETLINK_ROUTE)
-        guard socket >= 0 else { throw Failure(.attachFailed, "cannot watch links: \(FailureReport.text(errno)); they are read by the clock") }
+        guard socket >= 0 else {
+            throw Failure(.attachFailed, "cannot watch links: \(FailureReport.text(errno)); they are read by the clock")
+        }
         var address = sockaddr_nl()
         address.nl_family = UInt16(AF_NETLINK)
         address.nl_groups = UInt32(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR)

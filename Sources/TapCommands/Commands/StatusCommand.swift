@@ -39,41 +39,56 @@ struct StatusCommand: ParsableCommand {
         signal(SIGINT) { _ in _exit(0) }
         signal(SIGTERM) { _ in _exit(0) }
         while true {
-            // What fails now may be better the next time.
-            do {
-                try show(try selected(), again: true)
-            } catch let failure as CommandFailure {
-                for line in failure.lines { Output.complain(line) }
-            }
+            try showAgain()
             sleep(seconds)
         }
     }
 
-    private func once() throws {
-        let answer = try selected()
-        try show(answer, again: false)
-        guard answer.document.daemon.running else { throw CommandFailure(.daemonNotRunning) }
-        if check, StatusHealth.isUnhealthy(answer.document.taps, at: Timestamp(seconds: Int64(time(nil)))) {
-            throw CommandFailure(.unhealthy)
-        }
-    }
-
-    private func selected() throws(CommandFailure) -> StatusReader.Answer {
-        var answer = try StatusReader(paths: paths).read()
-        for line in answer.complaints { Output.complain(line) }
-        answer.document = try StatusSelection(domains: domains, includesShutOff: all).apply(to: answer.document)
-        return answer
-    }
-
-    private func show(_ answer: StatusReader.Answer, again: Bool) throws {
+    /// What fails now may be better the next time.
+    private func showAgain() throws {
         let terminal = json ? Terminal.none : Terminal.current()
-        let text = json ? try StatusJSON.text(answer.document) : StatusTable.text(answer.document, for: terminal)
-        try Output.write(again && terminal.isTerminal ? Self.inPlace(text) : text)
+        var complaints: [String] = []
+        var text = ""
+        do {
+            let answer = try StatusReader(paths: paths).read()
+            complaints = answer.complaints
+            text = try self.text(try select(answer.document), for: terminal)
+        } catch let failure as CommandFailure {
+            complaints += failure.lines
+        }
+        guard terminal.isTerminal else {
+            for line in complaints { Output.complain(line) }
+            return try Output.write(text)
+        }
+        // On the screen that is drawn over, or nobody would ever see them.
+        let told = complaints.flatMap { DisplayWidth.wrap("virt-tap: \($0)", to: terminal.width, indent: "    ") }
+        try Output.write(Self.inPlace(told.map { $0 + "\n" }.joined() + text, height: terminal.height))
+    }
+
+    private func once() throws {
+        let answer = try StatusReader(paths: paths).read()
+        for line in answer.complaints { Output.complain(line) }
+        let document = try select(answer.document)
+        try Output.write(try text(document, for: json ? .none : .current()))
+        guard document.daemon.running else { throw CommandFailure(.daemonNotRunning) }
+        if check, StatusHealth.isUnhealthy(document.taps, at: Timestamp(seconds: Int64(time(nil)))) { throw CommandFailure(.unhealthy) }
+    }
+
+    private func select(_ document: StatusDocument) throws(CommandFailure) -> StatusDocument {
+        try StatusSelection(domains: domains, includesShutOff: all).apply(to: document)
+    }
+
+    private func text(_ document: StatusDocument, for terminal: Terminal) throws -> String {
+        json ? try StatusJSON.text(document) : StatusTable.text(document, for: terminal)
     }
 
     /// Over what was there before: home, each line and then the rest of the screen cleared, so that nothing flickers.
-    static func inPlace(_ text: String) -> String {
-        let lines = text.split(separator: "\n", omittingEmptySubsequences: false).map { $0 + "\u{1B}[K" }
-        return "\u{1B}[H" + lines.joined(separator: "\n") + "\u{1B}[J"
+    /// What the screen has no room for is left away, since scrolling would end the redrawing.
+    static func inPlace(_ text: String, height: Int?) -> String {
+        var lines = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
+        if let height, lines.count > height {
+            lines = lines.prefix(max(0, height - 2)) + ["(\(lines.count - 1 - max(0, height - 2)) more lines)", ""]
+        }
+        return "\u{1B}[H" + lines.map { $0 + "\u{1B}[K" }.joined(separator: "\n") + "\u{1B}[J"
     }
 }

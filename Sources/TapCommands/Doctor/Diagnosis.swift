@@ -86,6 +86,12 @@ enum Diagnosis {
                 .fail, "configuration", problem.lines.joined(separator: "; "),
                 remedy: "virt-tap check says what is wrong; then systemctl reload virt-tapd")
         case .success(let configuration):
+            if case .running(let document) = facts.daemon, document.config.path != facts.configPath {
+                return Finding(
+                    .warn, "configuration",
+                    "virt-tapd uses \(document.config.path.printable), this command looked at \(facts.configPath.printable)",
+                    remedy: "use --config \(document.config.path.printable)")
+            }
             if case .running(let document) = facts.daemon, document.config.stale {
                 return Finding(
                     .warn, "configuration", "\(facts.configPath.printable) is valid, but virt-tapd still uses the one before it",
@@ -161,7 +167,8 @@ enum Diagnosis {
             if destination.state == .active { return Finding(.ok, subject, "\(destination.kind.rawValue), takes copies") }
             return Finding(
                 .fail, subject,
-                (destination.message ?? "does not take copies").printable + (destination.reason.map { " (\($0.rawValue))" } ?? ""))
+                StatusNotes.withoutSubject(destination.message ?? "does not take copies", destination.name).printable
+                    + (destination.reason.map { " (\($0.rawValue))" } ?? ""))
         }
     }
 

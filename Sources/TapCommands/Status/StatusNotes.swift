@@ -73,9 +73,16 @@ enum StatusNotes {
         return document.destinations.compactMap { destination in
             guard destination.state != .active, destination.message.map({ !told.contains($0) }) ?? true else { return nil }
             return Note(
-                subject: "destination \(destination.name.printable)", text: sentence(destination.message, destination.reason),
+                subject: "destination \(destination.name.printable)",
+                text: sentence(destination.message.map { withoutSubject($0, destination.name) }, destination.reason),
                 colour: .of(destination.state))
         }
+    }
+
+    /// Messages about a destination begin with its name, for the taps that show them too.
+    static func withoutSubject(_ message: String, _ destination: String) -> String {
+        let subject = "destination \(destination): "
+        return message.hasPrefix(subject) ? String(message.dropFirst(subject.count)) : message
     }
 
     private static func sentence(_ message: String?, _ reason: Reason?) -> String {

@@ -35,6 +35,7 @@ public struct RuntimeDirectory: Hashable, Sendable {
         }
         var status = stat()
         guard lstat(path, &status) == 0 else { throw .system(call: "stat", what: path, errno: errno) }
+        guard status.st_uid == geteuid() || geteuid() == 0 else { throw .notPermitted(path: path, what: "only root may do this") }
         guard status.st_mode & S_IFMT == S_IFDIR, status.st_uid == geteuid() else {
             throw .notPermitted(path: path, what: "this is not a directory of the user that virt-tapd runs as: remove it, or fix its owner")
         }

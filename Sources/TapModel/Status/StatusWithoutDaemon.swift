@@ -40,8 +40,8 @@ extension StatusDocument {
     private static func taps(_ kernel: KernelView, destinations: [String: Failure?]) -> [TapStatus] {
         // Dead pins copy nothing any more; the next daemon collects them.
         let alive = kernel.attachments.values.filter { $0.spec != nil && !$0.isDead }.sorted { left, right in
-            let (a, b) = (left.spec?.domainName ?? "", right.spec?.domainName ?? "")
-            return a == b ? left.id.text < right.id.text : a < b
+            guard let a = left.spec, let b = right.spec else { return false }
+            return (a.domainName, a.key.tap.text, left.id.text) < (b.domainName, b.key.tap.text, right.id.text)
         }
         var order: [TapKey] = []
         var groups: [TapKey: [ObservedAttachment]] = [:]
