@@ -82,6 +82,10 @@ extension Reconciler {
             let id = last.id
             do throws(Failure) {
                 let now = try dataplane.attachment(id)
+                if last.isRemoved(by: now) {
+                    logger.warning("\(describe(id)): somebody removed the tap's program")
+                    removals.removed(id, at: clock.monotonic())
+                }
                 attachments[id] = now
                 return now
             } catch {
@@ -93,11 +97,14 @@ extension Reconciler {
 
     /// Whether an action is not held back because somebody else keeps undoing it.
     private func isDue(_ action: Action) -> Bool {
-        guard case .replace(let desired, let restored) = action, !restored.isEmpty else { return true }
+        let desired: DesiredAttachment
+        switch action {
+        case .attach(let wished): desired = wished
+        case .replace(let wished, let restored) where !restored.isEmpty: desired = wished
+        case .replace, .detach, .collect: return true
+        }
         let id = desired.key.id
-        let now = clock.monotonic()
-        if failures[id]?.reason != .detachedRepeatedly { removals.removed(id, at: now) }
-        guard removals.mayRestore(id, at: now) else {
+        guard removals.mayRestore(id, at: clock.monotonic()) else {
             failures[id] = Failure(
                 .detachedRepeatedly,
                 "something on this host removes the tap's program from \(desired.interface.device) again and again; it is put back every \(Int(RemovalHistory.window / 60)) minutes. Find what detaches TCX or tc programs there"
@@ -112,10 +119,11 @@ extension Reconciler {
     func execute(_ action: Action) {
         switch action {
         case .attach(let desired):
+            removals.restored(desired.key.id, at: clock.monotonic())
             perform(desired.key.id, desired) { () throws(Failure) in try dataplane.attach(desired, at: clock.wall()) }
         case .replace(let desired, let restored):
             if !restored.isEmpty {
-                logger.warning("\(describe(desired)): somebody removed the program; it is put back")
+                logger.notice("\(describe(desired)): put back")
                 removals.restored(desired.key.id, at: clock.monotonic())
             }
             perform(desired.key.id, desired) { () throws(Failure) in try dataplane.replace(desired, at: clock.wall()) }
@@ -146,9 +154,11 @@ extension Reconciler {
     private func remove(_ id: AttachmentID) {
         do {
             try dataplane.detach(id)
+            let uuid = attachments[id]?.spec?.key.domain
             attachments[id] = nil
             failures[id] = nil
             removals.forget(id)
+            if let uuid, domains[uuid] == nil, attachments.of(uuid).isEmpty { claims.set([], of: uuid) }
         } catch {
             logger.error("\(describe(id)): not removed: \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
             if let uuid = attachments[id]?.spec?.key.domain { request(.domain(uuid), after: 10) }

@@ -29,6 +29,24 @@ extension Reconciler {
         }
     }
 
+    /// Looks at every attachment for what somebody else removed. - Returns: seconds until it is done again.
+    ///
+    /// The kernel tells nobody when a link is detached, so it is asked: about once a second, and less often where there
+    /// is so much to ask about that it would cost more than one per cent of a processor.
+    func sweep() -> Double {
+        let start = clock.monotonic()
+        for last in attachments.all {
+            guard let uuid = last.spec?.key.domain else { continue }
+            do throws(Failure) {
+                if last.isRemoved(by: try dataplane.attachment(last.id)) { request(.domain(uuid)) }
+            } catch {
+                noteKernelTrouble(error)
+                break
+            }
+        }
+        return max(1, (clock.monotonic() - start) * 100)
+    }
+
     func noteKernelTrouble(_ failure: Failure) {
         if kernelTrouble != failure { logger.error("\(failure.message)", metadata: ["reason": "\(failure.reason.rawValue)"]) }
         kernelTrouble = failure
