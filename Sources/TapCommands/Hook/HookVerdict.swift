@@ -39,6 +39,8 @@ struct HookVerdict: Equatable {
         let taps = operation == "start" ? (try? DomainXML.parse(xml))?.taps ?? [] : []
         let missing = RequiredTaps.unplaced(taps, because: why)
         refuses = !missing.isEmpty
-        lines = refuses ? missing.map(\.printable) : ["\(operation.printable): no taps were placed by this hook call, the domain goes on: \(why)"]
+        lines =
+            refuses
+            ? missing.map(\.printable) : ["\(operation.printable): no taps were placed by this hook call, the domain goes on: \(why)"]
     }
 }

@@ -63,7 +63,7 @@ actor Reconciler {
     func adopt() {
         request(.sweep)
         refreshDevices()
-        guard refreshAttachments() else { return }
+        refreshAttachments()
         let count = attachments.count
         if count > 0 { logger.info("found \(count) attachment(s) in the kernel; they went on copying") }
         claimWhatIsTapped()
@@ -94,7 +94,6 @@ actor Reconciler {
     func devicesChanged() {
         let before = devices
         refreshDevices()
-        guard devices != before else { return }
         refreshDestinations()
         for uuid in domainsConcerned(by: before) { request(.domain(uuid)) }
         for (uuid, known) in domains where known.view.isRunning { noteStates(of: uuid) }
@@ -104,25 +103,30 @@ actor Reconciler {
     func reload(_ result: Result<HostConfiguration, ConfigurationFileError>) {
         switch result {
         case .success(let new):
+            configuration.warnings(changingTo: new).forEach { logger.warning("\($0)") }
             configuration.value = new
             configuration.loaded = clock.wall()
             configuration.problem = nil
             logger.notice("configuration loaded", metadata: ["path": "\(configuration.path)"])
+            if isPaused { logger.notice("copying resumes") }
+            isPaused = false
         case .failure(let error):
             configuration.problem = error
             for line in error.lines { logger.error("configuration not reloaded, the one before stays in force: \(line.printable)") }
         }
-        if isPaused {
-            isPaused = false
-            logger.notice("copying resumes")
-        }
         request(.all)
     }
 
-    /// Ends all copying and does nothing more until the next reload.
+    /// Ends all copying and does nothing more until the next reload. After an error it goes on as before.
     func purge() throws(Failure) -> Int {
+        let count: Int
+        do {
+            count = try dataplane.purge()
+        } catch {
+            request(.all)
+            throw error
+        }
         isPaused = true
-        let count = try dataplane.purge()
         attachments = AttachmentTable()
         failures = [:]
         destinations = [:]
@@ -142,7 +146,8 @@ actor Reconciler {
         let specs = Dictionary(grouping: attachments.all.compactMap(\.spec), by: \.key.domain)
         for (uuid, specs) in specs {
             let interfaces = specs.map { spec in
-                DomainInterface(alias: spec.interface.alias, mac: spec.interface.mac, type: spec.interface.type, device: spec.interface.device)
+                DomainInterface(
+                    alias: spec.interface.alias, mac: spec.interface.mac, type: spec.interface.type, device: spec.interface.device)
             }
             claims.set(interfaces, of: uuid)
         }
@@ -158,8 +163,16 @@ actor Reconciler {
     /// Merges what is asked for this domain in the next second.
     func changedKernel(for uuid: DomainUUID) { queue.executed(.domain(uuid), at: clock.monotonic()) }
 
-    /// Does what was asked for, until `stop`.
+    /// Does what was asked for, until `stop` or until the task is cancelled.
     func run() async {
+        await withTaskCancellationHandler {
+            await work()
+        } onCancel: {
+            Task { await stop() }
+        }
+    }
+
+    private func work() async {
         while !isStopped {
             switch queue.next(at: clock.monotonic()) {
             case .run(.all):
@@ -217,7 +230,7 @@ actor Reconciler {
     /// Looks at everything: after a connection, on SIGHUP, and once in a while in case something was missed.
     private func resynchronise() async {
         refreshDevices()
-        guard refreshAttachments() else { return }
+        refreshAttachments()
         refreshDestinations()
         if isConnected {
             do {
