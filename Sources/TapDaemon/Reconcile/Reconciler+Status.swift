@@ -6,7 +6,14 @@ import TapModel
 
 /// What `status` shows.
 extension Reconciler {
-    func status() -> StatusDocument {
+    /// - Parameter patience: seconds to wait for work that is due about now, so that what was just set is told as it is.
+    func status(patience: Double = 0) async -> StatusDocument {
+        let end = clock.monotonic() + patience
+        while clock.monotonic() < end, isWorkDue { try? await Task.sleep(for: .milliseconds(20)) }
+        return document
+    }
+
+    private var document: StatusDocument {
         let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernelView, disconnected: isConnected ? nil : disconnectedWhy)
         var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap {
             builder.taps(of: $0.view)
@@ -58,6 +65,9 @@ extension Reconciler {
                 TapStatus.Warning(
                     reason: .hookMissing,
                     message: "\(HookInstallation.path) is not installed: the first packets of a starting guest are not copied"))
+        }
+        if configuration.value.limit != nil {
+            warnings.append(TapStatus.Warning(reason: .notImplemented, message: "the host's <limit> is not carried out by this version"))
         }
         if let problem = configuration.problem {
             warnings.append(

@@ -43,6 +43,10 @@ actor Reconciler {
     private var queue = WorkQueue()
     private let wakeup = Wakeup()
     private var isStopped = false
+    private var isWorking = false
+
+    /// Whether a domain is being looked at, or will be within the second for which wishes are merged.
+    var isWorkDue: Bool { isWorking || queue.hasDomains(before: clock.monotonic() + WorkQueue.interval) }
 
     init(
         dataplane: sending any TapDataplane, source: any DomainSource, configuration: LoadedConfiguration, identity: DaemonIdentity,
@@ -174,7 +178,9 @@ actor Reconciler {
 
     private func work() async {
         while !isStopped {
-            switch queue.next(at: clock.monotonic()) {
+            let next = queue.next(at: clock.monotonic())
+            if case .run = next { isWorking = true } else { isWorking = false }
+            switch next {
             case .run(.all):
                 await resynchronise()
                 request(.all, after: Double(configuration.value.resyncInterval))
