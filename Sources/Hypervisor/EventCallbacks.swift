@@ -25,12 +25,19 @@ final class EventContext: Sendable {
         guard let domain, let uuid = DomainReader.uuid(domain) else { return }
         events.yield(.domainChanged(uuid, what: what))
     }
+
+    fileprivate func runs(_ domain: virDomainPtr?) {
+        guard let domain, let uuid = DomainReader.uuid(domain) else { return }
+        events.yield(.guestRuns(uuid))
+    }
 }
 
 func lifecycleHappened(
     _ connection: virConnectPtr?, _ domain: virDomainPtr?, _ event: Int32, _ detail: Int32, _ opaque: UnsafeMutableRawPointer?
 ) -> Int32 {
-    EventContext.at(opaque)?.changed(domain, lifecycleWords(event: event, detail: detail))
+    let context = EventContext.at(opaque)
+    if event == Int32(VIR_DOMAIN_EVENT_RESUMED.rawValue) { context?.runs(domain) }
+    context?.changed(domain, lifecycleWords(event: event, detail: detail))
     return 0
 }
 

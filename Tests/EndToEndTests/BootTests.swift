@@ -90,7 +90,8 @@ extension EndToEnd {
             try await eventually("every frame of the device was copied") {
                 let interface = try await host.tap(of: "early")?.interfaces.first
                 let counts = try await guest.deviceCounts()
-                return interface?.outbound?.copied.packets == UInt64(counts.sent) && interface?.inbound?.copied.packets == UInt64(counts.received)
+                return interface?.outbound?.copied.packets == UInt64(counts.sent)
+                    && interface?.inbound?.copied.packets == UInt64(counts.received)
             }
         }
 

@@ -42,7 +42,9 @@ extension EndToEnd.RunningGuests {
 
             try await web1.unplug(Self.plugged)
             try await host.wait(for: "web1", tap: "new", .failed, .noMatchingInterface)
-            let after = try await host.wait(for: "web1", tap: "all", "has one interface") { $0.interfaces.count == 1 && $0.state == .active }
+            let after = try await host.wait(for: "web1", tap: "all", "has one interface") {
+                $0.interfaces.count == 1 && $0.state == .active
+            }
             #expect(after.interfaces.first?.device != device)
             try await flow.moves(at: copies)
             try await flow.stop()

@@ -103,7 +103,8 @@ extension EndToEnd.RunningGuests {
         @Test func severalTapsAndTappedNeighboursCopyEachPacketOnceEach() async throws {
             let first = try await Sensor(host.lab, at: "ids1")
             let second = try await Sensor(host.lab, at: "span1")
-            try await web1.setMetadata("<taps><tap name='a' to='ids'/><tap name='b' to='span' direction='outbound'/><tap name='c' to='ids'/></taps>")
+            try await web1.setMetadata(
+                "<taps><tap name='a' to='ids'/><tap name='b' to='span' direction='outbound'/><tap name='c' to='ids'/></taps>")
             try await web2.setMetadata("<tap name='d' to='ids' direction='inbound'/>")
             for name in ["a", "b", "c"] { try await host.wait(for: "web1", tap: name) }
             try await host.wait(for: "web2", tap: "d")
@@ -194,7 +195,8 @@ extension EndToEnd.RunningGuests {
 
         @Test func whatIsNotUnderstoodSaysSoAndItsNeighbourWorks() async throws {
             try await web1.setMetadata(
-                "<taps><tap name='ids' to='ids' direction='in'/><tap name='ok' to='ids'/><tap name='ok' to='span'/><tap name='cut' to='ids' snaplen='64'/><tap name='who' to='idz'/></taps>")
+                "<taps><tap name='ids' to='ids' direction='in'/><tap name='ok' to='ids'/><tap name='ok' to='span'/><tap name='cut' to='ids' snaplen='64'/><tap name='who' to='idz'/></taps>"
+            )
             try await host.wait(for: "web1", tap: "ok")
             let taps = try await host.taps(of: "web1").filter { $0.running == true }
             #expect(taps.map(\.reason) == [.invalidMetadata, nil, .duplicateName, .notImplemented, .noSuchDestination])

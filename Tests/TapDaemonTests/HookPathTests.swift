@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Synchronization
+import TapControl
 import TapModel
 import Testing
 
@@ -18,7 +19,7 @@ import Testing
             await bench.connect()
             try await eventually("the loop waits for libvirt") { bench.libvirt.state.withLock { $0.asked } == 1 }
             let asked = bench.libvirt.state.withLock { $0.asked }
-            let lines = await bench.reconciler.hook(operation: "start", xml: web1.xml(TestDomain.tap))
+            let lines = await bench.reconciler.hook(operation: "start", xml: web1.xml(TestDomain.tap)).lines
             #expect(lines.isEmpty)
             #expect(bench.kernel.attached == ["web1/ids both > ids"])
             #expect(await bench.tap(web1)?.state == .active)
@@ -28,17 +29,17 @@ import Testing
 
     @Test func itSaysWhatDoesNotWork() async throws {
         let bench = try Bench()
-        let lines = await bench.reconciler.hook(operation: "start", xml: web1.xml("<v:tap to='idz'/><v:tap to='ids'/>"))
+        let lines = await bench.reconciler.hook(operation: "start", xml: web1.xml("<v:tap to='idz'/><v:tap to='ids'/>")).lines
         #expect(lines.count == 1)
         #expect(lines.first?.contains("no-such-destination") == true)
         #expect(bench.kernel.attached == ["web1/ids both > ids"])
-        #expect(await bench.reconciler.hook(operation: "start", xml: Array("<domain".utf8)).first?.contains("cannot be read") == true)
+        #expect(await bench.reconciler.hook(operation: "start", xml: Array("<domain".utf8)).lines.first?.contains("cannot be read") == true)
     }
 
     @Test(arguments: ["prepare", "migrate", "restore", "stopped", "release", "later"])
     func operationsWithoutADeviceAttachNothing(_ operation: String) async throws {
         let bench = try Bench()
-        #expect(await bench.reconciler.hook(operation: operation, xml: web1.xml(TestDomain.tap)).isEmpty)
+        #expect(await bench.reconciler.hook(operation: operation, xml: web1.xml(TestDomain.tap)).lines.isEmpty)
         #expect(bench.kernel.changes.isEmpty)
     }
 

@@ -5,9 +5,12 @@ import Testing
 
 @Suite("Only devices that are provably the domain's")
 struct OwnershipTests {
-    private func reason(_ interface: DomainInterface, _ devices: [HostDevice], others: [DomainDefinition] = []) -> Reason? {
+    /// - Parameter others: domains that ran before this one.
+    private func reason(
+        _ interface: DomainInterface, _ devices: [HostDevice], others: [DomainDefinition] = [], later: [DomainDefinition] = []
+    ) -> Reason? {
         let domain = Fixture.domain(interfaces: [interface])
-        let host = Fixture.host(devices: devices, domains: [domain] + others)
+        let host = Fixture.host(devices: devices, domains: others + [domain] + later)
         switch DeviceOwnership.device(of: interface, in: Fixture.uuid, devices: host.devices, claims: host.claims) {
         case .success: return nil
         case .failure(let failure): return failure.reason
@@ -44,7 +47,7 @@ struct OwnershipTests {
         let vnet = Fixture.vnet(15, "vnet5", guest: mac)
         // With our own address: the device's does not agree.
         #expect(reason(Fixture.interface(device: "vnet5"), [vnet], others: [others]) == .deviceNotOwned)
-        // With the victim's address too: two domains claim it, and neither can prove it.
+        // With the victim's address too: it was the victim's first.
         #expect(reason(Fixture.interface(mac: mac, device: "vnet5"), [vnet], others: [others]) == .deviceNotOwned)
     }
 
@@ -55,6 +58,9 @@ struct OwnershipTests {
         ]
         let other = Fixture.domain([], interfaces: hostile, uuid: Fixture.otherUUID)
         #expect(reason(Fixture.interface(), [Fixture.vnet()], others: [other]) == nil)
+        // Not even with all that can be forged, as long as it comes later.
+        let forged = Fixture.domain([], interfaces: [Fixture.interface()], uuid: Fixture.otherUUID)
+        #expect(reason(Fixture.interface(), [Fixture.vnet()], later: [forged]) == nil)
     }
 
     @Test func deviceThatIsNotThere() {

@@ -10,7 +10,7 @@ import TapModel
 ///
 /// The domain is locked in libvirt and its guest waits while this runs. So it asks neither libvirt nor the kernel, has
 /// one deadline for all it does, writes nothing to standard output (at `migrate` and `restore` that would replace the
-/// domain's XML), and whatever goes wrong ends in exit code 0.
+/// domain's XML), and whatever goes wrong ends in exit code 0, except for a domain with a required tap at `start`.
 struct HookCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hook",
@@ -46,23 +46,27 @@ struct HookCommand: ParsableCommand {
         // A configuration that cannot be read is the daemon's to report; here the default time must do.
         let seconds = (try? ConfigurationFile(path: paths.config).load())?.hookTimeout ?? HostConfiguration().hookTimeout
         let end = begin + .seconds(Int64(seconds))
+        let xml: [UInt8]
         do {
-            let xml = try HookInput.read(before: end)
-            let request = HookCall(
-                guest: call[0], operation: operation, suboperation: call.count > 2 ? call[2] : "-", extra: call.count > 3 ? call[3] : "-",
-                xml: xml)
-            let client = ControlClient(path: paths.runtimeDirectory.controlSocket)
-            return HookVerdict(try client.send(.hook(request), within: ContinuousClock.now.duration(to: end)), operation: operation)
-        } catch let problem as HookInput.Problem {
+            xml = try HookInput.read(before: end)
+        } catch {
             let why =
-                switch problem {
+                switch error {
                 case .tooLong: "the XML on standard input has more than \(HookInput.maximum >> 20) MiB"
                 case .tooSlow: "the XML on standard input did not end within \(seconds) s"
                 case .unreadable(let code): "standard input: \(String(cString: strerror(code)))"
                 }
             return HookVerdict(withoutAnswer: why, operation: operation)
+        }
+        let request = HookCall(
+            guest: call[0], operation: operation, suboperation: call.count > 2 ? call[2] : "-", extra: call.count > 3 ? call[3] : "-",
+            xml: xml)
+        do {
+            let client = ControlClient(path: paths.runtimeDirectory.controlSocket)
+            return HookVerdict(
+                try client.send(.hook(request), within: ContinuousClock.now.duration(to: end)), operation: operation, xml: xml)
         } catch {
-            return HookVerdict(withoutAnswer: "\(error)", operation: operation)
+            return HookVerdict(withoutAnswer: "\(error)", operation: operation, xml: xml)
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import TapControl
 import TapModel
+import TapXML
 
 /// What a hook call comes to: the exit code and what is said in libvirt's log.
 struct HookVerdict: Equatable {
@@ -19,10 +20,10 @@ struct HookVerdict: Equatable {
     ]
 
     /// The daemon answered.
-    init(_ response: ControlResponse, operation: String) {
+    init(_ response: ControlResponse, operation: String, xml: [UInt8]) {
         guard response.isOK, let answer = response.hook else {
-            refuses = false
-            lines = ["virt-tapd could not take the \(operation.printable) hook: \((response.error ?? "it gave no answer").printable)"]
+            let why = "virt-tapd could not take the call: \((response.error ?? "it gave no answer").printable)"
+            self = HookVerdict(withoutAnswer: why, operation: operation, xml: xml)
             return
         }
         refuses = !answer.allow && Self.refusable.contains(operation)
@@ -30,9 +31,16 @@ struct HookVerdict: Equatable {
         if let message = answer.message { lines.append(message.printable) }
     }
 
-    /// There is no answer. A tap is never a reason to keep a guest from starting.
-    init(withoutAnswer why: String, operation: String) {
-        refuses = false
-        lines = ["\(operation.printable): no taps were placed by this hook call, the domain goes on: \(why)"]
+    /// There is no answer. A domain with a required tap is then not started; a tap that is not required is never a reason
+    /// to keep a guest from starting.
+    ///
+    /// - Parameter xml: the domain's, as far as it was read. What cannot be read requires nothing.
+    init(withoutAnswer why: String, operation: String, xml: [UInt8] = []) {
+        let taps = operation == "start" ? (try? DomainXML.parse(xml))?.taps ?? [] : []
+        let missing = RequiredTaps.unplaced(taps, because: why)
+        refuses = !missing.isEmpty
+        lines =
+            refuses
+            ? missing.map(\.printable) : ["\(operation.printable): no taps were placed by this hook call, the domain goes on: \(why)"]
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Logging
+import TapControl
 import TapModel
 
 /// What the qemu hook asks for. libvirt holds the domain's lock and the guest waits, so nothing here asks libvirt and
@@ -10,14 +11,15 @@ extension Reconciler {
     ///   - operation: libvirt's name of it: `prepare`, `start`, `started`, `stopped`, `release`, `migrate`, `restore`,
     ///     `reconnect`, `attach`.
     ///   - xml: the domain's XML as libvirt gave it to the hook.
-    /// - Returns: a line for each tap, for the hook's standard error.
-    func hook(operation: String, xml: [UInt8]) -> [String] {
+    /// - Returns: whether libvirt may go on, and lines for the hook's standard error. Only at `start`, when the devices
+    ///   exist and the guest does not run yet, is a domain refused.
+    func hook(operation: String, xml: [UInt8]) -> HookAnswer {
         hookSeen = clock.wall()
         let definition: DomainDefinition
         switch parseDomain(xml) {
         case .failure(let failure):
             logger.error("hook \(operation.printable): \(failure.message)")
-            return [failure.description]
+            return HookAnswer(allow: true, lines: [failure.description])
         case .success(let parsed):
             definition = parsed
         }
@@ -29,17 +31,22 @@ extension Reconciler {
             // The devices are gone or about to go; libvirt confirms with an event as soon as the hook returns.
             domains[definition.uuid]?.startedByHook = nil
             request(.domain(definition.uuid), after: 0.2)
-            return []
+            return HookAnswer(allow: true)
         default:
-            return []
+            return HookAnswer(allow: true)
         }
         let own = Dictionary(uniqueKeysWithValues: attachments.of(definition.uuid).map { ($0.id, $0) })
-        let builder = TapStatusBuilder(hostWarnings: [], kernel: KernelView(attachments: own, failures: failures))
-        return domains[definition.uuid].map { known in
+        let kernel = KernelView(attachments: own, failures: failures)
+        let missing = operation == "start" ? RequiredTaps.missing(domains[definition.uuid]?.view.verdicts ?? [], kernel: kernel) : []
+        for line in missing { logger.error("\(label(definition.uuid)): not started: \(line.printable)") }
+        guard missing.isEmpty else { return HookAnswer(allow: false, lines: missing) }
+        let builder = TapStatusBuilder(hostWarnings: [], kernel: kernel)
+        let lines = domains[definition.uuid].map { known in
             builder.taps(of: known.view).filter { $0.state != .active && $0.state != .disabled && $0.definition != .configOnly }.map {
                 "tap \($0.name): \($0.state.rawValue): \($0.reason?.rawValue ?? ""): \($0.message ?? "")"
             }
-        } ?? []
+        }
+        return HookAnswer(allow: true, lines: lines ?? [])
     }
 
     private func starting(_ definition: DomainDefinition, xml: [UInt8], isStart: Bool) {
@@ -55,5 +62,6 @@ extension Reconciler {
         claim(definition.interfaces, for: uuid)
         refreshDevices()
         applyAtOnce(uuid)
+        if isStart { noteArrival(of: uuid) }
     }
 }

@@ -14,19 +14,34 @@ extension Reconciler {
         }
     }
 
-    /// Reads everything that is pinned. - Returns: whether that was possible.
-    func refreshAttachments() -> Bool {
+    /// Reads everything that is pinned. After an error the last known stand: nothing can be attached then, but what is
+    /// wished is looked at all the same, since status has to say why it fails.
+    func refreshAttachments() {
         do {
             attachments = AttachmentTable(try dataplane.attachments())
             if kernelTrouble != nil { logger.notice("the kernel side can be used again") }
             kernelTrouble = nil
-            return true
         } catch {
             noteKernelTrouble(error)
-            // Nothing can be attached, but what is wished is looked at all the same: status has to say why it fails.
-            for uuid in domains.keys { noteStates(of: uuid) }
-            return true
         }
+    }
+
+    /// Looks at every attachment for what somebody else removed. - Returns: seconds until it is done again.
+    ///
+    /// The kernel tells nobody when a link is detached, so it is asked: about once a second, and less often where there
+    /// is so much to ask about that it would cost more than one per cent of a processor.
+    func sweep() -> Double {
+        let start = clock.monotonic()
+        for last in attachments.all {
+            guard let uuid = last.spec?.key.domain else { continue }
+            do throws(Failure) {
+                if last.isRemoved(by: try dataplane.attachment(last.id)) { request(.domain(uuid)) }
+            } catch {
+                noteKernelTrouble(error)
+                break
+            }
+        }
+        return max(1, (clock.monotonic() - start) * 100)
     }
 
     func noteKernelTrouble(_ failure: Failure) {

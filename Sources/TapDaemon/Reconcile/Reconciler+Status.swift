@@ -11,10 +11,7 @@ extension Reconciler {
         var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap {
             builder.taps(of: $0.view)
         }
-        for index in taps.indices {
-            let key = TapKey(domain: taps[index].uuid, origin: taps[index].origin, name: taps[index].name)
-            taps[index].stateSince = lastStates[key]?.since
-        }
+        for (index, key) in TapKey.of(taps).enumerated() { taps[index].stateSince = lastStates[key]?.since }
         taps += unknownTaps(builder.kernel)
         return StatusDocument(
             host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: libvirtVersion),
@@ -35,10 +32,9 @@ extension Reconciler {
         guard let known = domains[uuid] else { return }
         let own = Dictionary(uniqueKeysWithValues: attachments.of(uuid).map { ($0.id, $0) })
         let builder = TapStatusBuilder(hostWarnings: [], kernel: KernelView(attachments: own, failures: failures))
-        var seen: Set<TapKey> = []
-        for tap in builder.taps(of: known.view) {
-            let key = TapKey(domain: uuid, origin: tap.origin, name: tap.name)
-            seen.insert(key)
+        let taps = builder.taps(of: known.view)
+        let keys = TapKey.of(taps)
+        for (tap, key) in zip(taps, keys) {
             let before = lastStates[key]
             guard before?.state != tap.state || before?.reason != tap.reason else { continue }
             lastStates[key] = TapStateRecord(state: tap.state, reason: tap.reason, since: clock.wall())
@@ -52,7 +48,7 @@ extension Reconciler {
                 logger.notice("\(text), copying to \(tap.destination ?? "")")
             }
         }
-        for key in lastStates.keys where key.domain == uuid && !seen.contains(key) { lastStates[key] = nil }
+        for key in lastStates.keys where key.domain == uuid && !keys.contains(key) { lastStates[key] = nil }
     }
 
     private var hostWarnings: [TapStatus.Warning] {

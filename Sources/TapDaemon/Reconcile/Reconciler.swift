@@ -34,6 +34,7 @@ actor Reconciler {
     /// What the destination map was last told, by label.
     var destinations: [String: DestinationVerdict] = [:]
     var removals = RemovalHistory()
+    var arrivals = ArrivalLog()
     /// The state that each tap was last seen in, to log changes and to tell how long it lasts.
     var lastStates: [TapKey: TapStateRecord] = [:]
     /// Why the kernel side as a whole cannot be used at the moment, for the log.
@@ -60,10 +61,12 @@ actor Reconciler {
 
     /// Finds what an earlier daemon left in the kernel, before anything else is known, and keeps it copying.
     func adopt() {
+        request(.sweep)
         refreshDevices()
-        guard refreshAttachments() else { return }
+        refreshAttachments()
         let count = attachments.count
         if count > 0 { logger.info("found \(count) attachment(s) in the kernel; they went on copying") }
+        claimWhatIsTapped()
         refreshDestinations()
         request(.all)
     }
@@ -82,6 +85,8 @@ actor Reconciler {
         case .domainChanged(let uuid, let what):
             logger.debug("\(label(uuid)): \(what.printable)")
             request(.domain(uuid))
+        case .guestRuns(let uuid):
+            if let lead = arrivals.runs(uuid, at: clock.monotonic()) { report(lead, uuid) }
         }
     }
 
@@ -89,7 +94,6 @@ actor Reconciler {
     func devicesChanged() {
         let before = devices
         refreshDevices()
-        guard devices != before else { return }
         refreshDestinations()
         for uuid in domainsConcerned(by: before) { request(.domain(uuid)) }
         for (uuid, known) in domains where known.view.isRunning { noteStates(of: uuid) }
@@ -99,25 +103,30 @@ actor Reconciler {
     func reload(_ result: Result<HostConfiguration, ConfigurationFileError>) {
         switch result {
         case .success(let new):
+            configuration.warnings(changingTo: new).forEach { logger.warning("\($0)") }
             configuration.value = new
             configuration.loaded = clock.wall()
             configuration.problem = nil
             logger.notice("configuration loaded", metadata: ["path": "\(configuration.path)"])
+            if isPaused { logger.notice("copying resumes") }
+            isPaused = false
         case .failure(let error):
             configuration.problem = error
             for line in error.lines { logger.error("configuration not reloaded, the one before stays in force: \(line.printable)") }
         }
-        if isPaused {
-            isPaused = false
-            logger.notice("copying resumes")
-        }
         request(.all)
     }
 
-    /// Ends all copying and does nothing more until the next reload.
+    /// Ends all copying and does nothing more until the next reload. After an error it goes on as before.
     func purge() throws(Failure) -> Int {
+        let count: Int
+        do {
+            count = try dataplane.purge()
+        } catch {
+            request(.all)
+            throw error
+        }
         isPaused = true
-        let count = try dataplane.purge()
         attachments = AttachmentTable()
         failures = [:]
         destinations = [:]
@@ -132,6 +141,18 @@ actor Reconciler {
         wakeup.wake()
     }
 
+    /// Whose a tapped device is was proved when it was tapped: after a restart nobody else gets it by being listed first.
+    private func claimWhatIsTapped() {
+        let specs = Dictionary(grouping: attachments.all.compactMap(\.spec), by: \.key.domain)
+        for (uuid, specs) in specs {
+            let interfaces = specs.map { spec in
+                DomainInterface(
+                    alias: spec.interface.alias, mac: spec.interface.mac, type: spec.interface.type, device: spec.interface.device)
+            }
+            claims.set(interfaces, of: uuid)
+        }
+    }
+
     // MARK: - The work loop
 
     func request(_ item: WorkQueue.Item, after delay: Double = 0) {
@@ -142,8 +163,16 @@ actor Reconciler {
     /// Merges what is asked for this domain in the next second.
     func changedKernel(for uuid: DomainUUID) { queue.executed(.domain(uuid), at: clock.monotonic()) }
 
-    /// Does what was asked for, until `stop`.
+    /// Does what was asked for, until `stop` or until the task is cancelled.
     func run() async {
+        await withTaskCancellationHandler {
+            await work()
+        } onCancel: {
+            Task { await stop() }
+        }
+    }
+
+    private func work() async {
         while !isStopped {
             switch queue.next(at: clock.monotonic()) {
             case .run(.all):
@@ -151,6 +180,8 @@ actor Reconciler {
                 request(.all, after: Double(configuration.value.resyncInterval))
             case .run(.domain(let uuid)):
                 await look(at: uuid)
+            case .run(.sweep):
+                request(.sweep, after: sweep())
             case .wait(let until):
                 let delay = until - clock.monotonic()
                 let alarm = Task {
@@ -166,6 +197,7 @@ actor Reconciler {
     }
 
     private func look(at uuid: DomainUUID) async {
+        let wasRunning = domains[uuid]?.view.isRunning ?? false
         do {
             let snapshot = try await source.domain(uuid)
             refreshDevices()
@@ -176,12 +208,29 @@ actor Reconciler {
             refreshDevices()
         }
         await apply(uuid)
+        guard let known = domains[uuid], known.view.isRunning else { return arrivals.forget(uuid) }
+        if !wasRunning { noteArrival(of: uuid) }
+    }
+
+    /// Measures the gap of a domain that has just been seen to start, if it has taps.
+    func noteArrival(of uuid: DomainUUID) {
+        guard !attachments.of(uuid).isEmpty else { return }
+        if let lead = arrivals.placed(uuid, at: clock.monotonic()) { report(lead, uuid) }
+    }
+
+    private func report(_ lead: Double, _ uuid: DomainUUID) {
+        let milliseconds = Int((abs(lead) * 1_000).rounded())
+        if lead >= 0 {
+            logger.notice("\(label(uuid)): taps in place \(milliseconds) ms before the guest ran: no gap")
+        } else {
+            logger.warning("\(label(uuid)): the guest ran \(milliseconds) ms before its taps were in place; the hook would close this gap")
+        }
     }
 
     /// Looks at everything: after a connection, on SIGHUP, and once in a while in case something was missed.
     private func resynchronise() async {
         refreshDevices()
-        guard refreshAttachments() else { return }
+        refreshAttachments()
         refreshDestinations()
         if isConnected {
             do {

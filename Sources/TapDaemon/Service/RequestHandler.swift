@@ -27,8 +27,7 @@ struct RequestHandler: Sendable {
                 return ControlResponse(error)
             }
         case .hook(let call):
-            let lines = await reconciler.hook(operation: call.operation, xml: call.xml)
-            return ControlResponse(hook: HookAnswer(allow: true, lines: lines))
+            return ControlResponse(hook: await reconciler.hook(operation: call.operation, xml: call.xml))
         }
     }
 }

@@ -56,4 +56,13 @@ extension ObservedAttachment {
             if case .attached(_, let foreign) = $0 { foreign } else { nil }
         }.max() ?? 0
     }
+
+    /// Whether something of it that was attached no longer is, although its device is there. `later`: the same attachment
+    /// looked up again, `nil` when its pins are gone.
+    public func isRemoved(by later: ObservedAttachment?) -> Bool {
+        hooks.contains { direction, hook in
+            guard case .attached = hook else { return false }
+            return (later?.hooks[direction] ?? .detached) == .detached
+        }
+    }
 }

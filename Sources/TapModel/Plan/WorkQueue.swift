@@ -7,6 +7,8 @@ public struct WorkQueue: Sendable {
         /// Look at everything.
         case all
         case domain(DomainUUID)
+        /// Look whether somebody took away what is attached.
+        case sweep
     }
 
     public enum Next: Hashable, Sendable {

@@ -8,4 +8,7 @@ public enum HypervisorEvent: Sendable, Equatable {
     case disconnected(why: String)
     /// Look at this domain again. `what` is for the log, such as `started booted` or `device-added net1`.
     case domainChanged(DomainUUID, what: String)
+    /// This domain's guest runs from now on: booted, restored, arrived by migration, or resumed. Comes beside
+    /// `domainChanged`, and is for measuring only.
+    case guestRuns(DomainUUID)
 }

@@ -121,11 +121,8 @@ public struct TapStatusBuilder: Sendable {
                 TapStatus.Warning(
                     reason: .notFirst, message: "\(foreign) program(s) of others run before the tap and may hide packets from it"))
         }
-        if status.required == true {
-            warnings.append(
-                TapStatus.Warning(
-                    reason: .notImplemented,
-                    message: "required=\"yes\" is not enforced by this version: the domain starts without the tap too"))
+        if status.required == true, let index = warnings.firstIndex(where: { $0.reason == .hookMissing }) {
+            warnings[index].message += "; and required=\"yes\" cannot hold without it"
         }
         switch status.definition {
         case .liveOnly:

@@ -141,7 +141,8 @@ final class TappedHost: Sendable {
     /// Waits until a tap is in this state for this reason, and returns it.
     @discardableResult
     func wait(
-        for domain: String, tap name: String = "ids", _ state: TapState = .active, _ reason: Reason? = nil, within limit: Duration = .seconds(10)
+        for domain: String, tap name: String = "ids", _ state: TapState = .active, _ reason: Reason? = nil,
+        within limit: Duration = .seconds(10)
     ) async throws -> TapStatus {
         try await wait(for: domain, tap: name, "\(state.rawValue) \(reason?.rawValue ?? "")", within: limit) {
             $0.state == state && $0.reason == reason
