@@ -99,8 +99,7 @@ struct DiagnosisTests {
     @Test("Each destination has its line")
     func destinations() {
         let down = DestinationStatus(
-            name: "ids", kind: .interface, state: .failed, reason: .destinationDown, message: "mon0 is down", sent: Counter(),
-            errors: Counter())
+            name: "ids", kind: .interface, failure: Failure(.destinationDown, "mon0 is down"))
         #expect(level("destination ids") { $0.destinations = [down] } == .fail)
     }
 

@@ -62,16 +62,7 @@ struct Examination {
         if case .running(let document) = daemon { return document.destinations }
         let devices = (try? dataplane.devices()) ?? []
         let host = HostState(configuration: configuration, devices: DeviceTable(devices), claims: DeviceClaims(), mechanism: mechanism)
-        return configuration.destinations.map { definition in
-            let failure: Failure?
-            switch DestinationEvaluation.evaluate(definition, host: host) {
-            case .success(let verdict): failure = verdict.failure
-            case .failure(let why): failure = why
-            }
-            return DestinationStatus(
-                name: definition.name.text, kind: definition.target.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active,
-                reason: failure?.reason, message: failure?.message, sent: Counter(), errors: Counter())
-        }
+        return configuration.destinations.map { DestinationStatus($0, on: host) }
     }
 
     private func markUsers(_ mark: PacketMark) -> [String]? {

@@ -94,17 +94,6 @@ extension Reconciler {
     private func destinationStatuses(_ records: [DestinationRecord]) -> [DestinationStatus] {
         let host = hostState
         let byLabel = Dictionary(records.map { ($0.label, $0) }, uniquingKeysWith: { first, _ in first })
-        return configuration.value.destinations.map { definition in
-            let label = definition.name.text
-            let failure: Failure? =
-                switch DestinationEvaluation.evaluate(definition, host: host) {
-                case .success(let verdict): verdict.failure
-                case .failure(let failure): failure
-                }
-            return DestinationStatus(
-                name: label, kind: definition.target.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active,
-                reason: failure?.reason,
-                message: failure?.message, sent: byLabel[label]?.sent ?? Counter(), errors: byLabel[label]?.errors ?? Counter())
-        }
+        return configuration.value.destinations.map { DestinationStatus($0, on: host, record: byLabel[$0.name.text]) }
     }
 }

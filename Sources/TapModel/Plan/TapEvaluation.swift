@@ -19,7 +19,7 @@ public enum TapEvaluation {
     /// What stops a tap whatever its destination and interfaces are.
     private static func refusal(of tap: Tap, at index: Int, host: HostState) -> Failure? {
         let policy = host.configuration.policy
-        if !tap.enabled { return Failure(.disabledByMetadata, "switched off by enabled=\"no\" in the domain's metadata") }
+        if !tap.enabled { return .switchedOff }
         if !policy.tapsAllowed {
             return Failure(.disabledByHost, "this host's configuration stops all copying: <policy taps=\"no\"/>")
         }

@@ -13,6 +13,11 @@ public struct Failure: Error, Hashable, Sendable {
         self.reason = reason
         self.message = message
     }
+
+    /// The state of what has failed so.
+    public var state: TapState { reason.state ?? .failed }
+
+    static let switchedOff = Failure(.disabledByMetadata, "switched off by enabled=\"no\" in the domain's metadata")
 }
 
 extension Failure: CustomStringConvertible {
