@@ -12,7 +12,7 @@ public enum DomainXML {
     /// Reads what virt-tap needs to know of a domain.
     ///
     /// - Parameters:
-    ///   - bytes: UTF-8, at most 16 MiB.
+    ///   - bytes: UTF-8, at most `DomainSnapshot.maximumXML`.
     ///   - defaultUUID: Stands in for `<uuid>` in a file that somebody wrote by hand; libvirt always writes one.
     /// - Throws: `XMLProblem` when it is not well-formed, not a domain, or beyond the limits. What is wrong with its taps
     ///   is no error here: such a tap is `TapEntry.invalid`.
