@@ -58,7 +58,7 @@ public struct DaemonCommand: AsyncParsableCommand {
         }
     }
 
-    private func complain(_ line: String) { StandardError.write("virt-tapd: \(line.printable)\n") }
+    private func complain(_ line: String) { StandardError.write("virt-tapd: \(line.inert)\n") }
 }
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}

@@ -38,7 +38,7 @@ public enum DomainXML {
         let diagnostics = Diagnostics()
         let taps = interest.hasTooMuchMetadata ? tooMuchMetadata(diagnostics) : taps(root, diagnostics)
         let definition = DomainDefinition(uuid: uuid, name: name, interfaces: interfaces(root), taps: taps)
-        return DomainReading(domain: definition, diagnostics: diagnostics.all)
+        return DomainReading(domain: definition, diagnostics: diagnostics.all.map(\.printable))
     }
 
     private static func tooMuchMetadata(_ diagnostics: Diagnostics) -> [TapEntry] {

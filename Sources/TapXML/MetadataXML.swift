@@ -29,7 +29,7 @@ public enum MetadataXML {
         }
         let diagnostics = Diagnostics()
         let taps = MetadataGrammar.read(root, diagnostics)
-        return MetadataReading(taps: taps, diagnostics: diagnostics.all)
+        return MetadataReading(taps: taps, diagnostics: diagnostics.all.map(\.printable))
     }
 
     /// Writes taps in their canonical form: one as `<tap>`, several as `<taps>`, in the default namespace, what is the

@@ -7,6 +7,7 @@
 public struct Failure: Error, Hashable, Sendable {
     public var reason: Reason
     /// One sentence or two, for the operator: which thing, what happened (errno, limits, both numbers), what to do.
+    /// May hold names as libvirt has them: printed, it goes through `printable`.
     public var message: String
 
     public init(_ reason: Reason, _ message: String) {
