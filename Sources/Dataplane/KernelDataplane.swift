@@ -199,8 +199,8 @@ public final class KernelDataplane: TapDataplane {
         spec.outboundProgram = programs[.outbound]?.id
         let known = try knownPrograms(id, old)
         if spec.mechanism == .clsact {
-            let former = old?.mechanism == .clsact ? old?.filter : nil
-            spec.filter = try clsact.choose(wanted.map { spec.hookPoint($0) }, former: former, programs: known)
+            let former = old?.mechanism == .clsact ? old?.clsact : nil
+            spec.clsact = try clsact.choose(wanted.map { spec.hookPoint($0) }, former: former, programs: known)
         }
         var formers: [Direction: KernelObject] = [:]
         for direction in wanted {
