@@ -34,7 +34,7 @@
 /* Set by name when loading. */
 const volatile __u32 tap_mark_value = 0;
 const volatile __u32 tap_mark_mask = 0;
-/* The place in the destinations map. */
+/* The index in the destinations map. */
 const volatile __u32 tap_destination_slot = 0;
 /* 0 for inbound, TAP_COUNTERS for outbound. */
 const volatile __u32 tap_counter_base = 0;

@@ -22,7 +22,7 @@ public final class KernelDataplane: TapDataplane {
     /// Does not touch the kernel: what is missing is reported by the calls, and no longer once it is there.
     /// - Parameter bpffs: the mount point of a BPF file system, or a directory in one. The pins are below
     ///   `virt-tap/1` in it.
-    public init(bpffs: String = "/sys/fs/bpf") {
+    public init(bpffs: String) {
         pins = PinTree(bpffs: bpffs, kernel: kernel)
     }
 
@@ -199,8 +199,8 @@ public final class KernelDataplane: TapDataplane {
         spec.outboundProgram = programs[.outbound]?.id
         let known = try knownPrograms(id, old)
         if spec.mechanism == .clsact {
-            let former = old?.mechanism == .clsact ? old?.filter : nil
-            spec.filter = try clsact.choose(wanted.map { spec.hookPoint($0) }, former: former, programs: known)
+            let former = old?.mechanism == .clsact ? old?.clsact : nil
+            spec.clsact = try clsact.choose(wanted.map { spec.hookPoint($0) }, former: former, programs: known)
         }
         var formers: [Direction: KernelObject] = [:]
         for direction in wanted {

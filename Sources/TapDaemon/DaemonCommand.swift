@@ -21,13 +21,13 @@ public struct DaemonCommand: AsyncParsableCommand {
     var connect: String?
 
     @Option(help: "The host's configuration.")
-    var config = ConfigurationFile.defaultPath
+    var config = HostPaths.configuration
 
     @Option(help: "Where the control socket is.")
-    var runtimeDir = "/run/virt-tap"
+    var runtimeDir = HostPaths.runtimeDirectory
 
     @Option(help: "The BPF file system that holds the pins.")
-    var bpffs = "/sys/fs/bpf"
+    var bpffs = HostPaths.bpffs
 
     @Option(help: "How much to log: trace, debug, info, notice, warning, error or critical.")
     var logLevel = Logger.Level.info
@@ -58,7 +58,7 @@ public struct DaemonCommand: AsyncParsableCommand {
         }
     }
 
-    private func complain(_ line: String) { StandardError.write("virt-tapd: \(line.printable)\n") }
+    private func complain(_ line: String) { StandardError.write("virt-tapd: \(line.inert)\n") }
 }
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}

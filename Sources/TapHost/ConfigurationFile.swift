@@ -6,14 +6,12 @@ import TapXML
 
 /// Reads the host's configuration from its file.
 public struct ConfigurationFile: Sendable {
-    public static let defaultPath = "/etc/virt-tap/config.xml"
-
     /// Bytes; the parser has a limit of its own, this one keeps an absurd file out of memory.
     static let maximumSize = 4 << 20
 
     public var path: String
 
-    public init(path: String = Self.defaultPath) { self.path = path }
+    public init(path: String) { self.path = path }
 
     /// The configuration in force: the file's, or the defaults where there is no file.
     ///

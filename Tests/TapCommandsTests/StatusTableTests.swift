@@ -23,9 +23,7 @@ struct StatusTableTests {
         ],
         destinations: [
             DestinationStatus(
-                name: "ids", kind: .interface, state: .failed, reason: .destinationDown, message: "destination ids: mon0 is down",
-                sent: Counter(),
-                errors: Counter())
+                name: "ids", kind: .interface, failure: Failure(.destinationDown, "destination ids: mon0 is down"))
         ])
 
     @Test("A line for each tap and interface, sentences below")

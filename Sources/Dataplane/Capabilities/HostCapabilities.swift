@@ -33,8 +33,7 @@ extension KernelDataplane {
         }
         let folder = [pins.layout, pins.top, pins.bpffs].first { pins.exists($0) } ?? pins.bpffs
         if access(folder, W_OK) == 0 { return .yes }
-        return .no(
-            why: "\(folder) may not be written by this user (\(FailureReport.text(errno))); run as root or give it to the daemon's user")
+        return .unknown(why: "\(folder) may not be written by this user (\(FailureReport.text(errno)))")
     }
 
     /// Bits of /proc/PID/status, from linux/capability.h.

@@ -14,7 +14,7 @@ struct HookPlace: Hashable {
         id = spec.key.id
         self.direction = direction
         point = spec.hookPoint(direction)
-        filter = spec.filter
+        filter = spec.clsact
     }
 
     init(id: AttachmentID, _ direction: Direction, _ point: HookPoint, filter: AttachmentSpec.ClsactFilter?) {

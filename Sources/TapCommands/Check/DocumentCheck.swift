@@ -47,11 +47,8 @@ struct DocumentCheck {
         let reading = try MetadataXML.parse(file.bytes)
         var report = CheckReport(.good, diagnostics: CheckReport.diagnostics(reading.diagnostics, in: file.name))
         for case .valid(let tap) in reading.taps {
-            if case .named(let name) = tap.destination, host.configuration.destination(named: name) == nil {
-                let nearest = NearestName.of(name.text, among: host.configuration.destinations.map(\.name.text))
-                report.diagnostics.append(
-                    "\(file.name): tap \(tap.name): this host's configuration defines no destination \(name)"
-                        + (nearest.map { "; did you mean \($0)?" } ?? ""))
+            if case .named(let name) = tap.destination, case .failure(let failure) = host.configuration.destination(named: name) {
+                report.diagnostics.append("\(file.name): tap \(tap.name): \(failure.message)")
             }
         }
         let names = reading.taps.map(\.name.text)

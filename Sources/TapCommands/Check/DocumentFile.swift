@@ -6,7 +6,7 @@ import TapModel
 /// A file to be checked, or standard input.
 struct DocumentFile {
     /// Bytes: the most that any of the documents may have, and one more to notice it.
-    private static let maximum = (16 << 20) + 1
+    private static let maximum = DomainSnapshot.maximumXML + 1
 
     /// As it stands in diagnostics, printable.
     var name: String

@@ -24,17 +24,10 @@ struct EditOptions: ParsableArguments {
     @Flag(help: "Write over metadata that is invalid, and what this host would refuse.")
     var force = false
 
-    @Option(help: ArgumentHelp("The libvirt to talk to; default: the configuration's, else libvirt's own default.", valueName: "uri"))
-    var connect: String?
-
     @Option(help: ArgumentHelp("The host's configuration; also --config=FILE.", valueName: "file"), completion: .file())
-    var configFile = ConfigurationFile.defaultPath
+    var configFile = HostPaths.configuration
 
-    @Option(help: ArgumentHelp("Where the daemon's sockets are.", valueName: "dir"), completion: .directory)
-    var runtimeDir = RuntimeDirectory.standard.path
-
-    @Option(help: ArgumentHelp("The BPF file system that holds the pins.", valueName: "dir"), completion: .directory)
-    var bpffs = "/sys/fs/bpf"
+    @OptionGroup var places: PlaceOptions
 
     var choices: Set<SideChoice> {
         Set(
@@ -56,8 +49,8 @@ struct EditOptions: ParsableArguments {
             for line in error.lines { Output.complain(line) }
             Output.complain("so the tap is not checked against this host's configuration")
         }
-        let uri = connect ?? configuration?.libvirtURI
-        let host = Self.isLocal(uri) ? configuration.map { ThisHost($0, bpffs: bpffs).state } : nil
+        let uri = places.connect ?? configuration?.libvirtURI
+        let host = Self.isLocal(uri) ? configuration.map { ThisHost($0, bpffs: places.bpffs).state } : nil
         do {
             let store = try await LibvirtMetadataEditor(uri: uri)
             let report = try await MetadataEditor(store: store, host: host, force: force).run(change, domain: domain, choices: choices)

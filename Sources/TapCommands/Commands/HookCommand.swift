@@ -38,10 +38,7 @@ struct HookCommand: ParsableCommand {
     }
 
     private func verdict() -> HookVerdict {
-        let operation = call[1]
-        guard HookVerdict.known.contains(operation) else {
-            return HookVerdict(withoutAnswer: "this version knows no such operation", operation: operation)
-        }
+        guard let operation = HookOperation(rawValue: call[1]) else { return HookVerdict(unknown: call[1]) }
         let begin = ContinuousClock.now
         // A configuration that cannot be read is the daemon's to report; here the default time must do.
         let seconds = (try? ConfigurationFile(path: paths.config).load())?.hookTimeout ?? HostConfiguration().hookTimeout
@@ -52,15 +49,14 @@ struct HookCommand: ParsableCommand {
         } catch {
             let why =
                 switch error {
-                case .tooLong: "the XML on standard input has more than \(HookInput.maximum >> 20) MiB"
+                case .tooLong: "the XML on standard input has more than \(DomainSnapshot.maximumXML >> 20) MiB"
                 case .tooSlow: "the XML on standard input did not end within \(seconds) s"
                 case .unreadable(let code): "standard input: \(String(cString: strerror(code)))"
                 }
             return HookVerdict(withoutAnswer: why, operation: operation)
         }
         let request = HookCall(
-            guest: call[0], operation: operation, suboperation: call.count > 2 ? call[2] : "-", extra: call.count > 3 ? call[3] : "-",
-            xml: xml)
+            guest: call[0], operation: operation.rawValue, suboperation: call.count > 2 ? call[2] : "-", extra: call.count > 3 ? call[3] : "-", xml: xml)
         do {
             let client = ControlClient(path: paths.runtimeDirectory.controlSocket)
             return HookVerdict(

@@ -17,6 +17,7 @@ struct MetadataEdit {
         var taps: [Tap]
         /// What was done, for people: `tap ids added`.
         var done: [String]
+        var removed: [TapName] = []
         /// Names asked for that are not there.
         var missing: [String] = []
         /// The tap that was set.
@@ -24,11 +25,7 @@ struct MetadataEdit {
 
         /// For virDomainSetMetadata, which adds the namespace; `nil` takes the element out.
         var xml: String? {
-            guard !taps.isEmpty else { return nil }
-            let written = MetadataXML.write(taps)
-            let declaration = " xmlns=\"\(MetadataXML.namespace)\""
-            guard let range = written.firstRange(of: declaration) else { return written }
-            return written.replacingCharacters(in: range)
+            taps.isEmpty ? nil : MetadataXML.write(taps, declaresNamespace: false)
         }
     }
 
@@ -66,13 +63,8 @@ struct MetadataEdit {
             let missing = all ? [] : names.filter { name in !taps.contains { $0.name.text == name } }
             let removed = taps.filter { gone.contains($0.name.text) }
             taps.removeAll { gone.contains($0.name.text) }
-            return Outcome(taps: taps, done: removed.map { "tap \($0.name) removed" }, missing: missing)
+            return Outcome(
+                taps: taps, done: removed.map { "tap \($0.name) removed" }, removed: removed.map(\.name), missing: missing)
         }
-    }
-}
-
-extension String {
-    fileprivate func replacingCharacters(in range: Range<String.Index>) -> String {
-        String(self[..<range.lowerBound] + self[range.upperBound...])
     }
 }

@@ -75,17 +75,12 @@ struct MetadataEditor {
         }
         let missing = names.filter { name in outcomes.allSatisfy { $0.missing.contains(name) } }
         guard !missing.isEmpty else { return }
-        let present = Set(outcomes.flatMap { $0.taps.map(\.name.text) + $0.done.compactMap(Self.name) }).sorted()
+        let present = Set(outcomes.flatMap { $0.taps.map(\.name.text) + $0.removed.map(\.text) }).sorted()
         throw CommandFailure(
             .failure,
             lines: missing.map { name in
                 let nearest = NearestName.of(name, among: present)
                 return "\(domain.printable) has no tap \"\(name.printable)\"" + (nearest.map { "; did you mean \($0)?" } ?? "")
             } + ["nothing was changed"])
-    }
-
-    private static func name(_ done: String) -> String? {
-        let words = done.split(separator: " ")
-        return words.count == 3 && words[0] == "tap" ? String(words[1]) : nil
     }
 }

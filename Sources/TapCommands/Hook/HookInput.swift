@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Glibc
+import TapModel
 
 /// Reads what libvirt gives a hook on standard input.
 enum HookInput {
-    /// Bytes; more is not sent, and libvirt itself takes no more over its own protocol.
-    static let maximum = 16 << 20
-
     enum Problem: Error, Equatable {
         case tooLong
         case tooSlow
@@ -34,7 +32,7 @@ enum HookInput {
             if count < 0, code != EINTR, code != EAGAIN { throw .unreadable(code) }
             if count == 0 { return bytes }
             bytes += chunk
-            guard bytes.count <= maximum else { throw .tooLong }
+            guard bytes.count <= DomainSnapshot.maximumXML else { throw .tooLong }
         }
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Glibc
+import TapModel
 
 /// Standard output for results, standard error for everything else.
 enum Output {
@@ -11,10 +12,10 @@ enum Output {
     }
 
     /// One line about a place in a document, as compilers write it, so that editors find the place: `FILE:LINE: message`.
-    static func diagnose(_ line: String) { _ = write("\(line)\n", to: 2) }
+    static func diagnose(_ line: String) { _ = write("\(line.inert)\n", to: 2) }
 
     /// One line for people, which says who speaks.
-    static func complain(_ text: String) { _ = write("virt-tap: \(text)\n", to: 2) }
+    static func complain(_ text: String) { _ = write("virt-tap: \(text.inert)\n", to: 2) }
 
     private static func write(_ text: String, to descriptor: Int32) -> Bool {
         let bytes = Array(text.utf8)

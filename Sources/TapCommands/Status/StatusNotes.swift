@@ -29,7 +29,7 @@ enum StatusNotes {
                 Note(subject: "virt-tapd", text: "paused by `virt-tap purge --now`; `systemctl reload virt-tapd` resumes", colour: .yellow))
         }
         if document.config.stale {
-            let why = document.config.message.map { ": " + $0.printable } ?? ""
+            let why = document.config.message.map { ": " + $0.inert } ?? ""
             notes.append(
                 Note(
                     subject: document.config.path.printable, text: "could not be loaded, the configuration before it is in force\(why)",

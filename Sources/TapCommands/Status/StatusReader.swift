@@ -22,7 +22,7 @@ struct StatusReader {
     /// - Throws: when there is a daemon and it cannot be asked or understood.
     func read() throws(CommandFailure) -> Answer {
         do throws(ControlError) {
-            return Answer(document: try decode(try ask()))
+            return Answer(document: try decode(try ask().accepted()))
         } catch .notRunning(let path) {
             return withoutDaemon("virt-tapd is not running (nobody listens at \(path.printable)); this is what the kernel holds")
         } catch {
@@ -49,7 +49,6 @@ struct StatusReader {
     }
 
     private func decode(_ response: ControlResponse) throws(ControlError) -> StatusDocument {
-        if let error = response.error { throw .malformed("virt-tapd answered: \(error.printable)") }
         do {
             return try JSONDecoder().decode(StatusDocument.self, from: Data(response.body))
         } catch {

@@ -24,10 +24,10 @@ extension Reconciler {
             definition = parsed
         }
         logger.debug("hook \(operation.printable) of \(definition.name.printable)")
-        switch operation {
-        case "start", "started", "reconnect", "attach":
+        switch HookOperation(rawValue: operation) {
+        case let known? where known.hasDevices:
             starting(definition, xml: xml, isStart: operation == "start")
-        case "stopped", "release":
+        case .stopped, .release:
             // The devices are gone or about to go; libvirt confirms with an event as soon as the hook returns.
             domains[definition.uuid]?.startedByHook = nil
             request(.domain(definition.uuid), after: 0.2)

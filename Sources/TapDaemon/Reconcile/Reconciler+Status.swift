@@ -18,7 +18,7 @@ extension Reconciler {
         var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap {
             builder.taps(of: $0.view)
         }
-        for (index, key) in TapKey.of(taps).enumerated() { taps[index].stateSince = lastStates[key]?.since }
+        for (index, key) in TapOccurrence.of(taps).enumerated() { taps[index].stateSince = lastStates[key]?.since }
         taps += unknownTaps(builder.kernel)
         return StatusDocument(
             host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: libvirtVersion),
@@ -40,7 +40,7 @@ extension Reconciler {
         let own = Dictionary(uniqueKeysWithValues: attachments.of(uuid).map { ($0.id, $0) })
         let builder = TapStatusBuilder(hostWarnings: [], kernel: KernelView(attachments: own, failures: failures))
         let taps = builder.taps(of: known.view)
-        let keys = TapKey.of(taps)
+        let keys = TapOccurrence.of(taps)
         for (tap, key) in zip(taps, keys) {
             let before = lastStates[key]
             guard before?.state != tap.state || before?.reason != tap.reason else { continue }
@@ -55,7 +55,7 @@ extension Reconciler {
                 logger.notice("\(text), copying to \(tap.destination ?? "")")
             }
         }
-        for key in lastStates.keys where key.domain == uuid && !keys.contains(key) { lastStates[key] = nil }
+        for key in lastStates.keys where key.key.domain == uuid && !keys.contains(key) { lastStates[key] = nil }
     }
 
     private var hostWarnings: [TapStatus.Warning] {
@@ -87,30 +87,18 @@ extension Reconciler {
         return view
     }
 
-    /// Attachments of domains that libvirt has not told us of (yet): they copy, so they are shown.
+    /// Attachments that no tap of a known domain accounts for, since libvirt has not told of the domain (yet) or the tap
+    /// was taken back and could not be detached: they copy, so they are shown.
     private func unknownTaps(_ kernel: KernelView) -> [TapStatus] {
+        let accounted = Set(domains.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.key.id) })
         var unknown = kernel
-        unknown.attachments = kernel.attachments.filter { _, attachment in
-            guard let uuid = attachment.spec?.key.domain else { return false }
-            return domains[uuid] == nil
-        }
+        unknown.attachments = kernel.attachments.filter { !accounted.contains($0.key) }
         return StatusDocument.pinnedTaps(unknown, devices: devices)
     }
 
     private func destinationStatuses(_ records: [DestinationRecord]) -> [DestinationStatus] {
         let host = hostState
         let byLabel = Dictionary(records.map { ($0.label, $0) }, uniquingKeysWith: { first, _ in first })
-        return configuration.value.destinations.map { definition in
-            let label = definition.name.text
-            let failure: Failure? =
-                switch DestinationEvaluation.evaluate(definition, host: host) {
-                case .success(let verdict): verdict.failure
-                case .failure(let failure): failure
-                }
-            return DestinationStatus(
-                name: label, kind: definition.target.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active,
-                reason: failure?.reason,
-                message: failure?.message, sent: byLabel[label]?.sent ?? Counter(), errors: byLabel[label]?.errors ?? Counter())
-        }
+        return configuration.value.destinations.map { DestinationStatus($0, on: host, record: byLabel[$0.name.text]) }
     }
 }

@@ -36,7 +36,7 @@ actor Reconciler {
     var removals = RemovalHistory()
     var arrivals = ArrivalLog()
     /// The state that each tap was last seen in, to log changes and to tell how long it lasts.
-    var lastStates: [TapKey: TapStateRecord] = [:]
+    var lastStates: [TapOccurrence: TapStateRecord] = [:]
     /// Why the kernel side as a whole cannot be used at the moment, for the log.
     var kernelTrouble: Failure?
 
@@ -284,7 +284,7 @@ actor Reconciler {
         guard let known = domains[uuid], !isStarting(known) else { return }
         domains[uuid] = nil
         claim([], for: uuid)
-        lastStates = lastStates.filter { $0.key.domain != uuid }
+        lastStates = lastStates.filter { $0.key.key.domain != uuid }
     }
 
     /// Notes which devices a domain names. Who names one that it gave up is looked at again.
