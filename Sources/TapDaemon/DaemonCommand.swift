@@ -35,6 +35,8 @@ public struct DaemonCommand: AsyncParsableCommand {
     public init() {}
 
     public func run() async throws {
+        // A reload that is asked for before anybody listens for it is no reason to end.
+        signal(SIGHUP, SIG_IGN)
         let file = ConfigurationFile(path: config)
         let configuration: HostConfiguration
         do {
