@@ -1,4 +1,6 @@
 // swift-tools-version: 6.1
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
 import PackageDescription
 
 // The folders tell who depends on whom; docs/architecture.md says why. A Swift target may import only

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import Glibc
-internal import TapModel
+import Glibc
+import TapModel
 
 /// Turns what the kernel answered into what an operator reads: one table for the whole data path.
 enum FailureReport {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibmnl
-internal import Glibc
+import CLibmnl
+import Glibc
 public import TapModel
 
 /// Says that some link or address of this network namespace has changed, on a thread of its own.
