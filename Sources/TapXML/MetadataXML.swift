@@ -32,6 +32,10 @@ public enum MetadataXML {
         return MetadataReading(taps: taps, diagnostics: diagnostics.all.map(\.printable))
     }
 
+    /// Text as an attribute's value, and between tags. Blanks other than the space, which would become spaces in an
+    /// attribute, are references; characters that XML cannot carry stay.
+    public static func escaped(_ text: String) -> String { MetadataWriter.escaped(text) }
+
     /// Writes taps in their canonical form: one as `<tap>`, several as `<taps>`, in the default namespace, what is the
     /// default left out. `parse` gives the same taps back.
     ///

@@ -3,6 +3,7 @@
 import CLibmnl
 import Glibc
 public import TapModel
+import TapSystem
 
 /// Says that some link or address of this network namespace has changed, on a thread of its own.
 ///
@@ -22,7 +23,7 @@ public final class LinkMonitor: Sendable {
         (changes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         let socket = Glibc.socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), NETLINK_ROUTE)
         guard socket >= 0 else {
-            throw Failure(.attachFailed, "cannot watch links: \(FailureReport.text(errno)); they are read by the clock")
+            throw Failure(.attachFailed, "cannot watch links: \(ErrorText.of(errno)); they are read by the clock")
         }
         var address = sockaddr_nl()
         address.nl_family = UInt16(AF_NETLINK)
@@ -36,7 +37,7 @@ public final class LinkMonitor: Sendable {
         guard bound == 0, bell >= 0 else {
             let number = errno
             for descriptor in [socket, ears, bell] where descriptor >= 0 { close(descriptor) }
-            throw Failure(.attachFailed, "cannot watch links: \(FailureReport.text(number)); they are read by the clock")
+            throw Failure(.attachFailed, "cannot watch links: \(ErrorText.of(number)); they are read by the clock")
         }
         let listener = Unmanaged.passRetained(Listener(socket: socket, ears: ears, continuation: continuation))
         var thread = pthread_t()
@@ -44,7 +45,7 @@ public final class LinkMonitor: Sendable {
         guard started == 0 else {
             listener.release()
             close(bell)
-            throw Failure(.attachFailed, "cannot watch links: \(FailureReport.text(started)); they are read by the clock")
+            throw Failure(.attachFailed, "cannot watch links: \(ErrorText.of(started)); they are read by the clock")
         }
         pthread_detach(thread)
     }

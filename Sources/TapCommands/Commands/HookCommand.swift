@@ -5,6 +5,7 @@ import Glibc
 import TapControl
 import TapHost
 import TapModel
+import TapSystem
 
 /// `virt-tap hook`: what hooks/qemu calls.
 ///
@@ -51,7 +52,7 @@ struct HookCommand: ParsableCommand {
                 switch error {
                 case .tooLong: "the XML on standard input has more than \(DomainSnapshot.maximumXML >> 20) MiB"
                 case .tooSlow: "the XML on standard input did not end within \(seconds) s"
-                case .unreadable(let code): "standard input: \(String(cString: strerror(code)))"
+                case .unreadable(let code): "standard input: \(ErrorText.of(code))"
                 }
             return HookVerdict(withoutAnswer: why, operation: operation)
         }
