@@ -17,9 +17,24 @@ public struct ConfigurationFile: Sendable {
     /// The configuration in force: the file's, or the defaults where there is no file.
     ///
     /// The file decides what root's programs copy and where to, so one that somebody else can change is refused.
+    /// - Parameter mustExist: whether a missing file is an error and not the defaults.
     /// - Throws: `ConfigurationFileError`.
-    public func load() throws(ConfigurationFileError) -> HostConfiguration {
-        guard let bytes = try read() else { return HostConfiguration() }
+    public func load(mustExist: Bool = false) throws(ConfigurationFileError) -> HostConfiguration {
+        guard let bytes = try read() else {
+            if mustExist { throw failure("is gone; an empty one that says nothing is <virt-tap/>") }
+            return HostConfiguration()
+        }
+        let configuration = try parse(bytes)
+        if let name = configuration.controlGroup, getgrnam(name) == nil {
+            throw failure("<control group=\"\(name)\">: this host has no such group; `groupadd --system \(name)` makes it")
+        }
+        return configuration
+    }
+
+    /// Whether there is a file at all.
+    public var exists: Bool { access(path, F_OK) == 0 }
+
+    private func parse(_ bytes: [UInt8]) throws(ConfigurationFileError) -> HostConfiguration {
         do {
             return try ConfigurationXML.parse(bytes)
         } catch {

@@ -30,15 +30,17 @@ import Testing
     @Test func missingLibvirtIsReportedOnceForEachReason() {
         var machine = Machine()
         _ = machine.handle(.start, jitter: 0)
-        #expect(machine.handle(.refused(1, why: "no socket"), jitter: 1) == [
-            .report(.disconnected(why: "no socket")), .pause(1, .milliseconds(250)),
-        ])
+        #expect(
+            machine.handle(.refused(1, why: "no socket"), jitter: 1) == [
+                .report(.disconnected(why: "no socket")), .pause(1, .milliseconds(250)),
+            ])
         #expect(machine.handle(.retry(1), jitter: 1) == opening(2))
         #expect(machine.handle(.refused(2, why: "no socket"), jitter: 1) == [.pause(2, .milliseconds(500))])
         #expect(machine.handle(.retry(2), jitter: 1) == opening(3))
-        #expect(machine.handle(.refused(3, why: "denied"), jitter: 1) == [
-            .report(.disconnected(why: "denied")), .pause(3, .seconds(1)),
-        ])
+        #expect(
+            machine.handle(.refused(3, why: "denied"), jitter: 1) == [
+                .report(.disconnected(why: "denied")), .pause(3, .seconds(1)),
+            ])
     }
 
     @Test func pausesDoubleUpToTheLongestForEver() {
@@ -50,9 +52,10 @@ import Testing
             _ = machine.handle(.retry(attempt), jitter: 1)
         }
         #expect(pauses.count == 100)
-        #expect(pauses.prefix(7) == [
-            .milliseconds(250), .milliseconds(500), .seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(10),
-        ])
+        #expect(
+            pauses.prefix(7) == [
+                .milliseconds(250), .milliseconds(500), .seconds(1), .seconds(2), .seconds(4), .seconds(8), .seconds(10),
+            ])
         #expect(pauses.dropFirst(6).allSatisfy { $0 == .seconds(10) })
     }
 
@@ -73,9 +76,10 @@ import Testing
 
     @Test func lossOfALongConnectionIsFollowedByAPromptAttempt() {
         var machine = connected()
-        #expect(machine.handle(.lost(1, why: "gone", after: .seconds(3600)), jitter: 1) == [
-            .close(1), .report(.disconnected(why: "gone")), .pause(1, .milliseconds(250)),
-        ])
+        #expect(
+            machine.handle(.lost(1, why: "gone", after: .seconds(3600)), jitter: 1) == [
+                .close(1), .report(.disconnected(why: "gone")), .pause(1, .milliseconds(250)),
+            ])
         #expect(machine.handle(.retry(1), jitter: 1) == opening(2))
         #expect(machine.handle(.opened(2, libvirtVersion: "9.0.0"), jitter: 1) == [.stopTimer, .adopt(2), .report(up)])
     }
@@ -106,9 +110,10 @@ import Testing
         var machine = Machine()
         _ = machine.handle(.start, jitter: 0)
         #expect(machine.handle(.lost(1, why: "gone", after: .zero), jitter: 0).isEmpty)
-        #expect(machine.handle(.opened(1, libvirtVersion: "9.0.0"), jitter: 0) == [
-            .close(1), .report(.disconnected(why: "gone")), .pause(1, .milliseconds(250)),
-        ])
+        #expect(
+            machine.handle(.opened(1, libvirtVersion: "9.0.0"), jitter: 0) == [
+                .close(1), .report(.disconnected(why: "gone")), .pause(1, .milliseconds(250)),
+            ])
         // It is forgotten with its attempt.
         _ = machine.handle(.retry(1), jitter: 0)
         #expect(machine.handle(.opened(2, libvirtVersion: "9.0.0"), jitter: 0).contains(.adopt(2)))

@@ -50,10 +50,11 @@ import Testing
             try administrator.undefine(uuid)
             try await log.waitForChange(uuid, "undefined removed")
             let words = log.all.compactMap { if case .domainChanged(uuid, let what) = $0 { what } else { nil } }
-            #expect(words == [
-                "defined added", "started booted", "suspended paused", "resumed unpaused", "stopped destroyed",
-                "undefined renamed", "defined renamed", "undefined removed",
-            ])
+            #expect(
+                words == [
+                    "defined added", "started booted", "suspended paused", "resumed unpaused", "stopped destroyed",
+                    "undefined renamed", "defined renamed", "undefined removed",
+                ])
         }
     }
 

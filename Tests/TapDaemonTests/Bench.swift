@@ -17,7 +17,12 @@ final class Bench: Sendable {
     var now: Double { clock.now }
     private let clock: ManualClock
 
-    static let configuration = "<virt-tap><destination name='ids'><interface name='mon0'/></destination><destination name='span'><interface name='mon1'/></destination></virt-tap>"
+    static let configuration = """
+        <virt-tap>
+          <destination name='ids'><interface name='mon0'/></destination>
+          <destination name='span'><interface name='mon1'/></destination>
+        </virt-tap>
+        """
 
     /// web1 and web2 run with their devices; the destinations are there.
     init(_ configuration: String = Bench.configuration) throws {
@@ -32,7 +37,8 @@ final class Bench: Sendable {
         reconciler = Reconciler(
             dataplane: kernel, source: libvirt,
             configuration: LoadedConfiguration(
-                path: "/etc/virt-tap/config.xml", value: try ConfigurationXML.parse(Array(configuration.utf8)), loaded: Timestamp(seconds: 0)),
+                path: "/etc/virt-tap/config.xml", value: try ConfigurationXML.parse(Array(configuration.utf8)),
+                loaded: Timestamp(seconds: 0)),
             identity: DaemonIdentity(pid: 1, uri: nil, started: Timestamp(seconds: 0), bpffs: "/sys/fs/bpf"),
             clock: DaemonClock(monotonic: { clock.now }, wall: { Timestamp(seconds: 1_000_000 + Int64(clock.now)) }),
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))

@@ -19,6 +19,7 @@ final class FakeKernel: TapDataplane, Sendable {
     }
 
     let state = Mutex(State())
+    var lastVerifierLog: String? { nil }
 
     func mechanism(for choice: MechanismChoice) throws(Failure) -> Mechanism {
         if let trouble = state.withLock({ $0.trouble }) { throw trouble }

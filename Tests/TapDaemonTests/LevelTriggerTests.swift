@@ -35,12 +35,15 @@ import Testing
     func lostDoubledAndReorderedEventsEndInTheSameState(_ seed: UInt64) async throws {
         var random = SplitMix(state: seed)
         let bench = try Bench()
-        let states = ["", "<v:tap to='ids'/>", "<v:tap to='span'/>", "<v:tap to='ids'/><v:tap to='span' direction='outbound'/>", "<v:tap to='no'/>"]
+        let states = [
+            "", "<v:tap to='ids'/>", "<v:tap to='span'/>", "<v:tap to='ids'/><v:tap to='span' direction='outbound'/>", "<v:tap to='no'/>",
+        ]
         try await bench.run {
             await bench.connect()
             for _ in 1...60 {
                 let domain = TestDomain(Int.random(in: 1...2, using: &random))
-                bench.libvirt[domain.uuid] = Bool.random(using: &random) ? domain.running(states.randomElement(using: &random)!) : domain.shutOff()
+                bench.libvirt[domain.uuid] =
+                    Bool.random(using: &random) ? domain.running(states.randomElement(using: &random)!) : domain.shutOff()
                 for _ in 0..<Int.random(in: 0...2, using: &random) {
                     await bench.event(TestDomain(Int.random(in: 1...2, using: &random)))
                 }

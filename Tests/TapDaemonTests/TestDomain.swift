@@ -26,7 +26,8 @@ struct TestDomain: Sendable {
 
     func running(_ taps: String = tap, device: String? = nil, number other: Int? = nil) -> DomainSnapshot {
         DomainSnapshot(
-            uuid: uuid, name: name, isRunning: true, isPersistent: true, liveXML: xml(taps, device: device, number: other), persistentXML: xml(taps))
+            uuid: uuid, name: name, isRunning: true, isPersistent: true, liveXML: xml(taps, device: device, number: other),
+            persistentXML: xml(taps))
     }
 
     func shutOff() -> DomainSnapshot {

@@ -35,7 +35,9 @@ struct ConfigurationFileTests {
     }
 
     @Test func errorsHaveFileAndLine() throws {
-        guard case .failure(let error) = try load("<virt-tap>\n\n  <marc value=\"1\"/>\n</virt-tap>") else { Issue.record("accepted"); return }
+        guard case .failure(let error) = try load("<virt-tap>\n\n  <marc value=\"1\"/>\n</virt-tap>") else {
+            Issue.record("accepted"); return
+        }
         #expect(error.lines.count == 1)
         #expect(error.lines[0].contains("/config.xml:3: "))
         #expect(error.lines[0].contains("mark"))

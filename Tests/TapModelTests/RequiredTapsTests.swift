@@ -13,11 +13,13 @@ struct RequiredTapsTests {
     }
 
     private func missing(
-        _ domain: DomainDefinition, _ host: HostState = Fixture.host(), hook: ObservedAttachment.Hook? = .attached(position: 0, foreignAhead: 0)
+        _ domain: DomainDefinition, _ host: HostState = Fixture.host(),
+        hook: ObservedAttachment.Hook? = .attached(position: 0, foreignAhead: 0)
     ) -> [String] {
         let verdicts = TapEvaluation.evaluate(domain, on: host)
         let attachments = hook.map { hook in verdicts.flatMap(\.desired).map { Fixture.observed($0, hook: hook) } } ?? []
-        return RequiredTaps.missing(verdicts, kernel: KernelView(attachments: Dictionary(uniqueKeysWithValues: attachments.map { ($0.id, $0) })))
+        return RequiredTaps.missing(
+            verdicts, kernel: KernelView(attachments: Dictionary(uniqueKeysWithValues: attachments.map { ($0.id, $0) })))
     }
 
     @Test func inPlace() {
@@ -36,7 +38,9 @@ struct RequiredTapsTests {
         #expect(missing(required(), hook: .detached).count == 1)
         #expect(missing(required { $0.destination = .named(TapName("nowhere")!) })[0].contains("no-such-destination"))
         #expect(missing(required { $0.filter = "tcp" })[0].contains("not-implemented"))
-        #expect(missing(required(), Fixture.host(devices: [Fixture.vnet(), Fixture.span { $0.hasAddress = true }]))[0].contains("destination-unsafe"))
+        #expect(
+            missing(required(), Fixture.host(devices: [Fixture.vnet(), Fixture.span { $0.hasAddress = true }]))[0].contains(
+                "destination-unsafe"))
         #expect(missing(required(), Fixture.host(Fixture.configuration { $0.policy.tapsAllowed = false }))[0].contains("disabled-by-host"))
         #expect(missing(required { $0.selectors = [InterfaceSelector(alias: "net9")] })[0].contains("no-matching-interface"))
         var invalid = Fixture.domain()

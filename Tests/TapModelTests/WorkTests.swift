@@ -45,10 +45,17 @@ struct WorkTests {
             history.restored(id, at: Double(time))
         }
         history.removed(id, at: 5)
-        #expect(history.isFight(id, at: 5))
         #expect(!history.mayRestore(id, at: 5))
-        #expect(!history.mayRestore(id, at: 500))
+        #expect(!history.mayRestore(id, at: 602))
         #expect(history.mayRestore(id, at: 604))
-        #expect(!history.isFight(id, at: 700))
+        history.restored(id, at: 604)
+        // Once a window from now on, however long ago the five were.
+        history.removed(id, at: 650)
+        #expect(!history.mayRestore(id, at: 1_203))
+        #expect(history.mayRestore(id, at: 1_204))
+        history.restored(id, at: 1_204)
+        // It stayed for a whole window: the fight is over.
+        history.removed(id, at: 1_900)
+        #expect(history.mayRestore(id, at: 1_900))
     }
 }

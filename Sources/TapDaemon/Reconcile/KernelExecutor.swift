@@ -2,7 +2,7 @@
 
 import Dispatch
 
-/// The thread on which everything happens that touches the kernel or the daemon's state.
+/// Where everything happens, one thing at a time, that touches the kernel or the daemon's state.
 ///
 /// An attachment blocks for some 12 ms while the kernel waits for RCU, and no second thread makes that faster, so one
 /// serial queue of our own carries it instead of Swift's shared pool.

@@ -49,9 +49,12 @@ extension Reconciler {
     private func nextAction(for uuid: DomainUUID, done: Set<Action>) -> Action? {
         evaluate(uuid)
         let observed = observe(uuid)
-        let plan = Planner.plan(evidence(for: uuid, observed: observed), observed: observed)
-        guard let action = plan.first(where: { !done.contains($0) && isDue($0) }) else {
-            forgetFailures(of: uuid)
+        let evidence = DomainEvidence.of(domains[uuid]?.view, observed: observed, host: hostState, isConnected: isConnected)
+        let plan = Planner.plan(evidence, observed: observed)
+        holdBackFights(plan)
+        guard let action = plan.first(where: { !done.contains($0) && !isHeldBack($0) }) else {
+            // What needs no step has not failed, whatever was noted of it before.
+            if evidence != .unknown { forgetFailures(of: uuid, but: Set(plan.map(\.id))) }
             return nil
         }
         switch action {
@@ -61,28 +64,14 @@ extension Reconciler {
         return action
     }
 
-    private func evidence(for uuid: DomainUUID, observed: [ObservedAttachment]) -> DomainEvidence {
-        if isPaused || !configuration.value.policy.tapsAllowed { return .running([]) }
-        guard let known = domains[uuid] else {
-            // libvirt knows no such domain, or has not been asked yet. What a guest still holds open is not ended on that.
-            guard isConnected else { return .unknown }
-            let held = observed.compactMap(\.spec).contains { devices[$0.key.ifindex]?.hasCarrier == true }
-            return held ? .unknown : .notRunning
-        }
-        if !known.view.isRunning { return .notRunning }
-        guard known.view.live != nil else { return .unknown }
-        // Without a mechanism nothing can be attached, and what is there is not to be taken for unwanted.
-        guard case .success = hostState.mechanism else { return .unknown }
-        return .running(known.view.verdicts.flatMap(\.desired))
-    }
-
-    /// This domain's attachments, looked up in the kernel now.
+    /// This domain's attachments, those that are known and those that are wished, looked up in the kernel now.
     private func observe(_ uuid: DomainUUID) -> [ObservedAttachment] {
-        attachments.of(uuid).compactMap { last -> ObservedAttachment? in
-            let id = last.id
+        let wished = domains[uuid]?.view.verdicts.flatMap(\.desired).map(\.key.id) ?? []
+        return Set(attachments.of(uuid).map(\.id) + wished).compactMap { id -> ObservedAttachment? in
+            let last = attachments[id]
             do throws(Failure) {
                 let now = try dataplane.attachment(id)
-                if last.isRemoved(by: now) {
+                if let last, last.isRemoved(by: now) {
                     logger.warning("\(describe(id)): somebody removed the tap's program")
                     removals.removed(id, at: clock.monotonic())
                 }
@@ -95,24 +84,20 @@ extension Reconciler {
         }
     }
 
-    /// Whether an action is not held back because somebody else keeps undoing it.
-    private func isDue(_ action: Action) -> Bool {
-        let desired: DesiredAttachment
-        switch action {
-        case .attach(let wished): desired = wished
-        case .replace(let wished, let restored) where !restored.isEmpty: desired = wished
-        case .replace, .detach, .collect: return true
-        }
-        let id = desired.key.id
-        guard removals.mayRestore(id, at: clock.monotonic()) else {
-            failures[id] = Failure(
+    /// Whether an action would only go on with a fight: see `RemovalHistory`.
+    private func isHeldBack(_ action: Action) -> Bool {
+        action.restores && !removals.mayRestore(action.id, at: clock.monotonic())
+    }
+
+    private func holdBackFights(_ plan: [Action]) {
+        for action in plan where isHeldBack(action) {
+            guard let desired = action.desired else { continue }
+            failures[action.id] = Failure(
                 .detachedRepeatedly,
-                "something on this host removes the tap's program from \(desired.interface.device) again and again; it is put back every \(Int(RemovalHistory.window / 60)) minutes. Find what detaches TCX or tc programs there"
-            )
+                "something on this host removes the tap's program from \(desired.interface.device.printable) again and again; it is put back "
+                    + "every \(Int(RemovalHistory.window / 60)) minutes. Find what detaches TCX or tc programs there")
             request(.domain(desired.key.domain), after: RemovalHistory.window)
-            return false
         }
-        return true
     }
 
     /// Carries out one action and notes how it went.
@@ -122,11 +107,9 @@ extension Reconciler {
             removals.restored(desired.key.id, at: clock.monotonic())
             perform(desired.key.id, desired) { () throws(Failure) in try dataplane.attach(desired, at: clock.wall()) }
         case .replace(let desired, let restored):
-            if !restored.isEmpty {
-                logger.notice("\(describe(desired)): put back")
-                removals.restored(desired.key.id, at: clock.monotonic())
-            }
+            if !restored.isEmpty { removals.restored(desired.key.id, at: clock.monotonic()) }
             perform(desired.key.id, desired) { () throws(Failure) in try dataplane.replace(desired, at: clock.wall()) }
+            if !restored.isEmpty, failures[desired.key.id] == nil { logger.notice("\(describe(desired)): put back") }
         case .detach(let id, let why):
             logger.info("\(describe(id)): detached: \(why)")
             remove(id)
@@ -165,9 +148,8 @@ extension Reconciler {
         }
     }
 
-    private func forgetFailures(of uuid: DomainUUID) {
-        let wished = Set(domains[uuid]?.view.verdicts.flatMap(\.desired).map(\.key.id) ?? [])
-        failures = failures.filter { $0.key.domain != uuid.hex || wished.contains($0.key) }
+    private func forgetFailures(of uuid: DomainUUID, but kept: Set<AttachmentID>) {
+        failures = failures.filter { $0.key.domain != uuid.hex || kept.contains($0.key) }
     }
 
     private func describe(_ desired: DesiredAttachment) -> String {

@@ -14,18 +14,15 @@ extension Reconciler {
         }
     }
 
-    /// Reads everything that is pinned. - Returns: whether that was possible.
-    func refreshAttachments() -> Bool {
+    /// Reads everything that is pinned. After an error the last known stand: nothing can be attached then, but what is
+    /// wished is looked at all the same, since status has to say why it fails.
+    func refreshAttachments() {
         do {
             attachments = AttachmentTable(try dataplane.attachments())
             if kernelTrouble != nil { logger.notice("the kernel side can be used again") }
             kernelTrouble = nil
-            return true
         } catch {
             noteKernelTrouble(error)
-            // Nothing can be attached, but what is wished is looked at all the same: status has to say why it fails.
-            for uuid in domains.keys { noteStates(of: uuid) }
-            return true
         }
     }
 

@@ -6,15 +6,19 @@ import TapModel
 
 /// What `status` shows.
 extension Reconciler {
-    func status() -> StatusDocument {
+    /// - Parameter patience: seconds to wait for work that is due about now, so that what was just set is told as it is.
+    func status(patience: Double = 0) async -> StatusDocument {
+        let end = clock.monotonic() + patience
+        while clock.monotonic() < end, isWorkDue { try? await Task.sleep(for: .milliseconds(20)) }
+        return document
+    }
+
+    private var document: StatusDocument {
         let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernelView, disconnected: isConnected ? nil : disconnectedWhy)
         var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap {
             builder.taps(of: $0.view)
         }
-        for index in taps.indices {
-            let key = TapKey(domain: taps[index].uuid, origin: taps[index].origin, name: taps[index].name)
-            taps[index].stateSince = lastStates[key]?.since
-        }
+        for (index, key) in TapOccurrence.of(taps).enumerated() { taps[index].stateSince = lastStates[key]?.since }
         taps += unknownTaps(builder.kernel)
         return StatusDocument(
             host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: libvirtVersion),
@@ -35,10 +39,9 @@ extension Reconciler {
         guard let known = domains[uuid] else { return }
         let own = Dictionary(uniqueKeysWithValues: attachments.of(uuid).map { ($0.id, $0) })
         let builder = TapStatusBuilder(hostWarnings: [], kernel: KernelView(attachments: own, failures: failures))
-        var seen: Set<TapKey> = []
-        for tap in builder.taps(of: known.view) {
-            let key = TapKey(domain: uuid, origin: tap.origin, name: tap.name)
-            seen.insert(key)
+        let taps = builder.taps(of: known.view)
+        let keys = TapOccurrence.of(taps)
+        for (tap, key) in zip(taps, keys) {
             let before = lastStates[key]
             guard before?.state != tap.state || before?.reason != tap.reason else { continue }
             lastStates[key] = TapStateRecord(state: tap.state, reason: tap.reason, since: clock.wall())
@@ -52,7 +55,7 @@ extension Reconciler {
                 logger.notice("\(text), copying to \(tap.destination ?? "")")
             }
         }
-        for key in lastStates.keys where key.domain == uuid && !seen.contains(key) { lastStates[key] = nil }
+        for key in lastStates.keys where key.key.domain == uuid && !keys.contains(key) { lastStates[key] = nil }
     }
 
     private var hostWarnings: [TapStatus.Warning] {
@@ -62,6 +65,9 @@ extension Reconciler {
                 TapStatus.Warning(
                     reason: .hookMissing,
                     message: "\(HookInstallation.path) is not installed: the first packets of a starting guest are not copied"))
+        }
+        if configuration.value.limit != nil {
+            warnings.append(TapStatus.Warning(reason: .notImplemented, message: "the host's <limit> is not carried out by this version"))
         }
         if let problem = configuration.problem {
             warnings.append(
@@ -81,13 +87,12 @@ extension Reconciler {
         return view
     }
 
-    /// Attachments of domains that libvirt has not told us of (yet): they copy, so they are shown.
+    /// Attachments that no tap of a known domain accounts for, since libvirt has not told of the domain (yet) or the tap
+    /// was taken back and could not be detached: they copy, so they are shown.
     private func unknownTaps(_ kernel: KernelView) -> [TapStatus] {
+        let accounted = Set(domains.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.key.id) })
         var unknown = kernel
-        unknown.attachments = kernel.attachments.filter { _, attachment in
-            guard let uuid = attachment.spec?.key.domain else { return false }
-            return domains[uuid] == nil
-        }
+        unknown.attachments = kernel.attachments.filter { !accounted.contains($0.key) }
         return StatusDocument.pinnedTaps(unknown, devices: devices)
     }
 

@@ -36,13 +36,17 @@ actor Reconciler {
     var removals = RemovalHistory()
     var arrivals = ArrivalLog()
     /// The state that each tap was last seen in, to log changes and to tell how long it lasts.
-    var lastStates: [TapKey: TapStateRecord] = [:]
+    var lastStates: [TapOccurrence: TapStateRecord] = [:]
     /// Why the kernel side as a whole cannot be used at the moment, for the log.
     var kernelTrouble: Failure?
 
     private var queue = WorkQueue()
     private let wakeup = Wakeup()
     private var isStopped = false
+    private var isWorking = false
+
+    /// Whether a domain is being looked at, or will be within the second for which wishes are merged.
+    var isWorkDue: Bool { isWorking || queue.hasDomains(before: clock.monotonic() + WorkQueue.interval) }
 
     init(
         dataplane: sending any TapDataplane, source: any DomainSource, configuration: LoadedConfiguration, identity: DaemonIdentity,
@@ -63,7 +67,7 @@ actor Reconciler {
     func adopt() {
         request(.sweep)
         refreshDevices()
-        guard refreshAttachments() else { return }
+        refreshAttachments()
         let count = attachments.count
         if count > 0 { logger.info("found \(count) attachment(s) in the kernel; they went on copying") }
         claimWhatIsTapped()
@@ -94,7 +98,6 @@ actor Reconciler {
     func devicesChanged() {
         let before = devices
         refreshDevices()
-        guard devices != before else { return }
         refreshDestinations()
         for uuid in domainsConcerned(by: before) { request(.domain(uuid)) }
         for (uuid, known) in domains where known.view.isRunning { noteStates(of: uuid) }
@@ -104,25 +107,30 @@ actor Reconciler {
     func reload(_ result: Result<HostConfiguration, ConfigurationFileError>) {
         switch result {
         case .success(let new):
+            configuration.warnings(changingTo: new).forEach { logger.warning("\($0)") }
             configuration.value = new
             configuration.loaded = clock.wall()
             configuration.problem = nil
             logger.notice("configuration loaded", metadata: ["path": "\(configuration.path)"])
+            if isPaused { logger.notice("copying resumes") }
+            isPaused = false
         case .failure(let error):
             configuration.problem = error
             for line in error.lines { logger.error("configuration not reloaded, the one before stays in force: \(line.printable)") }
         }
-        if isPaused {
-            isPaused = false
-            logger.notice("copying resumes")
-        }
         request(.all)
     }
 
-    /// Ends all copying and does nothing more until the next reload.
+    /// Ends all copying and does nothing more until the next reload. After an error it goes on as before.
     func purge() throws(Failure) -> Int {
+        let count: Int
+        do {
+            count = try dataplane.purge()
+        } catch {
+            request(.all)
+            throw error
+        }
         isPaused = true
-        let count = try dataplane.purge()
         attachments = AttachmentTable()
         failures = [:]
         destinations = [:]
@@ -142,7 +150,8 @@ actor Reconciler {
         let specs = Dictionary(grouping: attachments.all.compactMap(\.spec), by: \.key.domain)
         for (uuid, specs) in specs {
             let interfaces = specs.map { spec in
-                DomainInterface(alias: spec.interface.alias, mac: spec.interface.mac, type: spec.interface.type, device: spec.interface.device)
+                DomainInterface(
+                    alias: spec.interface.alias, mac: spec.interface.mac, type: spec.interface.type, device: spec.interface.device)
             }
             claims.set(interfaces, of: uuid)
         }
@@ -158,10 +167,20 @@ actor Reconciler {
     /// Merges what is asked for this domain in the next second.
     func changedKernel(for uuid: DomainUUID) { queue.executed(.domain(uuid), at: clock.monotonic()) }
 
-    /// Does what was asked for, until `stop`.
+    /// Does what was asked for, until `stop` or until the task is cancelled.
     func run() async {
+        await withTaskCancellationHandler {
+            await work()
+        } onCancel: {
+            Task { await stop() }
+        }
+    }
+
+    private func work() async {
         while !isStopped {
-            switch queue.next(at: clock.monotonic()) {
+            let next = queue.next(at: clock.monotonic())
+            if case .run = next { isWorking = true } else { isWorking = false }
+            switch next {
             case .run(.all):
                 await resynchronise()
                 request(.all, after: Double(configuration.value.resyncInterval))
@@ -217,7 +236,7 @@ actor Reconciler {
     /// Looks at everything: after a connection, on SIGHUP, and once in a while in case something was missed.
     private func resynchronise() async {
         refreshDevices()
-        guard refreshAttachments() else { return }
+        refreshAttachments()
         refreshDestinations()
         if isConnected {
             do {
@@ -265,7 +284,7 @@ actor Reconciler {
         guard let known = domains[uuid], !isStarting(known) else { return }
         domains[uuid] = nil
         claim([], for: uuid)
-        lastStates = lastStates.filter { $0.key.domain != uuid }
+        lastStates = lastStates.filter { $0.key.key.domain != uuid }
     }
 
     /// Notes which devices a domain names. Who names one that it gave up is looked at again.

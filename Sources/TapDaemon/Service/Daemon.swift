@@ -32,15 +32,14 @@ struct Daemon {
         let listeners = try ListeningSocket.sockets(in: directory, inherited: inherited, group: group)
 
         let clock = DaemonClock.system
+        let loaded = LoadedConfiguration(path: file.path, value: configuration, loaded: clock.wall())
+        loaded.warnings(changingTo: configuration, isStart: true).forEach { logger.warning("\($0)") }
         let source = LibvirtDomainSource(uri: uri)
         let reconciler = Reconciler(
             dataplane: KernelDataplane(bpffs: bpffs), source: source,
-            configuration: LoadedConfiguration(path: file.path, value: configuration, loaded: clock.wall()),
+            configuration: loaded,
             identity: DaemonIdentity(pid: getpid(), uri: uri, started: clock.wall(), bpffs: bpffs), clock: clock, logger: logger)
         let notifier = ServiceNotifier()
-        if configuration.limit != nil {
-            logger.warning("<limit> is understood, but this version does not limit copies", metadata: ["reason": "not-implemented"])
-        }
 
         let server = try ControlServer(listeners: listeners, handler: RequestHandler(reconciler: reconciler).answer)
         let services = ServiceGroup(
@@ -55,6 +54,8 @@ struct Daemon {
                 gracefulShutdownSignals: [.sigterm, .sigint],
                 logger: Logger(label: "virt-tapd.services", factory: { _ in SwiftLogNoOpLogHandler() })))
         logger.notice("virt-tapd \(virtTapVersion) starts", metadata: ["config": "\(file.path)", "libvirt": "\(uri ?? "default")"])
+        // Before anybody can ask: a guest that starts now meets what is there.
+        await reconciler.adopt()
         try await services.run()
         notifier.stopping()
         logger.notice("virt-tapd ends; taps go on copying")

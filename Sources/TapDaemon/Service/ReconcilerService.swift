@@ -7,7 +7,6 @@ struct ReconcilerService: Service {
     let reconciler: Reconciler
 
     func run() async {
-        await reconciler.adopt()
         await withGracefulShutdownHandler {
             await reconciler.run()
         } onGracefulShutdown: {

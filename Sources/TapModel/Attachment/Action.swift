@@ -12,4 +12,29 @@ public enum Action: Hashable, Sendable {
     case detach(AttachmentID, why: String)
     /// Remove the pins of a device that is gone.
     case collect(AttachmentID)
+
+    /// The attachment that it is about.
+    public var id: AttachmentID {
+        switch self {
+        case .attach(let desired), .replace(let desired, _): desired.key.id
+        case .detach(let id, _), .collect(let id): id
+        }
+    }
+
+    /// What is there afterwards; `nil`: nothing.
+    public var desired: DesiredAttachment? {
+        switch self {
+        case .attach(let desired), .replace(let desired, _): desired
+        case .detach, .collect: nil
+        }
+    }
+
+    /// Whether it may put back what somebody else removed.
+    public var restores: Bool {
+        switch self {
+        case .attach: true
+        case .replace(_, let restored): !restored.isEmpty
+        case .detach, .collect: false
+        }
+    }
 }

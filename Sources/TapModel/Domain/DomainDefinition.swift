@@ -6,8 +6,8 @@ public struct DomainDefinition: Hashable, Sendable {
     /// As libvirt has it: any bytes that XML can carry, so escape it wherever people read it.
     public var name: String
     public var interfaces: [DomainInterface]
-    /// In the order of the metadata. Names are unique: of two equal ones the first stands and the others are
-    /// `duplicate-name`.
+    /// In the order of the metadata. Names of valid ones are unique: of two equal ones the first stands, and the others
+    /// are invalid with `duplicate-name`.
     public var taps: [TapEntry]
 
     public init(uuid: DomainUUID, name: String, interfaces: [DomainInterface], taps: [TapEntry]) {

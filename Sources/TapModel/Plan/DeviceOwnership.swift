@@ -17,7 +17,8 @@ public enum DeviceOwnership {
             return .failure(
                 Failure(
                     .deviceGone,
-                    "device \(name) does not exist in the network namespace of virt-tapd; it is tapped as soon as it appears there"))
+                    "device \(name) is not there: the guest stops, its interface was removed, or virt-tapd runs in another network "
+                        + "namespace; it is tapped as soon as it appears"))
         }
         guard let mac = interface.mac else {
             return .failure(Failure(.deviceNotOwned, "the interface has no MAC address, so nothing proves that \(name) is its device"))

@@ -4,37 +4,40 @@
 ///
 /// Times are seconds of a clock that does not jump.
 public struct RemovalHistory: Sendable {
-    /// So many removals within `window` make it a fight; from then on it is put back once per window.
+    /// So many removals within `window` make it a fight. From then on it is put back once per window, until it has stayed
+    /// for a whole one.
     public static let limit = 5
     public static let window = 600.0
 
-    private var removals: [AttachmentID: [Double]] = [:]
-    private var lastRestored: [AttachmentID: Double] = [:]
+    private struct Record {
+        var removals: [Double] = []
+        var isFight = false
+        var restored: Double?
+    }
+
+    private var records: [AttachmentID: Record] = [:]
 
     public init() {}
 
     /// Notes that `id` was found removed. Call once for each removal.
     public mutating func removed(_ id: AttachmentID, at now: Double) {
-        removals[id, default: []].removeAll { now - $0 > Self.window }
-        removals[id, default: []].append(now)
-    }
-
-    /// Whether it is removed so often that it is only put back once in a while.
-    public func isFight(_ id: AttachmentID, at now: Double) -> Bool {
-        (removals[id] ?? []).count(where: { now - $0 <= Self.window }) >= Self.limit
+        var record = records[id] ?? Record()
+        if record.isFight, let restored = record.restored, now - restored > Self.window { record = Record() }
+        record.removals.removeAll { now - $0 > Self.window }
+        record.removals.append(now)
+        if record.removals.count >= Self.limit { record.isFight = true }
+        records[id] = record
     }
 
     /// Whether it may be put back now.
     public func mayRestore(_ id: AttachmentID, at now: Double) -> Bool {
-        guard isFight(id, at: now), let last = lastRestored[id] else { return true }
-        return now - last >= Self.window
+        guard let record = records[id], record.isFight, let restored = record.restored else { return true }
+        return now - restored >= Self.window
     }
 
-    public mutating func restored(_ id: AttachmentID, at now: Double) { lastRestored[id] = now }
+    /// Notes that it was, or was tried to be, put back.
+    public mutating func restored(_ id: AttachmentID, at now: Double) { records[id]?.restored = now }
 
     /// Forgets what is gone for good.
-    public mutating func forget(_ id: AttachmentID) {
-        removals[id] = nil
-        lastRestored[id] = nil
-    }
+    public mutating func forget(_ id: AttachmentID) { records[id] = nil }
 }

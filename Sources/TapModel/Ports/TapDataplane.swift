@@ -41,6 +41,9 @@ public protocol TapDataplane: AnyObject {
     /// The counters of an attachment, for the directions that it has.
     func counters(of id: AttachmentID) throws(Failure) -> [Direction: DirectionCounters]
 
+    /// The verifier's whole log of the last load that it refused; the failure has its last useful line.
+    var lastVerifierLog: String? { get }
+
     /// Removes everything that virt-tap has put into the kernel, of this layout and of others.
     /// - Returns: how many attachments there were.
     func purge() throws(Failure) -> Int

@@ -103,7 +103,8 @@ public struct TapStatusBuilder: Sendable {
         if let failure = kernel.failures[id] {
             status.set(failure)
         } else if kernel.attachments[id]?.satisfies(desired) != true {
-            status.set(Failure(.attachFailed, "not attached yet; it is tried again by itself"))
+            status.set(Failure(.attachFailed, "it is being attached"))
+            status.state = .pending
         } else if let failure = destination.failure {
             status.set(failure)
         } else {

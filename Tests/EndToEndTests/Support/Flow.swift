@@ -40,7 +40,9 @@ struct Flow: Sendable {
     /// Waits until more of it arrives than has by now.
     func moves(at sensor: Sensor, by count: Int = 20) async throws {
         let before = try numbers(in: sensor).count
-        try await eventually("\(count) more packets of \(guest.name) at \(sensor.device)") { try numbers(in: sensor).count >= before + count }
+        try await eventually("\(count) more packets of \(guest.name) at \(sensor.device)") {
+            try numbers(in: sensor).count >= before + count
+        }
     }
 
     /// Waits until all numbers up to this one are there.

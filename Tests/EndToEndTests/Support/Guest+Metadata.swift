@@ -19,7 +19,9 @@ extension Guest {
     /// Pings another guest, five a second or faster, and expects every answer.
     func pingsWithoutLoss(_ address: String, count: Int = 20, sourceLocation: SourceLocation = #_sourceLocation) async throws {
         let result = try await run("ping -q -c \(count) -i 0.02 -W 3 \(address)")
-        #expect(result.text.contains("\(count) packets transmitted, \(count) packets received"), "\(result.text)", sourceLocation: sourceLocation)
+        #expect(
+            result.text.contains("\(count) packets transmitted, \(count) packets received"), "\(result.text)",
+            sourceLocation: sourceLocation)
     }
 
     /// What the host's device of the guest's first interface counts: what the guest sent and received.

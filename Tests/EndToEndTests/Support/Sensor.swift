@@ -26,7 +26,10 @@ struct Sensor: Sendable {
         // -Z root: tcpdump would give up root, and its file with it.
         try await host.start(
             label,
-            ["tcpdump", "-n", "-i", device, "-Q", direction, "-s", "0", "-B", "16384", "-U", "--immediate-mode", "-Z", "root", "-w", "\(host.folder)/\(label).pcap"])
+            [
+                "tcpdump", "-n", "-i", device, "-Q", direction, "-s", "0", "-B", "16384", "-U", "--immediate-mode", "-Z", "root", "-w",
+                "\(host.folder)/\(label).pcap",
+            ])
         try await eventually("tcpdump listens on \(device)") { host.log(label).contains("listening on") }
     }
 

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+import Testing
+
+@Suite("What counts as evidence")
+struct DomainEvidenceTests {
+    private let desired = Fixture.desired()
+
+    private func evidence(
+        _ domain: DomainView?, host: HostState = Fixture.host(), isConnected: Bool = true,
+        observed: [ObservedAttachment] = [Fixture.observed(Fixture.desired()[0])]
+    ) -> DomainEvidence { DomainEvidence.of(domain, observed: observed, host: host, isConnected: isConnected) }
+
+    private func view(isRunning: Bool = true, isReadable: Bool = true) -> DomainView {
+        DomainView(
+            uuid: Fixture.uuid, name: "web1", isRunning: isRunning, live: isReadable ? Fixture.domain() : nil,
+            verdicts: isReadable ? TapEvaluation.evaluate(Fixture.domain(), on: Fixture.host()) : [])
+    }
+
+    @Test func aRunningDomainAsksForWhatItAsksFor() {
+        #expect(evidence(view()) == .running(desired))
+        #expect(evidence(view(), isConnected: false) == .running(desired), "what was last heard stands")
+    }
+
+    @Test func libvirtsWordThatItDoesNotRun() { #expect(evidence(view(isRunning: false)) == .notRunning) }
+
+    @Test func whatIsNoEvidence() {
+        #expect(evidence(view(isReadable: false)) == .unknown)
+        #expect(evidence(view(), host: Fixture.host(mechanism: .failure(Failure(.bpffsNotMounted, "")))) == .unknown)
+        #expect(evidence(nil, isConnected: false) == .unknown)
+    }
+
+    @Test func aDomainThatLibvirtDoesNotKnow() {
+        #expect(evidence(nil) == .unknown, "somebody holds its device open")
+        var idle = Fixture.vnet()
+        idle.hasCarrier = false
+        #expect(evidence(nil, host: Fixture.host(devices: [idle])) == .notRunning)
+        #expect(evidence(nil, host: Fixture.host(devices: [])) == .notRunning)
+    }
+
+    @Test func theHostsOwnWordNeedsNoLibvirt() {
+        let off = Fixture.host(Fixture.configuration { $0.policy.tapsAllowed = false })
+        #expect(evidence(nil, host: off, isConnected: false) == .running([]))
+        #expect(evidence(view(), host: Fixture.host(isPaused: true)) == .running([]))
+    }
+}
