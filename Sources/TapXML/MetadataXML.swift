@@ -46,6 +46,7 @@ public enum MetadataXML {
     public static func write(_ taps: [Tap], declaresNamespace: Bool = true) -> String {
         let namespace = declaresNamespace ? namespace : nil
         if taps.count == 1 { return MetadataWriter.tap(taps[0], namespace: namespace) }
-        return "<taps\(namespace.map { " xmlns=\"\($0)\"" } ?? "")>\n" + taps.map { MetadataWriter.tap($0, indent: "  ") + "\n" }.joined() + "</taps>"
+        return "<taps\(namespace.map { " xmlns=\"\($0)\"" } ?? "")>\n" + taps.map { MetadataWriter.tap($0, indent: "  ") + "\n" }.joined()
+            + "</taps>"
     }
 }

@@ -57,7 +57,8 @@ struct HookCommand: ParsableCommand {
             return HookVerdict(withoutAnswer: why, operation: operation)
         }
         let request = HookCall(
-            guest: call[0], operation: operation.rawValue, suboperation: call.count > 2 ? call[2] : "-", extra: call.count > 3 ? call[3] : "-", xml: xml)
+            guest: call[0], operation: operation.rawValue, suboperation: call.count > 2 ? call[2] : "-",
+            extra: call.count > 3 ? call[3] : "-", xml: xml)
         do {
             let client = ControlClient(path: paths.runtimeDirectory.controlSocket)
             return HookVerdict(
