@@ -31,7 +31,7 @@ deps: ## install the Debian packages that are missing (root)
 
 build: ## build both programs for debugging
 	@scripts/deps build
-	$(SWIFT) build $(SWIFTFLAGS)
+	$(SWIFT) build --explicit-target-dependency-import-check=error $(SWIFTFLAGS)
 
 release: ## build both programs to be installed, Swift linked statically
 	@scripts/deps build

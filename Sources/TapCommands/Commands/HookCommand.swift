@@ -5,6 +5,7 @@ import Glibc
 import TapControl
 import TapHost
 import TapModel
+import TapSystem
 
 /// `virt-tap hook`: what hooks/qemu calls.
 ///
@@ -51,12 +52,13 @@ struct HookCommand: ParsableCommand {
                 switch error {
                 case .tooLong: "the XML on standard input has more than \(DomainSnapshot.maximumXML >> 20) MiB"
                 case .tooSlow: "the XML on standard input did not end within \(seconds) s"
-                case .unreadable(let code): "standard input: \(String(cString: strerror(code)))"
+                case .unreadable(let code): "standard input: \(ErrorText.of(code))"
                 }
             return HookVerdict(withoutAnswer: why, operation: operation)
         }
         let request = HookCall(
-            guest: call[0], operation: operation.rawValue, suboperation: call.count > 2 ? call[2] : "-", extra: call.count > 3 ? call[3] : "-", xml: xml)
+            guest: call[0], operation: operation.rawValue, suboperation: call.count > 2 ? call[2] : "-",
+            extra: call.count > 3 ? call[3] : "-", xml: xml)
         do {
             let client = ControlClient(path: paths.runtimeDirectory.controlSocket)
             return HookVerdict(
