@@ -5,6 +5,7 @@ import Glibc
 import TapControl
 import TapHost
 import TapModel
+import TapXML
 import TapSystem
 
 /// `virt-tap hook`: what hooks/qemu calls.
@@ -61,13 +62,16 @@ struct HookCommand: ParsableCommand {
                 }
             return HookVerdict(withoutAnswer: why, operation: operation)
         }
+        // A domain that says nothing of taps has nothing to wait for.
+        let wished = xml.firstRange(of: MetadataXML.namespace.utf8) != nil
+        let last = wished ? end : min(end, .now + Self.courtesy)
         let request = HookCall(
             guest: call[0], operation: operation.rawValue, suboperation: call.count > 2 ? call[2] : "-",
             extra: call.count > 3 ? call[3] : "-", xml: xml)
         do {
             let client = ControlClient(path: paths.runtimeDirectory.controlSocket)
             return HookVerdict(
-                try client.send(.hook(request), within: ContinuousClock.now.duration(to: end)), operation: operation, xml: xml)
+                try client.send(.hook(request), within: ContinuousClock.now.duration(to: last)), operation: operation, xml: xml)
         } catch {
             return HookVerdict(withoutAnswer: "\(error)", operation: operation, xml: xml)
         }
