@@ -42,11 +42,11 @@ test: ## run all tests: unit, kernel, and end to end on real guests (root)
 	@SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test $(TESTFLAGS)
 
 test-kernels: ## run the data path's tests under Debian's 6.1 and 6.12 kernels and this one (root)
-	@scripts/deps build test
+	@scripts/deps build test kernels
 	@SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test-kernels $(KERNELS)
 
 demo: ## watch a tap at work on two small guests, then see it all gone (root)
-	@scripts/deps build test
+	@scripts/deps build test kernels
 	$(SWIFT) build $(SWIFTFLAGS)
 	@scripts/demo "$$($(SWIFT) build $(SWIFTFLAGS) --show-bin-path)"
 
