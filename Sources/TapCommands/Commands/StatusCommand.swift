@@ -25,7 +25,7 @@ struct StatusCommand: ParsableCommand {
     @Option(defaultAsFlag: WatchInterval.standard, help: ArgumentHelp("Again every so many seconds.", valueName: "seconds"))
     var watch: WatchInterval?
 
-    @Argument(help: "Only these domains, by name or UUID.")
+    @Argument(help: "Only these domains, by name or UUID.", completion: DomainCompletion.kind)
     var domains: [String] = []
 
     func validate() throws {

@@ -31,20 +31,43 @@ struct MetadataEdit {
 
     var force: Bool
 
-    /// - Throws: a failure when the side holds what cannot be understood, unless `force`, which drops that.
+    /// - Throws: a failure when the side holds what cannot be understood, unless `force`, which drops that, or unless
+    ///   everything is taken out anyway.
     func apply(_ change: Change, to reading: DomainReading, side: MetadataSide) throws(CommandFailure) -> Outcome {
         var taps: [Tap] = []
-        for case .valid(let tap) in reading.domain.taps { taps.append(tap) }
-        guard force || taps.count == reading.domain.taps.count else {
-            throw CommandFailure(
-                .failure,
-                lines: reading.diagnostics.map { "\(side.words): \($0.withoutLine)" }
-                    + ["nothing was changed: put that right first (virsh edit), or use --force, which drops what cannot be understood"])
+        var invalid: [TapName] = []
+        for entry in reading.domain.taps {
+            switch entry {
+            case .valid(let tap): taps.append(tap)
+            case .invalid(let name, _, _): invalid.append(name)
+            }
         }
-        let dropped = reading.domain.taps.count - taps.count
+        var takesAll = false
+        if case .unset(_, true) = change { takesAll = true }
+        guard force || takesAll || invalid.isEmpty else {
+            throw CommandFailure(
+                .failure, lines: reading.diagnostics.map { "\(side.words): \($0.withoutLine)" } + [Self.advice(reading.domain, side)])
+        }
         var outcome = try outcome(of: change, on: taps)
-        if dropped > 0 { outcome.done.append("\(dropped) invalid tap\(dropped == 1 ? "" : "s") dropped") }
+        if !invalid.isEmpty {
+            outcome.done.append("\(invalid.count) invalid tap\(invalid.count == 1 ? "" : "s") \(takesAll ? "removed" : "dropped")")
+            outcome.removed += invalid
+            outcome.missing.removeAll { name in invalid.contains { $0.text == name } }
+        }
         return outcome
+    }
+
+    /// `virsh edit` would not do for a running domain: it changes the persistent definition only.
+    private static func advice(_ domain: DomainDefinition, _ side: MetadataSide) -> String {
+        // Only a name that a shell takes as it is may stand in a command that people copy.
+        let isPlain = domain.name.utf8.allSatisfy {
+            UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0
+                || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".")
+        }
+        let name = isPlain && !domain.name.hasPrefix("-") && !domain.name.isEmpty ? domain.name : "DOMAIN"
+        return "nothing was changed: put that right first, with `virsh metadata \(name) --uri \(MetadataXML.namespace) --key tap"
+            + " --\(side.rawValue) --set '<tap …/>'`, or use --force, which drops what cannot be understood;"
+            + " `virt-tap unset \(name) --all` takes out everything"
     }
 
     private func outcome(of change: Change, on taps: [Tap]) throws(CommandFailure) -> Outcome {

@@ -18,6 +18,9 @@ enum Output {
     /// One line for people, which says who speaks.
     static func complain(_ text: String) { _ = write("virt-tap: \(text.inert)\n", to: 2) }
 
+    /// What does not keep the command from what it was told.
+    static func warn(_ text: String) { complain("warning: \(text)") }
+
     private static func write(_ text: String, to descriptor: Int32) -> Bool {
         let bytes = Array(text.utf8)
         var written = 0

@@ -8,7 +8,19 @@ import TapModel
 
 /// Gets a status document: from the daemon, else from what the kernel holds.
 struct StatusReader {
-    var paths: PathOptions
+    var directory: RuntimeDirectory
+    var bpffs: String
+    var configPath: String
+
+    init(directory: RuntimeDirectory, bpffs: String, configPath: String) {
+        self.directory = directory
+        self.bpffs = bpffs
+        self.configPath = configPath
+    }
+
+    init(paths: PathOptions) {
+        self.init(directory: paths.runtimeDirectory, bpffs: paths.bpffs, configPath: paths.config)
+    }
 
     /// What was found out, and what there is to say about it.
     struct Answer {
@@ -22,7 +34,7 @@ struct StatusReader {
     /// - Throws: when there is a daemon and it cannot be asked or understood.
     func read() throws(CommandFailure) -> Answer {
         do throws(ControlError) {
-            return Answer(document: try decode(try ask().accepted()))
+            return Answer(document: try ask())
         } catch .notRunning(let path) {
             return withoutDaemon("virt-tapd is not running (nobody listens at \(path.printable)); this is what the kernel holds")
         } catch {
@@ -30,8 +42,10 @@ struct StatusReader {
         }
     }
 
-    private func ask() throws(ControlError) -> ControlResponse {
-        let directory = paths.runtimeDirectory
+    /// The daemon's own document.
+    func ask() throws(ControlError) -> StatusDocument { try decode(try response().accepted()) }
+
+    private func response() throws(ControlError) -> ControlResponse {
         do {
             return try ControlClient(path: directory.controlSocket).send(.status, within: Self.patience)
         } catch .notPermitted(let path, _) {
@@ -65,7 +79,7 @@ struct StatusReader {
         var kernel = KernelView()
         var devices: DeviceTable?
         do throws(Failure) {
-            let dataplane = KernelDataplane(bpffs: paths.bpffs)
+            let dataplane = KernelDataplane(bpffs: bpffs)
             for attachment in try dataplane.attachments() {
                 kernel.attachments[attachment.id] = attachment
                 kernel.counters[attachment.id] = try? dataplane.counters(of: attachment.id)
@@ -77,7 +91,7 @@ struct StatusReader {
         }
         return Answer(
             document: .withoutDaemon(
-                host: host, configPath: paths.config, hookInstalled: HookInstallation.isInstalled, kernel: kernel, devices: devices),
+                host: host, configPath: configPath, hookInstalled: HookInstallation.isInstalled, kernel: kernel, devices: devices),
             complaints: complaints)
     }
 }
