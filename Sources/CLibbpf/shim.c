@@ -80,6 +80,15 @@ int clibbpf_is_bpffs(const char *directory)
 	return (unsigned int)information.f_type == BPF_FS_MAGIC;
 }
 
+int clibbpf_in_bpffs(int fd)
+{
+	struct statfs information;
+
+	if (fstatfs(fd, &information))
+		return -errno;
+	return (unsigned int)information.f_type == BPF_FS_MAGIC;
+}
+
 enum clibbpf_kind clibbpf_kind_of(int fd)
 {
 	char path[32], target[64];

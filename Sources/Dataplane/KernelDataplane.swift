@@ -88,14 +88,14 @@ public final class KernelDataplane: TapDataplane {
                 ours[entry.id.ifindex, default: []].formUnion(entry.spec?.programs ?? [])
             }
             // Somebody may be detaching meanwhile: what went is not half made.
-            return try specs.filter { $0.spec != nil || pins.exists(pins.directory($0.id)) }
+            return try specs.filter { try pins.has($0.id) }
                 .map { try observe($0.id, $0.spec, ours: ours[$0.id.ifindex] ?? []) }
         }
     }
 
     public func attachment(_ id: AttachmentID) throws(Failure) -> ObservedAttachment? {
         try reporting("reading attachment \(id)") {
-            guard pins.exists(pins.directory(id)) else { return nil }
+            guard try pins.has(id) else { return nil }
             return try observe(id, try specs.read(id), ours: try ourPrograms(on: id.ifindex))
         }
     }
@@ -139,6 +139,7 @@ public final class KernelDataplane: TapDataplane {
     public func replace(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure) {
         try reporting(Self.name(desired)) {
             let id = desired.key.id
+            _ = try pins.has(id)
             guard let old = try specs.read(id), let counters = try kernel.open(pins.counters(id), CLIBBPF_MAP) else {
                 try remove(id)
                 return try install(desired, at: now)
@@ -159,7 +160,7 @@ public final class KernelDataplane: TapDataplane {
 
     private func install(_ desired: DesiredAttachment, at now: Timestamp) throws {
         let id = desired.key.id
-        if pins.exists(pins.directory(id)) {
+        if try pins.has(id) {
             let spec = try specs.read(id)
             let isDead = try observe(id, spec, ours: []).isDead
             guard spec == nil || isDead else {
@@ -172,7 +173,7 @@ public final class KernelDataplane: TapDataplane {
         do {
             let directory = pins.directory(id)
             try kernel.makeDirectory(directory)
-            undo.add { [pins] in try pins.remove(directory) }
+            undo.add { [pins] in try pins.remove(id) }
             let counters = try kernel.createArray(
                 "virt_tap_counts", valueSize: MapLayout.counterSize, entries: MapLayout.counters, perCPU: true)
             try kernel.pin(counters, at: pins.counters(id))
@@ -276,18 +277,21 @@ public final class KernelDataplane: TapDataplane {
     }
 
     private func remove(_ id: AttachmentID) throws {
+        guard try pins.has(id) else { return }
         let spec = try specs.read(id)
         let known = try knownPrograms(id, spec)
         for direction in Direction.allCases {
             try tcx.remove(id, direction)
             if let spec { try clsact.remove(HookPlace(spec, direction), programs: known) }
         }
-        try pins.remove(pins.directory(id))
+        try pins.remove(id)
         try clsact.releaseQdisc(id.ifindex, ours: try ourPrograms(on: id.ifindex))
     }
 
     public func purge() throws(Failure) -> Int {
         try reporting("removing everything of virt-tap's") {
+            // All of it first: what is refused is refused as a whole.
+            try pins.open(pins.top)?.requireOursThroughout()
             let ids = try pins.attachmentIDs()
             var first: (any Error)?
             for id in ids {
@@ -295,14 +299,13 @@ public final class KernelDataplane: TapDataplane {
             }
             if let first { throw first }
             var others = 0
-            for name in try pins.names(in: pins.top) where name != "\(MapLayout.version)" {
-                others += try pins.names(in: "\(pins.top)/\(name)").count { AttachmentID(directory: $0) != nil }
+            for entry in try pins.entries(in: pins.top) where entry.isDirectory && entry.name != "\(MapLayout.version)" {
+                others += try pins.entries(in: "\(pins.top)/\(entry.name)").count { AttachmentID(directory: $0.name) != nil }
             }
-            for name in try pins.names(in: pins.layout) where name.hasPrefix("qdisc-") {
-                if let ifindex = UInt32(name.dropFirst("qdisc-".count), radix: 16) { try clsact.releaseQdisc(ifindex, ours: []) }
+            for entry in try pins.entries(in: pins.layout) where entry.name.hasPrefix("qdisc-") {
+                if let ifindex = UInt32(entry.name.dropFirst("qdisc-".count), radix: 16) { try clsact.releaseQdisc(ifindex, ours: []) }
             }
-            for name in try pins.names(in: pins.top) { try pins.remove("\(pins.top)/\(name)") }
-            try pins.remove(pins.top)
+            try pins.removeAll()
             return ids.count + others
         }
     }

@@ -45,6 +45,8 @@ const char *clibbpf_take_messages(void);
 
 /* 1 if the directory is in a BPF file system, 0 if it is in another. */
 int clibbpf_is_bpffs(const char *directory);
+/* The same of an open file. */
+int clibbpf_in_bpffs(int fd);
 
 /* What a file descriptor is: bpf_obj_get opens all three kinds. */
 enum clibbpf_kind clibbpf_kind_of(int fd);

@@ -84,10 +84,26 @@ final class Kernel {
         } catch let error as KernelError where error.number == ENOENT {}
     }
 
+    func openDirectory(_ path: String) throws -> CInt {
+        try check(.open, path) { Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    }
+
+    /// Opens `name` in an open directory, and not what a link of that name leads to.
+    func openDirectory(_ path: String, at directory: CInt, _ name: String) throws -> CInt {
+        try check(.open, path) { openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) }
+    }
+
     /// No error when it is not there.
-    func removeDirectory(_ path: String) throws {
+    func unlink(_ path: String, at directory: CInt, _ name: String) throws {
         do {
-            try check(.unlink, path) { rmdir(path) }
+            try check(.unlink, "\(path)/\(name)") { unlinkat(directory, name, 0) }
+        } catch let error as KernelError where error.number == ENOENT {}
+    }
+
+    /// No error when it is not there.
+    func removeDirectory(_ path: String, at directory: CInt, _ name: String) throws {
+        do {
+            try check(.unlink, "\(path)/\(name)") { unlinkat(directory, name, AT_REMOVEDIR) }
         } catch let error as KernelError where error.number == ENOENT {}
     }
 }
