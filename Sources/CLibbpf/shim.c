@@ -143,6 +143,21 @@ int clibbpf_program_info(int fd, struct bpf_prog_info *info)
 	return bpf_obj_get_info_by_fd(fd, info, &length);
 }
 
+int clibbpf_program_maps(int fd, __u32 *ids, __u32 room)
+{
+	struct bpf_prog_info info;
+	__u32 length = sizeof(info);
+	int error;
+
+	memset(&info, 0, sizeof(info));
+	info.nr_map_ids = room;
+	info.map_ids = (__u64)(unsigned long)ids;
+	error = bpf_obj_get_info_by_fd(fd, &info, &length);
+	if (error)
+		return error;
+	return info.nr_map_ids < room ? info.nr_map_ids : room;
+}
+
 static int find_enumerator(const struct btf *btf, const struct btf_type *type, const char *name, long long *value)
 {
 	const struct btf_enum *entry = btf_enum(type);

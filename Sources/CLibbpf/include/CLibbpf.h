@@ -54,6 +54,8 @@ enum clibbpf_kind clibbpf_kind_of(int fd);
 int clibbpf_link_info(int fd, struct clibbpf_link *link);
 int clibbpf_map_info(int fd, struct bpf_map_info *info);
 int clibbpf_program_info(int fd, struct bpf_prog_info *info);
+/* The ids of a program's maps; how many there are in `ids`, at most `room`. */
+int clibbpf_program_maps(int fd, __u32 *ids, __u32 room);
 
 /* The value of an enumerator of the running kernel, from its BTF; -ENOENT if it has none of that name. */
 int clibbpf_kernel_enumerator(const char *enumeration, const char *name, long long *value);

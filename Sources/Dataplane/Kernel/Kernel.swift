@@ -53,6 +53,14 @@ final class Kernel {
         return info
     }
 
+    /// The ids of the maps that a program works on.
+    func maps(of program: KernelObject) throws -> Set<UInt32> {
+        // Ours has four; the kernel allows 64.
+        var ids = [UInt32](repeating: 0, count: 64)
+        let count = try check(.readMap) { clibbpf_program_maps(program.descriptor, &ids, 64) }
+        return Set(ids.prefix(Int(count)))
+    }
+
     // MARK: Pins
 
     func makeDirectory(_ path: String) throws {

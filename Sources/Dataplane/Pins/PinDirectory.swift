@@ -69,8 +69,15 @@ final class PinDirectory {
     private static func refusal(_ path: String, _ what: String) -> Failure {
         Failure(
             .permissionDenied,
-            "\(path) \(what), so it may be anybody's, and nothing in it was read or changed; find out who made it, remove it, and have bpffs "
-                + "mounted for root alone: mount -t bpf -o mode=700 bpf /sys/fs/bpf")
+            "\(path) \(what), so it may be anybody's, and nothing in it was read or changed; find out who made it, remove it, "
+                + "and have bpffs mounted for root alone: mount -t bpf -o mode=700 bpf /sys/fs/bpf")
+    }
+
+    func isSame(as other: PinDirectory) throws -> Bool {
+        var (mine, its) = (stat(), stat())
+        try kernel.check(.open, path) { fstat(descriptor, &mine) }
+        try kernel.check(.open, path) { fstat(other.descriptor, &its) }
+        return mine.st_dev == its.st_dev && mine.st_ino == its.st_ino
     }
 
     /// What is here, in no order.
