@@ -27,9 +27,9 @@
 
 #include "tap.h"
 
-#define VLAN_TAG_LEN		4
-#define MAX_VLAN_TAGS		4
-#define MAX_EXTENSION_HEADERS	8
+#define VLAN_TAG_LEN	      4
+#define MAX_VLAN_TAGS	      4
+#define MAX_EXTENSION_HEADERS 8
 
 /* Set by name when loading. */
 const volatile __u32 tap_mark_value = 0;
@@ -55,7 +55,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, TAP_DESTINATIONS * TAP_DESTINATION_COUNTERS);
+	__uint(max_entries, TAP_DESTINATION_COUNTS);
 	__type(key, __u32);
 	__type(value, struct tap_count);
 } tap_dest_counts SEC(".maps");

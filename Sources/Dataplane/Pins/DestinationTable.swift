@@ -25,12 +25,12 @@ struct DestinationTable {
         if create { try pins.makeLayout() }
         let entries = MapLayout.destinations
         let destinations = try map(pins.destinations) {
-            try kernel.createArray("virt_tap_dests", valueSize: MapLayout.destinationSize, entries: entries)
+            try kernel.createArray(MapLayout.destinationsName, valueSize: MapLayout.destinationSize, entries: entries)
         }
         let counters = try map(pins.destinationCounters) {
             try kernel.createArray(
-                "virt_tap_dcount", valueSize: MapLayout.counterSize, entries: entries * UInt32(MapLayout.countersPerDestination),
-                perCPU: true)
+                MapLayout.destinationCountersName, valueSize: MapLayout.counterSize,
+                entries: entries * UInt32(MapLayout.countersPerDestination), perCPU: true)
         }
         guard let destinations, let counters else { return nil }
         guard try kernel.mapInfo(destinations).value_size == MapLayout.destinationSize else {

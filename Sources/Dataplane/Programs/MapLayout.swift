@@ -4,6 +4,11 @@ import TapModel
 
 /// Swift's half of bpf/tap.h: how the maps are laid out. `TapProgram` compares it with the object before it loads.
 enum MapLayout {
+    /// What bpftool calls the maps: at most 15 characters.
+    static let countersName = "virt_tap_counts"
+    static let destinationsName = "virt_tap_dests"
+    static let destinationCountersName = "virt_tap_dcount"
+
     /// The version in the pins' path: another layout gets another number.
     static let version = 1
 
