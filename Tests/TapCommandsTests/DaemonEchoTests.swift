@@ -15,7 +15,7 @@ struct DaemonEchoTests {
     /// The documents one after the other, the last one again and again.
     private func echo(_ expectation: TapExpectation, _ documents: [StatusDocument]) async -> (done: String?, warning: String?, looks: Int) {
         let looks = Mutex(0)
-        let echo = await DaemonEcho.of(expectation, patience: .milliseconds(500)) { () throws(ControlError) in
+        let echo = await DaemonEcho.of(expectation, patience: .seconds(1), pause: .milliseconds(5)) { () throws(ControlError) in
             looks.withLock {
                 $0 += 1
                 return documents[min($0, documents.count) - 1]

@@ -16,7 +16,8 @@ struct DaemonEcho {
 
     /// - Parameter look: a status document, as it is now.
     static func of(
-        _ expectation: TapExpectation, patience: Duration = patience, look: () throws(ControlError) -> StatusDocument
+        _ expectation: TapExpectation, patience: Duration = patience, pause: Duration = pause,
+        look: () throws(ControlError) -> StatusDocument
     ) async -> DaemonEcho {
         let end = ContinuousClock.now + patience
         var before: TapExpectation.Finding?
