@@ -48,7 +48,8 @@ struct StatusTableTests {
     func errors() {
         var broken = Samples.interface("net0", device: "vnet3")
         broken.outbound?.errors = Counter(packets: 12, bytes: 900)
-        let taps = [Samples.tap("web1", interfaces: [broken]), Samples.tap("web2", interfaces: [Samples.interface("net0", device: "vnet4")])]
+        let whole = Samples.interface("net0", device: "vnet4")
+        let taps = [Samples.tap("web1", interfaces: [broken]), Samples.tap("web2", interfaces: [whole])]
         #expect(
             StatusTable.text(Samples.document(taps), for: .none) == """
                 DOMAIN  INTERFACE  DEVICE  TAP  DIRECTION  DESTINATION  STATE   PACKETS    BYTES  ERRORS  REASON

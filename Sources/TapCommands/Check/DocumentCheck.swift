@@ -98,7 +98,8 @@ struct DocumentCheck {
             return .valid(tap)
         }
         let domain = DomainDefinition(
-            uuid: DomainUUID(bytes: [UInt8](repeating: 0, count: 16))!, name: "", interfaces: [DomainInterface(type: .bridge)], taps: entries)
+            uuid: DomainUUID(bytes: [UInt8](repeating: 0, count: 16))!, name: "", interfaces: [DomainInterface(type: .bridge)],
+            taps: entries)
         for verdict in DomainPreview(domain, on: host).verdicts {
             guard case .valid = verdict.entry else { continue }
             let failure: Failure? =

@@ -181,7 +181,8 @@ enum Diagnosis {
             return Finding(.warn, "hook", "\(path) is not executable, so libvirt passes it over", remedy: "chmod 755 \(path)")
         case .installed where !facts.hasTimeout:
             return Finding(
-                .warn, "hook", "timeout(1) is missing, without which the hook does nothing", remedy: "install coreutils, or busybox's timeout")
+                .warn, "hook", "timeout(1) is missing, without which the hook does nothing",
+                remedy: "install coreutils, or busybox's timeout")
         case .installed(let since):
             if case .running(let document) = facts.daemon, let seen = document.hook.seen {
                 return Finding(.ok, "hook", "installed, last seen \(seen)")

@@ -46,7 +46,8 @@ struct DaemonEcho {
                 case .bad(let line), .underway(let line): return DaemonEcho(warning: line)
                 default:
                     return DaemonEcho(
-                        warning: "\(expectation.domain.printable): virt-tapd has not seen the change yet; `virt-tap status` tells when it has")
+                        warning: "\(expectation.domain.printable): virt-tapd has not seen the change yet;"
+                            + " `virt-tap status` tells when it has")
                 }
             }
             try? await Task.sleep(for: pause)
