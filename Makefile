@@ -14,12 +14,12 @@ SWIFTFLAGS ?=
 
 release_flags = -c release --static-swift-stdlib $(SWIFTFLAGS)
 c_files = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
-shell_files = hooks/qemu .ci/run Tests/guest/init $(wildcard scripts/*)
+shell_files = hooks/qemu .ci/run Tests/guest/init Tests/guest/kernel-init $(wildcard scripts/*)
 INSTALL_FILE = install -m 0644
 substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release test demo install install-binaries install-data uninstall fmt lint clean
+.PHONY: help deps build release test test-kernels demo install install-binaries install-data uninstall fmt lint clean
 
 help: ## show this list
 	@echo 'virt-tap: taps for libvirt domains. Targets:'
@@ -31,7 +31,7 @@ deps: ## install the Debian packages that are missing (root)
 
 build: ## build both programs for debugging
 	@scripts/deps build
-	$(SWIFT) build $(SWIFTFLAGS)
+	$(SWIFT) build --explicit-target-dependency-import-check=error $(SWIFTFLAGS)
 
 release: ## build both programs to be installed, Swift linked statically
 	@scripts/deps build
@@ -41,8 +41,12 @@ test: ## run all tests: unit, kernel, and end to end on real guests (root)
 	@scripts/deps build test
 	@SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test $(TESTFLAGS)
 
+test-kernels: ## run the data path's tests under Debian's 6.1 and 6.12 kernels and this one (root)
+	@scripts/deps build test kernels
+	@SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test-kernels $(KERNELS)
+
 demo: ## watch a tap at work on two small guests, then see it all gone (root)
-	@scripts/deps build test
+	@scripts/deps build test kernels
 	$(SWIFT) build $(SWIFTFLAGS)
 	@scripts/demo "$$($(SWIFT) build $(SWIFTFLAGS) --show-bin-path)"
 

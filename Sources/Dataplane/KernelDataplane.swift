@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import Glibc
+import CLibbpf
+import Glibc
 public import TapModel
 
 /// The data path in the running kernel: eBPF programs on devices, kept by pins in bpffs.

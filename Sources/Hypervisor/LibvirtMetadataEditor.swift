@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-internal import CLibvirt
+import CLibvirt
 public import TapModel
 
 /// Reads domains and changes their metadata, for one command: a connection that is opened, used and closed, with no events

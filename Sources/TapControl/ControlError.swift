@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import TapModel
+import TapSystem
 
 /// What can go wrong between virt-tap and virt-tapd.
 public enum ControlError: Error, Hashable, Sendable {

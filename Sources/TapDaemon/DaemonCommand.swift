@@ -17,7 +17,7 @@ public struct DaemonCommand: AsyncParsableCommand {
             """,
         version: virtTapVersion)
 
-    @Option(help: "The libvirt to listen to; default: the configuration's, else qemu:///system.")
+    @Option(help: "The libvirt to listen to; default: the configuration's, else libvirt's own, for root qemu:///system.")
     var connect: String?
 
     @Option(help: "The host's configuration.")
@@ -35,6 +35,8 @@ public struct DaemonCommand: AsyncParsableCommand {
     public init() {}
 
     public func run() async throws {
+        // A reload that is asked for before anybody listens for it is no reason to end.
+        signal(SIGHUP, SIG_IGN)
         let file = ConfigurationFile(path: config)
         let configuration: HostConfiguration
         do {

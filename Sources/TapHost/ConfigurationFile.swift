@@ -2,6 +2,7 @@
 
 import Glibc
 public import TapModel
+import TapSystem
 import TapXML
 
 /// Reads the host's configuration from its file.
@@ -47,11 +48,11 @@ public struct ConfigurationFile: Sendable {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
         guard descriptor >= 0 else {
             if errno == ENOENT { return nil }
-            throw failure("cannot be opened: \(String(cString: strerror(errno)))")
+            throw failure("cannot be opened: \(ErrorText.of(errno))")
         }
         defer { close(descriptor) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw failure("cannot be examined: \(String(cString: strerror(errno)))") }
+        guard fstat(descriptor, &status) == 0 else { throw failure("cannot be examined: \(ErrorText.of(errno))") }
         guard status.st_mode & S_IFMT == S_IFREG else { throw failure("is not a regular file") }
         guard status.st_mode & (S_IWGRP | S_IWOTH) == 0 else {
             throw failure("can be written by its group or by others, so it is not trusted; `chmod go-w` makes it safe")
@@ -67,7 +68,7 @@ public struct ConfigurationFile: Sendable {
         while filled < bytes.count {
             let count = bytes.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress! + filled, $0.count - filled) }
             if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw failure("cannot be read: \(String(cString: strerror(errno)))") }
+            guard count >= 0 else { throw failure("cannot be read: \(ErrorText.of(errno))") }
             if count == 0 { break }
             filled += count
         }

@@ -32,6 +32,10 @@ public enum MetadataXML {
         return MetadataReading(taps: taps, diagnostics: diagnostics.all.map(\.printable))
     }
 
+    /// Text as an attribute's value, and between tags. Blanks other than the space, which would become spaces in an
+    /// attribute, are references; characters that XML cannot carry stay.
+    public static func escaped(_ text: String) -> String { MetadataWriter.escaped(text) }
+
     /// Writes taps in their canonical form: one as `<tap>`, several as `<taps>`, in the default namespace, what is the
     /// default left out. `parse` gives the same taps back.
     ///
@@ -42,6 +46,7 @@ public enum MetadataXML {
     public static func write(_ taps: [Tap], declaresNamespace: Bool = true) -> String {
         let namespace = declaresNamespace ? namespace : nil
         if taps.count == 1 { return MetadataWriter.tap(taps[0], namespace: namespace) }
-        return "<taps\(namespace.map { " xmlns=\"\($0)\"" } ?? "")>\n" + taps.map { MetadataWriter.tap($0, indent: "  ") + "\n" }.joined() + "</taps>"
+        return "<taps\(namespace.map { " xmlns=\"\($0)\"" } ?? "")>\n" + taps.map { MetadataWriter.tap($0, indent: "  ") + "\n" }.joined()
+            + "</taps>"
     }
 }

@@ -10,8 +10,17 @@ final class ForeignProgram {
     private let map: CInt
     private var link: CInt = -1
 
-    /// - Parameter answer: -1 goes on to the next program, 0 accepts the packet, 2 drops it.
-    init(setting: (mark: Int32, cb: Int32)? = nil, answer: Int32 = -1) throws {
+    enum Answer: Sendable {
+        /// To the next program.
+        case goOn
+        /// The packet goes its way; no program behind sees it.
+        case accept
+        case drop
+        /// Out of another device.
+        case redirect(ifindex: UInt32)
+    }
+
+    init(setting: (mark: Int32, cb: Int32)? = nil, answer: Answer = .goOn) throws {
         map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "foreign", 4, 24, 1, nil)
         guard map >= 0 else { throw CallFailure("foreign map") }
         func instruction(_ code: UInt8, _ to: UInt64 = 0, _ from: UInt64 = 0, _ offset: Int16 = 0, _ value: Int32 = 0) -> UInt64 {
@@ -29,8 +38,19 @@ final class ForeignProgram {
             instruction(0x61, 7, 6, 8), instruction(0x61, 8, 6, 48), instruction(0x62, 10, 0, -4, 0),
             instruction(0x18, 1, 1, 0, map), 0, instruction(0xBF, 2, 10), instruction(0x07, 2, 0, 0, -4), instruction(0x85, 0, 0, 0, 1),
             instruction(0x15, 0, 0, 4, 0), instruction(0xB7, 1, 0, 0, 1), instruction(0xDB, 0, 1, 0), instruction(0x7B, 0, 7, 8),
-            instruction(0x7B, 0, 8, 16), instruction(0xB7, 0, 0, 0, answer), instruction(0x95),
+            instruction(0x7B, 0, 8, 16),
         ]
+        switch answer {
+        case .goOn: code += [instruction(0xB7, 0, 0, 0, -1)]
+        case .accept: code += [instruction(0xB7, 0, 0, 0, 0)]
+        case .drop: code += [instruction(0xB7, 0, 0, 0, 2)]
+        case .redirect(let ifindex):
+            // bpf_redirect(ifindex, 0), which is the answer.
+            code += [
+                instruction(0xB7, 1, 0, 0, Int32(bitPattern: ifindex)), instruction(0xB7, 2, 0, 0, 0), instruction(0x85, 0, 0, 0, 23),
+            ]
+        }
+        code.append(instruction(0x95))
         program = code.withUnsafeBytes {
             bpf_prog_load(
                 BPF_PROG_TYPE_SCHED_CLS, "foreign", "GPL", $0.baseAddress!.assumingMemoryBound(to: bpf_insn.self), code.count, nil)

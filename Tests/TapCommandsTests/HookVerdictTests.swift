@@ -24,14 +24,16 @@ struct HookVerdictTests {
 
     @Test("A refusal counts at prepare and start, and nowhere else", arguments: HookOperation.allCases)
     func refusal(operation: HookOperation) {
-        #expect(HookVerdict(response(allow: false), operation: operation, xml: Self.domain()).refuses == [.prepare, .start].contains(operation))
+        #expect(
+            HookVerdict(response(allow: false), operation: operation, xml: Self.domain()).refuses == [.prepare, .start].contains(operation))
         #expect(!HookVerdict(response(allow: true), operation: operation, xml: Self.domain()).refuses)
     }
 
     @Test("Whatever is no answer lets the domain go on, in one line")
     func noAnswer() {
         for verdict in [
-            HookVerdict(ControlResponse(error: "busy\n"), operation: .start, xml: Self.domain()), HookVerdict(ControlResponse(), operation: .start, xml: Self.domain()),
+            HookVerdict(ControlResponse(error: "busy\n"), operation: .start, xml: Self.domain()),
+            HookVerdict(ControlResponse(), operation: .start, xml: Self.domain()),
             HookVerdict(withoutAnswer: "timeout", operation: .start, xml: Self.domain()), HookVerdict(unknown: "st\nart"),
         ] {
             #expect(!verdict.refuses && verdict.lines.count == 1 && !verdict.lines[0].contains("\n"))

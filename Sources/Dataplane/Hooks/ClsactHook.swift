@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import Glibc
-internal import TapModel
+import CLibbpf
+import Glibc
+import TapModel
 
 /// Programs attached as filters of a clsact qdisc, for kernels without TCX.
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import TapModel
+import TapModel
 
 /// A way to run a program on a device's hook: TCX or clsact.
 protocol HookMechanism {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import TapModel
+import TapModel
 
 /// One attachment's program in one direction, and where it runs.
 struct HookPlace: Hashable {

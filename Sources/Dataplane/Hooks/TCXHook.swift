@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import Glibc
-internal import TapModel
+import CLibbpf
+import Glibc
+import TapModel
 
 /// Programs attached by TCX links, which are pinned: no qdisc, and gone with the device.
 struct TCXHook: HookMechanism {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import Glibc
+import CLibbpf
+import Glibc
 
 /// The kernel's side of the data path, one method a call, each of which throws `KernelError`.
 ///

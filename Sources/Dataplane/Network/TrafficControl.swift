@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibmnl
-internal import Glibc
+import CLibmnl
+import Glibc
 
 /// What is on a device's TC hooks, by rtnetlink.
 enum TrafficControl {

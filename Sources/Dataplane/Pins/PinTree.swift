@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import Glibc
-internal import TapModel
+import CLibbpf
+import Glibc
+import TapModel
+import TapSystem
 
 /// Where our pins are in bpffs, and how they are made, exchanged and removed.
 ///
@@ -36,7 +37,7 @@ struct PinTree {
     func requireMounted() throws {
         let result = clibbpf_is_bpffs(bpffs)
         if result == 1 { return }
-        let found = result == 0 ? "another file system is there" : FailureReport.text(-result)
+        let found = result == 0 ? "another file system is there" : ErrorText.of(-result)
         throw Failure(
             .bpffsNotMounted,
             "\(bpffs) is no BPF file system (\(found)), so programs cannot be kept there; mount it: mount -t bpf bpf \(bpffs)")

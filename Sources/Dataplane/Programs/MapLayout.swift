@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import TapModel
+import TapModel
 
 /// Swift's half of bpf/tap.h: how the maps are laid out. `TapProgram` compares it with the object before it loads.
 enum MapLayout {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import FoundationEssentials
-internal import Glibc
-internal import TapModel
+import CLibbpf
+import FoundationEssentials
+import Glibc
+import TapModel
 
 /// The copying program, loaded for one attachment and direction.
 struct TapProgram {

@@ -5,7 +5,9 @@ import TapHost
 
 /// Where libvirt, the daemon and the pins are.
 struct PlaceOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The libvirt to talk to; default: the configuration's, else libvirt's own default.", valueName: "uri"))
+    @Option(
+        help: ArgumentHelp(
+            "The libvirt to talk to; default: the configuration's, else libvirt's own, for root qemu:///system.", valueName: "uri"))
     var connect: String?
 
     @Option(help: ArgumentHelp("Where the daemon's sockets are.", valueName: "dir"), completion: .directory)

@@ -78,18 +78,14 @@ enum TapDraft {
     }
 
     private static func escaped(_ text: String, option: String) throws(CommandFailure) -> String {
-        var result = ""
-        for scalar in text.unicodeScalars {
+        let isCarried = text.unicodeScalars.allSatisfy { scalar in
             switch scalar {
-            case "&": result += "&amp;"
-            case "<": result += "&lt;"
-            case "\"": result += "&quot;"
-            case "\t", "\n", "\r": result += "&#\(scalar.value);"
-            case "\u{0}"..."\u{1F}", "\u{FFFE}", "\u{FFFF}":
-                throw CommandFailure(.usage, "--\(option): \"\(text.printable)\" has characters that XML cannot carry")
-            default: result.unicodeScalars.append(scalar)
+            case "\t", "\n", "\r": true
+            case "\u{0}"..."\u{1F}", "\u{FFFE}", "\u{FFFF}": false
+            default: true
             }
         }
-        return result
+        guard isCarried else { throw CommandFailure(.usage, "--\(option): \"\(text.printable)\" has characters that XML cannot carry") }
+        return MetadataXML.escaped(text)
     }
 }

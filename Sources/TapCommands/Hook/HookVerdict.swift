@@ -34,6 +34,14 @@ struct HookVerdict: Equatable {
         lines = refuses ? missing.map(\.printable) : [Self.passed(operation.rawValue, why)]
     }
 
+    /// An operation at which the domain has no devices yet.
+    static let nothingToDo = HookVerdict(refuses: false, lines: [])
+
+    private init(refuses: Bool, lines: [String]) {
+        self.refuses = refuses
+        self.lines = lines
+    }
+
     /// A later libvirt's operation: it is not even sent.
     init(unknown operation: String) {
         refuses = false

@@ -2,13 +2,14 @@
 
 import Glibc
 import TapModel
+import TapSystem
 
 /// Standard output for results, standard error for everything else.
 enum Output {
     /// Writes as it is; the text ends its own lines.
     /// - Throws: `CommandFailure` when the other end is gone or the disk is full.
     static func write(_ text: String) throws(CommandFailure) {
-        guard write(text, to: 1) else { throw CommandFailure(.failure, "standard output: \(String(cString: strerror(errno)))") }
+        guard write(text, to: 1) else { throw CommandFailure(.failure, "standard output: \(ErrorText.of(errno))") }
     }
 
     /// One line about a place in a document, as compilers write it, so that editors find the place: `FILE:LINE: message`.

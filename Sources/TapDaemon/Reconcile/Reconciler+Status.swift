@@ -80,7 +80,13 @@ extension Reconciler {
     private var kernelView: KernelView {
         var view = KernelView(attachments: attachments.byID, failures: failures)
         for id in attachments.all.map(\.id) {
-            if let now = try? dataplane.attachment(id) { view.attachments[id] = now }
+            do throws(Failure) {
+                let now = try dataplane.attachment(id)
+                if now == nil, let uuid = attachments[id]?.spec?.key.domain { request(.domain(uuid)) }
+                view.attachments[id] = now
+            } catch {
+                view.failures[id] = error
+            }
             view.counters[id] = try? dataplane.counters(of: id)
         }
         view.destinations = (try? dataplane.destinations()) ?? []

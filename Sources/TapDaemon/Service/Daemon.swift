@@ -38,7 +38,8 @@ struct Daemon {
         let reconciler = Reconciler(
             dataplane: KernelDataplane(bpffs: bpffs), source: source,
             configuration: loaded,
-            identity: DaemonIdentity(pid: getpid(), uri: uri, started: clock.wall(), bpffs: bpffs), clock: clock, logger: logger)
+            identity: DaemonIdentity(pid: getpid(), uri: uri ?? "qemu:///system", started: clock.wall(), bpffs: bpffs), clock: clock,
+            logger: logger)
         let notifier = ServiceNotifier()
 
         let server = try ControlServer(listeners: listeners, handler: RequestHandler(reconciler: reconciler).answer)

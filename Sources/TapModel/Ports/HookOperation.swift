@@ -10,6 +10,13 @@ public enum HookOperation: String, CaseIterable, Sendable {
     /// `restore` it would end those.
     public var isRefusable: Bool { self == .prepare || self == .start }
 
+    /// Whether the daemon has anything to do: before the devices exist it has not.
+    public var concernsDaemon: Bool { hasDevices || self == .stopped || self == .release }
+
+    /// Whether libvirt is kept waiting until the daemon is done: only before the guest runs. All others tell it something
+    /// that it would find out by itself.
+    public var waitsForDaemon: Bool { self == .start }
+
     /// Whether the domain's devices exist and are to stay.
     public var hasDevices: Bool { [.start, .started, .reconnect, .attach].contains(self) }
 }

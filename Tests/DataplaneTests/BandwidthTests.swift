@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Dataplane
+import DataplaneTestSupport
+import Foundation
+import Glibc
+import TapModel
+import Testing
+
+extension MatrixSuite {
+    /// libvirt limits what a guest receives with htb and sfq, and what it sends with an `ingress` qdisc and a policer.
+    @Suite("libvirt's bandwidth limits and nwfilter")
+    struct BandwidthTests {
+        static let limits = [
+            "--inbound 1000,2000,1024", "--outbound 500,600,256", "--inbound 3000 --outbound 700", "--inbound 0", "--outbound 0",
+        ]
+        static let defined =
+            "<bandwidth><inbound average='1000' peak='2000' burst='1024'/><outbound average='500' peak='600' burst='256'/></bandwidth>"
+
+        /// What limits the traffic of a device: all but a clsact qdisc with its filters, which limits nothing, and but for names
+        /// that the kernel gives as it likes.
+        private func state(_ device: String) throws -> [String] {
+            let qdiscs = try run("tc", "qdisc", "show", "dev", device)
+            var text = qdiscs + (try run("tc", "class", "show", "dev", device)) + (try run("tc", "filter", "show", "dev", device))
+            if qdiscs.contains("qdisc ingress") { text += try run("tc", "filter", "show", "dev", device, "ingress") }
+            return text.split(separator: "\n").filter { !$0.contains("clsact") }.map {
+                $0.replacing(/police 0x[0-9a-f]+/, with: "police").replacing(/(leaf|qdisc sfq) [0-9a-f]+:/) { "\($0.1)" }
+                    .replacing(device, with: "DEVICE").trimmingCharacters(in: .whitespaces)
+            }
+        }
+
+        /// Sets, changes and removes limits; what each call left.
+        private func tune(_ host: MatrixLibvirtd, _ name: String, _ device: String, _ limits: [String] = Self.limits) throws -> [[String]] {
+            try limits.map { words in
+                try host.virsh("domiftune \(name) \(device) \(words) --live")
+                return [words] + (try state(device))
+            }
+        }
+
+        private func desired(_ tapped: TappedBench, _ device: String) -> DesiredAttachment {
+            var desired = tapped.desired()
+            desired.key.ifindex = if_nametoindex(device)
+            desired.interface.device = device
+            return desired
+        }
+
+        /// A guest that nobody taps is the measure.
+        private func untapped(_ host: MatrixLibvirtd, _ extra: String) throws -> (start: [String], tuned: [[String]]) {
+            let device = try host.start("plain", interface: extra)
+            defer { _ = try? host.virsh("destroy plain") }
+            let start = try state(device)
+            let tuned = try tune(host, "plain", device)
+            // Or the comparison would say nothing.
+            func has(_ step: Int, _ word: String) -> Bool { tuned[step].contains { $0.contains(word) } }
+            #expect(has(0, "qdisc htb") && has(1, "qdisc ingress") && has(1, "police") && has(2, "qdisc htb") && has(2, "police"))
+            #expect(!has(3, "htb") && !has(4, "ingress"))
+            return (start, tuned)
+        }
+
+        @Test("Limits set after a tap was placed are set, changed and removed as without it", arguments: Mechanism.here)
+        func takesLimitsLater(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism)
+            let host = try MatrixLibvirtd()
+            let reference = try untapped(host, "")
+            let device = try host.start("web1")
+            defer { _ = try? host.virsh("destroy web1") }
+            let desired = desired(tapped, device)
+            try tapped.dataplane.attach(desired, at: TappedBench.now)
+            let start = try state(device)
+            #expect(start == reference.start)
+            if mechanism == .clsact {
+                // Our clsact stands where libvirt's ingress qdisc would: the one thing that a tap by clsact takes away.
+                let inbound = try tune(host, "web1", device, ["--inbound 1000,2000,1024", "--inbound 0"])
+                #expect(inbound == [reference.tuned[0], ["--inbound 0"] + reference.start])
+                let failure = #expect(throws: CommandFailure.self) { try host.virsh("domiftune web1 \(device) --outbound 500 --live") }
+                #expect(failure?.description.contains("Exclusivity flag on") == true)
+            } else {
+                let tuned = try tune(host, "web1", device)
+                #expect(tuned == reference.tuned)
+            }
+            #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
+            try tapped.dataplane.detach(desired.key.id)
+            let after = try tune(host, "web1", device)
+            #expect(after == reference.tuned)
+        }
+
+        @Test("Limits of the definition stay when a tap is placed, and are changed and removed as without it", arguments: Mechanism.here)
+        func leavesDefinedLimitsAlone(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism)
+            let host = try MatrixLibvirtd()
+            let reference = try untapped(host, Self.defined)
+            let device = try host.start("web1", interface: Self.defined)
+            defer { _ = try? host.virsh("destroy web1") }
+            let desired = desired(tapped, device)
+            if mechanism == .clsact {
+                let failure = #expect(throws: Failure.self) { try tapped.dataplane.attach(desired, at: TappedBench.now) }
+                #expect(failure?.reason == .qdiscConflict)
+                #expect(try tapped.dataplane.attachments() == [])
+            } else {
+                try tapped.dataplane.attach(desired, at: TappedBench.now)
+            }
+            let start = try state(device)
+            #expect(start == reference.start)
+            let tuned = try tune(host, "web1", device)
+            #expect(tuned == reference.tuned)
+            // With the last limit on what the guest sends the obstacle is gone.
+            if mechanism == .clsact { try tapped.dataplane.attach(desired, at: TappedBench.now) }
+            #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
+            try tapped.dataplane.detach(desired.key.id)
+            let end = try state(device)
+            #expect(end == Array(reference.tuned[4].dropFirst()))
+        }
+
+        @Test("libvirt's own filter rules stay as they are when a tap comes and goes", arguments: Mechanism.here)
+        func leavesFilterRulesAlone(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism)
+            let host = try MatrixLibvirtd()
+            try run(
+                "sh", "-c", "cat >/run/filter.xml",
+                input: """
+                    <filter name='vt-no-spoofing' chain='mac'><rule action='return' direction='out' priority='100'>
+                    <mac srcmacaddr='$MAC'/></rule><rule action='drop' direction='out' priority='500'><mac/></rule></filter>
+                    """)
+            try host.virsh("nwfilter-define /run/filter.xml")
+            defer { _ = try? host.virsh("nwfilter-undefine vt-no-spoofing") }
+            let device = try host.start("web1", interface: "<filterref filter='vt-no-spoofing'/>")
+            defer { _ = try? host.virsh("destroy web1") }
+            func rules() throws -> String { try run("ebtables", "-t", "nat", "-L") }
+            let before = try rules()
+            #expect(before.contains(device))
+            let desired = desired(tapped, device)
+            try tapped.dataplane.attach(desired, at: TappedBench.now)
+            #expect(try rules() == before)
+            #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
+            try tapped.dataplane.detach(desired.key.id)
+            #expect(try rules() == before)
+        }
+    }
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import DataplaneTestSupport
+import Foundation
+import Glibc
+
+/// A libvirtd on a machine that is the tests' own, with guests that are started and never run.
+final class MatrixLibvirtd {
+    private let process = Process()
+    let bridge = "br-lv"
+
+    init() throws {
+        for (name, line) in [("kvm", "kvm:x:64054:"), ("libvirt-qemu", "libvirt-qemu:x:64055:")] where getgrnam(name) == nil {
+            try Self.append(line, to: "/etc/group")
+        }
+        if getpwnam("libvirt-qemu") == nil { try Self.append("libvirt-qemu:x:64055:64055::/:/usr/sbin/nologin", to: "/etc/passwd") }
+        try Self.append("auth_unix_ro = \"none\"\nauth_unix_rw = \"none\"", to: "/etc/libvirt/libvirtd.conf")
+        try Self.append(
+            """
+            user = "root"
+            group = "root"
+            security_driver = "none"
+            cgroup_controllers = []
+            namespaces = []
+            stdio_handler = "file"
+            remember_owner = 0
+            """, to: "/etc/libvirt/qemu.conf")
+        try ip("link add \(bridge) type bridge\nlink set \(bridge) up\n")
+        process.executableURL = URL(filePath: "/usr/sbin/libvirtd")
+        _ = FileManager.default.createFile(atPath: "/run/libvirtd.log", contents: nil)
+        process.standardError = FileHandle(forWritingAtPath: "/run/libvirtd.log")
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        var failure: any Error = CancellationError()
+        for _ in 0..<600 {
+            do {
+                try virsh("uri")
+                return
+            } catch { failure = error }
+            usleep(100_000)
+        }
+        throw failure
+    }
+
+    deinit {
+        if process.isRunning {
+            process.terminate()
+            process.waitUntilExit()
+        }
+        _ = try? run("ip", "link", "del", bridge)
+        for file in ["libvirtd.conf", "qemu.conf"] { unlink("/etc/libvirt/\(file)") }
+    }
+
+    private static func append(_ text: String, to path: String) throws {
+        let old = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+        try (old + text + "\n").write(toFile: path, atomically: false, encoding: .utf8)
+    }
+
+    @discardableResult
+    func virsh(_ command: String) throws -> String {
+        // One string, since no word of ours holds a space.
+        try run("sh", "-c", "exec virsh -q \(command)")
+    }
+
+    /// - Returns: the guest's device.
+    func start(_ name: String, interface extra: String = "") throws -> String {
+        let xml = """
+            <domain type='qemu'><name>\(name)</name><memory unit='MiB'>16</memory><vcpu>1</vcpu>
+              <os><type arch='x86_64' machine='pc'>hvm</type></os>
+              <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
+                <controller type='usb' model='none'/><memballoon model='none'/>
+                <interface type='bridge'><mac address='52:54:00:12:34:56'/><source bridge='\(bridge)'/>
+                  <model type='virtio'/><rom bar='off'/>\(extra)</interface>
+              </devices></domain>
+            """
+        try xml.write(toFile: "/run/\(name).xml", atomically: true, encoding: .utf8)
+        try virsh("create --paused /run/\(name).xml")
+        guard let line = try virsh("domiflist \(name)").split(separator: "\n").first, let device = line.split(separator: " ").first else {
+            throw CallFailure("domiflist \(name)")
+        }
+        return String(device)
+    }
+}

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import DataplaneTestSupport
+import Foundation
+import Testing
+
+/// What needs kernel modules that not every kernel has, and a machine of its own: `make test-kernels` runs these on
+/// kernels that have all of it, and `make test` leaves them out by name.
+@Suite(.serialized, .enabled(if: isKernelOfOurOwn, "run by make test-kernels"), .timeLimit(.minutes(5)))
+enum MatrixSuite {}
+
+private let isKernelOfOurOwn = ProcessInfo.processInfo.environment["VT_KERNEL_MATRIX"] == "1"

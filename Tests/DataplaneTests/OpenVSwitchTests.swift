@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Dataplane
+import DataplaneTestSupport
+import Foundation
+import Glibc
+import TapModel
+import Testing
+
+extension MatrixSuite {
+    @Suite("Ports of Open vSwitch")
+    struct OpenVSwitchTests {
+        /// `system` is the kernel's own datapath, `netdev` the one in user space.
+        static let datapaths = ["system", "netdev"]
+
+        @Test(
+            "Traffic through a port is whole and copied once, and the switch's own limit works beside us", arguments: Mechanism.here,
+            datapaths)
+        func copiesAtPorts(_ mechanism: Mechanism, _ datapath: String) throws {
+            let tapped = try TappedBench(mechanism)
+            let bench = tapped.bench
+            let daemons = try OpenVSwitch()
+            defer { daemons.stop() }
+            try ip("link set \(bench.guest.name) nomaster\nlink set \(bench.port) nomaster\n")
+            try run("ovs-vsctl", "--timeout=20", "add-br", "ovs0", "--", "set", "bridge", "ovs0", "datapath_type=\(datapath)")
+            for port in [bench.guest.name, bench.port] { try run("ovs-vsctl", "--timeout=20", "add-port", "ovs0", port) }
+            // Until the switch forwards, which it tells nobody.
+            var arrived: [UInt8]?
+            for _ in 0..<100 where arrived == nil {
+                try bench.guest.write(FrameBuilder.udp(9_999))
+                arrived = bench.peer.receive(within: 100)
+            }
+            #expect(arrived != nil)
+            _ = bench.peer.receive(0)
+            while bench.guest.read(within: 50) != nil {}
+
+            let desired = try tapped.attach()
+            let (sent, areWhole) = try tapped.exchange(20)
+            #expect(areWhole)
+            #expect(bench.sensor.receive(40) == sent)
+            let counters = try tapped.counters(desired)
+            #expect(counters[.outbound]?.copied == Counter(sent.prefix(20)))
+            #expect(counters[.inbound]?.copied == Counter(sent.suffix(20)))
+            #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
+
+            // The switch limits what a guest sends with an ingress qdisc, and takes away what it finds in its place.
+            try run(
+                "ovs-vsctl", "--timeout=20", "set", "interface", bench.guest.name, "ingress_policing_rate=100000",
+                "ingress_policing_burst=80000")
+            let qdiscs = try run("tc", "qdisc", "show", "dev", bench.guest.name)
+            let hooks = try tapped.dataplane.attachment(desired.key.id)?.hooks ?? [:]
+            print("MEASURED \(mechanism) \(datapath) with ingress_policing_rate: \(qdiscs.split(separator: "\n")), \(hooks)")
+            let again = try tapped.exchange(5, from: 500)
+            #expect(again.areWhole)
+            if mechanism == .tcx {
+                #expect(qdiscs.contains("qdisc ingress"))
+                #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
+                #expect(bench.sensor.receive(10) == again.sent)
+            }
+            try tapped.dataplane.detach(desired.key.id)
+            #expect(try tapped.exchange(5, from: 600).areWhole)
+        }
+    }
+
+    /// The switch's two daemons, with files of their own.
+    struct OpenVSwitch {
+        private static let folder = "/run/openvswitch"
+
+        init() throws {
+            try? FileManager.default.removeItem(atPath: Self.folder)
+            try FileManager.default.createDirectory(atPath: Self.folder, withIntermediateDirectories: true)
+            let database = "\(Self.folder)/conf.db"
+            try run("ovsdb-tool", "create", database, "/usr/share/openvswitch/vswitch.ovsschema")
+            try run(
+                "sh", "-c",
+                "exec ovsdb-server \(database) --remote=punix:\(Self.folder)/db.sock --pidfile --detach --no-chdir --log-file=/dev/null >/dev/null 2>&1"
+            )
+            try run("ovs-vsctl", "--no-wait", "init")
+            try run(
+                "sh", "-c",
+                "modprobe openvswitch; exec ovs-vswitchd --pidfile --detach --no-chdir --log-file=\(Self.folder)/log >/dev/null 2>&1")
+        }
+
+        func stop() {
+            _ = try? run("ovs-vsctl", "--timeout=20", "--if-exists", "del-br", "ovs0")
+            _ = try? run("ovs-appctl", "-T", "10", "exit", "--cleanup")
+            _ = try? run("ovs-appctl", "-T", "10", "-t", "ovsdb-server", "exit")
+        }
+    }
+}
