@@ -50,6 +50,7 @@ struct StatusSelectionTests {
         down.taps = []
         #expect(StatusTable.text(down, isSelection: true, for: .none) == "none of the taps in the kernel is of these domains\n")
         #expect(StatusTable.text(down, for: .none) == "no taps in the kernel\n")
+        #expect(StatusTable.text(down, isSelection: true, isKnown: false, for: .none) == "what taps there are is not known\n")
     }
 
     @Test("A number behind --watch that is no domain may have been meant for it")

@@ -53,8 +53,8 @@ struct StatusCommand: ParsableCommand {
         var text = ""
         do {
             let answer = try StatusReader(paths: paths).read()
-            complaints = answer.complaints + strangers(in: answer.document)
-            text = try self.text(try select(answer.document), for: terminal)
+            complaints = answer.complaints + strangers(in: answer)
+            text = try self.text(try select(answer.document), isKnown: answer.isKnown, for: terminal)
         } catch let failure as CommandFailure where forgiving {
             complaints += failure.lines
         }
@@ -69,9 +69,9 @@ struct StatusCommand: ParsableCommand {
 
     private func once() throws {
         let answer = try StatusReader(paths: paths).read()
-        for line in answer.complaints + strangers(in: answer.document) { Output.complain(line) }
+        for line in answer.complaints + strangers(in: answer) { Output.complain(line) }
         let document = try select(answer.document)
-        try Output.write(try text(document, for: json ? .none : .current()))
+        try Output.write(try text(document, isKnown: answer.isKnown, for: json ? .none : .current()))
         guard document.daemon.running else { throw CommandFailure(.daemonNotRunning) }
         if check, StatusHealth.isUnhealthy(document.taps, at: Timestamp(seconds: Int64(time(nil)))) { throw CommandFailure(.unhealthy) }
     }
@@ -89,10 +89,10 @@ struct StatusCommand: ParsableCommand {
     }
 
     /// Domains that were named and that the kernel holds nothing of, when only the kernel can be asked.
-    private func strangers(in document: StatusDocument) -> [String] {
-        guard !document.daemon.running else { return [] }
-        return selection.unknown(in: document).flatMap { name in
-            ["the kernel holds no tap of a domain named \"\(name.printable)\"; whether there is such a domain, only libvirt knows"]
+    private func strangers(in answer: StatusReader.Answer) -> [String] {
+        guard !answer.document.daemon.running else { return [] }
+        return selection.unknown(in: answer.document).flatMap { name in
+            (answer.isKnown ? ["the kernel holds no tap of a domain named \"\(name.printable)\"; whether there is such a domain, only libvirt knows"] : [])
                 + [watchHint(name)].compactMap { $0 }
         }
     }
@@ -103,8 +103,8 @@ struct StatusCommand: ParsableCommand {
         return "for every \(domain) seconds write --watch=\(domain)"
     }
 
-    private func text(_ document: StatusDocument, for terminal: Terminal) throws -> String {
-        json ? try StatusJSON.text(document) : StatusTable.text(document, isSelection: !domains.isEmpty, for: terminal)
+    private func text(_ document: StatusDocument, isKnown: Bool, for terminal: Terminal) throws -> String {
+        json ? try StatusJSON.text(document) : StatusTable.text(document, isSelection: !domains.isEmpty, isKnown: isKnown, for: terminal)
     }
 
     /// Over what was there before: home, each line and then the rest of the screen cleared, so that nothing flickers.

@@ -4,10 +4,14 @@ import TapModel
 
 /// The status document as people read it: a line for each tap and interface, and sentences below.
 enum StatusTable {
-    /// - Parameter isSelection: whether domains were named, so that the document need not hold all taps.
-    static func text(_ document: StatusDocument, isSelection: Bool = false, for terminal: Terminal) -> String {
+    /// - Parameters:
+    ///   - isSelection: whether domains were named, so that the document need not hold all taps.
+    ///   - isKnown: whether a document without taps means that there are none.
+    static func text(_ document: StatusDocument, isSelection: Bool = false, isKnown: Bool = true, for terminal: Terminal) -> String {
         var lines: [String] = []
-        if document.taps.isEmpty {
+        if document.taps.isEmpty, !isKnown {
+            lines.append("what taps there are is not known")
+        } else if document.taps.isEmpty {
             lines.append(
                 document.daemon.running
                     ? "no taps: `virt-tap set DOMAIN --to DESTINATION` makes one; --all shows those of domains that are shut off"
