@@ -67,6 +67,10 @@ struct DiagnosisTests {
         #expect(level("hook") { $0.hook = .missing } == .warn)
         #expect(level("hook") { $0.hook = .notExecutable } == .warn)
         #expect(level("hook") { $0.libvirtStarted = Timestamp(seconds: 50) } == .warn)
+        #expect(level("hook") { $0.libvirtStarted = Timestamp(seconds: 97) } == .warn)
+        // Clocks are read in seconds and ticks.
+        #expect(level("hook") { $0.libvirtStarted = Timestamp(seconds: 98) } == .ok)
+        #expect(level("hook") { $0.hasTimeout = false } == .warn)
         #expect(
             level("hook") {
                 $0.libvirtStarted = Timestamp(seconds: 50)
@@ -94,6 +98,35 @@ struct DiagnosisTests {
         #expect(level("configuration", with { $0.config.path = "/elsewhere" }) == .warn)
         #expect(level("configuration") { $0.configuration = .failure(.init(lines: ["c:1: bad"])) } == .fail)
         #expect(level("configuration") { $0.configExists = false } == .warn)
+    }
+
+    @Test("What a valid configuration does not do")
+    func configuration() {
+        #expect(level("policy") == nil && level("limit") == nil)
+        #expect(
+            level("policy") {
+                var configuration = Samples.configuration
+                configuration.policy.tapsAllowed = false
+                $0.configuration = .success(configuration)
+            } == .warn)
+        #expect(
+            level("limit") {
+                var configuration = Samples.configuration
+                configuration.limit = RateLimit(perSecond: 1_000, unit: .bitsPerSecond, burst: nil, text: "1kbit", burstText: nil)
+                $0.configuration = .success(configuration)
+            } == .warn)
+    }
+
+    @Test("Who is not root is told so, and told that the exit code says less")
+    func notRoot() {
+        #expect(level("user") == nil)
+        let findings = Diagnosis.findings(
+            facts {
+                $0.user = 1_000
+                $0.daemon = .unreachable("not permitted")
+            })
+        #expect(findings.filter { $0.level == .unknown }.map(\.subject) == ["virt-tapd", "user"])
+        #expect(findings.filter { $0.level == .unknown }.allSatisfy { $0.remedy?.contains("as root") == true })
     }
 
     @Test("Each destination has its line")

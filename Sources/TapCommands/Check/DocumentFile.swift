@@ -12,6 +12,8 @@ struct DocumentFile {
     /// As it stands in diagnostics, printable.
     var name: String
     var bytes: [UInt8]
+    /// Whether it is the configuration that this host's daemon uses.
+    var isHostConfiguration = false
 
     /// - Parameter path: `-` is standard input.
     static func read(_ path: String) throws(CommandFailure) -> DocumentFile {

@@ -41,7 +41,8 @@ struct DomainPreview {
                     let place = "\(tap): \(Self.name(interface.interface))"
                     switch interface.result {
                     case .attach(let desired):
-                        let what = "\(place): \(desired.wish.direction.rawValue) would be copied to \(destination.label.printable)"
+                        let direction = desired.wish.direction == .both ? "both directions" : desired.wish.direction.rawValue
+                        let what = "\(place): \(direction) would be copied to \(destination.label.printable)"
                         return destination.failure.map { what + ", but: \($0.message.printable) (\($0.reason.rawValue))" } ?? what
                     case .refused(let failure):
                         return "\(place): not copied: \(failure.message.printable) (\(failure.reason.rawValue))"

@@ -9,7 +9,8 @@ import TapModel
 enum Diagnosis {
     static func findings(_ facts: HostFacts) -> [Finding] {
         [kernel(facts), mechanism(facts)] + facts.capabilities.map { capability($0, facts) }
-            + [libvirt(facts.libvirt), configuration(facts), daemon(facts), hook(facts)] + destinations(facts) + [mark(facts)]
+            + [libvirt(facts.libvirt)] + configuration(facts) + [daemon(facts), hook(facts)] + destinations(facts) + [mark(facts)]
+            + privileges(facts)
     }
 
     private static func kernel(_ facts: HostFacts) -> Finding {
@@ -88,33 +89,54 @@ enum Diagnosis {
         }
     }
 
-    private static func configuration(_ facts: HostFacts) -> Finding {
+    private static func privileges(_ facts: HostFacts) -> [Finding] {
+        guard facts.user != 0 else { return [] }
+        let message = "asked by user \(facts.user), not root: what is unknown above does not count for the exit code"
+        return [Finding(.unknown, "user", message, remedy: asRoot)]
+    }
+
+    private static func configuration(_ facts: HostFacts) -> [Finding] {
+        let file = configurationFile(facts)
+        guard case .success(let configuration) = facts.configuration else { return [file] }
+        var findings = [file]
+        if !configuration.policy.tapsAllowed {
+            findings.append(Finding(.warn, "policy", "<policy taps=\"no\"/> stops all copying on this host"))
+        }
+        if configuration.limit != nil {
+            findings.append(
+                Finding(
+                    .warn, "limit", "<limit> is not carried out by this version: copies are not limited",
+                    remedy: "keep destinations that cannot take everything off busy domains"))
+        }
+        return findings
+    }
+
+    private static func configurationFile(_ facts: HostFacts) -> Finding {
+        let path = facts.configPath.printable
         switch facts.configuration {
         case .failure(let problem):
+            var message = problem.lines.joined(separator: "; ")
+            if case .running = facts.daemon { message += "; virt-tapd uses the one before it" }
             return Finding(
-                .fail, "configuration", problem.lines.joined(separator: "; "),
-                remedy: "virt-tap check says what is wrong; then systemctl reload virt-tapd")
-        case .success(let configuration):
+                .fail, "configuration", message, remedy: "virt-tap check says what is wrong; then systemctl reload virt-tapd")
+        case .success:
             if case .running(let document) = facts.daemon, document.config.path != facts.configPath {
                 return Finding(
                     .warn, "configuration",
-                    "virt-tapd uses \(document.config.path.printable), this command looked at \(facts.configPath.printable)",
+                    "virt-tapd uses \(document.config.path.printable), this command looked at \(path)",
                     remedy: "use --config \(document.config.path.printable)")
             }
             if case .running(let document) = facts.daemon, document.config.stale {
                 return Finding(
-                    .warn, "configuration", "\(facts.configPath.printable) is valid, but virt-tapd still uses the one before it",
+                    .warn, "configuration", "\(path) is valid, but virt-tapd still uses the one before it",
                     remedy: "systemctl reload virt-tapd")
-            }
-            if !configuration.policy.tapsAllowed {
-                return Finding(.warn, "configuration", "<policy taps=\"no\"/> stops all copying on this host")
             }
             guard facts.configExists else {
                 return Finding(
-                    .warn, "configuration", "\(facts.configPath.printable) does not exist, so there is no destination to copy to",
+                    .warn, "configuration", "\(path) does not exist, so there is no destination to copy to",
                     remedy: "write one: docs/configuration.md has examples, virt-tap check checks it")
             }
-            return Finding(.ok, "configuration", "\(facts.configPath.printable): valid")
+            return Finding(.ok, "configuration", "\(path): valid")
         }
     }
 
@@ -125,7 +147,7 @@ enum Diagnosis {
                 .fail, "virt-tapd", "not running: what is attached goes on copying, nothing new is attached",
                 remedy: "systemctl enable --now virt-tapd.socket virt-tapd")
         case .unreachable(let why):
-            return Finding(.unknown, "virt-tapd", why.printable)
+            return Finding(.unknown, "virt-tapd", why.printable, remedy: facts.user == 0 ? nil : asRoot)
         case .running(let document):
             let version = document.daemon.version ?? "of unknown version"
             if document.daemon.paused == true {
@@ -144,6 +166,9 @@ enum Diagnosis {
         }
     }
 
+    /// Seconds. A process's start is known in ticks since a boot whose time is known in seconds.
+    private static let clockError: Int64 = 2
+
     private static func hook(_ facts: HostFacts) -> Finding {
         let path = HookInstallation.path
         switch facts.hook {
@@ -154,11 +179,15 @@ enum Diagnosis {
                 remedy: "make install puts it there; then restart libvirtd, which looks for hooks when it starts")
         case .notExecutable:
             return Finding(.warn, "hook", "\(path) is not executable, so libvirt passes it over", remedy: "chmod 755 \(path)")
+        case .installed where !facts.hasTimeout:
+            return Finding(
+                .warn, "hook", "timeout(1) is missing, without which the hook does nothing",
+                remedy: "install coreutils, or busybox's timeout")
         case .installed(let since):
             if case .running(let document) = facts.daemon, let seen = document.hook.seen {
                 return Finding(.ok, "hook", "installed, last seen \(seen)")
             }
-            if let started = facts.libvirtStarted, started < since {
+            if let started = facts.libvirtStarted, started.seconds + clockError < since.seconds {
                 return Finding(
                     .warn, "hook", "\(path) was installed after libvirt's daemon started, which looks for hooks only then",
                     remedy: "restart libvirtd, or virtqemud: guests keep running")

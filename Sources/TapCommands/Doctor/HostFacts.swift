@@ -31,6 +31,10 @@ struct HostFacts {
     var capabilities: [CapabilityFinding]
     var libvirt: LibvirtReport
     var hook: Hook
+    /// Whether there is a timeout(1) where the hook's script looks for it.
+    var hasTimeout = true
+    /// The user who asks; 0 may see everything.
+    var user: UInt32 = 0
     /// When libvirt's daemon started; `nil`: none was found.
     var libvirtStarted: Timestamp?
     var daemon: Daemon

@@ -16,7 +16,8 @@ struct DaemonEcho {
 
     /// - Parameter look: a status document, as it is now.
     static func of(
-        _ expectation: TapExpectation, patience: Duration = patience, look: () throws(ControlError) -> StatusDocument
+        _ expectation: TapExpectation, patience: Duration = patience, pause: Duration = pause,
+        look: () throws(ControlError) -> StatusDocument
     ) async -> DaemonEcho {
         let end = ContinuousClock.now + patience
         var before: TapExpectation.Finding?
@@ -45,7 +46,8 @@ struct DaemonEcho {
                 case .bad(let line), .underway(let line): return DaemonEcho(warning: line)
                 default:
                     return DaemonEcho(
-                        warning: "\(expectation.domain.printable): virt-tapd has not seen the change yet; `virt-tap status` tells when it has")
+                        warning: "\(expectation.domain.printable): virt-tapd has not seen the change yet;"
+                            + " `virt-tap status` tells when it has")
                 }
             }
             try? await Task.sleep(for: pause)

@@ -60,9 +60,8 @@ struct MetadataEdit {
     /// `virsh edit` would not do for a running domain: it changes the persistent definition only.
     private static func advice(_ domain: DomainDefinition, _ side: MetadataSide) -> String {
         // Only a name that a shell takes as it is may stand in a command that people copy.
-        let isPlain = domain.name.utf8.allSatisfy {
-            UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0
-                || UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".")
+        let isPlain = domain.name.unicodeScalars.allSatisfy {
+            $0.isASCII && ($0.properties.isAlphabetic || $0.properties.numericType != nil || "-_.".unicodeScalars.contains($0))
         }
         let name = isPlain && !domain.name.hasPrefix("-") && !domain.name.isEmpty ? domain.name : "DOMAIN"
         return "nothing was changed: put that right first, with `virsh metadata \(name) --uri \(MetadataXML.namespace) --key tap"

@@ -5,7 +5,7 @@ import TapModel
 
 /// What `virt-tap set` says of a tap. Values are checked where they become XML, by the grammar itself.
 struct TapOptions: ParsableArguments {
-    private static let later = " Not carried out by this version: such a tap copies nothing."
+    private static let later = " Not carried out by this version: refused without --force."
 
     @Option(help: ArgumentHelp("Where copies go: a destination of the host's configuration.", valueName: "destination"))
     var to: String?

@@ -12,9 +12,9 @@ struct TapValidation {
     /// Reasons that end by themselves, or that say nothing of the tap. All others keep a tap from being written: it
     /// would copy nothing, and may stand in the place of one that does.
     private static let passing: Set<Reason> = [
-        .destinationDown, .neighbourUnreachable, .destinationElsewhere, .destinationOverloaded, .mtuTooSmall, .deviceGone, .domainNotRunning,
-        .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied, .attachFailed,
-        .qdiscConflict, .detachedRepeatedly,
+        .destinationDown, .neighbourUnreachable, .destinationElsewhere, .destinationOverloaded, .mtuTooSmall, .deviceGone,
+        .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied,
+        .attachFailed, .qdiscConflict, .detachedRepeatedly,
     ]
     /// Reasons that an interface may have as long as another one of the tap's is copied.
     private static let partial: Set<Reason> = [.interfaceTypeUnsupported, .deviceNotOwned]

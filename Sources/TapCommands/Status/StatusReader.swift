@@ -27,6 +27,8 @@ struct StatusReader {
         var document: StatusDocument
         /// Set when there is no daemon.
         var complaints: [String] = []
+        /// Whether the document says what there is: false when there is no daemon and the kernel cannot be read either.
+        var isKnown = true
     }
 
     private static let patience: Duration = .seconds(10)
@@ -78,6 +80,7 @@ struct StatusReader {
         var complaints = [why]
         var kernel = KernelView()
         var devices: DeviceTable?
+        var isKnown = true
         do throws(Failure) {
             let dataplane = KernelDataplane(bpffs: bpffs)
             for attachment in try dataplane.attachments() {
@@ -87,11 +90,12 @@ struct StatusReader {
             kernel.destinations = try dataplane.destinations()
             devices = DeviceTable(try dataplane.devices())
         } catch {
+            isKnown = false
             complaints.append("what the kernel copies cannot be read: \(error.message.printable)")
         }
         return Answer(
             document: .withoutDaemon(
                 host: host, configPath: configPath, hookInstalled: HookInstallation.isInstalled, kernel: kernel, devices: devices),
-            complaints: complaints)
+            complaints: complaints, isKnown: isKnown)
     }
 }
