@@ -59,5 +59,35 @@ extension KernelSuite {
             try other.claim()
             #expect(try other.destinations().map(\.label) == ["ids"])
         }
+
+        @Test("Where bpffs is mounted anew the claim follows, and nothing copies twice", arguments: Mechanism.here)
+        func followsMount(_ mechanism: Mechanism) throws {
+            var tapped = try TappedBench(mechanism)
+            let folder = FileManager.default.temporaryDirectory.appending(path: "bpffs-\(UUID())").path
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            try run("mount", "-t", "bpf", "-o", "mode=700", "bpf", folder)
+            defer { _ = try? run("umount", folder) }
+            let dataplane = KernelDataplane(bpffs: folder)
+            tapped.dataplane = dataplane
+            try dataplane.claim()
+            try dataplane.setDestination("ids", kind: .interface, ifindex: tapped.bench.destinationIndex)
+            try tapped.attach()
+            // A claim keeps the mount busy.
+            try run("umount", "-l", folder)
+            #expect(#expect(throws: Failure.self) { try dataplane.attachments() }?.reason == .bpffsNotMounted)
+            try run("mount", "-t", "bpf", "-o", "mode=700", "bpf", folder)
+            #expect(try dataplane.attachments() == [])
+            try dataplane.setDestination("ids", kind: .interface, ifindex: tapped.bench.destinationIndex)
+            let desired = try tapped.attach()
+            #expect(try dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
+            #expect(try tapped.exchange(3).areWhole)
+            #expect(tapped.bench.sensor.receive(7).count == 6)
+            expectTaken { try KernelDataplane(bpffs: folder).claim() }
+            _ = try dataplane.purge()
+            tapped.dataplane = KernelDataplane(bpffs: tapped.bench.bpffs)
+            // The claim goes with its object, so that the folder can be unmounted.
+            dataplane.pinClaim.release()
+        }
     }
 }

@@ -26,7 +26,7 @@ extension KernelSuite {
         func readsOne(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let desired = try tapped.attach()
-            func cost() throws -> Int {
+            func cost(_ desired: DesiredAttachment) throws -> Int {
                 // The first look learns whose what is new there is.
                 _ = try tapped.dataplane.attachment(desired.key.id)
                 var observed: ObservedAttachment?
@@ -34,12 +34,12 @@ extension KernelSuite {
                 #expect(observed?.satisfies(desired) == true)
                 return count
             }
-            let alone = try cost()
+            let alone = try cost(desired)
             for number in 0..<8 { try tapped.attach(tap: "other\(number)") }
             let foreign = try ForeignProgram()
             if mechanism == .tcx {
                 try foreign.attach(to: tapped.bench.guest.index, egress: false, first: true)
-                #expect(try cost() == alone)
+                #expect(try cost(desired) == alone)
                 #expect(
                     try tapped.dataplane.attachment(desired.key.id)?.hooks[.outbound] == .attached(position: 9, foreignAhead: 1))
                 // Nobody has told this one which programs are ours.
@@ -47,7 +47,10 @@ extension KernelSuite {
                     try KernelDataplane(bpffs: tapped.bench.bpffs).attachment(desired.key.id)?.hooks[.outbound]
                         == .attached(position: 9, foreignAhead: 1))
             } else {
-                #expect(try cost() == alone)
+                // Of filters, too, the newest runs first.
+                #expect(try cost(desired) == alone)
+                #expect(
+                    try tapped.dataplane.attachment(desired.key.id)?.hooks[.outbound] == .attached(position: 8, foreignAhead: 0))
             }
         }
 
