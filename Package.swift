@@ -84,7 +84,8 @@ let package = Package(
         .testTarget(name: "TapControlTests", dependencies: ["TapControl"], swiftSettings: strict),
         .testTarget(name: "TapHostTests", dependencies: ["TapHost", "TapModel"], swiftSettings: strict),
         .testTarget(
-            name: "TapDaemonTests", dependencies: ["TapDaemon", "TapControl", "TapModel", "TapXML", "TapHost", logging], swiftSettings: strict),
+            name: "TapDaemonTests", dependencies: ["TapDaemon", "TapControl", "TapModel", "TapXML", "TapHost", logging],
+            swiftSettings: strict),
         .testTarget(
             name: "TapCommandsTests", dependencies: ["TapCommands", "TapControl", "TapModel", "TapXML", "Hypervisor", "Dataplane"],
             swiftSettings: strict),

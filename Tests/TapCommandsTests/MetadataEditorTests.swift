@@ -108,7 +108,8 @@ struct MetadataEditorTests {
             try options(
                 "--to", "ids", "--name", "n1", "--direction", "outbound", "--interface", "52:54:00:00:00:01", "--interface", "net0",
                 "--filter",
-                "tcp port 80 && host \"x\" < 3", "--snaplen", "headers", "--sample", "1/10", "--rate", "100mbit", "--required"), force: true)
+                "tcp port 80 && host \"x\" < 3", "--snaplen", "headers", "--sample", "1/10", "--rate", "100mbit", "--required"), force: true
+        )
         let xml = try #require(store.writes.first?.xml)
         for part in [
             #"name="n1""#, #"to="ids""#, #"direction="outbound""#, #"<interface mac="52:54:00:00:00:01"/>"#, #"<interface alias="net0"/>"#,

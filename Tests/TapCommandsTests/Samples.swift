@@ -52,7 +52,8 @@ enum Samples {
 
     /// With mon0 and without mon1.
     static let host = HostState(
-        configuration: configuration, devices: DeviceTable([
+        configuration: configuration,
+        devices: DeviceTable([
             HostDevice(index: 50, name: "mon0", mac: nil, kind: .other("veth")),
             HostDevice(index: 51, name: "br0", mac: nil, kind: .bridge),
         ]),

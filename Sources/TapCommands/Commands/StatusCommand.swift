@@ -92,7 +92,9 @@ struct StatusCommand: ParsableCommand {
     private func strangers(in answer: StatusReader.Answer) -> [String] {
         guard !answer.document.daemon.running else { return [] }
         return selection.unknown(in: answer.document).flatMap { name in
-            (answer.isKnown ? ["the kernel holds no tap of a domain named \"\(name.printable)\"; whether there is such a domain, only libvirt knows"] : [])
+            (answer.isKnown
+                ? ["the kernel holds no tap of a domain named \"\(name.printable)\"; whether there is such a domain, only libvirt knows"]
+                : [])
                 + [watchHint(name)].compactMap { $0 }
         }
     }
