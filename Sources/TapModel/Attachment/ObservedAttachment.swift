@@ -18,7 +18,7 @@ public struct ObservedAttachment: Hashable, Sendable {
     public var spec: AttachmentSpec?
     /// Only the directions that the spec asks for, or that are there although it does not.
     public var hooks: [Direction: Hook]
-    /// Whether the programs are those that this version of virt-tap would load.
+    /// Whether the programs are those that this version of virt-tap would load, and work on the maps that are pinned.
     public var isCurrentBuild: Bool
 
     public init(id: AttachmentID, spec: AttachmentSpec?, hooks: [Direction: Hook], isCurrentBuild: Bool) {
