@@ -71,14 +71,12 @@ extension MatrixSuite {
             try FileManager.default.createDirectory(atPath: Self.folder, withIntermediateDirectories: true)
             let database = "\(Self.folder)/conf.db"
             try run("ovsdb-tool", "create", database, "/usr/share/openvswitch/vswitch.ovsschema")
-            try run(
-                "sh", "-c",
-                "exec ovsdb-server \(database) --remote=punix:\(Self.folder)/db.sock --pidfile --detach --no-chdir --log-file=/dev/null >/dev/null 2>&1"
-            )
+            try startDaemon(
+                "ovsdb-server \(database) --remote=punix:\(Self.folder)/db.sock --pidfile --detach --no-chdir",
+                log: "\(Self.folder)/ovsdb-server.log")
             try run("ovs-vsctl", "--no-wait", "init")
-            try run(
-                "sh", "-c",
-                "modprobe openvswitch; exec ovs-vswitchd --pidfile --detach --no-chdir --log-file=\(Self.folder)/log >/dev/null 2>&1")
+            try run("modprobe", "openvswitch")
+            try startDaemon("ovs-vswitchd --pidfile --detach --no-chdir", log: "\(Self.folder)/ovs-vswitchd.log")
         }
 
         func stop() {
