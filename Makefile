@@ -31,7 +31,7 @@ deps: ## install the Debian packages that are missing (root)
 
 build: ## build both programs for debugging
 	@scripts/deps build
-	$(SWIFT) build $(SWIFTFLAGS)
+	$(SWIFT) build --explicit-target-dependency-import-check=error $(SWIFTFLAGS)
 
 release: ## build both programs to be installed, Swift linked statically
 	@scripts/deps build
@@ -50,13 +50,16 @@ demo: ## watch a tap at work on two small guests, then see it all gone (root)
 	$(SWIFT) build $(SWIFTFLAGS)
 	@scripts/demo "$$($(SWIFT) build $(SWIFTFLAGS) --show-bin-path)"
 
-install: release install-binaries install-data ## install into DESTDIR and PREFIX
+# Root's PATH may have no Swift: what was built before, as oneself, is installed as it is.
+install: install-binaries install-data ## install into DESTDIR and PREFIX what "make release" built
 	@echo 'Installed. Now: systemctl daemon-reload; systemctl enable --now virt-tapd.socket virt-tapd.service'
 	@echo 'libvirtd finds a first hook only when it starts: restart libvirtd (or virtqemud); running guests stay.'
 
 install-binaries:
+	@[ -x .build/release/virt-tap ] && [ -x .build/release/virt-tapd ] || \
+		{ echo 'make: nothing to install yet: run "make release" first (five minutes or so)' >&2; exit 1; }
 	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SBINDIR)'
-	bin=$$($(SWIFT) build $(release_flags) --show-bin-path) && \
+	bin=.build/release && \
 	install -m 0755 "$$bin/virt-tap" '$(DESTDIR)$(BINDIR)/virt-tap' && \
 	install -m 0755 "$$bin/virt-tapd" '$(DESTDIR)$(SBINDIR)/virt-tapd' && \
 	install -d '$(DESTDIR)$(DATADIR)/bash-completion/completions' '$(DESTDIR)$(DATADIR)/zsh/vendor-completions' \

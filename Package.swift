@@ -1,8 +1,10 @@
 // swift-tools-version: 6.1
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
 import PackageDescription
 
 // The folders tell who depends on whom; docs/architecture.md says why. A Swift target may import only
-// what stands in its `dependencies`, and only the targets named C… touch a C library.
+// what stands in its `dependencies`, which make build and make test check; only the targets named C… touch a C library.
 
 let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"),
@@ -33,6 +35,9 @@ let package = Package(
         .target(name: "CLibxml2", cSettings: [.unsafeFlags(["-I/usr/include/libxml2"])], linkerSettings: [.linkedLibrary("xml2")]),
         .target(name: "CLibmnl", linkerSettings: [.linkedLibrary("mnl")]),
 
+        // What the C library says, in words: for whoever calls it.
+        .target(name: "TapSystem", swiftSettings: strict),
+
         // What a tap is and what is to be done about it: pure, no I/O.
         .target(name: "TapModel", swiftSettings: strict),
 
@@ -40,10 +45,10 @@ let package = Package(
         .target(name: "TapXML", dependencies: ["TapModel", "CLibxml2"], swiftSettings: strict),
         .target(name: "Hypervisor", dependencies: ["TapModel", "CLibvirt"], swiftSettings: strict),
         .target(
-            name: "Dataplane", dependencies: ["TapModel", "CLibbpf", "CLibmnl"], swiftSettings: strict,
+            name: "Dataplane", dependencies: ["TapModel", "TapSystem", "CLibbpf", "CLibmnl"], swiftSettings: strict,
             plugins: ["CompileBPF"]),
-        .target(name: "TapControl", dependencies: ["TapModel"], swiftSettings: strict),
-        .target(name: "TapHost", dependencies: ["TapModel", "TapXML"], swiftSettings: strict),
+        .target(name: "TapControl", dependencies: ["TapModel", "TapSystem"], swiftSettings: strict),
+        .target(name: "TapHost", dependencies: ["TapModel", "TapSystem", "TapXML"], swiftSettings: strict),
 
         // The programs.
         .target(
@@ -55,7 +60,7 @@ let package = Package(
             swiftSettings: strict),
         .target(
             name: "TapCommands",
-            dependencies: ["TapModel", "TapXML", "TapHost", "Hypervisor", "Dataplane", "TapControl", argumentParser],
+            dependencies: ["TapModel", "TapSystem", "TapXML", "TapHost", "Hypervisor", "Dataplane", "TapControl", argumentParser],
             swiftSettings: strict),
         .executableTarget(name: "virt-tapd", dependencies: ["TapDaemon", argumentParser], swiftSettings: strict),
         .executableTarget(name: "virt-tap", dependencies: ["TapCommands"], swiftSettings: strict),
@@ -81,7 +86,9 @@ let package = Package(
         .testTarget(
             name: "TapDaemonTests", dependencies: ["TapDaemon", "TapControl", "TapModel", "TapXML", "TapHost", logging],
             swiftSettings: strict),
-        .testTarget(name: "TapCommandsTests", dependencies: ["TapCommands"], swiftSettings: strict),
+        .testTarget(
+            name: "TapCommandsTests", dependencies: ["TapCommands", "TapControl", "TapModel", "TapXML", "Hypervisor", "Dataplane"],
+            swiftSettings: strict),
         .testTarget(name: "EndToEndTests", dependencies: ["TapModel", "TapControl"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]

@@ -27,14 +27,14 @@
 
 #include "tap.h"
 
-#define VLAN_TAG_LEN		4
-#define MAX_VLAN_TAGS		4
-#define MAX_EXTENSION_HEADERS	8
+#define VLAN_TAG_LEN	      4
+#define MAX_VLAN_TAGS	      4
+#define MAX_EXTENSION_HEADERS 8
 
 /* Set by name when loading. */
 const volatile __u32 tap_mark_value = 0;
 const volatile __u32 tap_mark_mask = 0;
-/* The place in the destinations map. */
+/* The index in the destinations map. */
 const volatile __u32 tap_destination_slot = 0;
 /* 0 for inbound, TAP_COUNTERS for outbound. */
 const volatile __u32 tap_counter_base = 0;
@@ -55,7 +55,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, TAP_DESTINATIONS * TAP_DESTINATION_COUNTERS);
+	__uint(max_entries, TAP_DESTINATION_COUNTS);
 	__type(key, __u32);
 	__type(value, struct tap_count);
 } tap_dest_counts SEC(".maps");

@@ -36,14 +36,16 @@ struct tap_count {
 	__u64 bytes;
 };
 
-#define TAP_DESTINATIONS	1024
-#define TAP_LABEL_SIZE		120
+#define TAP_DESTINATIONS       1024
+#define TAP_LABEL_SIZE	       120
+/* Each destination has all of enum tap_destination_counter, one after the other. */
+#define TAP_DESTINATION_COUNTS (TAP_DESTINATIONS * TAP_DESTINATION_COUNTERS)
 
 /* A place in the destinations map; free while the label is empty. */
 struct tap_destination {
-	__u32 ifindex;			/* 0: nowhere at the moment */
-	__u32 kind;			/* for user space only */
-	char label[TAP_LABEL_SIZE];	/* for user space only; NUL-padded */
+	__u32 ifindex;		    /* 0: nowhere at the moment */
+	__u32 kind;		    /* for user space only */
+	char label[TAP_LABEL_SIZE]; /* for user space only; NUL-padded */
 };
 
 #endif

@@ -8,193 +8,200 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-int clibbpf_set_constant(struct bpf_object *object, const char *name, const void *value, size_t size)
-{
-	struct bpf_map *map = bpf_object__find_map_by_name(object, ".rodata");
-	struct btf *btf = bpf_object__btf(object);
-	const struct btf_var_secinfo *variable;
-	const struct btf_type *section;
-	size_t room;
-	char *data;
-	int id;
+int clibbpf_set_constant(struct bpf_object *object, const char *name, const void *value, size_t size) {
+    struct bpf_map *map = bpf_object__find_map_by_name(object, ".rodata");
+    struct btf *btf = bpf_object__btf(object);
+    const struct btf_var_secinfo *variable;
+    const struct btf_type *section;
+    size_t room;
+    char *data;
+    int id;
 
-	if (!map || !btf)
-		return -ENOENT;
-	data = (char *)bpf_map__initial_value(map, &room);
-	id = btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC);
-	if (!data || id < 0)
-		return -ENOENT;
-	section = btf__type_by_id(btf, id);
-	variable = btf_var_secinfos(section);
-	for (int i = 0; i < btf_vlen(section); i++, variable++) {
-		const struct btf_type *type = btf__type_by_id(btf, variable->type);
+    if (!map || !btf)
+        return -ENOENT;
+    data = (char *)bpf_map__initial_value(map, &room);
+    id = btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC);
+    if (!data || id < 0)
+        return -ENOENT;
+    section = btf__type_by_id(btf, id);
+    variable = btf_var_secinfos(section);
+    for (int i = 0; i < btf_vlen(section); i++, variable++) {
+        const struct btf_type *type = btf__type_by_id(btf, variable->type);
 
-		if (strcmp(btf__name_by_offset(btf, type->name_off), name))
-			continue;
-		if (variable->size != size || variable->offset + size > room)
-			return -EINVAL;
-		memcpy(data + variable->offset, value, size);
-		return 0;
-	}
-	return -ENOENT;
+        if (strcmp(btf__name_by_offset(btf, type->name_off), name))
+            continue;
+        if (variable->size != size || variable->offset + size > room)
+            return -EINVAL;
+        memcpy(data + variable->offset, value, size);
+        return 0;
+    }
+    return -ENOENT;
 }
 
 static __thread char messages[1024];
 static __thread size_t messages_length;
 
-static int keep(enum libbpf_print_level level, const char *format, va_list arguments)
-{
-	int length;
+static int keep(enum libbpf_print_level level, const char *format, va_list arguments) {
+    int length;
 
-	if (level == LIBBPF_DEBUG)
-		return 0;
-	if (messages_length > sizeof(messages) / 2)
-		messages_length = 0;
-	length = vsnprintf(messages + messages_length, sizeof(messages) - messages_length, format, arguments);
-	if (length > 0) {
-		messages_length += length;
-		if (messages_length >= sizeof(messages))
-			messages_length = sizeof(messages) - 1;
-	}
-	return length;
+    if (level == LIBBPF_DEBUG)
+        return 0;
+    if (messages_length > sizeof(messages) / 2)
+        messages_length = 0;
+    length = vsnprintf(messages + messages_length, sizeof(messages) - messages_length, format, arguments);
+    if (length > 0) {
+        messages_length += length;
+        if (messages_length >= sizeof(messages))
+            messages_length = sizeof(messages) - 1;
+    }
+    return length;
 }
 
-void clibbpf_capture_messages(void)
-{
-	libbpf_set_print(keep);
+void clibbpf_capture_messages(void) {
+    libbpf_set_print(keep);
 }
 
-const char *clibbpf_take_messages(void)
-{
-	messages[messages_length] = 0;
-	messages_length = 0;
-	return messages;
+const char *clibbpf_take_messages(void) {
+    messages[messages_length] = 0;
+    messages_length = 0;
+    return messages;
 }
 
-int clibbpf_is_bpffs(const char *directory)
-{
-	struct statfs information;
+int clibbpf_is_bpffs(const char *directory) {
+    struct statfs information;
 
-	if (statfs(directory, &information))
-		return -errno;
-	return (unsigned int)information.f_type == BPF_FS_MAGIC;
+    if (statfs(directory, &information))
+        return -errno;
+    return (unsigned int)information.f_type == BPF_FS_MAGIC;
 }
 
-enum clibbpf_kind clibbpf_kind_of(int fd)
-{
-	char path[32], target[64];
-	ssize_t length;
+int clibbpf_in_bpffs(int fd) {
+    struct statfs information;
 
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	length = readlink(path, target, sizeof(target) - 1);
-	if (length < 0)
-		return CLIBBPF_NOT_BPF;
-	target[length] = 0;
-	if (strstr(target, "bpf-map"))
-		return CLIBBPF_MAP;
-	if (strstr(target, "bpf-prog"))
-		return CLIBBPF_PROGRAM;
-	if (strstr(target, "bpf_link") || strstr(target, "bpf-link"))
-		return CLIBBPF_LINK;
-	return CLIBBPF_NOT_BPF;
+    if (fstatfs(fd, &information))
+        return -errno;
+    return (unsigned int)information.f_type == BPF_FS_MAGIC;
 }
 
-int clibbpf_link_info(int fd, struct clibbpf_link *link)
-{
-	struct bpf_link_info info;
-	__u32 length = sizeof(info);
-	int error;
+enum clibbpf_kind clibbpf_kind_of(int fd) {
+    char path[32], target[64];
+    ssize_t length;
 
-	memset(&info, 0, sizeof(info));
-	error = bpf_obj_get_info_by_fd(fd, &info, &length);
-	if (error)
-		return error;
-	link->type = info.type;
-	link->program = info.prog_id;
-	/* A TCX link's half of the union is { __u32 ifindex; __u32 attach_type; }, which the header need not know. */
-	memcpy(&link->ifindex, (const char *)&info + offsetof(struct bpf_link_info, xdp), sizeof(link->ifindex));
-	memcpy(&link->attach_type, (const char *)&info + offsetof(struct bpf_link_info, xdp) + sizeof(link->ifindex),
-	       sizeof(link->attach_type));
-	return 0;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    length = readlink(path, target, sizeof(target) - 1);
+    if (length < 0)
+        return CLIBBPF_NOT_BPF;
+    target[length] = 0;
+    if (strstr(target, "bpf-map"))
+        return CLIBBPF_MAP;
+    if (strstr(target, "bpf-prog"))
+        return CLIBBPF_PROGRAM;
+    if (strstr(target, "bpf_link") || strstr(target, "bpf-link"))
+        return CLIBBPF_LINK;
+    return CLIBBPF_NOT_BPF;
 }
 
-int clibbpf_map_info(int fd, struct bpf_map_info *info)
-{
-	__u32 length = sizeof(*info);
+int clibbpf_link_info(int fd, struct clibbpf_link *link) {
+    struct bpf_link_info info;
+    __u32 length = sizeof(info);
+    int error;
 
-	memset(info, 0, sizeof(*info));
-	return bpf_obj_get_info_by_fd(fd, info, &length);
+    memset(&info, 0, sizeof(info));
+    error = bpf_obj_get_info_by_fd(fd, &info, &length);
+    if (error)
+        return error;
+    link->type = info.type;
+    link->program = info.prog_id;
+    /* A TCX link's half of the union is { __u32 ifindex; __u32 attach_type; }, which the header need not know. */
+    memcpy(&link->ifindex, (const char *)&info + offsetof(struct bpf_link_info, xdp), sizeof(link->ifindex));
+    memcpy(&link->attach_type, (const char *)&info + offsetof(struct bpf_link_info, xdp) + sizeof(link->ifindex),
+           sizeof(link->attach_type));
+    return 0;
 }
 
-int clibbpf_program_info(int fd, struct bpf_prog_info *info)
-{
-	__u32 length = sizeof(*info);
+int clibbpf_map_info(int fd, struct bpf_map_info *info) {
+    __u32 length = sizeof(*info);
 
-	memset(info, 0, sizeof(*info));
-	return bpf_obj_get_info_by_fd(fd, info, &length);
+    memset(info, 0, sizeof(*info));
+    return bpf_obj_get_info_by_fd(fd, info, &length);
 }
 
-static int find_enumerator(const struct btf *btf, const struct btf_type *type, const char *name, long long *value)
-{
-	const struct btf_enum *entry = btf_enum(type);
+int clibbpf_program_info(int fd, struct bpf_prog_info *info) {
+    __u32 length = sizeof(*info);
 
-	for (int i = 0; i < btf_vlen(type); i++, entry++) {
-		if (!strcmp(btf__name_by_offset(btf, entry->name_off), name)) {
-			*value = entry->val;
-			return 0;
-		}
-	}
-	return -ENOENT;
+    memset(info, 0, sizeof(*info));
+    return bpf_obj_get_info_by_fd(fd, info, &length);
 }
 
-int clibbpf_kernel_enumerator(const char *enumeration, const char *name, long long *value)
-{
-	struct btf *btf = btf__load_vmlinux_btf();
-	int count, result = -ENOENT;
+int clibbpf_program_maps(int fd, __u32 *ids, __u32 room) {
+    struct bpf_prog_info info;
+    __u32 length = sizeof(info);
+    int error;
 
-	if (!btf)
-		return -errno;
-	count = btf__type_cnt(btf);
-	for (int id = 1; result && id < count; id++) {
-		const struct btf_type *type = btf__type_by_id(btf, id);
-
-		if (!btf_is_enum(type))
-			continue;
-		/* An anonymous one can be asked for as "". */
-		if (!strcmp(btf__name_by_offset(btf, type->name_off), enumeration))
-			result = find_enumerator(btf, type, name, value);
-	}
-	btf__free(btf);
-	return result;
+    memset(&info, 0, sizeof(info));
+    info.nr_map_ids = room;
+    info.map_ids = (__u64)(unsigned long)ids;
+    error = bpf_obj_get_info_by_fd(fd, &info, &length);
+    if (error)
+        return error;
+    return info.nr_map_ids < room ? info.nr_map_ids : room;
 }
 
-int clibbpf_filter_attach(int ifindex, int egress, __u32 priority, __u32 handle, int program, int replace)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = handle, .priority = priority, .prog_fd = program,
-		    .flags = replace ? BPF_TC_F_REPLACE : 0);
+static int find_enumerator(const struct btf *btf, const struct btf_type *type, const char *name, long long *value) {
+    const struct btf_enum *entry = btf_enum(type);
 
-	return bpf_tc_attach(&hook, &options);
+    for (int i = 0; i < btf_vlen(type); i++, entry++) {
+        if (!strcmp(btf__name_by_offset(btf, entry->name_off), name)) {
+            *value = entry->val;
+            return 0;
+        }
+    }
+    return -ENOENT;
 }
 
-int clibbpf_filter_detach(int ifindex, int egress, __u32 priority, __u32 handle)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
-	LIBBPF_OPTS(bpf_tc_opts, options, .handle = handle, .priority = priority);
+int clibbpf_kernel_enumerator(const char *enumeration, const char *name, long long *value) {
+    struct btf *btf = btf__load_vmlinux_btf();
+    int count, result = -ENOENT;
 
-	return bpf_tc_detach(&hook, &options);
+    if (!btf)
+        return -errno;
+    count = btf__type_cnt(btf);
+    for (int id = 1; result && id < count; id++) {
+        const struct btf_type *type = btf__type_by_id(btf, id);
+
+        if (!btf_is_enum(type))
+            continue;
+        /* An anonymous one can be asked for as "". */
+        if (!strcmp(btf__name_by_offset(btf, type->name_off), enumeration))
+            result = find_enumerator(btf, type, name, value);
+    }
+    btf__free(btf);
+    return result;
 }
 
-int clibbpf_clsact_create(int ifindex)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+int clibbpf_filter_attach(int ifindex, int egress, __u32 priority, __u32 handle, int program, int replace) {
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+    LIBBPF_OPTS(bpf_tc_opts, options, .handle = handle, .priority = priority, .prog_fd = program,
+                .flags = replace ? BPF_TC_F_REPLACE : 0);
 
-	return bpf_tc_hook_create(&hook);
+    return bpf_tc_attach(&hook, &options);
 }
 
-int clibbpf_clsact_destroy(int ifindex)
-{
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+int clibbpf_filter_detach(int ifindex, int egress, __u32 priority, __u32 handle) {
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+    LIBBPF_OPTS(bpf_tc_opts, options, .handle = handle, .priority = priority);
 
-	return bpf_tc_hook_destroy(&hook);
+    return bpf_tc_detach(&hook, &options);
+}
+
+int clibbpf_clsact_create(int ifindex) {
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+
+    return bpf_tc_hook_create(&hook);
+}
+
+int clibbpf_clsact_destroy(int ifindex) {
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
+
+    return bpf_tc_hook_destroy(&hook);
 }

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import Glibc
+import CLibbpf
+import Glibc
 public import TapModel
 
 /// The data path in the running kernel: eBPF programs on devices, kept by pins in bpffs.
 ///
-/// Holds nothing but remembered answers of probes: all state is in the kernel, so several objects, and several
-/// processes one after the other, see the same. Not for use by two threads at a time.
+/// Holds nothing but remembered answers of probes, which programs were seen to be ours, and the claim on the pins: all
+/// state is in the kernel, so several objects, and several processes one after the other, see the same. Not for use by two threads at a time.
 public final class KernelDataplane: TapDataplane {
     let pins: PinTree
     let kernel = Kernel()
+    let known = KnownPrograms()
+    let pinClaim = PinClaim()
     private var hasTCX: Bool?
 
     /// The verifier's whole log of the last load that it refused.
@@ -22,22 +24,22 @@ public final class KernelDataplane: TapDataplane {
     /// Does not touch the kernel: what is missing is reported by the calls, and no longer once it is there.
     /// - Parameter bpffs: the mount point of a BPF file system, or a directory in one. The pins are below
     ///   `virt-tap/1` in it.
-    public init(bpffs: String = "/sys/fs/bpf") {
+    public init(bpffs: String) {
         pins = PinTree(bpffs: bpffs, kernel: kernel)
     }
 
-    private var specs: SpecStore { SpecStore(pins: pins) }
-    private var tcx: TCXHook { TCXHook(pins: pins) }
-    private var clsact: ClsactHook { ClsactHook(pins: pins) }
+    var specs: SpecStore { SpecStore(pins: pins) }
+    var tcx: TCXHook { TCXHook(pins: pins) }
+    var clsact: ClsactHook { ClsactHook(pins: pins) }
 
-    private func hooks(_ mechanism: Mechanism) -> any HookMechanism {
+    func hooks(_ mechanism: Mechanism) -> any HookMechanism {
         switch mechanism {
         case .tcx: tcx
         case .clsact: clsact
         }
     }
 
-    private func reporting<Result>(_ what: String, needsPins: Bool = true, _ body: () throws -> Result) throws(Failure) -> Result {
+    func reporting<Result>(_ what: String, needsPins: Bool = true, _ body: () throws -> Result) throws(Failure) -> Result {
         do {
             if needsPins { try pins.requireMounted() }
             return try body()
@@ -45,6 +47,21 @@ public final class KernelDataplane: TapDataplane {
             if let log = (error as? KernelError)?.log { lastVerifierLog = log }
             throw FailureReport.failure(error, what)
         }
+    }
+
+    // MARK: One writer
+
+    /// Takes this bpffs for this object, until it ends: an `flock` on the directory of pins, which is made. A claim
+    /// outlives a purge and a bpffs that is mounted anew; with one, `attachments()` also removes filters of ours whose
+    /// pins were lost. `purge()` takes one for as long as it lasts.
+    /// - Throws: `attach-failed` when another process (or object) has it; `bpffs-not-mounted`, `permission-denied`.
+    public func claim() throws(Failure) {
+        try reporting("claiming \(pins.bpffs)") { try pinClaim.take(pins) }
+    }
+
+    /// The directories, and the claim on them if there is to be one: others may have removed what it was on.
+    private func makeLayout() throws {
+        if pinClaim.isWanted { try pinClaim.take(pins) } else { try pins.makeLayout() }
     }
 
     // MARK: What is there
@@ -80,72 +97,30 @@ public final class KernelDataplane: TapDataplane {
         try reporting("listing the network devices", needsPins: false) { try DeviceList.read(kernel) }
     }
 
-    public func attachments() throws(Failure) -> [ObservedAttachment] {
-        try reporting("reading what is attached") {
-            let ids = try pins.attachmentIDs()
-            let specs = try ids.map { (id: $0, spec: try self.specs.read($0)) }
-            let ours = specs.reduce(into: [UInt32: Set<UInt32>]()) { ours, entry in
-                ours[entry.id.ifindex, default: []].formUnion(entry.spec?.programs ?? [])
-            }
-            // Somebody may be detaching meanwhile: what went is not half made.
-            return try specs.filter { $0.spec != nil || pins.exists(pins.directory($0.id)) }
-                .map { try observe($0.id, $0.spec, ours: ours[$0.id.ifindex] ?? []) }
-        }
-    }
-
-    public func attachment(_ id: AttachmentID) throws(Failure) -> ObservedAttachment? {
-        try reporting("reading attachment \(id)") {
-            guard pins.exists(pins.directory(id)) else { return nil }
-            return try observe(id, try specs.read(id), ours: try ourPrograms(on: id.ifindex))
-        }
-    }
-
-    private func ourPrograms(on ifindex: UInt32) throws -> Set<UInt32> {
-        try pins.attachmentIDs().filter { $0.ifindex == ifindex }.reduce(into: []) { $0.formUnion(try specs.read($1)?.programs ?? []) }
-    }
-
-    private func observe(_ id: AttachmentID, _ spec: AttachmentSpec?, ours: Set<UInt32>) throws -> ObservedAttachment {
-        var observed: [Direction: ObservedAttachment.Hook] = [:]
-        for direction in Direction.allCases {
-            if let spec, spec.wish.direction.directions.contains(direction) {
-                let place = HookPlace(spec, direction)
-                observed[direction] = try hooks(spec.mechanism).observe(place, program: spec.program(direction) ?? 0, ours: ours)
-            } else if pins.exists(pins.link(id, direction)) {
-                let isMacvtap = spec?.interface.isMacvtap ?? false
-                let place = HookPlace(id: id, direction, HookPoint(direction, ifindex: id.ifindex, isMacvtap: isMacvtap), filter: nil)
-                observed[direction] = try tcx.observe(place, program: nil, ours: ours)
-            } else if let spec, spec.mechanism == .clsact, let program = try programPin(id, direction) {
-                let hook = try clsact.observe(HookPlace(spec, direction), program: program.programID(), ours: ours)
-                if case .attached = hook { observed[direction] = hook }
-            }
-        }
-        return ObservedAttachment(id: id, spec: spec, hooks: observed, isCurrentBuild: spec?.build == TapObject.build)
-    }
-
-    public func counters(of id: AttachmentID) throws(Failure) -> [Direction: DirectionCounters] {
-        try reporting("reading the counters of attachment \(id)") {
-            guard let spec = try specs.read(id), let map = try kernel.open(pins.counters(id), CLIBBPF_MAP) else { return [:] }
-            let counters = CounterMap(object: map, kernel: kernel)
-            return try spec.wish.direction.directions.reduce(into: [:]) { $0[$1] = try counters.direction($1) }
-        }
-    }
-
     // MARK: Attaching
 
     public func attach(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure) {
-        try reporting(Self.name(desired)) { try install(desired, at: now) }
+        try reporting(Self.name(desired)) {
+            try requireDevice(of: desired)
+            try install(desired, at: now)
+        }
     }
 
     public func replace(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure) {
         try reporting(Self.name(desired)) {
             let id = desired.key.id
-            guard let old = try specs.read(id), let counters = try kernel.open(pins.counters(id), CLIBBPF_MAP) else {
+            _ = try pins.has(id)
+            try requireDevice(of: desired)
+            guard let old = try specs.read(id) else {
                 try remove(id)
                 return try install(desired, at: now)
             }
             let undo = Undo()
             do {
-                try change(from: old, to: desired, since: old.since, counters, undo)
+                // Lost ones are made anew, and count from now.
+                let kept = try keptCounters(id)
+                let counters = try kept ?? makeCounters(id, undo)
+                try change(from: old, to: desired, since: kept == nil ? now : old.since, counters, undo)
             } catch {
                 undo.run()
                 throw error
@@ -157,25 +132,39 @@ public final class KernelDataplane: TapDataplane {
         "tap \"\(desired.key.tap)\" of \(desired.domainName) on \(desired.interface.device)"
     }
 
+    /// Programs are not loaded in vain, nor anything pinned, for a device that is gone.
+    private func requireDevice(of desired: DesiredAttachment) throws {
+        guard DeviceList.exists(desired.key.ifindex) else {
+            throw KernelError(call: .createLink, number: ENODEV, subject: desired.interface.device)
+        }
+    }
+
+    private func makeCounters(_ id: AttachmentID, _ undo: Undo) throws -> KernelObject {
+        let counters = try kernel.createArray(
+            MapLayout.countersName, valueSize: MapLayout.counterSize, entries: MapLayout.counters, perCPU: true)
+        try pins.place(counters, at: pins.counters(id), kind: CLIBBPF_MAP, undo)
+        return counters
+    }
+
     private func install(_ desired: DesiredAttachment, at now: Timestamp) throws {
         let id = desired.key.id
-        if pins.exists(pins.directory(id)) {
+        if try pins.has(id) {
             let spec = try specs.read(id)
-            let isDead = try observe(id, spec, ours: []).isDead
+            let isDead = try observe(id, spec, shared: []).isDead
             guard spec == nil || isDead else {
                 throw Failure(.attachFailed, "it is attached already, as \(pins.directory(id))")
             }
             try remove(id)
         }
-        try pins.makeLayout()
+        try makeLayout()
+        // Or the device's frames would be copied twice.
+        try sweepOrphans(on: id.ifindex)
         let undo = Undo()
         do {
             let directory = pins.directory(id)
             try kernel.makeDirectory(directory)
-            undo.add { [pins] in try pins.remove(directory) }
-            let counters = try kernel.createArray(
-                "virt_tap_counts", valueSize: MapLayout.counterSize, entries: MapLayout.counters, perCPU: true)
-            try kernel.pin(counters, at: pins.counters(id))
+            undo.add { [pins] in try pins.remove(id) }
+            let counters = try makeCounters(id, undo)
             try change(from: nil, to: desired, since: now, counters, undo)
         } catch {
             undo.run()
@@ -195,12 +184,13 @@ public final class KernelDataplane: TapDataplane {
         let wanted = desired.wish.direction.directions.sorted { $0.rawValue < $1.rawValue }
         var spec = AttachmentSpec(desired, since: since, build: TapObject.build)
         let programs = try load(desired, counters)
+        known.learn(programs.values.map(\.id))
         spec.inboundProgram = programs[.inbound]?.id
         spec.outboundProgram = programs[.outbound]?.id
         let known = try knownPrograms(id, old)
         if spec.mechanism == .clsact {
-            let former = old?.mechanism == .clsact ? old?.filter : nil
-            spec.filter = try clsact.choose(wanted.map { spec.hookPoint($0) }, former: former, programs: known)
+            let former = old?.mechanism == .clsact ? old?.clsact : nil
+            spec.clsact = try clsact.choose(wanted.map { spec.hookPoint($0) }, former: former, programs: known)
         }
         var formers: [Direction: KernelObject] = [:]
         for direction in wanted {
@@ -242,7 +232,7 @@ public final class KernelDataplane: TapDataplane {
             if !isWanted { try kernel.unlink(pins.program(id, direction)) }
         }
         if old.mechanism == .clsact, spec.mechanism != .clsact {
-            try clsact.releaseQdisc(id.ifindex, ours: try ourPrograms(on: id.ifindex))
+            try clsact.releaseQdisc(id.ifindex)
         }
     }
 
@@ -258,12 +248,12 @@ public final class KernelDataplane: TapDataplane {
         }
     }
 
-    private func programPin(_ id: AttachmentID, _ direction: Direction) throws -> KernelObject? {
+    func programPin(_ id: AttachmentID, _ direction: Direction) throws -> KernelObject? {
         try kernel.open(pins.program(id, direction), CLIBBPF_PROGRAM)
     }
 
     /// The ids of every program that may run for an attachment: those of the spec, and those pinned since.
-    private func knownPrograms(_ id: AttachmentID, _ spec: AttachmentSpec?) throws -> Set<UInt32> {
+    func knownPrograms(_ id: AttachmentID, _ spec: AttachmentSpec?) throws -> Set<UInt32> {
         try Direction.allCases.reduce(into: spec?.programs ?? []) { known, direction in
             if let program = try programPin(id, direction) { known.insert(try program.programID()) }
         }
@@ -276,18 +266,27 @@ public final class KernelDataplane: TapDataplane {
     }
 
     private func remove(_ id: AttachmentID) throws {
+        guard try pins.has(id) else { return }
         let spec = try specs.read(id)
         let known = try knownPrograms(id, spec)
         for direction in Direction.allCases {
             try tcx.remove(id, direction)
             if let spec { try clsact.remove(HookPlace(spec, direction), programs: known) }
         }
-        try pins.remove(pins.directory(id))
-        try clsact.releaseQdisc(id.ifindex, ours: try ourPrograms(on: id.ifindex))
+        try pins.remove(id)
+        // With an unreadable spec nothing told where its filters are.
+        try sweepOrphans(on: id.ifindex)
+        try clsact.releaseQdisc(id.ifindex)
     }
 
     public func purge() throws(Failure) -> Int {
         try reporting("removing everything of virt-tap's") {
+            // All of it first: what is refused is refused as a whole.
+            try pins.open(pins.top)?.requireOursThroughout()
+            // Held while it lasts, if this object has none to keep.
+            let guarding = pinClaim.isWanted ? pinClaim : PinClaim()
+            if pins.exists(pins.top) { try guarding.take(pins) }
+            defer { if guarding !== pinClaim { guarding.release() } }
             let ids = try pins.attachmentIDs()
             var first: (any Error)?
             for id in ids {
@@ -295,15 +294,25 @@ public final class KernelDataplane: TapDataplane {
             }
             if let first { throw first }
             var others = 0
-            for name in try pins.names(in: pins.top) where name != "\(MapLayout.version)" {
-                others += try pins.names(in: "\(pins.top)/\(name)").count { AttachmentID(directory: $0) != nil }
+            for entry in try pins.entries(in: pins.top) where entry.isDirectory && entry.name != "\(MapLayout.version)" {
+                others += try pins.entries(in: "\(pins.top)/\(entry.name)").count { AttachmentID(directory: $0.name) != nil }
             }
-            for name in try pins.names(in: pins.layout) where name.hasPrefix("qdisc-") {
-                if let ifindex = UInt32(name.dropFirst("qdisc-".count), radix: 16) { try clsact.releaseQdisc(ifindex, ours: []) }
+            let orphans = try purgeFilters()
+            for entry in try pins.entries(in: pins.layout) where entry.name.hasPrefix("qdisc-") {
+                if let ifindex = UInt32(entry.name.dropFirst("qdisc-".count), radix: 16) { try clsact.releaseQdisc(ifindex) }
             }
-            for name in try pins.names(in: pins.top) { try pins.remove("\(pins.top)/\(name)") }
-            try pins.remove(pins.top)
-            return ids.count + others
+            try pins.removeAll()
+            return ids.count + others + orphans
+        }
+    }
+
+    /// Removes every filter of ours that no pin tells of.
+    /// - Returns: of how many attachments they were.
+    private func purgeFilters() throws -> Int {
+        try TrafficControl.clsactDevices(kernel).reduce(0) { count, ifindex in
+            let filters = try clsact.ownFilters(ifindex)
+            for filter in filters { try clsact.remove(filter) }
+            return count + Set(filters.map { AttachmentSpec.ClsactFilter(priority: $0.priority, handle: $0.handle) }).count
         }
     }
 
@@ -311,6 +320,7 @@ public final class KernelDataplane: TapDataplane {
 
     public func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) {
         try reporting("destination \"\(label)\"") {
+            try makeLayout()
             try DestinationTable.open(pins, create: true)?.set(label, kind: kind, ifindex: ifindex)
         }
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-internal import Glibc
+import Glibc
 
 /// Starts a detached thread that may block as long as it likes.
 ///

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-internal import Dispatch
-internal import Synchronization
+import Dispatch
+import Synchronization
 
 /// A few threads for calls that block, with one queue before them.
 ///

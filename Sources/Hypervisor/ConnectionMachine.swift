@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-internal import TapModel
+import TapModel
 
 /// When to connect, when to wait and what to report: the rules of one connection that is to stand as much as it can.
 ///

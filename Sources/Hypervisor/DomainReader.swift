@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-internal import CLibvirt
-internal import Glibc
-internal import TapModel
+import CLibvirt
+import Glibc
+import TapModel
 
 /// Reads domains over an open connection. Everything here blocks; errors are `LibvirtError`.
 enum DomainReader {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-internal import CLibvirt
-internal import TapModel
+import CLibvirt
+import TapModel
 
 // What libvirt calls, on the thread of its event loop. These are functions of the file and not closures: a closure written
 // where an actor isolates it checks for that actor's executor and traps on libvirt's thread. They copy out and return; a

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-internal import CLibvirt
-internal import Glibc
+import CLibvirt
+import Glibc
 
 /// libvirt's event loop: one for the process, on a thread of its own, from the first connection to the end of the process.
 ///

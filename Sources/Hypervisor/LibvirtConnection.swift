@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-internal import CLibvirt
-internal import Glibc
-internal import Synchronization
-internal import TapModel
+import CLibvirt
+import Glibc
+import Synchronization
+import TapModel
 
 /// One connection from its opening to its end, with the threads that call libvirt for it.
 ///

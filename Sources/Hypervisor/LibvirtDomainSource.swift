@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-internal import Synchronization
+import Synchronization
 public import TapModel
 
 /// Domains and events from libvirt, over a read-only connection that is made again whenever it is lost.

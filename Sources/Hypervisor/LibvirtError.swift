@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-internal import CLibvirt
-internal import TapModel
+import CLibvirt
+import TapModel
 
 /// What libvirt said when a call failed, read on the thread that made the call.
 struct LibvirtError: Error, Equatable {

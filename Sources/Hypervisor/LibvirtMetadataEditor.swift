@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-internal import CLibvirt
+import CLibvirt
 public import TapModel
 
 /// Reads domains and changes their metadata, for one command: a connection that is opened, used and closed, with no events
@@ -57,7 +57,7 @@ public final class LibvirtMetadataEditor: Sendable {
     ///   - key: the prefix: an XML name without a colon.
     /// - Throws: `noSuchDomain`, `notRunning`, `notPersistent`, `denied`, `refused`, `unreachable`.
     public func setMetadata(
-        _ xml: String?, of uuid: DomainUUID, uri: String = "urn:virt-tap:1", key: String = "tap", live: Bool, config: Bool
+        _ xml: String?, of uuid: DomainUUID, uri: String, key: String, live: Bool, config: Bool
     ) async throws {
         var flags = VIR_DOMAIN_AFFECT_CURRENT.rawValue
         if live { flags |= VIR_DOMAIN_AFFECT_LIVE.rawValue }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-internal import CLibvirt
+import CLibvirt
 public import TapModel
 
 /// What `virt-tap doctor` tells about libvirt on this host.

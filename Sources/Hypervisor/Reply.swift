@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-internal import Synchronization
+import Synchronization
 
 /// The answer to one call, given by whoever is first: the thread that made the call, a timer, or a cancelled task.
 final class Reply<Value: Sendable>: Sendable {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import TapModel
+import TapSystem
+
 /// What can go wrong between virt-tap and virt-tapd.
 public enum ControlError: Error, Hashable, Sendable {
     /// Nobody listens at this path.
@@ -14,6 +17,8 @@ public enum ControlError: Error, Hashable, Sendable {
     case unknownRequest(String)
     /// What was received cannot be understood.
     case malformed(String)
+    /// The daemon understood and answered that it did not do it; its sentence.
+    case refused(String)
     /// The other side closed before the message was whole.
     case closedEarly
     /// Another daemon runs on this runtime directory; its process id, if it could be read.
@@ -38,6 +43,8 @@ extension ControlError: CustomStringConvertible {
             "this virt-tapd knows no request named \(name.debugDescription): is it older than the command? Restart it after an upgrade"
         case .malformed(let what):
             "a message on the control socket could not be understood: \(what)"
+        case .refused(let why):
+            "virt-tapd: \(why.printable)"
         case .closedEarly:
             "the other side closed the control socket before the message was complete"
         case .alreadyRunning(let directory, let pid):

@@ -17,17 +17,17 @@ public struct DaemonCommand: AsyncParsableCommand {
             """,
         version: virtTapVersion)
 
-    @Option(help: "The libvirt to listen to; default: the configuration's, else qemu:///system.")
+    @Option(help: "The libvirt to listen to; default: the configuration's, else libvirt's own, for root qemu:///system.")
     var connect: String?
 
     @Option(help: "The host's configuration.")
-    var config = ConfigurationFile.defaultPath
+    var config = HostPaths.configuration
 
     @Option(help: "Where the control socket is.")
-    var runtimeDir = "/run/virt-tap"
+    var runtimeDir = HostPaths.runtimeDirectory
 
     @Option(help: "The BPF file system that holds the pins.")
-    var bpffs = "/sys/fs/bpf"
+    var bpffs = HostPaths.bpffs
 
     @Option(help: "How much to log: trace, debug, info, notice, warning, error or critical.")
     var logLevel = Logger.Level.info
@@ -35,6 +35,8 @@ public struct DaemonCommand: AsyncParsableCommand {
     public init() {}
 
     public func run() async throws {
+        // A reload that is asked for before anybody listens for it is no reason to end.
+        signal(SIGHUP, SIG_IGN)
         let file = ConfigurationFile(path: config)
         let configuration: HostConfiguration
         do {
@@ -58,7 +60,7 @@ public struct DaemonCommand: AsyncParsableCommand {
         }
     }
 
-    private func complain(_ line: String) { StandardError.write("virt-tapd: \(line.printable)\n") }
+    private func complain(_ line: String) { StandardError.write("virt-tapd: \(line.inert)\n") }
 }
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}

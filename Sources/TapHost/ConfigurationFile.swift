@@ -2,25 +2,39 @@
 
 import Glibc
 public import TapModel
+import TapSystem
 import TapXML
 
 /// Reads the host's configuration from its file.
 public struct ConfigurationFile: Sendable {
-    public static let defaultPath = "/etc/virt-tap/config.xml"
-
     /// Bytes; the parser has a limit of its own, this one keeps an absurd file out of memory.
     static let maximumSize = 4 << 20
 
     public var path: String
 
-    public init(path: String = Self.defaultPath) { self.path = path }
+    public init(path: String) { self.path = path }
 
     /// The configuration in force: the file's, or the defaults where there is no file.
     ///
     /// The file decides what root's programs copy and where to, so one that somebody else can change is refused.
+    /// - Parameter mustExist: whether a missing file is an error and not the defaults.
     /// - Throws: `ConfigurationFileError`.
-    public func load() throws(ConfigurationFileError) -> HostConfiguration {
-        guard let bytes = try read() else { return HostConfiguration() }
+    public func load(mustExist: Bool = false) throws(ConfigurationFileError) -> HostConfiguration {
+        guard let bytes = try read() else {
+            if mustExist { throw failure("is gone; an empty one that says nothing is <virt-tap/>") }
+            return HostConfiguration()
+        }
+        let configuration = try parse(bytes)
+        if let name = configuration.controlGroup, getgrnam(name) == nil {
+            throw failure("<control group=\"\(name)\">: this host has no such group; `groupadd --system \(name)` makes it")
+        }
+        return configuration
+    }
+
+    /// Whether there is a file at all.
+    public var exists: Bool { access(path, F_OK) == 0 }
+
+    private func parse(_ bytes: [UInt8]) throws(ConfigurationFileError) -> HostConfiguration {
         do {
             return try ConfigurationXML.parse(bytes)
         } catch {
@@ -34,11 +48,11 @@ public struct ConfigurationFile: Sendable {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
         guard descriptor >= 0 else {
             if errno == ENOENT { return nil }
-            throw failure("cannot be opened: \(String(cString: strerror(errno)))")
+            throw failure("cannot be opened: \(ErrorText.of(errno))")
         }
         defer { close(descriptor) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw failure("cannot be examined: \(String(cString: strerror(errno)))") }
+        guard fstat(descriptor, &status) == 0 else { throw failure("cannot be examined: \(ErrorText.of(errno))") }
         guard status.st_mode & S_IFMT == S_IFREG else { throw failure("is not a regular file") }
         guard status.st_mode & (S_IWGRP | S_IWOTH) == 0 else {
             throw failure("can be written by its group or by others, so it is not trusted; `chmod go-w` makes it safe")
@@ -54,7 +68,7 @@ public struct ConfigurationFile: Sendable {
         while filled < bytes.count {
             let count = bytes.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress! + filled, $0.count - filled) }
             if count < 0, errno == EINTR { continue }
-            guard count >= 0 else { throw failure("cannot be read: \(String(cString: strerror(errno)))") }
+            guard count >= 0 else { throw failure("cannot be read: \(ErrorText.of(errno))") }
             if count == 0 { break }
             filled += count
         }

@@ -12,7 +12,7 @@ public enum DomainXML {
     /// Reads what virt-tap needs to know of a domain.
     ///
     /// - Parameters:
-    ///   - bytes: UTF-8, at most 16 MiB.
+    ///   - bytes: UTF-8, at most `DomainSnapshot.maximumXML`.
     ///   - defaultUUID: Stands in for `<uuid>` in a file that somebody wrote by hand; libvirt always writes one.
     /// - Throws: `XMLProblem` when it is not well-formed, not a domain, or beyond the limits. What is wrong with its taps
     ///   is no error here: such a tap is `TapEntry.invalid`.
@@ -38,7 +38,7 @@ public enum DomainXML {
         let diagnostics = Diagnostics()
         let taps = interest.hasTooMuchMetadata ? tooMuchMetadata(diagnostics) : taps(root, diagnostics)
         let definition = DomainDefinition(uuid: uuid, name: name, interfaces: interfaces(root), taps: taps)
-        return DomainReading(domain: definition, diagnostics: diagnostics.all)
+        return DomainReading(domain: definition, diagnostics: diagnostics.all.map(\.printable))
     }
 
     private static func tooMuchMetadata(_ diagnostics: Diagnostics) -> [TapEntry] {

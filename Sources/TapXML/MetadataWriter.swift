@@ -73,8 +73,8 @@ enum MetadataWriter {
         return text + ">\n" + children.map { "\(indent)  \($0)\n" }.joined() + "\(indent)</\(name)>"
     }
 
-    /// Fit for an attribute and for text. Blanks other than the space would become spaces in an attribute.
-    private static func escaped(_ text: String) -> String {
+    /// See `MetadataXML.escaped`.
+    static func escaped(_ text: String) -> String {
         var result = ""
         for scalar in text.unicodeScalars {
             switch scalar {

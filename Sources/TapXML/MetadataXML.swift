@@ -29,16 +29,24 @@ public enum MetadataXML {
         }
         let diagnostics = Diagnostics()
         let taps = MetadataGrammar.read(root, diagnostics)
-        return MetadataReading(taps: taps, diagnostics: diagnostics.all)
+        return MetadataReading(taps: taps, diagnostics: diagnostics.all.map(\.printable))
     }
+
+    /// Text as an attribute's value, and between tags. Blanks other than the space, which would become spaces in an
+    /// attribute, are references; characters that XML cannot carry stay.
+    public static func escaped(_ text: String) -> String { MetadataWriter.escaped(text) }
 
     /// Writes taps in their canonical form: one as `<tap>`, several as `<taps>`, in the default namespace, what is the
     /// default left out. `parse` gives the same taps back.
     ///
     /// Text is escaped, but characters that XML cannot carry (controls) are written as they are: parse the result
     /// where a tap comes from anywhere but XML.
-    public static func write(_ taps: [Tap]) -> String {
+    ///
+    /// - Parameter declaresNamespace: false for virDomainSetMetadata, which adds the declaration itself.
+    public static func write(_ taps: [Tap], declaresNamespace: Bool = true) -> String {
+        let namespace = declaresNamespace ? namespace : nil
         if taps.count == 1 { return MetadataWriter.tap(taps[0], namespace: namespace) }
-        return "<taps xmlns=\"\(namespace)\">\n" + taps.map { MetadataWriter.tap($0, indent: "  ") + "\n" }.joined() + "</taps>"
+        return "<taps\(namespace.map { " xmlns=\"\($0)\"" } ?? "")>\n" + taps.map { MetadataWriter.tap($0, indent: "  ") + "\n" }.joined()
+            + "</taps>"
     }
 }

@@ -5,7 +5,7 @@ public struct XMLProblem: Error, Hashable, Sendable {
     /// Never empty. At most `Diagnostics.maximum`; the last one then says that there are more.
     public var diagnostics: [Diagnostic]
 
-    public init(_ diagnostics: [Diagnostic]) { self.diagnostics = diagnostics }
+    public init(_ diagnostics: [Diagnostic]) { self.diagnostics = diagnostics.map(\.printable) }
 }
 
 extension XMLProblem: CustomStringConvertible {

@@ -166,7 +166,7 @@ extension KernelSuite {
             let dataplane = KernelDataplane(bpffs: folder)
             let failure = #expect(throws: Failure.self) { try dataplane.attachments() }
             #expect(failure?.reason == .bpffsNotMounted)
-            #expect(failure?.message.contains("mount -t bpf bpf \(folder)") == true)
+            #expect(failure?.message.contains("mount -t bpf -o mode=700 bpf \(folder)") == true)
             #expect(throws: Failure.self) { try dataplane.setDestination("ids", kind: .interface, ifindex: 1) }
             #expect(throws: Failure.self) { try dataplane.mechanism(for: .auto) }
             #expect(try dataplane.devices().contains { $0.name == bench.guest.name })

@@ -98,7 +98,7 @@ extension KernelSuite {
             try run("tc", "qdisc", "add", "dev", name, "clsact")
             try run("tc", "filter", "add", "dev", name, "ingress", "prio", "1", "protocol", "ip", "u32", "match", "u32", "0", "0")
             let desired = try tapped.attach(.outbound)
-            #expect(try tapped.dataplane.attachment(desired.key.id)?.spec?.filter?.priority == 2)
+            #expect(try tapped.dataplane.attachment(desired.key.id)?.spec?.clsact?.priority == 2)
             guard case .attached(let position, let ahead)? = try tapped.dataplane.attachment(desired.key.id)?.hooks[.outbound] else {
                 Issue.record("not attached")
                 return

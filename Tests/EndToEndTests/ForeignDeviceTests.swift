@@ -60,7 +60,9 @@ extension EndToEnd.RunningGuests {
             let xml = """
                 <domain type='qemu' id='99'><name>thief</name><uuid>\(uuid)</uuid>
                 <metadata><tap xmlns='urn:virt-tap:1' to='span'/></metadata>
-                <devices><interface type='\(type)'><mac address='\(mac)'/><target dev='\(device)'/><alias name='net0'/></interface></devices>
+                <devices><interface type='\(type)'>
+                <mac address='\(mac)'/><target dev='\(device)'/><alias name='net0'/>
+                </interface></devices>
                 </domain>
                 """
             func call(_ operation: String, _ suboperation: String) async throws -> HookAnswer {

@@ -57,5 +57,46 @@ extension EndToEnd.RunningGuests {
             #expect(try await copies.stop() == 0)
             #expect(try await span.stop() == 0)
         }
+
+        /// On a macvtap the host's hooks see the guest the other way round; the copies must not.
+        @Test func aMacvtapIsTappedTheRightWayRound() async throws {
+            try await host.lab.succeed("ip", "link", "add", "wire0", "up", "type", "veth", "peer", "name", "wire1")
+            try await host.lab.succeed("ip", "link", "set", "wire1", "up")
+            let plugged = """
+                <interface type='direct'><mac address='\(Self.mac)'/><source dev='wire0' mode='bridge'/><model type='virtio'/></interface>
+                """
+            try await web1.setMetadata(
+                "<taps><tap name='sent' to='ids' direction='outbound'><interface mac='\(Self.mac)'/></tap>"
+                    + "<tap name='received' to='span' direction='inbound'><interface mac='\(Self.mac)'/></tap></taps>")
+            try await web1.plug(plugged)
+            let tap = try await host.wait(for: "web1", tap: "sent")
+            try await host.wait(for: "web1", tap: "received")
+            #expect(tap.interfaces.first?.device?.hasPrefix("macvtap") == true)
+            try await eventually("the guest configured its new interface") {
+                try await web1.succeed("ip address show").contains("198.51.100.11/24")
+            }
+            let sent = try await Sensor(host.lab, at: "ids1")
+            let received = try await Sensor(host.lab, at: "span1")
+            let wire = try await Sensor(host.lab, at: "wire1")
+            let flow = try await Flow.send(50, from: web1, to: "198.51.100.255", device: "eth1")
+            try await flow.isComplete(at: wire, 50)
+            try await flow.isComplete(at: sent, 50)
+            #expect(try flow.frames(in: sent) == flow.frames(in: wire))
+            // Somebody on the wire asks everybody who has the guest's address.
+            try await host.lab.succeed("ip", "address", "add", "198.51.100.1/24", "dev", "wire1")
+            #expect(try await host.lab.run("busybox", "ping", "-c", "5", "-i", "0.1", "198.51.100.11").status == 0)
+            try await received.wait(for: 5) { $0.isICMP && $0.bytes[34] == 8 }
+            try await sent.wait(for: 5) { $0.isICMP && $0.bytes[34] == 0 }
+            #expect(try flow.numbers(in: received).isEmpty)
+            #expect(try received.frames().count { $0.isICMP && $0.bytes[34] == 0 } == 0)
+            #expect(try sent.frames().count { $0.isICMP && $0.bytes[34] == 8 } == 0)
+            try await web1.unplug(plugged)
+            try await host.wait(for: "web1", tap: "sent", .failed, .noMatchingInterface)
+            try await web1.removeMetadata()
+            try await host.waitForEnd(of: "web1", tap: "sent")
+            try await host.waitForEnd(of: "web1", tap: "received")
+            try await host.lab.succeed("ip", "link", "delete", "wire0")
+            for sensor in [sent, received] { #expect(try await sensor.stop() == 0) }
+        }
     }
 }

@@ -159,9 +159,44 @@ extension EndToEnd.RunningGuests {
             #expect(tap.interfaces.first?.inbound?.copied == tap.interfaces.first?.inbound?.seen)
         }
 
+        @Test func theNextStartIsToldFromThisOne() async throws {
+            try await host.lab.virsh(
+                "metadata", "--domain", "web1", "--uri", Guest.tapNamespace, "--key", "k", "--config", "--set", "<tap to='ids'/>")
+            let coming = try await host.wait(for: "web1", .pending, .nextStart)
+            #expect(coming.definition == .configOnly)
+            #expect(try await host.pins(of: web1).isEmpty)
+            try await web1.setMetadata("<tap to='ids' direction='outbound'/>")
+            let now = try await host.wait(for: "web1")
+            #expect(now.definition == .differs)
+            #expect(now.warnings.map(\.reason) == [.definitionDiffers])
+            try await host.lab.virsh("metadata", "--domain", "web1", "--uri", Guest.tapNamespace, "--config", "--remove")
+            try await host.wait(for: "web1", "is only in the live definition") { $0.definition == .liveOnly }
+            try await web1.removeMetadata()
+            try await host.waitForEnd(of: "web1")
+        }
+
+        @Test func theCommandWritesTheMetadata() async throws {
+            #expect(try await host.virtTap("set", "web1", "--to", "ids", "--direction", "outbound").status == 0)
+            #expect(try await host.wait(for: "web1").definition == .both)
+            #expect(try await host.virtTap("set", "web1", "--to", "span", "--name", "second").status == 0)
+            #expect(try await host.wait(for: "web1", tap: "second").definition == .both)
+            #expect(try await host.tap(of: "web1")?.direction == .outbound)
+            // What cannot work is not written, and says why.
+            #expect(try await host.virtTap("set", "web1", "--to", "ids", "--snaplen", "1").status != 0)
+            #expect(try await host.virtTap("unset", "web1", "second").status == 0)
+            try await host.waitForEnd(of: "web1", tap: "second")
+            #expect(try await host.tap(of: "web1")?.state == .active)
+            #expect(try await host.virtTap("unset", "web1", "--all").status == 0)
+            try await host.waitForEnd(of: "web1")
+            for kind in ["--live", "--config"] {
+                #expect(try await host.lab.run("virsh", "metadata", "web1", Guest.tapNamespace, kind).status != 0)
+            }
+        }
+
         @Test func whatIsNotUnderstoodSaysSoAndItsNeighbourWorks() async throws {
             try await web1.setMetadata(
-                "<taps><tap name='ids' to='ids' direction='in'/><tap name='ok' to='ids'/><tap name='ok' to='span'/><tap name='cut' to='ids' snaplen='64'/><tap name='who' to='idz'/></taps>"
+                "<taps><tap name='ids' to='ids' direction='in'/><tap name='ok' to='ids'/><tap name='ok' to='span'/>"
+                    + "<tap name='cut' to='ids' snaplen='64'/><tap name='who' to='idz'/></taps>"
             )
             try await host.wait(for: "web1", tap: "ok")
             let taps = try await host.taps(of: "web1").filter { $0.running == true }

@@ -87,11 +87,11 @@ struct LibvirtdTests {
             let editor = try await LibvirtMetadataEditor(uri: libvirtd.uri)
             #expect(try await editor.domain(named: "guest").uuid == uuid)
 
-            try await editor.setMetadata("<tap to='both'/>", of: uuid, live: true, config: true)
+            try await editor.setMetadata("<tap to='both'/>", of: uuid, uri: "urn:virt-tap:1", key: "tap", live: true, config: true)
             try await log.waitForChange(uuid, "metadata-changed urn:virt-tap:1")
             var domain = try #require(try await source.domain(uuid))
             #expect(text(domain.liveXML).contains("to=\"both\"") && text(domain.persistentXML).contains("to=\"both\""))
-            try await editor.setMetadata(nil, of: uuid, live: true, config: false)
+            try await editor.setMetadata(nil, of: uuid, uri: "urn:virt-tap:1", key: "tap", live: true, config: false)
             domain = try #require(try await source.domain(uuid))
             #expect(!text(domain.liveXML).contains("urn:virt-tap:1") && text(domain.persistentXML).contains("urn:virt-tap:1"))
 

@@ -24,7 +24,7 @@ final class PrivateLibvirtd: Sendable {
     let directory: String
     private let shell: Mutex<Shell>
 
-    private struct Shell: @unchecked Sendable {
+    private struct Shell: Sendable {
         let process: Process
         let commands: Pipe
     }

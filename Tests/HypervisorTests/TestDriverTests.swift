@@ -74,7 +74,7 @@ import Testing
             try administrator.start(uuid)
             defer { try? administrator.destroy(uuid) }
             let editor = try await LibvirtMetadataEditor(uri: uri)
-            try await editor.setMetadata("<tap to='live'/>", of: uuid, live: true, config: false)
+            try await editor.setMetadata("<tap to='live'/>", of: uuid, uri: "urn:virt-tap:1", key: "tap", live: true, config: false)
             let running = try #require(try await source.domain(uuid))
             #expect(running.isRunning && running.isPersistent)
             #expect(text(running.liveXML).contains("testnet0") && text(running.liveXML).contains("to='live'"))
@@ -101,7 +101,7 @@ import Testing
             let uuid = try administrator.define(xml("meta", metadata: "<o:other xmlns:o='urn:other'/>"))
             defer { try? administrator.undefine(uuid) }
             for (number, element) in ["<tap to='one'/>", "<tap to='two'/>", nil].enumerated() {
-                try await editor.setMetadata(element, of: uuid, live: false, config: true)
+                try await editor.setMetadata(element, of: uuid, uri: "urn:virt-tap:1", key: "tap", live: false, config: true)
                 let events = { log.all.filter { $0 == .domainChanged(uuid, what: "metadata-changed urn:virt-tap:1") }.count }
                 try await log.wait("event \(number)") { _ in events() == number + 1 }
                 let xml = text(try await source.domain(uuid)?.persistentXML)
@@ -150,21 +150,21 @@ import Testing
             }
         }
         await expect("config of a transient one", { if case .notPersistent = $0 { true } else { false } }) {
-            try await editor.setMetadata("<tap/>", of: transient, live: false, config: true)
+            try await editor.setMetadata("<tap/>", of: transient, uri: "urn:virt-tap:1", key: "tap", live: false, config: true)
         }
         await expect("live of a stopped one", { if case .notRunning = $0 { true } else { false } }) {
-            try await editor.setMetadata("<tap/>", of: stopped, live: true, config: false)
+            try await editor.setMetadata("<tap/>", of: stopped, uri: "urn:virt-tap:1", key: "tap", live: true, config: false)
         }
         await expect("broken XML", { if case .refused = $0 { true } else { false } }) {
-            try await editor.setMetadata("<tap", of: stopped, live: false, config: true)
+            try await editor.setMetadata("<tap", of: stopped, uri: "urn:virt-tap:1", key: "tap", live: false, config: true)
         }
         let gone = try #require(DomainUUID("00000000-0000-4000-8000-000000000001"))
         await expect("nobody", { if case .noSuchDomain = $0 { true } else { false } }) {
-            try await editor.setMetadata("<tap/>", of: gone, live: false, config: true)
+            try await editor.setMetadata("<tap/>", of: gone, uri: "urn:virt-tap:1", key: "tap", live: false, config: true)
         }
         let reader = try await LibvirtMetadataEditor(uri: uri, readOnly: true)
         await expect("read-only", { if case .denied = $0 { true } else { false } }) {
-            try await reader.setMetadata("<tap/>", of: stopped, live: false, config: true)
+            try await reader.setMetadata("<tap/>", of: stopped, uri: "urn:virt-tap:1", key: "tap", live: false, config: true)
         }
     }
 

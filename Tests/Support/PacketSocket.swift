@@ -4,7 +4,7 @@ import CLibmnl
 import Glibc
 
 /// Sends and receives whole frames on a device, as a sensor would.
-public final class PacketSocket: @unchecked Sendable {
+public final class PacketSocket: Sendable {
     private let descriptor: CInt
 
     public init(on device: String) throws {

@@ -6,7 +6,7 @@ import Glibc
 
 /// A tap device held open as QEMU holds it: what is written is what a guest sends, what is read is what it receives.
 /// The device goes when this object does.
-public final class TapDevice: @unchecked Sendable {
+public final class TapDevice: Sendable {
     public let name: String
     public let index: UInt32
     private let descriptor: CInt

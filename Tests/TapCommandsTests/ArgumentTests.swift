@@ -57,6 +57,7 @@ struct ArgumentTests {
         arguments: [
             ["bogus"], ["status", "--watch=0"], ["status", "--watch=x"], ["status", "--watch", "--check"], ["unset", "web1"],
             ["unset", "web1", "a", "--all"], ["set"], ["hook", "--", "guest"], ["status", "--nope"],
+            ["set", "web1", "--enabled", "--disabled"],
         ])
     func usage(arguments: [String]) {
         #expect {
@@ -66,11 +67,29 @@ struct ArgumentTests {
         }
     }
 
+    @Test("A subcommand that is not there is 64 and names the nearest; so is one that help is asked about")
+    func subcommand() {
+        for arguments in [["stauts"], ["help", "stauts"]] {
+            #expect(VirtTap.misuse(arguments) == CommandFailure(.usage, "there is no subcommand stauts; did you mean status?"))
+        }
+        #expect(VirtTap.misuse(["help", "nope"])?.code == .usage)
+        for arguments in [[], ["help"], ["help", "set"], ["status", "stauts"], ["--help"], ["--generate-completion-script", "bash"]] {
+            #expect(VirtTap.misuse(arguments) == nil)
+        }
+    }
+
+    @Test("An option that a tap has once is given once")
+    func repeated() {
+        #expect(VirtTap.misuse(["set", "web1", "--to", "a", "--to=b"])?.code == .usage)
+        #expect(VirtTap.misuse(["set", "web1", "--to", "a", "--interface", "x", "--interface", "y", "--", "--to"]) == nil)
+    }
+
     @Test("All subcommands of the contract are there, and completions can be made")
     func subcommands() {
         let help = VirtTap.helpMessage()
         for name in ["status", "check", "set", "unset", "doctor", "purge", "test", "hook"] { #expect(help.contains("\n  \(name) ")) }
-        #expect(VirtTap.completionScript(for: .bash).contains("purge"))
+        let script = VirtTap.completionScript(for: .bash)
+        for text in ["purge", "outbound", "virsh list --all --name"] { #expect(script.contains(text)) }
     }
 
     @Test(

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Dataplane
 import TapModel
 import Testing
 
@@ -10,8 +11,9 @@ import Testing
 struct DiagnosisTests {
     private func facts(_ change: (inout HostFacts) -> Void = { _ in }) -> HostFacts {
         var facts = HostFacts(
-            kernel: "6.18.44-x", mechanism: .success(.tcx), isBPFFileSystem: true, bpffs: "/sys/fs/bpf", attachments: .success(2),
-            capabilities: .max, libvirt: LibvirtReport(libraryVersion: "9.0.0", daemon: .failure(Failure(.libvirtDisconnected, "gone"))),
+            kernel: "6.18.44-x", mechanism: .success(.tcx), bpffs: "/sys/fs/bpf", attachments: .success(2),
+            capabilities: CapabilityFinding.Subject.allCases.map { CapabilityFinding($0, .yes) },
+            libvirt: LibvirtReport(libraryVersion: "9.0.0", daemon: .failure(Failure(.libvirtDisconnected, "gone"))),
             hook: .installed(since: Timestamp(seconds: 100)), libvirtStarted: Timestamp(seconds: 200),
             daemon: .running(Samples.document([])),
             configPath: "/etc/virt-tap/config.xml", configExists: true, configuration: .success(Samples.configuration), destinations: [],
@@ -42,10 +44,22 @@ struct DiagnosisTests {
     func attaching() {
         #expect(level("attaching") { $0.mechanism = .failure(Failure(.kernelTooOld, "no TCX")) } == .fail)
         #expect(level("attaching") { $0.mechanism = .failure(Failure(.permissionDenied, "not root")) } == .unknown)
-        #expect(level("bpffs") { $0.isBPFFileSystem = false } == .fail)
-        #expect(level("capabilities") { $0.capabilities = 1 << 12 } == .warn)
-        #expect(level("capabilities") { $0.capabilities = 1 << 12 | 1 << 39 } == .ok)
-        #expect(level("capabilities") { $0.capabilities = nil } == .unknown)
+        #expect(level("bpffs") { $0.attachments = .failure(Failure(.permissionDenied, "not root")) } == .unknown)
+        func with(_ subject: CapabilityFinding.Subject, _ answer: CapabilityFinding.Answer) -> (inout HostFacts) -> Void {
+            { $0.capabilities = [CapabilityFinding(subject, answer)] }
+        }
+        #expect(level("bpffs", with(.bpffs, .no(why: "tmpfs"))) == .fail)
+        #expect(level("programs", with(.programs, .no(why: "the verifier"))) == .fail)
+        #expect(level("tcx", with(.tcx, .no(why: "clsact", minimumKernel: "6.6"))) == .warn)
+        #expect(level("clsact", with(.clsact, .no(why: "no module"))) == .ok)
+        #expect(
+            level("clsact") {
+                $0.mechanism = .success(.clsact)
+                with(.clsact, .no(why: "no module"))(&$0)
+            } == .fail)
+        #expect(level("capabilities", with(.privileges, .no(why: "CAP_BPF"))) == .warn)
+        #expect(level("capabilities", with(.privileges, .yes)) == .ok)
+        #expect(level("capabilities", with(.privileges, .unknown(why: "/proc"))) == .unknown)
     }
 
     @Test("The hook: missing, not executable, newer than libvirt's daemon, seen")
@@ -53,6 +67,10 @@ struct DiagnosisTests {
         #expect(level("hook") { $0.hook = .missing } == .warn)
         #expect(level("hook") { $0.hook = .notExecutable } == .warn)
         #expect(level("hook") { $0.libvirtStarted = Timestamp(seconds: 50) } == .warn)
+        #expect(level("hook") { $0.libvirtStarted = Timestamp(seconds: 97) } == .warn)
+        // Clocks are read in seconds and ticks.
+        #expect(level("hook") { $0.libvirtStarted = Timestamp(seconds: 98) } == .ok)
+        #expect(level("hook") { $0.hasTimeout = false } == .warn)
         #expect(
             level("hook") {
                 $0.libvirtStarted = Timestamp(seconds: 50)
@@ -82,11 +100,39 @@ struct DiagnosisTests {
         #expect(level("configuration") { $0.configExists = false } == .warn)
     }
 
+    @Test("What a valid configuration does not do")
+    func configuration() {
+        #expect(level("policy") == nil && level("limit") == nil)
+        #expect(
+            level("policy") {
+                var configuration = Samples.configuration
+                configuration.policy.tapsAllowed = false
+                $0.configuration = .success(configuration)
+            } == .warn)
+        #expect(
+            level("limit") {
+                var configuration = Samples.configuration
+                configuration.limit = RateLimit(perSecond: 1_000, unit: .bitsPerSecond, burst: nil, text: "1kbit", burstText: nil)
+                $0.configuration = .success(configuration)
+            } == .warn)
+    }
+
+    @Test("Who is not root is told so, and told that the exit code says less")
+    func notRoot() {
+        #expect(level("user") == nil)
+        let findings = Diagnosis.findings(
+            facts {
+                $0.user = 1_000
+                $0.daemon = .unreachable("not permitted")
+            })
+        #expect(findings.filter { $0.level == .unknown }.map(\.subject) == ["virt-tapd", "user"])
+        #expect(findings.filter { $0.level == .unknown }.allSatisfy { $0.remedy?.contains("as root") == true })
+    }
+
     @Test("Each destination has its line")
     func destinations() {
         let down = DestinationStatus(
-            name: "ids", kind: .interface, state: .failed, reason: .destinationDown, message: "mon0 is down", sent: Counter(),
-            errors: Counter())
+            name: "ids", kind: .interface, failure: Failure(.destinationDown, "mon0 is down"))
         #expect(level("destination ids") { $0.destinations = [down] } == .fail)
     }
 
@@ -115,21 +161,6 @@ struct DiagnosisTests {
                 "100:\tfrom all fwmark 0x2000/0x2000 lookup 100", "-A PREROUTING -j MARK --set-xmark 0x6000/0xffffffff",
                 "meta mark set 0x00002000", "meta mark set meta mark or 0x00002001", "-A FORWARD -m comment --comment mark 8192",
             ])
-    }
-
-    @Test("The file system of a path, the last mount over it")
-    func mounts() {
-        let table = """
-            22 1 0:20 / /sys rw - sysfs sysfs rw
-            30 22 0:29 / /sys/fs/bpf rw,nosuid shared:9 - bpf bpf rw,mode=700
-            31 1 0:30 / /x rw - tmpfs tmpfs rw
-            32 31 0:31 / /x rw - bpf bpf rw
-            """
-        #expect(MountTable.fileSystem(of: "/sys/fs/bpf", in: table) == "bpf")
-        #expect(MountTable.fileSystem(of: "/sys/fs/bpf/sub", in: table) == "bpf")
-        #expect(MountTable.fileSystem(of: "/sys/fs/bpfx", in: table) == "sysfs")
-        #expect(MountTable.fileSystem(of: "/x", in: table) == "bpf")
-        #expect(MountTable.fileSystem(of: "/y", in: table) == nil)
     }
 
     @Test("Tools: output, failure, endlessness, absence")

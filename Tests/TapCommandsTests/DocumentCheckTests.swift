@@ -36,6 +36,59 @@ struct DocumentCheckTests {
             ])
     }
 
+    @Test("What a valid configuration does not come to, as notes")
+    func configurationNotes() {
+        let text = #"""
+            <virt-tap><policy taps="no"/><limit rate="1gbit"/><control group="watchers"/>
+            <destination name="here"><interface name="mon0"/></destination>
+            <destination name="gone"><interface name="mon9"/></destination>
+            <destination name="shared"><interface name="br0"/></destination>
+            <destination name="sensor"><domain name="sensor" alias="net0"/></destination></virt-tap>
+            """#
+        func check(isOwn: Bool, hasGroup: Bool = true) -> CheckReport {
+            var file = DocumentFile(name: "f.xml", bytes: Array(text.utf8))
+            file.isHostConfiguration = isOwn
+            return DocumentCheck(host: Samples.host, hasGroup: { $0 == "watchers" && hasGroup }).check(file)
+        }
+        func about(_ report: CheckReport) -> [String] {
+            report.lines.dropFirst().map { $0.split(separator: " ")[2...3].joined(separator: " ") }
+        }
+        let other = check(isOwn: false)
+        #expect(other.diagnostics == [] && other.outcome == .bad)
+        #expect(other.lines.first?.hasPrefix("f.xml: a valid configuration, destinations here, gone") == true)
+        #expect(about(other) == ["<policy taps=\"no\"/>", "<limit> is", "destination sensor:"])
+        #expect(other.lines.last?.hasSuffix("(not-implemented)") == true)
+        let own = check(isOwn: true)
+        #expect(about(own) == ["<policy taps=\"no\"/>", "<limit> is", "destination gone:", "destination shared:", "destination sensor:"])
+        #expect(own.lines.contains { $0.hasSuffix("(destination-unsafe)") } && own.lines.contains { $0.hasSuffix("(destination-down)") })
+        let groupless = check(isOwn: false, hasGroup: false)
+        #expect(groupless.outcome == .badConfiguration && groupless.diagnostics.first?.contains("no such group") == true)
+    }
+
+    @Test("What is only missing at the moment makes a configuration no worse")
+    func missingDestination() {
+        var file = DocumentFile(
+            name: "f.xml", bytes: Array(#"<virt-tap><destination name="a"><interface name="m"/></destination></virt-tap>"#.utf8))
+        file.isHostConfiguration = true
+        let report = DocumentCheck(host: Samples.host).check(file)
+        #expect(report.outcome == .good && report.lines.count == 2)
+    }
+
+    @Test("Metadata that would copy nothing here says why")
+    func metadataNotes() {
+        for (text, reason) in [
+            (#"<tap to="ids" rate="1mbit"/>"#, "not-implemented"), (#"<tap to="far"/>"#, "not-implemented"),
+            (#"<tap to="bridge"/>"#, "destination-unsafe"), (#"<tap to="span"/>"#, "destination-down"),
+        ] {
+            let report = check(text)
+            #expect(report.outcome == .bad && report.lines.count == 2 && report.lines.last?.hasSuffix("(\(reason))") == true, "\(report)")
+            #expect(report.lines.last?.hasPrefix("f.xml: note: tap ") == true)
+        }
+        for text in [
+            #"<tap to="private"/>"#, #"<tap to="far" enabled="no"/>"#, #"<tap to="ids"><interface mac="52:54:00:00:00:77"/></tap>"#,
+        ] { #expect(check(text).outcome == .good && check(text).lines.count == 1) }
+    }
+
     @Test("What is none of these, and what is no XML")
     func other() {
         #expect(check("<html/>").diagnostics.first?.contains("this is none of") == true)
@@ -51,7 +104,7 @@ struct DocumentCheckTests {
             Array(host.devices.all) + [HostDevice(index: 60, name: "vnet3", mac: MACAddress("fe:54:00:99:99:99"), kind: .tap)])
         let report = check(Samples.domainXML(Samples.metadata(#"<v:tap to="ids"/>"#)), host: host)
         #expect(
-            report == CheckReport(.good, lines: ["f.xml: web1/ids: net0 52:54:00:00:00:01: both would be copied to ids"]))
+            report == CheckReport(.good, lines: ["f.xml: web1/ids: net0 52:54:00:00:00:01: both directions would be copied to ids"]))
     }
 
     @Test("A device that somebody named is judged as it is")

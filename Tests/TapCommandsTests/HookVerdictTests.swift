@@ -2,6 +2,7 @@
 
 import Foundation
 import TapControl
+import TapModel
 import Testing
 
 @testable import TapCommands
@@ -21,20 +22,19 @@ struct HookVerdictTests {
         ControlResponse(hook: HookAnswer(allow: allow, message: "why\u{1B}", lines: ["ids: a\nb"]))
     }
 
-    @Test("A refusal counts at prepare and start, and nowhere else", arguments: HookVerdict.known.sorted())
-    func refusal(operation: String) {
+    @Test("A refusal counts at prepare and start, and nowhere else", arguments: HookOperation.allCases)
+    func refusal(operation: HookOperation) {
         #expect(
-            HookVerdict(response(allow: false), operation: operation, xml: Self.domain()).refuses
-                == ["prepare", "start"].contains(operation))
+            HookVerdict(response(allow: false), operation: operation, xml: Self.domain()).refuses == [.prepare, .start].contains(operation))
         #expect(!HookVerdict(response(allow: true), operation: operation, xml: Self.domain()).refuses)
     }
 
     @Test("Whatever is no answer lets the domain go on, in one line")
     func noAnswer() {
         for verdict in [
-            HookVerdict(ControlResponse(error: "busy\n"), operation: "start", xml: Self.domain()),
-            HookVerdict(ControlResponse(), operation: "start", xml: Self.domain()),
-            HookVerdict(withoutAnswer: "timeout", operation: "st\nart", xml: Self.domain()),
+            HookVerdict(ControlResponse(error: "busy\n"), operation: .start, xml: Self.domain()),
+            HookVerdict(ControlResponse(), operation: .start, xml: Self.domain()),
+            HookVerdict(withoutAnswer: "timeout", operation: .start, xml: Self.domain()), HookVerdict(unknown: "st\nart"),
         ] {
             #expect(!verdict.refuses && verdict.lines.count == 1 && !verdict.lines[0].contains("\n"))
         }
@@ -42,20 +42,20 @@ struct HookVerdictTests {
 
     @Test("Without an answer a domain with a required tap does not start, and does everything else")
     func required() {
-        for operation in HookVerdict.known {
+        for operation in HookOperation.allCases {
             let verdict = HookVerdict(withoutAnswer: "nobody listens", operation: operation, xml: Self.domain(required: "yes"))
-            #expect(verdict.refuses == (operation == "start"))
+            #expect(verdict.refuses == (operation == .start))
         }
-        let busy = HookVerdict(ControlResponse(error: "busy"), operation: "start", xml: Self.domain(required: "yes"))
+        let busy = HookVerdict(ControlResponse(error: "busy"), operation: .start, xml: Self.domain(required: "yes"))
         #expect(busy.refuses)
         #expect(busy.lines == ["required tap span is not in place: virt-tapd could not take the call: busy"])
         // What cannot be read requires nothing.
-        #expect(!HookVerdict(withoutAnswer: "nobody listens", operation: "start", xml: Array("<domain".utf8)).refuses)
+        #expect(!HookVerdict(withoutAnswer: "nobody listens", operation: .start, xml: Array("<domain".utf8)).refuses)
     }
 
     @Test("What the daemon says is escaped")
     func escaped() {
-        #expect(HookVerdict(response(allow: true), operation: "start", xml: Self.domain()).lines == [#"ids: a\u{a}b"#, #"why\u{1b}"#])
+        #expect(HookVerdict(response(allow: true), operation: .start, xml: Self.domain()).lines == [#"ids: a\u{a}b"#, #"why\u{1b}"#])
     }
 
     @Test("Standard input: whole, too long, and never ending")

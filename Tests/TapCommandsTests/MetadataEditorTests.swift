@@ -23,10 +23,11 @@ struct MetadataEditorTests {
         private let done = Mutex<[Write]>([])
         var writes: [Write] { done.withLock { $0 } }
 
-        init(live: String?, config: String?, failing: MetadataSide? = nil) {
+        init(live: String?, config: String?, failing: MetadataSide? = nil, persistentXML: [UInt8]? = nil) {
             snapshot = DomainSnapshot(
                 uuid: Samples.uuid, name: "web1", isRunning: live != nil, isPersistent: config != nil,
-                liveXML: live.map { Samples.domainXML($0) } ?? [], persistentXML: config.map { Samples.domainXML($0, live: false) })
+                liveXML: live.map { Samples.domainXML($0) } ?? [],
+                persistentXML: persistentXML ?? config.map { Samples.domainXML($0, live: false) })
             self.failing = failing
         }
 
@@ -107,7 +108,8 @@ struct MetadataEditorTests {
             try options(
                 "--to", "ids", "--name", "n1", "--direction", "outbound", "--interface", "52:54:00:00:00:01", "--interface", "net0",
                 "--filter",
-                "tcp port 80 && host \"x\" < 3", "--snaplen", "headers", "--sample", "1/10", "--rate", "100mbit", "--required"))
+                "tcp port 80 && host \"x\" < 3", "--snaplen", "headers", "--sample", "1/10", "--rate", "100mbit", "--required"), force: true
+        )
         let xml = try #require(store.writes.first?.xml)
         for part in [
             #"name="n1""#, #"to="ids""#, #"direction="outbound""#, #"<interface mac="52:54:00:00:00:01"/>"#, #"<interface alias="net0"/>"#,
@@ -141,6 +143,9 @@ struct MetadataEditorTests {
         for (arguments, sentence) in [
             (["--to", "idss"], "did you mean ids? (no-such-destination)"), (["--to", "private"], "(destination-not-allowed)"),
             (["--to", "ids", "--interface", "52:54:00:00:00:77"], "(no-matching-interface)"),
+            (["--to", "ids", "--snaplen", "128"], "(not-implemented)"), (["--to", "ids", "--filter", "tcp"], "(not-implemented)"),
+            (["--to", "ids", "--rate", "1mbit"], "(not-implemented)"), (["--to", "far"], "(not-implemented)"),
+            (["--to", "bridge"], "(destination-unsafe)"),
         ] {
             let store = Store(live: "", config: "")
             let change = MetadataEdit.Change.set(try TapOptions.parse(arguments))
@@ -155,6 +160,7 @@ struct MetadataEditorTests {
             // Another host's configuration says nothing here.
             #expect(try await run(store, change, host: nil).warnings.isEmpty)
         }
+        // What comes by itself is a warning.
         let report = try await run(Store(live: "", config: nil), try options("--to", "span"))
         #expect(
             report.warnings == [
@@ -162,11 +168,87 @@ struct MetadataEditorTests {
             ])
     }
 
+    @Test("A tap of its own destination is a loop")
+    func loop() async throws {
+        var host = Samples.host
+        let mac = MACAddress("52:54:00:00:00:01")!
+        host.devices = DeviceTable([HostDevice(index: 50, name: "vnet3", mac: mac.tapSide, kind: .tap)])
+        host.configuration.destinations[0].target = .interface(name: "vnet3", allowShared: false)
+        let store = Store(live: "", config: nil)
+        let change = try options("--to", "ids")
+        await #expect {
+            _ = try await run(store, change, host: host)
+        } throws: { error in
+            (error as? CommandFailure)?.lines.first?.contains("(destination-loop)") == true
+        }
+        #expect(store.writes.isEmpty)
+    }
+
+    @Test("Interfaces that cannot be tapped: all of them is a refusal, some of them a warning")
+    func unsupportedInterfaces() throws {
+        let nic = DomainInterface(mac: MACAddress("52:54:00:00:00:01"), type: .bridge, path: "/i[1]")
+        let passed = DomainInterface(mac: MACAddress("52:54:00:00:00:02"), type: .hostdev, path: "/i[2]")
+        let tap = Tap(name: Samples.name("ids"), destination: .named(Samples.name("ids")))
+        func validation(_ interfaces: [DomainInterface]) -> TapValidation {
+            let domain = DomainDefinition(uuid: Samples.uuid, name: "web1", interfaces: interfaces, taps: [.valid(tap)])
+            return TapValidation(tap, in: domain, on: Samples.host, side: .config)
+        }
+        #expect(validation([passed]).refusals.count == 1)
+        #expect(validation([nic, passed]).refusals.isEmpty && validation([nic, passed]).warnings.count == 1)
+        #expect(validation([nic]).refusals.isEmpty && validation([nic]).warnings.isEmpty)
+    }
+
     @Test("An alias says nothing of a domain that does not run")
     func alias() async throws {
         let store = Store(live: nil, config: "")
         _ = try await run(store, try options("--to", "ids", "--interface", "net0"))
         #expect(store.writes.count == 1)
+        // All else about the tap is judged all the same.
+        await #expect(throws: CommandFailure.self) {
+            try await run(store, try options("--to", "ids", "--interface", "net0", "--rate", "1mbit"))
+        }
+        #expect(store.writes.count == 1)
+    }
+
+    @Test("What only one definition is refused for names it, and what would do")
+    func oneSided() async throws {
+        let moved = String(decoding: Samples.domainXML("", live: false), as: UTF8.self).replacing("00:00:01", with: "00:00:02")
+        let store = Store(live: "", config: "", persistentXML: Array(moved.utf8))
+        let change = try options("--to", "ids", "--interface", "52:54:00:00:00:01")
+        await #expect {
+            _ = try await run(store, change)
+        } throws: { error in
+            guard let lines = (error as? CommandFailure)?.lines, lines.count == 2 else { return false }
+            return lines[0].hasPrefix("the persistent definition: tap ids: no interface")
+                && lines[1].contains("--live changes the running domain alone")
+        }
+        #expect(store.writes.isEmpty)
+        _ = try await run(store, change, [.live])
+        #expect(store.writes.map(\.live) == [true])
+    }
+
+    @Test("Options are taken back one by one")
+    func takenBack() async throws {
+        let old = Samples.metadata(
+            #"<v:tap to="ids" enabled="no" required="yes" rate="1mbit" snaplen="128" sample="1/2"><v:interface alias="x"/>"#
+                + "<v:filter>tcp</v:filter></v:tap>")
+        let store = Store(live: old, config: nil)
+        _ = try await run(store, try options("--no-required", "--disabled"))
+        #expect(store.writes.last?.xml?.contains("required") == false)
+        _ = try await run(
+            store,
+            try options("--enabled", "--no-required", "--all-interfaces", "--no-filter", "--no-snaplen", "--no-sample", "--no-rate"))
+        #expect(store.writes.last?.xml == "<tap to=\"ids\"/>")
+    }
+
+    @Test(
+        "Options that exclude each other",
+        arguments: [
+            ["--enabled", "--disabled"], ["--all-interfaces", "--interface", "net0"], ["--no-filter", "--filter", "tcp"],
+            ["--no-rate", "--rate", "1mbit"], ["--no-sample", "--sample-flows", "1/2"], ["--no-snaplen", "--snaplen", "64"],
+        ])
+    func exclusive(arguments: [String]) {
+        #expect(throws: (any Error).self) { try TapOptions.parse(["--to", "ids"] + arguments) }
     }
 
     @Test("What cannot be understood is not written over, unless it is forced")
@@ -181,6 +263,23 @@ struct MetadataEditorTests {
                 && failure.lines.last?.contains("--force") == true
         }
         #expect(store.writes.isEmpty, "the live side is not written either")
+        await #expect {
+            _ = try await run(store, try options("--to", "ids"))
+        } throws: { error in
+            (error as? CommandFailure)?.lines.last?.contains("`virsh metadata web1 --uri urn:virt-tap:1 --key tap --config --set") == true
+        }
+        // Taking out everything needs no force: nothing is lost that was to stay.
+        let all = Store(live: "", config: broken)
+        #expect(
+            try await run(all, .unset(names: [], all: true)).done == [
+                "web1: tap span removed in the persistent definition", "web1: 1 invalid tap removed in the persistent definition",
+            ])
+        #expect(all.writes.map(\.xml) == [nil, nil])
+        // An invalid one has a name too, the one that status shows.
+        let named = Store(live: nil, config: broken)
+        await #expect(throws: CommandFailure.self) { try await run(named, .unset(names: ["ids"], all: false)) }
+        #expect(try await run(named, .unset(names: ["ids"], all: false), force: true).done.count == 1)
+        #expect(named.writes.map(\.xml) == ["<tap to=\"span\"/>"])
         let report = try await run(store, .unset(names: ["span"], all: false), [.config], force: true)
         #expect(store.writes == [.init(xml: nil, live: false, config: true)])
         #expect(

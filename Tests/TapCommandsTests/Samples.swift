@@ -46,11 +46,17 @@ enum Samples {
         DestinationDefinition(name: name("span"), target: .interface(name: "mon1", allowShared: false)),
         DestinationDefinition(
             name: name("private"), target: .interface(name: "mon0", allowShared: false), allow: [.name("db-*")]),
+        DestinationDefinition(name: name("bridge"), target: .interface(name: "br0", allowShared: false)),
+        DestinationDefinition(name: name("far"), target: .domain(name: "sensor", uuid: nil, mac: nil, alias: nil)),
     ])
 
     /// With mon0 and without mon1.
     static let host = HostState(
-        configuration: configuration, devices: DeviceTable([HostDevice(index: 50, name: "mon0", mac: nil, kind: .other("veth"))]),
+        configuration: configuration,
+        devices: DeviceTable([
+            HostDevice(index: 50, name: "mon0", mac: nil, kind: .other("veth")),
+            HostDevice(index: 51, name: "br0", mac: nil, kind: .bridge),
+        ]),
         claims: DeviceClaims(), mechanism: .success(.tcx))
 
     static func domainXML(_ metadata: String, name: String = "web1", live: Bool = true) -> [UInt8] {

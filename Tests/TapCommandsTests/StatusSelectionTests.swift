@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import ArgumentParser
 import Foundation
 import TapModel
 import Testing
@@ -29,8 +30,13 @@ struct StatusSelectionTests {
 
     @Test("An unknown one is an error that names the nearest")
     func unknown() {
-        #expect(throws: CommandFailure(.failure, "no domain named \"web2\" has a tap; did you mean \"web1\"?")) {
+        #expect(throws: CommandFailure(.failure, "no tap of a domain named \"web2\"; did you mean \"web1\"?")) {
             try names(StatusSelection(domains: ["web1", "web2"]))
+        }
+        #expect(
+            throws: CommandFailure(.failure, "no tap of a domain named \"database\" (is the name right? `virsh list --all`)")
+        ) {
+            try names(StatusSelection(domains: ["database"]))
         }
     }
 
@@ -38,7 +44,25 @@ struct StatusSelectionTests {
     func withoutDaemon() throws {
         var down = document
         down.daemon = .down
-        #expect(try StatusSelection(domains: ["nope"]).apply(to: down).taps.isEmpty)
+        let selection = StatusSelection(domains: ["nope", "web1"])
+        #expect(try selection.apply(to: down).taps.map(\.domain) == ["web1"])
+        #expect(selection.unknown(in: down) == ["nope"])
+        down.taps = []
+        #expect(StatusTable.text(down, isSelection: true, for: .none) == "none of the taps in the kernel is of these domains\n")
+        #expect(StatusTable.text(down, for: .none) == "no taps in the kernel\n")
+        #expect(StatusTable.text(down, isSelection: true, isKnown: false, for: .none) == "what taps there are is not known\n")
+    }
+
+    @Test("A number behind --watch that is no domain may have been meant for it")
+    func watchHint() throws {
+        func hint(_ arguments: String..., for name: String) throws -> String? {
+            let command = try VirtTap.parseAsRoot(ArgumentNormaliser.normalised(["status"] + arguments))
+            return try #require(command as? StatusCommand).watchHint(name)
+        }
+        #expect(try hint("--watch", "5", for: "5") == "for every 5 seconds write --watch=5")
+        #expect(try hint("--watch", "web1", for: "web1") == nil)
+        #expect(try hint("--watch=3", "5", for: "5") == nil)
+        #expect(try hint("5", for: "5") == nil)
     }
 
     @Test("Names that only look alike are different")

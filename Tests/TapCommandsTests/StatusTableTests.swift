@@ -23,9 +23,7 @@ struct StatusTableTests {
         ],
         destinations: [
             DestinationStatus(
-                name: "ids", kind: .interface, state: .failed, reason: .destinationDown, message: "destination ids: mon0 is down",
-                sent: Counter(),
-                errors: Counter())
+                name: "ids", kind: .interface, failure: Failure(.destinationDown, "destination ids: mon0 is down"))
         ])
 
     @Test("A line for each tap and interface, sentences below")
@@ -42,6 +40,21 @@ struct StatusTableTests {
                 web2/ids net1: no device yet (device-gone)
                 db/x: there is no destination x (no-such-destination)
                 destination ids: mon0 is down (destination-down)
+
+                """)
+    }
+
+    @Test("Packets that were not delivered have a column when there are any")
+    func errors() {
+        var broken = Samples.interface("net0", device: "vnet3")
+        broken.outbound?.errors = Counter(packets: 12, bytes: 900)
+        let whole = Samples.interface("net0", device: "vnet4")
+        let taps = [Samples.tap("web1", interfaces: [broken]), Samples.tap("web2", interfaces: [whole])]
+        #expect(
+            StatusTable.text(Samples.document(taps), for: .none) == """
+                DOMAIN  INTERFACE  DEVICE  TAP  DIRECTION  DESTINATION  STATE   PACKETS    BYTES  ERRORS  REASON
+                web1    net0       vnet3   ids  both       ids          active     1234  1.9 MiB      12  -
+                web2    net0       vnet4   ids  both       ids          active     1234  1.9 MiB       0  -
 
                 """)
     }
@@ -113,11 +126,23 @@ struct StatusTableTests {
         document.daemon.connected = false
         document.daemon.paused = true
         document.config.stale = true
-        document.config.message = "line 3:\n bad"
+        document.config.message = "/etc/virt-tap/config.xml:3: /virt-tap/x: bad\u{1B}\n/etc/virt-tap/config.xml:9: worse"
+        document.taps[0].warnings.append(.init(reason: .configStale, message: "the configuration file was changed"))
         let text = StatusTable.text(document, for: .none)
         #expect(text.contains("\nvirt-tapd: not connected to libvirt"))
         #expect(text.contains("\nvirt-tapd: paused by `virt-tap purge --now`"))
-        #expect(text.contains(#"the configuration before it is in force: line 3:\u{a} bad"#))
+        #expect(
+            text.contains(
+                #"""
+
+                /etc/virt-tap/config.xml: could not be loaded, the configuration before it is in force
+                /etc/virt-tap/config.xml:3: /virt-tap/x: bad\u{1b}
+                /etc/virt-tap/config.xml:9: worse
+
+                """#))
+        #expect(!text.contains("config-stale"), "told above, once")
+        document.config.message = (1...20).map { "/etc/virt-tap/config.xml:\($0): bad" }.joined(separator: "\n")
+        #expect(StatusTable.text(document, for: .none).contains("/etc/virt-tap/config.xml: and 12 more: `virt-tap check` says all\n"))
     }
 
     @Test(

@@ -17,8 +17,12 @@ final class Bench: Sendable {
     var now: Double { clock.now }
     private let clock: ManualClock
 
-    static let configuration =
-        "<virt-tap><destination name='ids'><interface name='mon0'/></destination><destination name='span'><interface name='mon1'/></destination></virt-tap>"
+    static let configuration = """
+        <virt-tap>
+          <destination name='ids'><interface name='mon0'/></destination>
+          <destination name='span'><interface name='mon1'/></destination>
+        </virt-tap>
+        """
 
     /// web1 and web2 run with their devices; the destinations are there.
     init(_ configuration: String = Bench.configuration) throws {

@@ -21,6 +21,8 @@ final class FakeKernel: TapDataplane, Sendable {
     let state = Mutex(State())
     var lastVerifierLog: String? { nil }
 
+    func claim() throws(Failure) {}
+
     func mechanism(for choice: MechanismChoice) throws(Failure) -> Mechanism {
         if let trouble = state.withLock({ $0.trouble }) { throw trouble }
         return .tcx

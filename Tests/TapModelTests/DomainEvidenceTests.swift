@@ -8,9 +8,9 @@ struct DomainEvidenceTests {
     private let desired = Fixture.desired()
 
     private func evidence(
-        _ domain: DomainView?, host: HostState = Fixture.host(), isConnected: Bool = true,
+        _ domain: DomainView?, host: HostState = Fixture.host(), isAbsent: Bool = true,
         observed: [ObservedAttachment] = [Fixture.observed(Fixture.desired()[0])]
-    ) -> DomainEvidence { DomainEvidence.of(domain, observed: observed, host: host, isConnected: isConnected) }
+    ) -> DomainEvidence { DomainEvidence.of(domain, isAbsent: isAbsent, observed: observed, host: host) }
 
     private func view(isRunning: Bool = true, isReadable: Bool = true) -> DomainView {
         DomainView(
@@ -20,7 +20,7 @@ struct DomainEvidenceTests {
 
     @Test func aRunningDomainAsksForWhatItAsksFor() {
         #expect(evidence(view()) == .running(desired))
-        #expect(evidence(view(), isConnected: false) == .running(desired), "what was last heard stands")
+        #expect(evidence(view(), isAbsent: false) == .running(desired), "what was last heard stands")
     }
 
     @Test func libvirtsWordThatItDoesNotRun() { #expect(evidence(view(isRunning: false)) == .notRunning) }
@@ -28,11 +28,19 @@ struct DomainEvidenceTests {
     @Test func whatIsNoEvidence() {
         #expect(evidence(view(isReadable: false)) == .unknown)
         #expect(evidence(view(), host: Fixture.host(mechanism: .failure(Failure(.bpffsNotMounted, "")))) == .unknown)
-        #expect(evidence(nil, isConnected: false) == .unknown)
+        #expect(evidence(nil, isAbsent: false) == .unknown)
     }
 
     @Test func aDomainThatLibvirtDoesNotKnow() {
         #expect(evidence(nil) == .unknown, "somebody holds its device open")
+        var down = Fixture.vnet()
+        down.isUp = false
+        down.hasCarrier = false
+        #expect(evidence(nil, host: Fixture.host(devices: [down])) == .unknown, "of a device that is down that cannot be told")
+        var macvtap = Fixture.vnet()
+        macvtap.kind = .macvtap
+        macvtap.hasCarrier = false
+        #expect(evidence(nil, host: Fixture.host(devices: [macvtap])) == .unknown, "its carrier is the cable's")
         var idle = Fixture.vnet()
         idle.hasCarrier = false
         #expect(evidence(nil, host: Fixture.host(devices: [idle])) == .notRunning)
@@ -41,7 +49,7 @@ struct DomainEvidenceTests {
 
     @Test func theHostsOwnWordNeedsNoLibvirt() {
         let off = Fixture.host(Fixture.configuration { $0.policy.tapsAllowed = false })
-        #expect(evidence(nil, host: off, isConnected: false) == .running([]))
+        #expect(evidence(nil, host: off, isAbsent: false) == .running([]))
         #expect(evidence(view(), host: Fixture.host(isPaused: true)) == .running([]))
     }
 }

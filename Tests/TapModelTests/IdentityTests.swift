@@ -88,6 +88,8 @@ struct IdentityTests {
         #expect("a\nb\u{1B}[31m".printable == "a\\u{a}b\\u{1b}[31m")
         #expect("a\u{202E}b\u{200B}\u{2028}".printable == "a\\u{202e}b\\u{200b}\\u{2028}")
         #expect("\\u{a}".printable == "\\\\u{a}")
+        #expect("a\\\r\nb\u{1B}".printable.inert == "a\\\\\\u{d}\\u{a}b\\u{1b}")
+        #expect("a\\\r\nb".inert == "a\\\\u{d}\\u{a}b")
         #expect("Müller 東京".printable == "Müller 東京")
     }
 

@@ -37,6 +37,8 @@ struct OwnershipTests {
         #expect(reason(Fixture.interface(type: .ethernet, device: "eth0"), [nic]) == .deviceNotOwned)
         let bridge = HostDevice(index: 3, name: "br0", mac: Fixture.vnet().mac, kind: .bridge)
         #expect(reason(Fixture.interface(device: "br0"), [bridge]) == .deviceNotOwned)
+        let anonymous = HostDevice(index: 5, name: "vnet0", mac: nil, kind: .tap)
+        #expect(reason(Fixture.interface(), [anonymous]) == .deviceNotOwned)
         let tun = HostDevice(index: 4, name: "tun0", mac: nil, kind: .tun)
         #expect(reason(Fixture.interface(device: "tun0"), [tun]) == .deviceNotOwned)
     }

@@ -18,18 +18,18 @@
  * (include/uapi/linux/bpf.h); a test compares them with the running kernel's BTF.
  */
 enum clibbpf_tcx {
-	CLIBBPF_TCX_INGRESS = 46,   /* BPF_TCX_INGRESS */
-	CLIBBPF_TCX_EGRESS = 47,    /* BPF_TCX_EGRESS */
-	CLIBBPF_LINK_TYPE_TCX = 11, /* BPF_LINK_TYPE_TCX */
-	CLIBBPF_F_BEFORE = 1 << 3,  /* BPF_F_BEFORE: with nothing named, first of all */
+    CLIBBPF_TCX_INGRESS = 46,   /* BPF_TCX_INGRESS */
+    CLIBBPF_TCX_EGRESS = 47,    /* BPF_TCX_EGRESS */
+    CLIBBPF_LINK_TYPE_TCX = 11, /* BPF_LINK_TYPE_TCX */
+    CLIBBPF_F_BEFORE = 1 << 3,  /* BPF_F_BEFORE: with nothing named, first of all */
 };
 
 /* What a link is, as far as a TCX link is concerned. */
 struct clibbpf_link {
-	__u32 type;
-	__u32 program;
-	__u32 ifindex; /* 0: the device is gone, or somebody detached the link */
-	__u32 attach_type;
+    __u32 type;
+    __u32 program;
+    __u32 ifindex; /* 0: the device is gone, or somebody detached the link */
+    __u32 attach_type;
 };
 
 enum clibbpf_kind { CLIBBPF_NOT_BPF, CLIBBPF_MAP, CLIBBPF_PROGRAM, CLIBBPF_LINK };
@@ -45,6 +45,8 @@ const char *clibbpf_take_messages(void);
 
 /* 1 if the directory is in a BPF file system, 0 if it is in another. */
 int clibbpf_is_bpffs(const char *directory);
+/* The same of an open file. */
+int clibbpf_in_bpffs(int fd);
 
 /* What a file descriptor is: bpf_obj_get opens all three kinds. */
 enum clibbpf_kind clibbpf_kind_of(int fd);
@@ -52,6 +54,8 @@ enum clibbpf_kind clibbpf_kind_of(int fd);
 int clibbpf_link_info(int fd, struct clibbpf_link *link);
 int clibbpf_map_info(int fd, struct bpf_map_info *info);
 int clibbpf_program_info(int fd, struct bpf_prog_info *info);
+/* The ids of a program's maps; how many there are in `ids`, at most `room`. */
+int clibbpf_program_maps(int fd, __u32 *ids, __u32 room);
 
 /* The value of an enumerator of the running kernel, from its BTF; -ENOENT if it has none of that name. */
 int clibbpf_kernel_enumerator(const char *enumeration, const char *name, long long *value);

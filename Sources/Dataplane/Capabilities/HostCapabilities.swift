@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import FoundationEssentials
-internal import Glibc
-internal import TapModel
+import CLibbpf
+import FoundationEssentials
+import Glibc
+import TapModel
+import TapSystem
 
 extension KernelDataplane {
     /// What this host can do for the data path, found by trying where trying changes nothing. Attaches, pins and
@@ -27,14 +28,13 @@ extension KernelDataplane {
             return .no(why: FailureReport.failure(error, "bpffs").message)
         }
         var information = statvfs()
-        guard statvfs(pins.bpffs, &information) == 0 else { return .unknown(why: "\(pins.bpffs): \(FailureReport.text(errno))") }
+        guard statvfs(pins.bpffs, &information) == 0 else { return .unknown(why: "\(pins.bpffs): \(ErrorText.of(errno))") }
         if information.f_flag & UInt(ST_RDONLY) != 0 {
             return .no(why: "\(pins.bpffs) is read-only here; in a systemd unit leave ProtectKernelTunables off")
         }
         let folder = [pins.layout, pins.top, pins.bpffs].first { pins.exists($0) } ?? pins.bpffs
         if access(folder, W_OK) == 0 { return .yes }
-        return .no(
-            why: "\(folder) may not be written by this user (\(FailureReport.text(errno))); run as root or give it to the daemon's user")
+        return .unknown(why: "\(folder) may not be written by this user (\(ErrorText.of(errno)))")
     }
 
     /// Bits of /proc/PID/status, from linux/capability.h.
@@ -64,7 +64,7 @@ extension KernelDataplane {
             let program = try TapProgram.load(constants, maps, kernel)
             var info = bpf_prog_info()
             let result = clibbpf_program_info(program.object.descriptor, &info)
-            if result != 0 { return (.yes, .unknown(why: FailureReport.text(-result))) }
+            if result != 0 { return (.yes, .unknown(why: ErrorText.of(-result))) }
             return (.yes, info.jited_prog_len > 0 ? .yes : .no(why: "copies cost several times more; sysctl net.core.bpf_jit_enable=1"))
         } catch {
             let failure = FailureReport.failure(error, "loading the copying program")
@@ -120,6 +120,6 @@ extension KernelDataplane {
         if result == -ENOENT {
             return .no(why: "no /sys/kernel/btf/vmlinux: CONFIG_DEBUG_INFO_BTF is off; nothing depends on it", minimumKernel: "5.2")
         }
-        return .unknown(why: FailureReport.text(-result))
+        return .unknown(why: ErrorText.of(-result))
     }
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import Glibc
-internal import TapModel
+import CLibbpf
+import Glibc
+import TapModel
 
 /// Programs attached as filters of a clsact qdisc, for kernels without TCX.
 ///
@@ -11,8 +11,8 @@ internal import TapModel
 struct ClsactHook: HookMechanism {
     typealias Filter = AttachmentSpec.ClsactFilter
 
-    /// Our filters' handles count up from here; the upper half spells "vt".
-    private static let firstHandle: UInt32 = 0x7674_0001
+    /// Our filters' handles count up from here.
+    private static let firstHandle = OwnFilter.handleBase + 1
     /// ETH_P_ALL in network byte order, which libbpf's filters are for.
     private static let allProtocols = UInt16(0x0003).bigEndian
 
@@ -82,7 +82,7 @@ struct ClsactHook: HookMechanism {
         try find(place, programs) != nil
     }
 
-    func observe(_ place: HookPlace, program: UInt32?, ours: Set<UInt32>) throws -> ObservedAttachment.Hook {
+    func observe(_ place: HookPlace, program: UInt32?, isOurs: (UInt32) throws -> Bool) throws -> ObservedAttachment.Hook {
         guard DeviceList.exists(place.point.ifindex) else { return .deviceGone }
         guard let filter = place.filter, let program else { return .detached }
         let chain = try TrafficControl.filters(place.point, kernel).filter { $0.handle != 0 }
@@ -93,10 +93,10 @@ struct ClsactHook: HookMechanism {
         else { return .detached }
         // One classifier of another kind has several handles and is one program; TCX programs run before all filters.
         var ahead = Set(chain[..<position].map { $0.kind == "bpf" ? "\($0.priority)/\($0.handle)" : "\($0.priority)" }).count
-        var foreign = ahead - chain[..<position].count { $0.program.map(ours.contains) ?? false }
+        var foreign = try ahead - chain[..<position].count { try $0.program.map(isOurs) ?? false }
         if let early = try? TCXHook.chain(place.point, kernel) {
             ahead += early.count
-            foreign += early.count { !ours.contains($0) }
+            foreign += try early.count { try !isOurs($0) }
         }
         return .attached(position: ahead, foreignAhead: foreign)
     }
@@ -118,6 +118,26 @@ struct ClsactHook: HookMechanism {
     private func filter(_ place: HookPlace) throws -> Filter {
         guard let filter = place.filter else { throw KernelError(call: .attachFilter, number: EINVAL, subject: "no place chosen") }
         return filter
+    }
+
+    // MARK: Filters without pins
+
+    private static func points(_ ifindex: UInt32) -> [HookPoint] {
+        Direction.allCases.map { HookPoint($0, ifindex: ifindex, isMacvtap: false) }
+    }
+
+    /// All filters of ours on a device, whether or not a pin tells of them.
+    func ownFilters(_ ifindex: UInt32) throws -> [OwnFilter] {
+        try Self.points(ifindex).flatMap { point in
+            try TrafficControl.filters(point, kernel).compactMap { try OwnFilter($0, point, kernel) }
+        }
+    }
+
+    /// No error when it went with its device.
+    func remove(_ filter: OwnFilter) throws {
+        do {
+            try detach(filter.point, Filter(priority: filter.priority, handle: filter.handle))
+        } catch let error as KernelError where [ENODEV, ENOENT].contains(error.number) {}
     }
 
     // MARK: The qdisc
@@ -145,15 +165,12 @@ struct ClsactHook: HookMechanism {
 
     /// Removes the qdisc with the last of our filters, if we made it and no other filter is on it. With one, it is
     /// left to whoever relies on it.
-    /// - Parameter ours: ids of the programs of our attachments that are left on the device.
-    func releaseQdisc(_ ifindex: UInt32, ours: Set<UInt32>) throws {
+    func releaseQdisc(_ ifindex: UInt32) throws {
         let path = pins.qdisc(ifindex)
         guard pins.exists(path) else { return }
         if DeviceList.exists(ifindex), try TrafficControl.ingressQdisc(ifindex, kernel) == "clsact" {
-            let left = try [Direction.inbound, .outbound].flatMap {
-                try TrafficControl.filters(HookPoint($0, ifindex: ifindex, isMacvtap: false), kernel)
-            }
-            if left.contains(where: { $0.program.map(ours.contains) ?? false }) { return }
+            if try !ownFilters(ifindex).isEmpty { return }
+            let left = try Self.points(ifindex).flatMap { try TrafficControl.filters($0, kernel) }
             if left.isEmpty { try destroy(ifindex) }
         }
         try kernel.unlink(path)

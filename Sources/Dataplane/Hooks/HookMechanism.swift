@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import TapModel
+import TapModel
 
 /// A way to run a program on a device's hook: TCX or clsact.
 protocol HookMechanism {
@@ -18,8 +18,8 @@ protocol HookMechanism {
     /// What runs there.
     /// - Parameters:
     ///   - program: the id of the one that should.
-    ///   - ours: the ids of all of ours on this device.
-    func observe(_ place: HookPlace, program: UInt32?, ours: Set<UInt32>) throws -> ObservedAttachment.Hook
+    ///   - isOurs: whether a program on this device is one of ours, by its id.
+    func observe(_ place: HookPlace, program: UInt32?, isOurs: (UInt32) throws -> Bool) throws -> ObservedAttachment.Hook
 
     /// Ends it; no error when it is not there.
     func remove(_ place: HookPlace, programs: Set<UInt32>) throws

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import TapModel
+import TapModel
 
 /// One attachment's program in one direction, and where it runs.
 struct HookPlace: Hashable {
@@ -14,7 +14,7 @@ struct HookPlace: Hashable {
         id = spec.key.id
         self.direction = direction
         point = spec.hookPoint(direction)
-        filter = spec.filter
+        filter = spec.clsact
     }
 
     init(id: AttachmentID, _ direction: Direction, _ point: HookPoint, filter: AttachmentSpec.ClsactFilter?) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import TapModel
+import CLibbpf
+import TapModel
 
 /// Where a program runs: one of the two TC hooks of a device.
 ///

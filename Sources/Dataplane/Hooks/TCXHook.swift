@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import Glibc
-internal import TapModel
+import CLibbpf
+import Glibc
+import TapModel
 
 /// Programs attached by TCX links, which are pinned: no qdisc, and gone with the device.
 struct TCXHook: HookMechanism {
@@ -42,7 +42,7 @@ struct TCXHook: HookMechanism {
         return Self.isAt(place.point, try info(link))
     }
 
-    func observe(_ place: HookPlace, program: UInt32?, ours: Set<UInt32>) throws -> ObservedAttachment.Hook {
+    func observe(_ place: HookPlace, program: UInt32?, isOurs: (UInt32) throws -> Bool) throws -> ObservedAttachment.Hook {
         let absent: ObservedAttachment.Hook = DeviceList.exists(place.point.ifindex) ? .detached : .deviceGone
         guard let link = try link(place) else { return absent }
         let info = try info(link)
@@ -55,7 +55,7 @@ struct TCXHook: HookMechanism {
             return .deviceGone
         }
         guard let position = chain.firstIndex(of: info.program) else { return absent }
-        return .attached(position: position, foreignAhead: chain[..<position].count { !ours.contains($0) })
+        return .attached(position: position, foreignAhead: try chain[..<position].count { try !isOurs($0) })
     }
 
     func remove(_ place: HookPlace, programs: Set<UInt32>) throws {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import Glibc
-internal import TapModel
+import Glibc
+import TapModel
+import TapSystem
 
 /// Turns what the kernel answered into what an operator reads: one table for the whole data path.
 enum FailureReport {
@@ -11,12 +12,12 @@ enum FailureReport {
         if error.call == .load, let log = error.log, let line = lastWord(ofVerifier: log) {
             return Failure(
                 .attachFailed,
-                "\(what): the kernel's verifier refused the program (\(text(error.number))): \(line). "
+                "\(what): the kernel's verifier refused the program (\(ErrorText.of(error.number))): \(line). "
                     + "Report it with the output of `virt-tap doctor` and the verifier's log, which the daemon logs at level debug.")
         }
         let (reason, advice) = meaning(of: error)
         let subject = error.subject.isEmpty ? "" : " (\(error.subject))"
-        return Failure(reason, "\(what): could not \(error.call.rawValue)\(subject): \(text(error.number)). \(advice)")
+        return Failure(reason, "\(what): could not \(error.call.rawValue)\(subject): \(ErrorText.of(error.number)). \(advice)")
     }
 
     private static func meaning(of error: KernelError) -> (Reason, String) {
@@ -50,11 +51,5 @@ enum FailureReport {
             !$0.allSatisfy(\.isWhitespace) && !$0.hasPrefix("processed ") && !$0.hasPrefix("verification time")
                 && !$0.hasPrefix("stack depth")
         }
-    }
-
-    static func text(_ number: CInt) -> String {
-        var buffer = [CChar](repeating: 0, count: 128)
-        guard strerror_r(number, &buffer, buffer.count) == 0 else { return "errno \(number)" }
-        return buffer.withUnsafeBufferPointer { "\(String(cString: $0.baseAddress!)), errno \(number)" }
     }
 }

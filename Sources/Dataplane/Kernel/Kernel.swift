@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import Glibc
+import CLibbpf
+import Glibc
 
 /// The kernel's side of the data path, one method a call, each of which throws `KernelError`.
 ///
@@ -53,6 +53,14 @@ final class Kernel {
         return info
     }
 
+    /// The ids of the maps that a program works on.
+    func maps(of program: KernelObject) throws -> Set<UInt32> {
+        // Ours has four; the kernel allows 64.
+        var ids = [UInt32](repeating: 0, count: 64)
+        let count = try check(.readMap) { clibbpf_program_maps(program.descriptor, &ids, 64) }
+        return Set(ids.prefix(Int(count)))
+    }
+
     // MARK: Pins
 
     func makeDirectory(_ path: String) throws {
@@ -84,10 +92,26 @@ final class Kernel {
         } catch let error as KernelError where error.number == ENOENT {}
     }
 
+    func openDirectory(_ path: String) throws -> CInt {
+        try check(.open, path) { Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
+    }
+
+    /// Opens `name` in an open directory, and not what a link of that name leads to.
+    func openDirectory(_ path: String, at directory: CInt, _ name: String) throws -> CInt {
+        try check(.open, path) { openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) }
+    }
+
     /// No error when it is not there.
-    func removeDirectory(_ path: String) throws {
+    func unlink(_ path: String, at directory: CInt, _ name: String) throws {
         do {
-            try check(.unlink, path) { rmdir(path) }
+            try check(.unlink, "\(path)/\(name)") { unlinkat(directory, name, 0) }
+        } catch let error as KernelError where error.number == ENOENT {}
+    }
+
+    /// No error when it is not there.
+    func removeDirectory(_ path: String, at directory: CInt, _ name: String) throws {
+        do {
+            try check(.unlink, "\(path)/\(name)") { unlinkat(directory, name, AT_REMOVEDIR) }
         } catch let error as KernelError where error.number == ENOENT {}
     }
 }

@@ -11,6 +11,8 @@ enum KernelCall: String, CaseIterable, Sendable {
     case open = "open a pin"
     case rename = "rename a pin"
     case unlink = "remove a pin"
+    case lock = "lock the directory of pins"
+    case identify = "identify a program"
     case load = "load a program"
     case createLink = "attach a program"
     case updateLink = "exchange a program"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibmnl
-internal import Glibc
-internal import TapModel
+import CLibmnl
+import Glibc
+import TapModel
 
 /// The netdevs of this thread's network namespace, by rtnetlink: /sys/class/net shows the namespace in which sysfs was
 /// mounted, which need not be ours.

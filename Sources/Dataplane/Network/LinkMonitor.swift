@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibmnl
-internal import Glibc
+import CLibmnl
+import Glibc
 public import TapModel
 
 /// Says that some link or address of this network namespace has changed, on a thread of its own.
@@ -17,13 +17,11 @@ public final class LinkMonitor: Sendable {
     private let bell: CInt
 
     /// Opens the socket and starts the thread. Needs no privileges.
-    /// - Throws: `attach-failed` when the kernel gives no socket or no thread.
+    /// - Throws: when the kernel gives no socket or no thread.
     public init() throws(Failure) {
         (changes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         let socket = Glibc.socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), NETLINK_ROUTE)
-        guard socket >= 0 else {
-            throw Failure(.attachFailed, "cannot watch links: \(FailureReport.text(errno)); they are read by the clock")
-        }
+        guard socket >= 0 else { throw Self.failure(errno) }
         var address = sockaddr_nl()
         address.nl_family = UInt16(AF_NETLINK)
         address.nl_groups = UInt32(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR)
@@ -36,7 +34,7 @@ public final class LinkMonitor: Sendable {
         guard bound == 0, bell >= 0 else {
             let number = errno
             for descriptor in [socket, ears, bell] where descriptor >= 0 { close(descriptor) }
-            throw Failure(.attachFailed, "cannot watch links: \(FailureReport.text(number)); they are read by the clock")
+            throw Self.failure(number)
         }
         let listener = Unmanaged.passRetained(Listener(socket: socket, ears: ears, continuation: continuation))
         var thread = pthread_t()
@@ -44,9 +42,14 @@ public final class LinkMonitor: Sendable {
         guard started == 0 else {
             listener.release()
             close(bell)
-            throw Failure(.attachFailed, "cannot watch links: \(FailureReport.text(started)); they are read by the clock")
+            throw Self.failure(started)
         }
         pthread_detach(thread)
+    }
+
+    private static func failure(_ number: CInt) -> Failure {
+        FailureReport.failure(
+            KernelError(call: .netlink, number: number), "watching links, which are read by the clock until virt-tapd is restarted")
     }
 
     deinit {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibmnl
+import CLibmnl
 
 /// A message of rtnetlink, copied out of the socket's buffer.
 struct NetlinkMessage {

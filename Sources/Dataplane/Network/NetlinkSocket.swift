@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibmnl
-internal import Glibc
+import CLibmnl
+import Glibc
 
 /// One question to rtnetlink at a time. A socket belongs to the network namespace of the thread that opened it.
 final class NetlinkSocket {

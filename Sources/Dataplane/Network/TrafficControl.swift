@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibmnl
-internal import Glibc
+import CLibmnl
+import Glibc
 
 /// What is on a device's TC hooks, by rtnetlink.
 enum TrafficControl {
@@ -15,6 +15,21 @@ enum TrafficControl {
         var handle: UInt32
         /// Only of kind "bpf".
         var program: UInt32?
+        /// Only of kind "bpf": whatever who attached it called it.
+        var name: String?
+    }
+
+    /// The devices that have a clsact qdisc.
+    static func clsactDevices(_ kernel: Kernel) throws -> [UInt32] {
+        var request = tcmsg()
+        request.tcm_family = UInt8(AF_UNSPEC)
+        let devices = try NetlinkSocket(kernel).dump(Int32(RTM_GETQDISC), request).compactMap { message -> UInt32? in
+            guard message.type == Int32(RTM_NEWQDISC), message.attributes(after: tcmsg.self).text(Int(TCA_KIND)) == "clsact" else {
+                return nil
+            }
+            return message.header(tcmsg.self).map { UInt32($0.tcm_ifindex) }
+        }
+        return Set(devices).sorted()
     }
 
     /// The qdisc at a device's TC_H_INGRESS: `clsact`, `ingress` (which excludes clsact), or none.
@@ -50,10 +65,11 @@ enum TrafficControl {
             guard message.type == Int32(RTM_NEWTFILTER), let header = message.header(tcmsg.self) else { return nil }
             let attributes = message.attributes(after: tcmsg.self)
             guard let kind = attributes.text(Int(TCA_KIND)) else { return nil }
-            let program = kind == "bpf" ? attributes.nested(Int(TCA_OPTIONS))?.number(Int(TCA_BPF_ID), as: UInt32.self) : nil
+            let options = kind == "bpf" ? attributes.nested(Int(TCA_OPTIONS)) : nil
             return Filter(
                 kind: kind, priority: header.tcm_info >> 16, networkProtocol: UInt16(truncatingIfNeeded: header.tcm_info),
-                handle: header.tcm_handle, program: program)
+                handle: header.tcm_handle, program: options?.number(Int(TCA_BPF_ID), as: UInt32.self),
+                name: options?.text(Int(TCA_BPF_NAME)))
         }
     }
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import TapModel
+import CLibbpf
+import TapModel
 
 /// The map of destinations that all attachments share, with its counters.
 ///
-/// A place belongs to a label from the first time it is set until it is forgotten; programs know only the place.
+/// A slot belongs to a label from the first time it is set until it is forgotten; programs know only the slot.
 struct DestinationTable {
     let map: KernelObject
     let counterMap: KernelObject
@@ -25,12 +25,12 @@ struct DestinationTable {
         if create { try pins.makeLayout() }
         let entries = MapLayout.destinations
         let destinations = try map(pins.destinations) {
-            try kernel.createArray("virt_tap_dests", valueSize: MapLayout.destinationSize, entries: entries)
+            try kernel.createArray(MapLayout.destinationsName, valueSize: MapLayout.destinationSize, entries: entries)
         }
         let counters = try map(pins.destinationCounters) {
             try kernel.createArray(
-                "virt_tap_dcount", valueSize: MapLayout.counterSize, entries: entries * UInt32(MapLayout.countersPerDestination),
-                perCPU: true)
+                MapLayout.destinationCountersName, valueSize: MapLayout.counterSize,
+                entries: entries * UInt32(MapLayout.countersPerDestination), perCPU: true)
         }
         guard let destinations, let counters else { return nil }
         guard try kernel.mapInfo(destinations).value_size == MapLayout.destinationSize else {
@@ -39,38 +39,38 @@ struct DestinationTable {
         return DestinationTable(map: destinations, counterMap: counters, kernel: kernel)
     }
 
-    private struct Place {
+    private struct Slot {
         var index: UInt32
         var label: String
         var kind: UInt32
         var ifindex: UInt32
     }
 
-    private func place(_ index: UInt32) throws -> Place? {
+    private func slot(_ index: UInt32) throws -> Slot? {
         let value = try kernel.read(map, at: index, size: Int(MapLayout.destinationSize))
         let label = value[MapLayout.labelOffset...].prefix { $0 != 0 }
         guard !label.isEmpty else { return nil }
         return value.withUnsafeBytes {
-            Place(
+            Slot(
                 index: index, label: String(decoding: label, as: UTF8.self), kind: $0.loadUnaligned(fromByteOffset: 4, as: UInt32.self),
                 ifindex: $0.loadUnaligned(as: UInt32.self))
         }
     }
 
-    private func write(_ place: Place?, at index: UInt32) throws {
+    private func write(_ slot: Slot?, at index: UInt32) throws {
         var value = [UInt8](repeating: 0, count: Int(MapLayout.destinationSize))
-        if let place {
+        if let slot {
             value.withUnsafeMutableBytes {
-                $0.storeBytes(of: place.ifindex, as: UInt32.self)
-                $0.storeBytes(of: place.kind, toByteOffset: 4, as: UInt32.self)
+                $0.storeBytes(of: slot.ifindex, as: UInt32.self)
+                $0.storeBytes(of: slot.kind, toByteOffset: 4, as: UInt32.self)
             }
-            value.replaceSubrange(MapLayout.labelOffset..<(MapLayout.labelOffset + place.label.utf8.count), with: place.label.utf8)
+            value.replaceSubrange(MapLayout.labelOffset..<(MapLayout.labelOffset + slot.label.utf8.count), with: slot.label.utf8)
         }
         try kernel.write(value, to: map, at: index)
     }
 
     func slot(of label: String) throws -> UInt32? {
-        try (0..<MapLayout.destinations).first { try place($0)?.label == label }
+        try (0..<MapLayout.destinations).first { try slot($0)?.label == label }
     }
 
     func set(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws {
@@ -81,8 +81,8 @@ struct DestinationTable {
         var free: UInt32?
         var index: UInt32?
         for candidate in 0..<MapLayout.destinations where index == nil {
-            if let place = try place(candidate) {
-                if place.label == label { index = candidate }
+            if let slot = try slot(candidate) {
+                if slot.label == label { index = candidate }
             } else if free == nil {
                 free = candidate
             }
@@ -94,9 +94,9 @@ struct DestinationTable {
         guard let index = index ?? free else {
             throw Failure(
                 .attachFailed,
-                "destination \"\(label)\": all \(MapLayout.destinations) places are taken; use fewer destinations, inline ones included")
+                "destination \"\(label)\": all \(MapLayout.destinations) slots are taken; use fewer destinations, inline ones included")
         }
-        try write(Place(index: index, label: label, kind: Self.number(kind), ifindex: ifindex), at: index)
+        try write(Slot(index: index, label: label, kind: Self.number(kind), ifindex: ifindex), at: index)
     }
 
     func forget(_ label: String) throws {
@@ -106,10 +106,10 @@ struct DestinationTable {
     func records() throws -> [DestinationRecord] {
         let counters = CounterMap(object: counterMap, kernel: kernel)
         return try (0..<MapLayout.destinations).compactMap { index in
-            guard let place = try place(index), let kind = Self.kind(place.kind) else { return nil }
+            guard let slot = try slot(index), let kind = Self.kind(slot.kind) else { return nil }
             let base = Int(index) * MapLayout.countersPerDestination
             return DestinationRecord(
-                label: place.label, kind: kind, ifindex: place.ifindex, sent: try counters.sum(at: base),
+                label: slot.label, kind: kind, ifindex: slot.ifindex, sent: try counters.sum(at: base),
                 errors: try counters.sum(at: base + 1))
         }
     }

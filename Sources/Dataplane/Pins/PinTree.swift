@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import Glibc
-internal import TapModel
+import CLibbpf
+import Glibc
+import TapModel
+import TapSystem
 
 /// Where our pins are in bpffs, and how they are made, exchanged and removed.
 ///
@@ -32,22 +33,28 @@ struct PinTree {
     var destinations: String { layout + "/destinations" }
     var destinationCounters: String { layout + "/destination-counters" }
 
-    /// - Throws: `bpffs-not-mounted`.
+    /// - Throws: `bpffs-not-mounted`; `permission-denied` when what is there may be somebody else's.
     func requireMounted() throws {
         let result = clibbpf_is_bpffs(bpffs)
-        if result == 1 { return }
-        let found = result == 0 ? "another file system is there" : FailureReport.text(-result)
+        if result == 1 {
+            _ = try open(layout)
+            return
+        }
+        let found = result == 0 ? "another file system is there" : ErrorText.of(-result)
         throw Failure(
             .bpffsNotMounted,
-            "\(bpffs) is no BPF file system (\(found)), so programs cannot be kept there; mount it: mount -t bpf bpf \(bpffs)")
+            "\(bpffs) is no BPF file system (\(found)), so programs cannot be kept there; mount it: mount -t bpf -o mode=700 bpf \(bpffs)")
     }
 
     /// Makes the directories, for root alone.
     func makeLayout() throws {
-        for path in [top, layout] { try makeDirectory(path) }
+        for path in [top, layout] {
+            try makeDirectory(path)
+            _ = try open(path)
+        }
     }
 
-    func makeDirectory(_ path: String) throws {
+    private func makeDirectory(_ path: String) throws {
         do {
             try kernel.makeDirectory(path)
         } catch let error as KernelError where error.number == EEXIST {}
@@ -55,23 +62,26 @@ struct PinTree {
 
     func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-    /// The names in a directory, in no order; none when it is not there.
-    func names(in path: String) throws -> [String] {
-        guard let stream = opendir(path) else {
-            if errno == ENOENT || errno == ENOTDIR { return [] }
-            throw KernelError(call: .open, number: errno, subject: path)
+    /// Opens a directory of ours, and each above it.
+    /// - Returns: `nil` when it is not there.
+    func open(_ path: String) throws -> PinDirectory? {
+        var directory = try PinDirectory.root(bpffs, kernel)
+        for name in path.dropFirst(bpffs.count).split(separator: "/") {
+            guard let next = try directory.directory(String(name)) else { return nil }
+            directory = next
         }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafeBytes(of: &entry.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            if name != ".", name != ".." { names.append(name) }
-        }
-        return names
+        return directory
     }
 
+    /// Whether there is a directory for this attachment.
+    /// - Throws: `permission-denied` when it may be somebody else's.
+    func has(_ id: AttachmentID) throws -> Bool { try open(directory(id)) != nil }
+
+    func entries(in path: String) throws -> [PinDirectory.Entry] { try open(path)?.entries() ?? [] }
+
     func attachmentIDs() throws -> [AttachmentID] {
-        try names(in: layout).compactMap { AttachmentID(directory: $0) }.sorted { $0.text < $1.text }
+        try entries(in: layout).filter { $0.isDirectory || $0.isLink }.compactMap { AttachmentID(directory: $0.name) }
+            .sorted { $0.text < $1.text }
     }
 
     /// Pins `object` at `path` in place of what is there, at once: a reader sees the one or the other.
@@ -95,17 +105,9 @@ struct PinTree {
         }
     }
 
-    /// Removes a directory with everything in it.
-    func remove(_ path: String) throws {
-        for name in try names(in: path) {
-            let child = "\(path)/\(name)"
-            var information = stat()
-            if lstat(child, &information) == 0, information.st_mode & S_IFMT == S_IFDIR {
-                try remove(child)
-            } else {
-                try kernel.unlink(child)
-            }
-        }
-        try kernel.removeDirectory(path)
-    }
+    /// Removes an attachment's directory with everything in it.
+    func remove(_ id: AttachmentID) throws { try open(layout)?.remove(id.text) }
+
+    /// Removes everything of ours, of other layouts too.
+    func removeAll() throws { try open(bpffs)?.remove("virt-tap") }
 }

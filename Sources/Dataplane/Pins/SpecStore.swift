@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import FoundationEssentials
-internal import TapModel
+import CLibbpf
+import FoundationEssentials
+import TapModel
 
 /// Attachments' specs: JSON in a frozen map of one entry, since pins hold maps and nothing else.
 struct SpecStore {

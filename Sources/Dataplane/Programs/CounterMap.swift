@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import TapModel
+import CLibbpf
+import TapModel
 
 /// A per-CPU array of `struct tap_count`.
 struct CounterMap {

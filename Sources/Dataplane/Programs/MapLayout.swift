@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import TapModel
+import TapModel
 
 /// Swift's half of bpf/tap.h: how the maps are laid out. `TapProgram` compares it with the object before it loads.
 enum MapLayout {
+    /// What bpftool calls the maps: at most 15 characters.
+    static let countersName = "virt_tap_counts"
+    static let destinationsName = "virt_tap_dests"
+    static let destinationCountersName = "virt_tap_dcount"
+
     /// The version in the pins' path: another layout gets another number.
     static let version = 1
 

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-internal import CLibbpf
-internal import FoundationEssentials
-internal import Glibc
-internal import TapModel
+import CLibbpf
+import FoundationEssentials
+import Glibc
+import TapModel
 
 /// The copying program, loaded for one attachment and direction.
 struct TapProgram {
     let object: KernelObject
     /// The kernel's id.
     let id: UInt32
+
+    /// What the object, its function and so the loaded program are called.
+    static let name = "virt_tap"
 
     /// The maps that it works on: they live longer than it does.
     struct Maps {
@@ -31,7 +34,7 @@ struct TapProgram {
         guard let elf else { throw KernelError(call: .load, number: ENOEXEC, subject: "the embedded object") }
         var options = bpf_object_open_opts()
         options.sz = MemoryLayout<bpf_object_open_opts>.size
-        let object = "virt_tap".withCString { name in
+        let object = name.withCString { name in
             options.object_name = name
             return bpf_object__open_mem(elf, elf.count, &options)
         }
@@ -65,8 +68,8 @@ struct TapProgram {
     }
 
     private static func load(_ object: OpaquePointer, _ kernel: Kernel) throws -> TapProgram {
-        let program = bpf_object__find_program_by_name(object, "virt_tap")
-        guard program != nil else { throw KernelError(call: .load, number: ENOENT, subject: "virt_tap") }
+        let program = bpf_object__find_program_by_name(object, name)
+        guard program != nil else { throw KernelError(call: .load, number: ENOENT, subject: name) }
         // Filled only when the load fails: libbpf then tries again with the verifier's log.
         let log = UnsafeMutableBufferPointer<CChar>.allocate(capacity: 256 * 1_024)
         log[0] = 0
@@ -74,13 +77,13 @@ struct TapProgram {
         bpf_program__set_log_buf(program, log.baseAddress, log.count)
         _ = clibbpf_take_messages()
         do {
-            try kernel.check(.load, "virt_tap") { bpf_object__load(object) }
+            try kernel.check(.load, name) { bpf_object__load(object) }
         } catch var error as KernelError {
             let text = log.baseAddress.map { String(cString: $0) } ?? ""
             error.log = text.isEmpty ? nil : text
             throw error
         }
-        let descriptor = try kernel.check(.load, "virt_tap") { fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 3) }
+        let descriptor = try kernel.check(.load, name) { fcntl(bpf_program__fd(program), F_DUPFD_CLOEXEC, 3) }
         let object = KernelObject(owning: descriptor)
         return TapProgram(object: object, id: try object.programID())
     }

@@ -30,4 +30,10 @@ struct CheckReport: Equatable {
     static func diagnostics(_ list: [Diagnostic], in file: String) -> [String] {
         list.map { "\(file):" + ($0.line.map { "\($0):" } ?? "") + " \($0.withoutLine)" }
     }
+
+    /// What is well written and does nothing here; `isBad` when nothing would be copied because of it.
+    mutating func note(_ text: String, in file: String, isBad: Bool) {
+        lines.append("\(file): note: \(text)")
+        if isBad { outcome = max(outcome, .bad) }
+    }
 }

@@ -9,6 +9,8 @@ struct DocumentCheck {
     var host: HostState
     /// What could not be found out of it, for people.
     var caveats: [String] = []
+    /// Whether this host has a group of that name.
+    var hasGroup: (String) -> Bool = { _ in true }
 
     func check(_ file: DocumentFile) -> CheckReport {
         do throws(XMLProblem) {
@@ -31,9 +33,36 @@ struct DocumentCheck {
     private func configuration(_ file: DocumentFile) -> CheckReport {
         do throws(XMLProblem) {
             let configuration = try ConfigurationXML.parse(file.bytes)
-            return CheckReport(.good, lines: ["\(file.name): a valid configuration, \(destinations(configuration))"])
+            if let group = configuration.controlGroup, !hasGroup(group) {
+                let name = group.printable
+                return CheckReport(
+                    .badConfiguration,
+                    diagnostics: [
+                        "\(file.name): <control group=\"\(name)\">: this host has no such group; `groupadd --system \(name)` makes it"
+                    ])
+            }
+            var report = CheckReport(.good, lines: ["\(file.name): a valid configuration, \(destinations(configuration))"])
+            note(configuration, of: file, &report)
+            return report
         } catch {
             return CheckReport(.badConfiguration, diagnostics: CheckReport.diagnostics(error.diagnostics, in: file.name))
+        }
+    }
+
+    /// What a valid configuration does not come to. What is only not there yet counts for this host's own, and is no error.
+    private func note(_ configuration: HostConfiguration, of file: DocumentFile, _ report: inout CheckReport) {
+        if !configuration.policy.tapsAllowed {
+            report.note("<policy taps=\"no\"/> stops all copying on this host", in: file.name, isBad: false)
+        }
+        if configuration.limit != nil {
+            report.note("<limit> is not carried out by this version of virt-tap (not-implemented)", in: file.name, isBad: false)
+        }
+        for definition in configuration.destinations {
+            let status = DestinationStatus(definition, on: host)
+            guard let reason = status.reason, reason == .notImplemented || file.isHostConfiguration else { continue }
+            let subject = "destination \(definition.name): "
+            let text = StatusNotes.withoutSubject(status.message ?? "", definition.name.text).printable
+            report.note("\(subject)\(text) (\(reason.rawValue))", in: file.name, isBad: reason == .notImplemented)
         }
     }
 
@@ -47,11 +76,8 @@ struct DocumentCheck {
         let reading = try MetadataXML.parse(file.bytes)
         var report = CheckReport(.good, diagnostics: CheckReport.diagnostics(reading.diagnostics, in: file.name))
         for case .valid(let tap) in reading.taps {
-            if case .named(let name) = tap.destination, host.configuration.destination(named: name) == nil {
-                let nearest = NearestName.of(name.text, among: host.configuration.destinations.map(\.name.text))
-                report.diagnostics.append(
-                    "\(file.name): tap \(tap.name): this host's configuration defines no destination \(name)"
-                        + (nearest.map { "; did you mean \($0)?" } ?? ""))
+            if case .named(let name) = tap.destination, case .failure(let failure) = host.configuration.destination(named: name) {
+                report.diagnostics.append("\(file.name): tap \(tap.name): \(failure.message)")
             }
         }
         let names = reading.taps.map(\.name.text)
@@ -60,7 +86,36 @@ struct DocumentCheck {
         } else {
             report.outcome = .bad
         }
+        note(reading.taps, of: file, &report)
         return report
+    }
+
+    /// What every domain with these taps would meet here. Which domain it is, and which interfaces it has, is not known.
+    private func note(_ taps: [TapEntry], of file: DocumentFile, _ report: inout CheckReport) {
+        let entries = taps.map { entry -> TapEntry in
+            guard case .valid(var tap) = entry else { return entry }
+            tap.selectors = []
+            return .valid(tap)
+        }
+        let domain = DomainDefinition(
+            uuid: DomainUUID(bytes: [UInt8](repeating: 0, count: 16))!, name: "", interfaces: [DomainInterface(type: .bridge)],
+            taps: entries)
+        for verdict in DomainPreview(domain, on: host).verdicts {
+            guard case .valid = verdict.entry else { continue }
+            let failure: Failure? =
+                switch verdict.outcome {
+                case .refused(let failure): failure
+                case .evaluated(let destination, _): destination.failure
+                }
+            switch failure?.reason {
+            // Said above, a matter of the domain's, or wished so.
+            case nil, .noSuchDestination, .destinationNotAllowed, .disabledByMetadata: continue
+            case .some(let reason):
+                report.note(
+                    "tap \(verdict.entry.name): \((failure?.message ?? "").printable) (\(reason.rawValue))", in: file.name,
+                    isBad: reason.state != .disabled)
+            }
+        }
     }
 
     private func domain(_ file: DocumentFile) throws(XMLProblem) -> CheckReport {

@@ -41,7 +41,8 @@ struct DomainPreview {
                     let place = "\(tap): \(Self.name(interface.interface))"
                     switch interface.result {
                     case .attach(let desired):
-                        let what = "\(place): \(desired.wish.direction.rawValue) would be copied to \(destination.label.printable)"
+                        let direction = desired.wish.direction == .both ? "both directions" : desired.wish.direction.rawValue
+                        let what = "\(place): \(direction) would be copied to \(destination.label.printable)"
                         return destination.failure.map { what + ", but: \($0.message.printable) (\($0.reason.rawValue))" } ?? what
                     case .refused(let failure):
                         return "\(place): not copied: \(failure.message.printable) (\(failure.reason.rawValue))"
@@ -71,15 +72,14 @@ struct DomainPreview {
             if let name = interface.device, let device = host.devices[name] {
                 // The domain runs here, or somebody wrote this name by hand: then the real device counts.
                 let isGenerated = generated.contains { name.hasPrefix($0) }
-                if !isGenerated || isHostSide(device, of: interface) { continue }
+                if !isGenerated || DeviceOwnership.isPlausible(device, for: interface) { continue }
             }
             let mac = interface.mac ?? MACAddress(bytes: [0x52, 0x54, 0, 0, 0, UInt8(truncatingIfNeeded: position)])
             let isDirect = interface.type == .direct
             let written = interface.device.flatMap { name in generated.contains { name.hasPrefix($0) } ? nil : name }
             let device = HostDevice(
                 index: index, name: written ?? "(interface \(position + 1))",
-                mac: isDirect ? mac : mac.flatMap { MACAddress(bytes: [$0.bytes[0] == 0xFE ? 0xFA : 0xFE] + $0.bytes[1...]) },
-                kind: isDirect ? .macvtap : .tap)
+                mac: isDirect ? mac : mac?.tapSide, kind: isDirect ? .macvtap : .tap)
             index += 1
             devices.append(device)
             domain.interfaces[position].mac = mac
@@ -87,10 +87,5 @@ struct DomainPreview {
         }
         host.devices = DeviceTable(devices)
         return domain
-    }
-
-    private static func isHostSide(_ device: HostDevice, of interface: DomainInterface) -> Bool {
-        guard let mac = interface.mac, let address = device.mac else { return false }
-        return device.kind == .macvtap ? mac == address : mac.isGuestSide(ofTap: address)
     }
 }

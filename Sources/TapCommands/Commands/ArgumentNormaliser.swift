@@ -19,4 +19,11 @@ enum ArgumentNormaliser {
         }
         return plain + rest
     }
+
+    /// An option of `set` that stands there twice where a tap has one value. The parser would take the last.
+    static func repeated(_ arguments: [String]) -> String? {
+        guard arguments.first == "set" else { return nil }
+        let options = arguments.prefix { $0 != "--" }
+        return TapOptions.single.first { name in options.count { $0 == name || $0.hasPrefix(name + "=") } > 1 }
+    }
 }

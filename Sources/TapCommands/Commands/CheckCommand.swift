@@ -29,10 +29,12 @@ struct CheckCommand: ParsableCommand {
             return try Output.write("\(paths.config.printable): there is no such file, so the defaults hold: no destinations\n")
         }
         let host = ThisHost(configuration, bpffs: paths.bpffs)
-        let check = DocumentCheck(host: host.state, caveats: host.caveats)
+        let check = DocumentCheck(host: host.state, caveats: host.caveats, hasGroup: { getgrnam($0) != nil })
         var worst = CheckReport.Outcome.good
         for path in files.isEmpty ? [paths.config] : files {
-            let report = check.check(try DocumentFile.read(path))
+            var file = try DocumentFile.read(path)
+            file.isHostConfiguration = isHostConfiguration(path)
+            let report = check.check(file)
             for line in report.diagnostics { Output.diagnose(line) }
             try Output.write(report.lines.map { $0 + "\n" }.joined())
             worst = max(worst, report.outcome)
@@ -42,5 +44,12 @@ struct CheckCommand: ParsableCommand {
         case .bad: throw CommandFailure(.failure)
         case .badConfiguration: throw CommandFailure(.configuration)
         }
+    }
+
+    /// Whether two paths lead to one file, by way of links or not.
+    private func isHostConfiguration(_ path: String) -> Bool {
+        var (given, own) = (stat(), stat())
+        guard stat(path, &given) == 0, stat(paths.config, &own) == 0 else { return false }
+        return given.st_dev == own.st_dev && given.st_ino == own.st_ino
     }
 }

@@ -21,20 +21,13 @@ struct EditOptions: ParsableArguments {
     @Flag(name: .customLong("current"), help: "Change the running domain if it runs, else the persistent definition.")
     var changesCurrent = false
 
-    @Flag(help: "Write over metadata that is invalid, and what this host would refuse.")
+    @Flag(help: "Write over metadata that is invalid, and write what this host would refuse.")
     var force = false
 
-    @Option(help: ArgumentHelp("The libvirt to talk to; default: the configuration's, else libvirt's own default.", valueName: "uri"))
-    var connect: String?
-
     @Option(help: ArgumentHelp("The host's configuration; also --config=FILE.", valueName: "file"), completion: .file())
-    var configFile = ConfigurationFile.defaultPath
+    var configFile = HostPaths.configuration
 
-    @Option(help: ArgumentHelp("Where the daemon's sockets are.", valueName: "dir"), completion: .directory)
-    var runtimeDir = RuntimeDirectory.standard.path
-
-    @Option(help: ArgumentHelp("The BPF file system that holds the pins.", valueName: "dir"), completion: .directory)
-    var bpffs = "/sys/fs/bpf"
+    @OptionGroup var places: PlaceOptions
 
     var choices: Set<SideChoice> {
         Set(
@@ -53,19 +46,28 @@ struct EditOptions: ParsableArguments {
         do {
             configuration = try ConfigurationFile(path: configFile).load()
         } catch {
-            for line in error.lines { Output.complain(line) }
-            Output.complain("so the tap is not checked against this host's configuration")
+            for line in error.lines { Output.warn(line) }
+            Output.warn("so the tap is not checked against this host's configuration")
         }
-        let uri = connect ?? configuration?.libvirtURI
-        let host = Self.isLocal(uri) ? configuration.map { ThisHost($0, bpffs: bpffs).state } : nil
+        let uri = places.connect ?? configuration?.libvirtURI
+        let host = Self.isLocal(uri) ? configuration.map { ThisHost($0, bpffs: places.bpffs).state } : nil
         do {
             let store = try await LibvirtMetadataEditor(uri: uri)
             let report = try await MetadataEditor(store: store, host: host, force: force).run(change, domain: domain, choices: choices)
-            for line in report.warnings { Output.complain(line) }
+            for line in report.warnings { Output.warn(line) }
             try Output.write(report.done.map { $0 + "\n" }.joined())
+            if let expectation = report.expectation, Self.isLocal(uri) { try await tell(expectation) }
         } catch let error as MetadataEditError {
             throw CommandFailure(.failure, "\(error)".printable)
         }
+    }
+
+    /// What is written is written, whatever becomes of it: the exit code stays 0.
+    private func tell(_ expectation: TapExpectation) async throws {
+        let reader = StatusReader(directory: RuntimeDirectory(places.runtimeDir), bpffs: places.bpffs, configPath: configFile)
+        let echo = await DaemonEcho.of(expectation) { () throws(ControlError) in try reader.ask() }
+        if let line = echo.done { try Output.write(line + "\n") }
+        if let line = echo.warning { Output.warn(line) }
     }
 
     /// Whether the domain is on this host, so that its configuration counts: no host name between `//` and the path.

@@ -5,6 +5,8 @@ import Glibc
 import TapControl
 import TapHost
 import TapModel
+import TapXML
+import TapSystem
 
 /// `virt-tap hook`: what hooks/qemu calls.
 ///
@@ -23,6 +25,10 @@ struct HookCommand: ParsableCommand {
     @Argument(parsing: .postTerminator, help: "As libvirt calls the hook: GUEST OPERATION SUBOPERATION EXTRA.")
     var call: [String] = []
 
+    /// How long an operation takes at most at which nothing depends on the daemon: a guest's stop, save or restore calls
+    /// several, and a daemon that hangs must not add up.
+    private static let courtesy = Duration.milliseconds(300)
+
     func validate() throws {
         guard call.count >= 2 else {
             throw ValidationError("hook needs what libvirt gives it, behind --: hook -- GUEST OPERATION SUBOPERATION EXTRA")
@@ -38,33 +44,34 @@ struct HookCommand: ParsableCommand {
     }
 
     private func verdict() -> HookVerdict {
-        let operation = call[1]
-        guard HookVerdict.known.contains(operation) else {
-            return HookVerdict(withoutAnswer: "this version knows no such operation", operation: operation)
-        }
+        guard let operation = HookOperation(rawValue: call[1]) else { return HookVerdict(unknown: call[1]) }
+        guard operation.concernsDaemon else { return .nothingToDo }
         let begin = ContinuousClock.now
         // A configuration that cannot be read is the daemon's to report; here the default time must do.
         let seconds = (try? ConfigurationFile(path: paths.config).load())?.hookTimeout ?? HostConfiguration().hookTimeout
-        let end = begin + .seconds(Int64(seconds))
+        let end = begin + (operation.waitsForDaemon ? .seconds(Int64(seconds)) : Self.courtesy)
         let xml: [UInt8]
         do {
             xml = try HookInput.read(before: end)
         } catch {
             let why =
                 switch error {
-                case .tooLong: "the XML on standard input has more than \(HookInput.maximum >> 20) MiB"
-                case .tooSlow: "the XML on standard input did not end within \(seconds) s"
-                case .unreadable(let code): "standard input: \(String(cString: strerror(code)))"
+                case .tooLong: "the XML on standard input has more than \(DomainSnapshot.maximumXML >> 20) MiB"
+                case .tooSlow: "the XML on standard input did not end in time"
+                case .unreadable(let code): "standard input: \(ErrorText.of(code))"
                 }
             return HookVerdict(withoutAnswer: why, operation: operation)
         }
+        // A domain that says nothing of taps has nothing to wait for.
+        let wished = xml.firstRange(of: MetadataXML.namespace.utf8) != nil
+        let last = wished ? end : min(end, .now + Self.courtesy)
         let request = HookCall(
-            guest: call[0], operation: operation, suboperation: call.count > 2 ? call[2] : "-", extra: call.count > 3 ? call[3] : "-",
-            xml: xml)
+            guest: call[0], operation: operation.rawValue, suboperation: call.count > 2 ? call[2] : "-",
+            extra: call.count > 3 ? call[3] : "-", xml: xml)
         do {
             let client = ControlClient(path: paths.runtimeDirectory.controlSocket)
             return HookVerdict(
-                try client.send(.hook(request), within: ContinuousClock.now.duration(to: end)), operation: operation, xml: xml)
+                try client.send(.hook(request), within: ContinuousClock.now.duration(to: last)), operation: operation, xml: xml)
         } catch {
             return HookVerdict(withoutAnswer: "\(error)", operation: operation, xml: xml)
         }

@@ -5,20 +5,16 @@ import TapControl
 import TapHost
 import TapModel
 
-/// Where things are; the same on every subcommand and on virt-tapd.
+/// Where things are; the same on every subcommand and on virt-tapd. `EditOptions` has those of set and unset.
 struct PathOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The libvirt to talk to; default: the configuration's, else libvirt's own default.", valueName: "uri"))
-    var connect: String?
-
     @Option(help: ArgumentHelp("The host's configuration.", valueName: "file"), completion: .file())
-    var config = ConfigurationFile.defaultPath
+    var config = HostPaths.configuration
 
-    @Option(help: ArgumentHelp("Where the daemon's sockets are.", valueName: "dir"), completion: .directory)
-    var runtimeDir = RuntimeDirectory.standard.path
+    @OptionGroup var places: PlaceOptions
 
-    @Option(help: ArgumentHelp("The BPF file system that holds the pins.", valueName: "dir"), completion: .directory)
-    var bpffs = "/sys/fs/bpf"
-
+    var connect: String? { places.connect }
+    var runtimeDir: String { places.runtimeDir }
+    var bpffs: String { places.bpffs }
     var runtimeDirectory: RuntimeDirectory { RuntimeDirectory(runtimeDir) }
 
     /// The configuration in force, for commands that cannot do without.

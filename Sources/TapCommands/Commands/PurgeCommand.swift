@@ -51,11 +51,10 @@ struct PurgeCommand: ParsableCommand {
         }
         let response: ControlResponse
         do {
-            response = try ControlClient(path: paths.runtimeDirectory.controlSocket).send(.purge, within: Self.patience)
+            response = try ControlClient(path: paths.runtimeDirectory.controlSocket).send(.purge, within: Self.patience).accepted()
         } catch {
             throw CommandFailure(.failure, "\(error)")
         }
-        if let error = response.error { throw CommandFailure(.failure, "virt-tapd: \(error.printable)") }
         try Output.report(removed: response.removed ?? 0, paused: true)
     }
 }

@@ -13,7 +13,7 @@ struct SetCommand: AsyncParsableCommand {
             changed and written each for itself.
             """)
 
-    @Argument(help: "The domain, by name, UUID or number.")
+    @Argument(help: "The domain, by name, UUID or number.", completion: DomainCompletion.kind)
     var domain: String
 
     @OptionGroup(title: "The tap")

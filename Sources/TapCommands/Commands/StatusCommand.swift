@@ -25,7 +25,7 @@ struct StatusCommand: ParsableCommand {
     @Option(defaultAsFlag: WatchInterval.standard, help: ArgumentHelp("Again every so many seconds.", valueName: "seconds"))
     var watch: WatchInterval?
 
-    @Argument(help: "Only these domains, by name or UUID.")
+    @Argument(help: "Only these domains, by name or UUID.", completion: DomainCompletion.kind)
     var domains: [String] = []
 
     func validate() throws {
@@ -38,22 +38,24 @@ struct StatusCommand: ParsableCommand {
         // Being stopped is how it ends.
         signal(SIGINT) { _ in _exit(0) }
         signal(SIGTERM) { _ in _exit(0) }
+        try show()
         while true {
-            try showAgain()
             sleep(seconds)
+            // What fails now may be better the next time.
+            try show(forgiving: true)
         }
     }
 
-    /// What fails now may be better the next time.
-    private func showAgain() throws {
+    /// - Parameter forgiving: whether a failure is shown and not thrown.
+    private func show(forgiving: Bool = false) throws {
         let terminal = json ? Terminal.none : Terminal.current()
         var complaints: [String] = []
         var text = ""
         do {
             let answer = try StatusReader(paths: paths).read()
-            complaints = answer.complaints
-            text = try self.text(try select(answer.document), for: terminal)
-        } catch let failure as CommandFailure {
+            complaints = answer.complaints + strangers(in: answer)
+            text = try self.text(try select(answer.document), isKnown: answer.isKnown, for: terminal)
+        } catch let failure as CommandFailure where forgiving {
             complaints += failure.lines
         }
         guard terminal.isTerminal else {
@@ -67,19 +69,44 @@ struct StatusCommand: ParsableCommand {
 
     private func once() throws {
         let answer = try StatusReader(paths: paths).read()
-        for line in answer.complaints { Output.complain(line) }
+        for line in answer.complaints + strangers(in: answer) { Output.complain(line) }
         let document = try select(answer.document)
-        try Output.write(try text(document, for: json ? .none : .current()))
+        try Output.write(try text(document, isKnown: answer.isKnown, for: json ? .none : .current()))
         guard document.daemon.running else { throw CommandFailure(.daemonNotRunning) }
         if check, StatusHealth.isUnhealthy(document.taps, at: Timestamp(seconds: Int64(time(nil)))) { throw CommandFailure(.unhealthy) }
     }
 
+    private var selection: StatusSelection { StatusSelection(domains: domains, includesShutOff: all) }
+
     private func select(_ document: StatusDocument) throws(CommandFailure) -> StatusDocument {
-        try StatusSelection(domains: domains, includesShutOff: all).apply(to: document)
+        do {
+            return try selection.apply(to: document)
+        } catch {
+            var failure = error
+            failure.lines += selection.unknown(in: document).compactMap(watchHint)
+            throw failure
+        }
     }
 
-    private func text(_ document: StatusDocument, for terminal: Terminal) throws -> String {
-        json ? try StatusJSON.text(document) : StatusTable.text(document, for: terminal)
+    /// Domains that were named and that the kernel holds nothing of, when only the kernel can be asked.
+    private func strangers(in answer: StatusReader.Answer) -> [String] {
+        guard !answer.document.daemon.running else { return [] }
+        return selection.unknown(in: answer.document).flatMap { name in
+            (answer.isKnown
+                ? ["the kernel holds no tap of a domain named \"\(name.printable)\"; whether there is such a domain, only libvirt knows"]
+                : [])
+                + [watchHint(name)].compactMap { $0 }
+        }
+    }
+
+    /// `--watch 5` names a domain 5.
+    func watchHint(_ domain: String) -> String? {
+        guard watch == .standard, WatchInterval(argument: domain).seconds != nil else { return nil }
+        return "for every \(domain) seconds write --watch=\(domain)"
+    }
+
+    private func text(_ document: StatusDocument, isKnown: Bool, for terminal: Terminal) throws -> String {
+        json ? try StatusJSON.text(document) : StatusTable.text(document, isSelection: !domains.isEmpty, isKnown: isKnown, for: terminal)
     }
 
     /// Over what was there before: home, each line and then the rest of the screen cleared, so that nothing flickers.

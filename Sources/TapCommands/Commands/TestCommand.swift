@@ -7,9 +7,9 @@ struct TestCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "test", abstract: "Sends a marked frame along the whole path (not in this version).")
 
-    @OptionGroup var paths: PathOptions
+    @OptionGroup(visibility: .hidden) var paths: PathOptions
 
-    @Argument(help: "The domain.")
+    @Argument(help: "The domain.", completion: DomainCompletion.kind)
     var domain: String
 
     @Argument(help: "The tap; default: all of the domain's.")

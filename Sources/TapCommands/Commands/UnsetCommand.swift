@@ -8,7 +8,7 @@ struct UnsetCommand: AsyncParsableCommand {
         commandName: "unset",
         abstract: "Removes taps from a domain's metadata.")
 
-    @Argument(help: "The domain, by name, UUID or number.")
+    @Argument(help: "The domain, by name, UUID or number.", completion: DomainCompletion.kind)
     var domain: String
 
     @Argument(help: "The taps to remove.")

@@ -26,6 +26,7 @@ public struct VirtTap: AsyncParsableCommand {
     /// Does what the command line says, and ends the process if that was not possible.
     public static func start(_ arguments: [String] = Array(CommandLine.arguments.dropFirst())) async {
         do {
+            if let failure = misuse(arguments) { throw failure }
             var command = try parseAsRoot(ArgumentNormaliser.normalised(arguments))
             if var command = command as? any AsyncParsableCommand {
                 try await command.run()
@@ -40,5 +41,20 @@ public struct VirtTap: AsyncParsableCommand {
         } catch {
             exit(withError: error)
         }
+    }
+
+    /// What is wrong with a command line that the parser would take, or would refuse in words that do not help.
+    static func misuse(_ arguments: [String]) -> CommandFailure? {
+        if let option = ArgumentNormaliser.repeated(arguments) {
+            return CommandFailure(.usage, "\(option) is given twice: a tap has one")
+        }
+        let names = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
+        let named = arguments.first == "help" ? arguments.dropFirst().first : arguments.first
+        guard let named, !named.hasPrefix("-"), !names.contains(named) else { return nil }
+        let nearest = NearestName.of(named, among: names)
+        return CommandFailure(
+            .usage,
+            "there is no subcommand \(named.printable)"
+                + (nearest.map { "; did you mean \($0)?" } ?? ": there are \(names.joined(separator: ", "))"))
     }
 }

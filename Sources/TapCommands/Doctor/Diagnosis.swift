@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Dataplane
 import Hypervisor
 import TapHost
 import TapModel
@@ -7,61 +8,70 @@ import TapModel
 /// Says what the facts mean and what to do; no I/O.
 enum Diagnosis {
     static func findings(_ facts: HostFacts) -> [Finding] {
-        [
-            kernel(facts), mechanism(facts), bpffs(facts), capabilities(facts), libvirt(facts.libvirt), configuration(facts), daemon(facts),
-            hook(facts),
-        ] + destinations(facts) + [mark(facts)]
+        [kernel(facts), mechanism(facts)] + facts.capabilities.map { capability($0, facts) }
+            + [libvirt(facts.libvirt)] + configuration(facts) + [daemon(facts), hook(facts)] + destinations(facts) + [mark(facts)]
+            + privileges(facts)
     }
 
     private static func kernel(_ facts: HostFacts) -> Finding {
         let numbers = facts.kernel.split(whereSeparator: { !$0.isNumber }).prefix(2).compactMap { Int($0) }
         guard numbers.count == 2 else { return Finding(.unknown, "kernel", "\(facts.kernel.printable): the version cannot be read") }
-        let version = (numbers[0], numbers[1])
-        if version >= (6, 6) { return Finding(.ok, "kernel", "\(facts.kernel.printable): has TCX") }
-        if version >= (5, 8) {
-            return Finding(
-                .ok, "kernel", "\(facts.kernel.printable): older than 6.6, so taps use clsact, which cannot be beside libvirt's <bandwidth>"
-            )
-        }
+        if (numbers[0], numbers[1]) >= (5, 8) { return Finding(.ok, "kernel", facts.kernel.printable) }
         return Finding(.fail, "kernel", "\(facts.kernel.printable): too old, 5.8 is needed (CAP_BPF)", remedy: "run a newer kernel")
     }
 
     private static func mechanism(_ facts: HostFacts) -> Finding {
         switch facts.mechanism {
         case .success(let mechanism):
-            return Finding(.ok, "attaching", "by \(mechanism.rawValue)" + (facts.choice == .auto ? "" : ", as the configuration says"))
-        case .failure(let failure) where failure.reason == .permissionDenied:
-            return Finding(.unknown, "attaching", failure.message.printable, remedy: "run virt-tap doctor as root")
-        case .failure(let failure):
-            return Finding(.fail, "attaching", failure.message.printable)
+            Finding(.ok, "attaching", "by \(mechanism.rawValue)" + (facts.choice == .auto ? "" : ", as the configuration says"))
+        case .failure(let failure): finding("attaching", failure)
         }
     }
 
-    private static func bpffs(_ facts: HostFacts) -> Finding {
-        guard facts.isBPFFileSystem else {
-            return Finding(
-                .fail, "bpffs", "\(facts.bpffs.printable) is not a BPF file system, so nothing can be pinned",
-                remedy: "mount -t bpf bpf \(facts.bpffs.printable), or remove ProtectKernelTunables= from the unit if only the daemon fails"
-            )
-        }
+    private static func pinned(_ facts: HostFacts) -> Finding {
         switch facts.attachments {
         case .success(let count):
-            return Finding(.ok, "bpffs", "\(facts.bpffs.printable): \(count) attachment\(count == 1 ? "" : "s") pinned")
-        case .failure(let failure) where failure.reason == .permissionDenied:
-            return Finding(.unknown, "bpffs", failure.message.printable, remedy: "run virt-tap doctor as root")
-        case .failure(let failure):
-            return Finding(.fail, "bpffs", failure.message.printable)
+            Finding(.ok, "bpffs", "\(facts.bpffs.printable): \(count) attachment\(count == 1 ? "" : "s") pinned")
+        case .failure(let failure): finding("bpffs", failure)
         }
     }
 
-    /// capability(7): CAP_NET_ADMIN is 12, CAP_BPF is 39.
-    private static func capabilities(_ facts: HostFacts) -> Finding {
-        guard let mask = facts.capabilities else { return Finding(.unknown, "capabilities", "/proc/self/status does not say") }
-        let missing = [("CAP_NET_ADMIN", 12), ("CAP_BPF", 39)].filter { mask & (1 << UInt64($0.1)) == 0 }.map(\.0)
-        if missing.isEmpty { return Finding(.ok, "capabilities", "CAP_BPF and CAP_NET_ADMIN are there") }
-        return Finding(
-            .warn, "capabilities", "this process lacks \(missing.joined(separator: " and ")); the daemon needs both",
-            remedy: "run virt-tap doctor as root; in a container, give it these two")
+    private static func finding(_ subject: String, _ failure: Failure) -> Finding {
+        failure.reason == .permissionDenied
+            ? Finding(.unknown, subject, failure.message.printable, remedy: asRoot) : Finding(.fail, subject, failure.message.printable)
+    }
+
+    private static let asRoot = "run virt-tap doctor as root"
+
+    private static func capability(_ found: CapabilityFinding, _ facts: HostFacts) -> Finding {
+        let (subject, works) =
+            switch found.subject {
+            case .bpffs: ("bpffs", facts.bpffs)
+            case .privileges: ("capabilities", "CAP_BPF and CAP_NET_ADMIN are there")
+            case .programs: ("programs", "the kernel takes them")
+            case .jit: ("jit", "programs run as machine code")
+            case .tcx: ("tcx", "the kernel has it")
+            case .clsact: ("clsact", "the kernel has it")
+            case .btf: ("btf", "the kernel describes its types")
+            }
+        switch found.answer {
+        case .yes: return found.subject == .bpffs ? pinned(facts) : Finding(.ok, subject, works)
+        case .unknown(let why): return Finding(.unknown, subject, why.printable, remedy: asRoot)
+        case .no(let why, let minimum):
+            let needs = minimum.map { " (since Linux \($0))" } ?? ""
+            return Finding(level(ofMissing: found.subject, facts), subject, "no\(needs): \(why.printable)")
+        }
+    }
+
+    /// What it means for copying that this host has not got something.
+    private static func level(ofMissing subject: CapabilityFinding.Subject, _ facts: HostFacts) -> Finding.Level {
+        switch subject {
+        case .bpffs, .programs: .fail
+        // The daemon may well have what this process lacks.
+        case .privileges, .jit, .tcx: .warn
+        case .clsact: (try? facts.mechanism.get()) == .clsact ? .fail : .ok
+        case .btf: .ok
+        }
     }
 
     private static func libvirt(_ report: LibvirtReport) -> Finding {
@@ -79,33 +89,54 @@ enum Diagnosis {
         }
     }
 
-    private static func configuration(_ facts: HostFacts) -> Finding {
+    private static func privileges(_ facts: HostFacts) -> [Finding] {
+        guard facts.user != 0 else { return [] }
+        let message = "asked by user \(facts.user), not root: what is unknown above does not count for the exit code"
+        return [Finding(.unknown, "user", message, remedy: asRoot)]
+    }
+
+    private static func configuration(_ facts: HostFacts) -> [Finding] {
+        let file = configurationFile(facts)
+        guard case .success(let configuration) = facts.configuration else { return [file] }
+        var findings = [file]
+        if !configuration.policy.tapsAllowed {
+            findings.append(Finding(.warn, "policy", "<policy taps=\"no\"/> stops all copying on this host"))
+        }
+        if configuration.limit != nil {
+            findings.append(
+                Finding(
+                    .warn, "limit", "<limit> is not carried out by this version: copies are not limited",
+                    remedy: "keep destinations that cannot take everything off busy domains"))
+        }
+        return findings
+    }
+
+    private static func configurationFile(_ facts: HostFacts) -> Finding {
+        let path = facts.configPath.printable
         switch facts.configuration {
         case .failure(let problem):
+            var message = problem.lines.joined(separator: "; ")
+            if case .running = facts.daemon { message += "; virt-tapd uses the one before it" }
             return Finding(
-                .fail, "configuration", problem.lines.joined(separator: "; "),
-                remedy: "virt-tap check says what is wrong; then systemctl reload virt-tapd")
-        case .success(let configuration):
+                .fail, "configuration", message, remedy: "virt-tap check says what is wrong; then systemctl reload virt-tapd")
+        case .success:
             if case .running(let document) = facts.daemon, document.config.path != facts.configPath {
                 return Finding(
                     .warn, "configuration",
-                    "virt-tapd uses \(document.config.path.printable), this command looked at \(facts.configPath.printable)",
+                    "virt-tapd uses \(document.config.path.printable), this command looked at \(path)",
                     remedy: "use --config \(document.config.path.printable)")
             }
             if case .running(let document) = facts.daemon, document.config.stale {
                 return Finding(
-                    .warn, "configuration", "\(facts.configPath.printable) is valid, but virt-tapd still uses the one before it",
+                    .warn, "configuration", "\(path) is valid, but virt-tapd still uses the one before it",
                     remedy: "systemctl reload virt-tapd")
-            }
-            if !configuration.policy.tapsAllowed {
-                return Finding(.warn, "configuration", "<policy taps=\"no\"/> stops all copying on this host")
             }
             guard facts.configExists else {
                 return Finding(
-                    .warn, "configuration", "\(facts.configPath.printable) does not exist, so there is no destination to copy to",
+                    .warn, "configuration", "\(path) does not exist, so there is no destination to copy to",
                     remedy: "write one: docs/configuration.md has examples, virt-tap check checks it")
             }
-            return Finding(.ok, "configuration", "\(facts.configPath.printable): valid")
+            return Finding(.ok, "configuration", "\(path): valid")
         }
     }
 
@@ -116,7 +147,7 @@ enum Diagnosis {
                 .fail, "virt-tapd", "not running: what is attached goes on copying, nothing new is attached",
                 remedy: "systemctl enable --now virt-tapd.socket virt-tapd")
         case .unreachable(let why):
-            return Finding(.unknown, "virt-tapd", why.printable)
+            return Finding(.unknown, "virt-tapd", why.printable, remedy: facts.user == 0 ? nil : asRoot)
         case .running(let document):
             let version = document.daemon.version ?? "of unknown version"
             if document.daemon.paused == true {
@@ -135,6 +166,9 @@ enum Diagnosis {
         }
     }
 
+    /// Seconds. A process's start is known in ticks since a boot whose time is known in seconds.
+    private static let clockError: Int64 = 2
+
     private static func hook(_ facts: HostFacts) -> Finding {
         let path = HookInstallation.path
         switch facts.hook {
@@ -145,11 +179,15 @@ enum Diagnosis {
                 remedy: "make install puts it there; then restart libvirtd, which looks for hooks when it starts")
         case .notExecutable:
             return Finding(.warn, "hook", "\(path) is not executable, so libvirt passes it over", remedy: "chmod 755 \(path)")
+        case .installed where !facts.hasTimeout:
+            return Finding(
+                .warn, "hook", "timeout(1) is missing, without which the hook does nothing",
+                remedy: "install coreutils, or busybox's timeout")
         case .installed(let since):
             if case .running(let document) = facts.daemon, let seen = document.hook.seen {
                 return Finding(.ok, "hook", "installed, last seen \(seen)")
             }
-            if let started = facts.libvirtStarted, started < since {
+            if let started = facts.libvirtStarted, started.seconds + clockError < since.seconds {
                 return Finding(
                     .warn, "hook", "\(path) was installed after libvirt's daemon started, which looks for hooks only then",
                     remedy: "restart libvirtd, or virtqemud: guests keep running")

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Dataplane
-import FoundationEssentials
 import Glibc
 import Hypervisor
 import TapControl
@@ -24,10 +23,10 @@ struct Examination {
         let mechanism = Self.result { () throws(Failure) in try dataplane.mechanism(for: inForce.mechanism) }
         let daemon = daemon()
         return HostFacts(
-            kernel: HostIdentity.kernel, choice: inForce.mechanism, mechanism: mechanism, isBPFFileSystem: isBPFFileSystem,
-            bpffs: paths.bpffs,
-            attachments: Self.result { () throws(Failure) in try dataplane.attachments().count }, capabilities: capabilities(),
+            kernel: HostIdentity.kernel, choice: inForce.mechanism, mechanism: mechanism, bpffs: paths.bpffs,
+            attachments: Self.result { () throws(Failure) in try dataplane.attachments().count }, capabilities: dataplane.capabilities(),
             libvirt: await LibvirtReport.of(uri: paths.connect ?? inForce.libvirtURI), hook: hook(),
+            hasTimeout: ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].contains { access("\($0)/timeout", X_OK) == 0 }, user: geteuid(),
             libvirtStarted: LibvirtProcess.started(),
             daemon: daemon, configPath: paths.config, configExists: access(paths.config, F_OK) == 0, configuration: configuration,
             destinations: destinations(inForce, daemon, dataplane, mechanism), markUsers: markUsers(inForce.mark))
@@ -39,17 +38,6 @@ struct Examination {
         } catch {
             return .failure(error)
         }
-    }
-
-    private var isBPFFileSystem: Bool {
-        guard let mounts = try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8) else { return false }
-        return MountTable.fileSystem(of: paths.bpffs, in: mounts) == "bpf"
-    }
-
-    private func capabilities() -> UInt64? {
-        guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else { return nil }
-        let line = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") }
-        return line?.split(whereSeparator: { $0 == "\t" || $0 == " " }).last.flatMap { UInt64($0, radix: 16) }
     }
 
     private func hook() -> HostFacts.Hook {
@@ -75,16 +63,7 @@ struct Examination {
         if case .running(let document) = daemon { return document.destinations }
         let devices = (try? dataplane.devices()) ?? []
         let host = HostState(configuration: configuration, devices: DeviceTable(devices), claims: DeviceClaims(), mechanism: mechanism)
-        return configuration.destinations.map { definition in
-            let failure: Failure?
-            switch DestinationEvaluation.evaluate(definition, host: host) {
-            case .success(let verdict): failure = verdict.failure
-            case .failure(let why): failure = why
-            }
-            return DestinationStatus(
-                name: definition.name.text, kind: definition.target.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active,
-                reason: failure?.reason, message: failure?.message, sent: Counter(), errors: Counter())
-        }
+        return configuration.destinations.map { DestinationStatus($0, on: host) }
     }
 
     private func markUsers(_ mark: PacketMark) -> [String]? {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Dataplane
 import Hypervisor
 import TapModel
 
@@ -24,15 +25,16 @@ struct HostFacts {
     var kernel: String
     var choice: MechanismChoice = .auto
     var mechanism: Result<Mechanism, Failure>
-    /// Whether /sys/fs/bpf, or what stands for it, is a BPF file system.
-    var isBPFFileSystem: Bool
     var bpffs: String
     /// How many attachments are pinned.
     var attachments: Result<Int, Failure>
-    /// The effective capabilities of this process, a bit each as in capability(7); `nil`: /proc does not say.
-    var capabilities: UInt64?
+    var capabilities: [CapabilityFinding]
     var libvirt: LibvirtReport
     var hook: Hook
+    /// Whether there is a timeout(1) where the hook's script looks for it.
+    var hasTimeout = true
+    /// The user who asks; 0 may see everything.
+    var user: UInt32 = 0
     /// When libvirt's daemon started; `nil`: none was found.
     var libvirtStarted: Timestamp?
     var daemon: Daemon

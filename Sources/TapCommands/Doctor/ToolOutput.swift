@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Glibc
+import TapSystem
 
 /// What an administrator's tool prints, for what has no better source.
 enum ToolOutput {
@@ -32,21 +33,20 @@ enum ToolOutput {
             return nil
         }
         close(ends[1])
-        let text = read(ends[0], until: .now + time)
+        let text = read(ends[0], before: Deadline(in: time))
         if text == nil { kill(child, SIGKILL) }
         var status: Int32 = 0
         while waitpid(child, &status, 0) < 0, errno == EINTR {}
         return status == 0 ? text : nil
     }
 
-    private static func read(_ descriptor: Int32, until end: ContinuousClock.Instant) -> String? {
+    private static func read(_ descriptor: Int32, before deadline: Deadline) -> String? {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while bytes.count < maximum {
-            let left = ContinuousClock.now.duration(to: end)
-            guard left > .zero else { return nil }
+            guard !deadline.hasPassed else { return nil }
             var waited = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            let ready = poll(&waited, 1, Int32(left.components.seconds * 1_000 + left.components.attoseconds / 1_000_000_000_000_000 + 1))
+            let ready = poll(&waited, 1, deadline.pollMilliseconds)
             if ready < 0, errno == EINTR { continue }
             guard ready > 0 else { return nil }
             let count = Glibc.read(descriptor, &buffer, buffer.count)

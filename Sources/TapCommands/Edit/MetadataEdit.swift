@@ -17,6 +17,7 @@ struct MetadataEdit {
         var taps: [Tap]
         /// What was done, for people: `tap ids added`.
         var done: [String]
+        var removed: [TapName] = []
         /// Names asked for that are not there.
         var missing: [String] = []
         /// The tap that was set.
@@ -24,30 +25,48 @@ struct MetadataEdit {
 
         /// For virDomainSetMetadata, which adds the namespace; `nil` takes the element out.
         var xml: String? {
-            guard !taps.isEmpty else { return nil }
-            let written = MetadataXML.write(taps)
-            let declaration = " xmlns=\"\(MetadataXML.namespace)\""
-            guard let range = written.firstRange(of: declaration) else { return written }
-            return written.replacingCharacters(in: range)
+            taps.isEmpty ? nil : MetadataXML.write(taps, declaresNamespace: false)
         }
     }
 
     var force: Bool
 
-    /// - Throws: a failure when the side holds what cannot be understood, unless `force`, which drops that.
+    /// - Throws: a failure when the side holds what cannot be understood, unless `force`, which drops that, or unless
+    ///   everything is taken out anyway.
     func apply(_ change: Change, to reading: DomainReading, side: MetadataSide) throws(CommandFailure) -> Outcome {
         var taps: [Tap] = []
-        for case .valid(let tap) in reading.domain.taps { taps.append(tap) }
-        guard force || taps.count == reading.domain.taps.count else {
-            throw CommandFailure(
-                .failure,
-                lines: reading.diagnostics.map { "\(side.words): \($0.withoutLine)" }
-                    + ["nothing was changed: put that right first (virsh edit), or use --force, which drops what cannot be understood"])
+        var invalid: [TapName] = []
+        for entry in reading.domain.taps {
+            switch entry {
+            case .valid(let tap): taps.append(tap)
+            case .invalid(let name, _, _): invalid.append(name)
+            }
         }
-        let dropped = reading.domain.taps.count - taps.count
+        var takesAll = false
+        if case .unset(_, true) = change { takesAll = true }
+        guard force || takesAll || invalid.isEmpty else {
+            throw CommandFailure(
+                .failure, lines: reading.diagnostics.map { "\(side.words): \($0.withoutLine)" } + [Self.advice(reading.domain, side)])
+        }
         var outcome = try outcome(of: change, on: taps)
-        if dropped > 0 { outcome.done.append("\(dropped) invalid tap\(dropped == 1 ? "" : "s") dropped") }
+        if !invalid.isEmpty {
+            outcome.done.append("\(invalid.count) invalid tap\(invalid.count == 1 ? "" : "s") \(takesAll ? "removed" : "dropped")")
+            outcome.removed += invalid
+            outcome.missing.removeAll { name in invalid.contains { $0.text == name } }
+        }
         return outcome
+    }
+
+    /// `virsh edit` would not do for a running domain: it changes the persistent definition only.
+    private static func advice(_ domain: DomainDefinition, _ side: MetadataSide) -> String {
+        // Only a name that a shell takes as it is may stand in a command that people copy.
+        let isPlain = domain.name.unicodeScalars.allSatisfy {
+            $0.isASCII && ($0.properties.isAlphabetic || $0.properties.numericType != nil || "-_.".unicodeScalars.contains($0))
+        }
+        let name = isPlain && !domain.name.hasPrefix("-") && !domain.name.isEmpty ? domain.name : "DOMAIN"
+        return "nothing was changed: put that right first, with `virsh metadata \(name) --uri \(MetadataXML.namespace) --key tap"
+            + " --\(side.rawValue) --set '<tap …/>'`, or use --force, which drops what cannot be understood;"
+            + " `virt-tap unset \(name) --all` takes out everything"
     }
 
     private func outcome(of change: Change, on taps: [Tap]) throws(CommandFailure) -> Outcome {
@@ -66,13 +85,8 @@ struct MetadataEdit {
             let missing = all ? [] : names.filter { name in !taps.contains { $0.name.text == name } }
             let removed = taps.filter { gone.contains($0.name.text) }
             taps.removeAll { gone.contains($0.name.text) }
-            return Outcome(taps: taps, done: removed.map { "tap \($0.name) removed" }, missing: missing)
+            return Outcome(
+                taps: taps, done: removed.map { "tap \($0.name) removed" }, removed: removed.map(\.name), missing: missing)
         }
-    }
-}
-
-extension String {
-    fileprivate func replacingCharacters(in range: Range<String.Index>) -> String {
-        String(self[..<range.lowerBound] + self[range.upperBound...])
     }
 }

@@ -16,29 +16,47 @@ struct MetadataEditor {
         var done: [String] = []
         /// For standard error.
         var warnings: [String] = []
+        /// What a daemon would make of it; `nil` when the running domain was not changed.
+        var expectation: TapExpectation?
+    }
+
+    private struct Step {
+        var side: MetadataSide
+        var outcome: MetadataEdit.Outcome
+        var validation: TapValidation?
+        var interfaces: [DomainInterface]
     }
 
     func run(_ change: MetadataEdit.Change, domain name: String, choices: Set<SideChoice>) async throws -> Report {
         let snapshot = try await store.domain(named: name)
         let sides = try SideChoice.sides(choices, isRunning: snapshot.isRunning, isPersistent: snapshot.isPersistent)
         var report = Report()
-        var outcomes: [(side: MetadataSide, outcome: MetadataEdit.Outcome)] = []
+        var steps: [Step] = []
         for side in sides {
             let reading = try read(side, of: snapshot)
             let outcome = try MetadataEdit(force: force).apply(change, to: reading, side: side)
-            try validate(outcome, reading.domain, side, &report)
-            outcomes.append((side, outcome))
+            steps.append(
+                Step(
+                    side: side, outcome: outcome, validation: validation(of: outcome, reading.domain, side),
+                    interfaces: reading.domain.interfaces))
         }
-        try requireSomething(change, outcomes.map(\.outcome), domain: snapshot.name)
-        for (index, (side, outcome)) in outcomes.enumerated() {
+        try judge(steps, &report)
+        try requireSomething(change, steps.map(\.outcome), domain: snapshot.name)
+        for (index, step) in steps.enumerated() {
             do {
-                try await store.setMetadata(outcome.xml, of: snapshot.uuid, live: side == .live, config: side == .config)
+                try await store.setMetadata(
+                    step.outcome.xml, of: snapshot.uuid, live: step.side == .live, config: step.side == .config)
             } catch  where index > 0 {
                 throw CommandFailure(
                     .failure,
-                    "\(outcomes[0].side.words) was changed, \(side.words) was not: \("\(error)".printable)")
+                    "\(steps[0].side.words) was changed, \(step.side.words) was not: \("\(error)".printable)")
             }
-            for line in outcome.done { report.done.append("\(snapshot.name.printable): \(line) in \(side.words)") }
+            for line in step.outcome.done { report.done.append("\(snapshot.name.printable): \(line) in \(step.side.words)") }
+            if step.side == .live {
+                report.expectation = TapExpectation(
+                    domain: snapshot.name, uuid: snapshot.uuid, tap: step.outcome.tap, removed: step.outcome.removed,
+                    interfaces: step.interfaces)
+            }
         }
         return report
     }
@@ -52,17 +70,32 @@ struct MetadataEditor {
         }
     }
 
-    private func validate(
-        _ outcome: MetadataEdit.Outcome, _ domain: DomainDefinition, _ side: MetadataSide, _ report: inout Report
-    ) throws(CommandFailure) {
-        guard let tap = outcome.tap, let host else { return }
+    private func validation(of outcome: MetadataEdit.Outcome, _ domain: DomainDefinition, _ side: MetadataSide) -> TapValidation? {
+        guard let tap = outcome.tap, let host else { return nil }
         var domain = domain
         domain.taps = outcome.taps.map { .valid($0) }
-        let validation = TapValidation(tap, in: domain, on: host, side: side)
-        guard force || validation.refusals.isEmpty else {
-            throw CommandFailure(.failure, lines: validation.refusals + ["nothing was changed; --force writes it all the same"])
+        return TapValidation(tap, in: domain, on: host, side: side)
+    }
+
+    private func judge(_ steps: [Step], _ report: inout Report) throws(CommandFailure) {
+        let refused = steps.filter { $0.validation?.refusals.isEmpty == false }
+        // Where the two definitions are refused for the same, there is nothing to tell apart.
+        let isOneSided = steps.count > 1 && Set(steps.map { $0.validation?.refusals ?? [] }).count > 1
+        var refusals: [String] = []
+        for step in refused {
+            for line in step.validation?.refusals ?? [] {
+                let text = isOneSided ? "\(step.side.words): \(line)" : line
+                if !refusals.contains(text) { refusals.append(text) }
+            }
         }
-        for line in validation.refusals + validation.warnings where !report.warnings.contains(line) { report.warnings.append(line) }
+        guard force || refusals.isEmpty else {
+            let good = steps.first { $0.validation?.refusals.isEmpty != false }
+            let alone = good.map { "--\($0.side.rawValue) changes \($0.side.words) alone, " } ?? ""
+            throw CommandFailure(.failure, lines: refusals + ["nothing was changed; \(alone)--force writes it all the same"])
+        }
+        for line in refusals + steps.flatMap({ $0.validation?.warnings ?? [] }) where !report.warnings.contains(line) {
+            report.warnings.append(line)
+        }
     }
 
     /// A name is missing when no side has it.
@@ -75,17 +108,12 @@ struct MetadataEditor {
         }
         let missing = names.filter { name in outcomes.allSatisfy { $0.missing.contains(name) } }
         guard !missing.isEmpty else { return }
-        let present = Set(outcomes.flatMap { $0.taps.map(\.name.text) + $0.done.compactMap(Self.name) }).sorted()
+        let present = Set(outcomes.flatMap { $0.taps.map(\.name.text) + $0.removed.map(\.text) }).sorted()
         throw CommandFailure(
             .failure,
             lines: missing.map { name in
                 let nearest = NearestName.of(name, among: present)
                 return "\(domain.printable) has no tap \"\(name.printable)\"" + (nearest.map { "; did you mean \($0)?" } ?? "")
             } + ["nothing was changed"])
-    }
-
-    private static func name(_ done: String) -> String? {
-        let words = done.split(separator: " ")
-        return words.count == 3 && words[0] == "tap" ? String(words[1]) : nil
     }
 }

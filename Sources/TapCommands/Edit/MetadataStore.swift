@@ -2,6 +2,7 @@
 
 import Hypervisor
 import TapModel
+import TapXML
 
 /// Where metadata is read and written: libvirt, or a stand-in in tests.
 protocol MetadataStore {
@@ -11,6 +12,6 @@ protocol MetadataStore {
 
 extension LibvirtMetadataEditor: MetadataStore {
     func setMetadata(_ xml: String?, of uuid: DomainUUID, live: Bool, config: Bool) async throws {
-        try await setMetadata(xml, of: uuid, uri: "urn:virt-tap:1", key: "tap", live: live, config: config)
+        try await setMetadata(xml, of: uuid, uri: MetadataXML.namespace, key: "tap", live: live, config: config)
     }
 }

@@ -14,13 +14,13 @@ enum TapDraft {
         if options.to != nil { return drafted }
         var tap = try chosen(options, existing)
         if options.direction != nil { tap.direction = drafted.direction }
-        if !options.interface.isEmpty { tap.selectors = drafted.selectors }
-        if options.filter != nil { tap.filter = drafted.filter }
-        if options.snaplen != nil { tap.snaplen = drafted.snaplen }
-        if options.sample != nil || options.sampleFlows != nil { tap.sampling = drafted.sampling }
-        if options.rate != nil { tap.rate = drafted.rate }
-        if options.required { tap.required = true }
-        if options.disabled { tap.enabled = false }
+        if options.allInterfaces || !options.interface.isEmpty { tap.selectors = drafted.selectors }
+        if options.noFilter || options.filter != nil { tap.filter = drafted.filter }
+        if options.noSnaplen || options.snaplen != nil { tap.snaplen = drafted.snaplen }
+        if options.noSample || options.sample != nil || options.sampleFlows != nil { tap.sampling = drafted.sampling }
+        if options.noRate || options.rate != nil { tap.rate = drafted.rate }
+        if let required = options.required { tap.required = required }
+        if let power = options.power { tap.enabled = power == .enabled }
         return tap
     }
 
@@ -43,7 +43,7 @@ enum TapDraft {
         let attributes: [(String, String?)] = [
             ("name", options.name), ("to", options.to ?? "any"), ("direction", options.direction), ("snaplen", options.snaplen),
             ("sample", options.sample), ("sample-flows", options.sampleFlows), ("rate", options.rate),
-            ("required", options.required ? "yes" : nil), ("enabled", options.disabled ? "no" : nil),
+            ("required", options.required == true ? "yes" : nil), ("enabled", options.power == .disabled ? "no" : nil),
         ]
         var xml = "<tap xmlns=\"\(MetadataXML.namespace)\""
         for case (let name, let value?) in attributes { xml += " \(name)=\"\(try escaped(value, option: name))\"" }
@@ -78,18 +78,14 @@ enum TapDraft {
     }
 
     private static func escaped(_ text: String, option: String) throws(CommandFailure) -> String {
-        var result = ""
-        for scalar in text.unicodeScalars {
+        let isCarried = text.unicodeScalars.allSatisfy { scalar in
             switch scalar {
-            case "&": result += "&amp;"
-            case "<": result += "&lt;"
-            case "\"": result += "&quot;"
-            case "\t", "\n", "\r": result += "&#\(scalar.value);"
-            case "\u{0}"..."\u{1F}", "\u{FFFE}", "\u{FFFF}":
-                throw CommandFailure(.usage, "--\(option): \"\(text.printable)\" has characters that XML cannot carry")
-            default: result.unicodeScalars.append(scalar)
+            case "\t", "\n", "\r": true
+            case "\u{0}"..."\u{1F}", "\u{FFFE}", "\u{FFFF}": false
+            default: true
             }
         }
-        return result
+        guard isCarried else { throw CommandFailure(.usage, "--\(option): \"\(text.printable)\" has characters that XML cannot carry") }
+        return MetadataXML.escaped(text)
     }
 }

@@ -1,39 +1,85 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import ArgumentParser
+import TapModel
 
 /// What `virt-tap set` says of a tap. Values are checked where they become XML, by the grammar itself.
 struct TapOptions: ParsableArguments {
+    private static let later = " Not carried out by this version: refused without --force."
+
     @Option(help: ArgumentHelp("Where copies go: a destination of the host's configuration.", valueName: "destination"))
     var to: String?
 
     @Option(help: ArgumentHelp("The tap's name, unique in the domain; default: the destination's.", valueName: "name"))
     var name: String?
 
-    @Option(help: ArgumentHelp("inbound, outbound or both, as the guest sees it.", valueName: "direction"))
+    @Option(
+        help: ArgumentHelp("inbound, outbound or both, as the guest sees it.", valueName: "direction"),
+        completion: .list(TapDirection.allCases.map(\.rawValue)))
     var direction: String?
 
     @Option(help: ArgumentHelp("Only this interface, by MAC or alias; may be repeated.", valueName: "mac|alias"))
     var interface: [String] = []
 
-    @Option(help: ArgumentHelp("Only what this pcap-filter(7) expression matches.", valueName: "expression"))
+    @Option(help: ArgumentHelp("Only what this pcap-filter(7) expression matches.\(Self.later)", valueName: "expression"))
     var filter: String?
 
-    @Option(help: ArgumentHelp("At most so many bytes of a frame (64 to 65535), or: headers.", valueName: "bytes|headers"))
+    @Option(
+        help: ArgumentHelp("At most so many bytes of a frame (64 to 65535), or: headers.\(Self.later)", valueName: "bytes|headers"),
+        completion: .list(["headers"]))
     var snaplen: String?
 
-    @Option(help: ArgumentHelp("One packet in N.", valueName: "1/N"))
+    @Option(help: ArgumentHelp("One packet in N.\(Self.later)", valueName: "1/N"))
     var sample: String?
 
-    @Option(help: ArgumentHelp("All packets of one flow in N.", valueName: "1/N"))
+    @Option(help: ArgumentHelp("All packets of one flow in N.\(Self.later)", valueName: "1/N"))
     var sampleFlows: String?
 
-    @Option(help: ArgumentHelp("At most so much, such as 100mbit or 10kpps.", valueName: "rate"))
+    @Option(help: ArgumentHelp("At most so much, such as 100mbit or 10kpps.\(Self.later)", valueName: "rate"))
     var rate: String?
 
-    @Flag(help: "The domain does not start on a host where this tap cannot be placed.")
-    var required = false
+    @Flag(help: "Every interface again, hot-plugged ones included.")
+    var allInterfaces = false
 
-    @Flag(help: "Keep the definition, copy nothing.")
-    var disabled = false
+    @Flag(help: "Everything again.")
+    var noFilter = false
+
+    @Flag(help: "Whole frames again.")
+    var noSnaplen = false
+
+    @Flag(help: "No sampling of either kind any more.")
+    var noSample = false
+
+    @Flag(help: "No limit any more.")
+    var noRate = false
+
+    @Flag(inversion: .prefixedNo, help: "Whether the domain is kept from starting on a host where this tap cannot be placed.")
+    var required: Bool?
+
+    @Flag
+    var power: Power?
+
+    /// Whether the tap is switched on.
+    enum Power: String, EnumerableFlag {
+        case enabled, disabled
+
+        static func help(for value: Power) -> ArgumentHelp? {
+            switch value {
+            case .enabled: "Switch the tap on again."
+            case .disabled: "Keep the definition, copy nothing."
+            }
+        }
+    }
+
+    /// The options that a tap has once: given twice, one of the two would be lost without a word.
+    static let single = ["--to", "--name", "--direction", "--filter", "--snaplen", "--sample", "--sample-flows", "--rate"]
+
+    func validate() throws {
+        let pairs: [(Bool, Bool, String)] = [
+            (allInterfaces, !interface.isEmpty, "--all-interfaces and --interface"), (noFilter, filter != nil, "--no-filter and --filter"),
+            (noSnaplen, snaplen != nil, "--no-snaplen and --snaplen"), (noRate, rate != nil, "--no-rate and --rate"),
+            (noSample, sample != nil || sampleFlows != nil, "--no-sample and a --sample"),
+        ]
+        for (left, right, names) in pairs where left && right { throw ValidationError("\(names) exclude each other") }
+    }
 }

@@ -9,36 +9,49 @@ struct TapValidation {
     /// What else there is to know.
     var warnings: [String] = []
 
-    /// Reasons that writing the tap would not get over by itself, and that the operator most likely did not mean.
-    private static let refused: Set<Reason> = [
-        .noSuchDestination, .destinationNotAllowed, .inlineDestinationDenied, .tooManyTaps, .noMatchingInterface, .invalidFilter,
+    /// Reasons that end by themselves, or that say nothing of the tap. All others keep a tap from being written: it
+    /// would copy nothing, and may stand in the place of one that does.
+    private static let passing: Set<Reason> = [
+        .destinationDown, .neighbourUnreachable, .destinationElsewhere, .destinationOverloaded, .mtuTooSmall, .deviceGone,
+        .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied,
+        .attachFailed, .qdiscConflict, .detachedRepeatedly,
     ]
+    /// Reasons that an interface may have as long as another one of the tap's is copied.
+    private static let partial: Set<Reason> = [.interfaceTypeUnsupported, .deviceNotOwned]
 
     /// - Parameters:
     ///   - domain: with the taps as they will be.
     ///   - tap: the one that is written.
     init(_ tap: Tap, in domain: DomainDefinition, on host: HostState, side: MetadataSide) {
-        // Aliases are given when a domain starts: in its persistent definition nothing is known of them.
-        if side == .config, tap.selectors.contains(where: { $0.alias != nil }) { return }
+        // Aliases are given when a domain starts: in its persistent definition they select nothing that could be judged.
+        let knowsInterfaces = side == .live || tap.selectors.allSatisfy { $0.alias == nil }
+        var domain = domain
+        if !knowsInterfaces {
+            var unselective = tap
+            unselective.selectors = []
+            domain.taps = domain.taps.map { $0.name == tap.name ? .valid(unselective) : $0 }
+        }
         for verdict in DomainPreview(domain, on: host).verdicts where verdict.entry.name == tap.name {
             switch verdict.outcome {
             case .refused(let failure) where failure.reason == .disabledByMetadata: break
             case .refused(let failure): note(failure, about: tap)
             case .evaluated(let destination, let interfaces):
                 if let failure = destination.failure { note(failure, about: tap) }
-                for interface in interfaces {
-                    if case .refused(let failure) = interface.result { note(failure, about: tap) }
+                let failures = interfaces.compactMap {
+                    if case .refused(let failure) = $0.result { failure } else { nil }
                 }
+                let isPartial = failures.count < interfaces.count
+                for failure in failures where knowsInterfaces { note(failure, about: tap, isPartial: isPartial) }
             }
         }
     }
 
-    private mutating func note(_ failure: Failure, about tap: Tap) {
+    private mutating func note(_ failure: Failure, about tap: Tap, isPartial: Bool = false) {
         let text = "tap \(tap.name): \(failure.message.printable) (\(failure.reason.rawValue))"
-        if Self.refused.contains(failure.reason) {
-            if !refusals.contains(text) { refusals.append(text) }
-        } else if !warnings.contains(text) {
-            warnings.append(text)
+        if Self.passing.contains(failure.reason) || (isPartial && Self.partial.contains(failure.reason)) {
+            if !warnings.contains(text) { warnings.append(text) }
+        } else if !refusals.contains(text) {
+            refusals.append(text)
         }
     }
 }

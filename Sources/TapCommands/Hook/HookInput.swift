@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Glibc
+import TapModel
+import TapSystem
 
 /// Reads what libvirt gives a hook on standard input.
 enum HookInput {
-    /// Bytes; more is not sent, and libvirt itself takes no more over its own protocol.
-    static let maximum = 16 << 20
-
     enum Problem: Error, Equatable {
         case tooLong
         case tooSlow
@@ -16,12 +15,11 @@ enum HookInput {
     /// All of it, until the other end closes.
     static func read(_ descriptor: Int32 = 0, before end: ContinuousClock.Instant) throws(Problem) -> [UInt8] {
         var bytes: [UInt8] = []
+        let deadline = Deadline(at: end)
         while true {
-            let left = ContinuousClock.now.duration(to: end)
-            guard left > .zero else { throw .tooSlow }
-            let milliseconds = left.components.seconds * 1_000 + left.components.attoseconds / 1_000_000_000_000_000 + 1
+            guard !deadline.hasPassed else { throw .tooSlow }
             var waited = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            let ready = poll(&waited, 1, Int32(clamping: milliseconds))
+            let ready = poll(&waited, 1, deadline.pollMilliseconds)
             if ready < 0, errno != EINTR { throw .unreadable(errno) }
             guard ready > 0 else { continue }
             var code: Int32 = 0
@@ -34,7 +32,7 @@ enum HookInput {
             if count < 0, code != EINTR, code != EAGAIN { throw .unreadable(code) }
             if count == 0 { return bytes }
             bytes += chunk
-            guard bytes.count <= maximum else { throw .tooLong }
+            guard bytes.count <= DomainSnapshot.maximumXML else { throw .tooLong }
         }
     }
 }

@@ -11,22 +11,14 @@ struct HookVerdict: Equatable {
     /// For standard error; never more than one line for what went wrong.
     var lines: [String]
 
-    /// The operations at which libvirt takes a refusal and nothing runs yet. At `reconnect` it would kill the guest, at
-    /// `migrate` and `restore` it would end those.
-    private static let refusable: Set<String> = ["prepare", "start"]
-    /// Those that the daemon has anything to do for; others, and those of later libvirts, are not even sent.
-    static let known: Set<String> = [
-        "prepare", "start", "started", "stopped", "release", "migrate", "restore", "reconnect", "attach",
-    ]
-
     /// The daemon answered.
-    init(_ response: ControlResponse, operation: String, xml: [UInt8]) {
+    init(_ response: ControlResponse, operation: HookOperation, xml: [UInt8]) {
         guard response.isOK, let answer = response.hook else {
             let why = "virt-tapd could not take the call: \((response.error ?? "it gave no answer").printable)"
             self = HookVerdict(withoutAnswer: why, operation: operation, xml: xml)
             return
         }
-        refuses = !answer.allow && Self.refusable.contains(operation)
+        refuses = !answer.allow && operation.isRefusable
         lines = answer.lines.map(\.printable)
         if let message = answer.message { lines.append(message.printable) }
     }
@@ -35,12 +27,28 @@ struct HookVerdict: Equatable {
     /// to keep a guest from starting.
     ///
     /// - Parameter xml: the domain's, as far as it was read. What cannot be read requires nothing.
-    init(withoutAnswer why: String, operation: String, xml: [UInt8] = []) {
-        let taps = operation == "start" ? (try? DomainXML.parse(xml))?.taps ?? [] : []
+    init(withoutAnswer why: String, operation: HookOperation, xml: [UInt8] = []) {
+        let taps = operation == .start ? (try? DomainXML.parse(xml))?.taps ?? [] : []
         let missing = RequiredTaps.unplaced(taps, because: why)
         refuses = !missing.isEmpty
-        lines =
-            refuses
-            ? missing.map(\.printable) : ["\(operation.printable): no taps were placed by this hook call, the domain goes on: \(why)"]
+        lines = refuses ? missing.map(\.printable) : [Self.passed(operation.rawValue, why)]
+    }
+
+    /// An operation at which the domain has no devices yet.
+    static let nothingToDo = HookVerdict(refuses: false, lines: [])
+
+    private init(refuses: Bool, lines: [String]) {
+        self.refuses = refuses
+        self.lines = lines
+    }
+
+    /// A later libvirt's operation: it is not even sent.
+    init(unknown operation: String) {
+        refuses = false
+        lines = [Self.passed(operation, "this version knows no such operation")]
+    }
+
+    private static func passed(_ operation: String, _ why: String) -> String {
+        "\(operation.printable): no taps were placed by this hook call, the domain goes on: \(why)"
     }
 }

@@ -16,7 +16,7 @@ enum StatusNotes {
     private static let named = 4
 
     static func of(_ document: StatusDocument) -> [Note] {
-        host(document) + taps(document.taps) + destinations(document)
+        host(document) + taps(document.taps, isToldStale: document.config.stale) + destinations(document)
     }
 
     private static func host(_ document: StatusDocument) -> [Note] {
@@ -28,17 +28,35 @@ enum StatusNotes {
             notes.append(
                 Note(subject: "virt-tapd", text: "paused by `virt-tap purge --now`; `systemctl reload virt-tapd` resumes", colour: .yellow))
         }
-        if document.config.stale {
-            let why = document.config.message.map { ": " + $0.printable } ?? ""
-            notes.append(
-                Note(
-                    subject: document.config.path.printable, text: "could not be loaded, the configuration before it is in force\(why)",
-                    colour: .yellow))
+        if document.config.stale { notes += stale(document.config) }
+        return notes
+    }
+
+    /// So many lines of a bad configuration are shown; `virt-tap check` shows all.
+    private static let problems = 8
+
+    /// The message has a line for each thing that is wrong: `FILE:LINE: what`.
+    private static func stale(_ config: StatusDocument.Config) -> [Note] {
+        let path = config.path.printable
+        let lines = config.message?.split(separator: "\n").map(String.init) ?? []
+        var notes = [Note(subject: path, text: "could not be loaded, the configuration before it is in force", colour: .yellow)]
+        for line in lines.prefix(problems) {
+            let inert = line.inert
+            let isPlaced = inert.hasPrefix("\(path):")
+            // The place as the subject, where there is one.
+            guard isPlaced, let end = inert.firstRange(of: ": ") else {
+                notes.append(Note(subject: path, text: inert, colour: .yellow))
+                continue
+            }
+            notes.append(Note(subject: String(inert[..<end.lowerBound]), text: String(inert[end.upperBound...]), colour: .yellow))
+        }
+        if lines.count > problems {
+            notes.append(Note(subject: path, text: "and \(lines.count - problems) more: `virt-tap check` says all", colour: .yellow))
         }
         return notes
     }
 
-    private static func taps(_ taps: [TapStatus]) -> [Note] {
+    private static func taps(_ taps: [TapStatus], isToldStale: Bool) -> [Note] {
         // The same sentence about many taps is one sentence.
         var order: [String] = []
         var subjects: [String: [String]] = [:]
@@ -59,7 +77,9 @@ enum StatusNotes {
                 let which = tap.interfaces.count == 1 ? "" : " " + (interface.alias ?? interface.mac?.description ?? "").printable
                 add(subject + which, sentence(interface.message, interface.reason), .of(interface.state))
             }
-            for warning in tap.warnings { add(subject, sentence(warning.message, warning.reason), .yellow) }
+            for warning in tap.warnings where !(isToldStale && warning.reason == .configStale) {
+                add(subject, sentence(warning.message, warning.reason), .yellow)
+            }
         }
         return order.map { text in
             let about = subjects[text] ?? []

@@ -8,13 +8,27 @@ import TapModel
 
 /// Gets a status document: from the daemon, else from what the kernel holds.
 struct StatusReader {
-    var paths: PathOptions
+    var directory: RuntimeDirectory
+    var bpffs: String
+    var configPath: String
+
+    init(directory: RuntimeDirectory, bpffs: String, configPath: String) {
+        self.directory = directory
+        self.bpffs = bpffs
+        self.configPath = configPath
+    }
+
+    init(paths: PathOptions) {
+        self.init(directory: paths.runtimeDirectory, bpffs: paths.bpffs, configPath: paths.config)
+    }
 
     /// What was found out, and what there is to say about it.
     struct Answer {
         var document: StatusDocument
         /// Set when there is no daemon.
         var complaints: [String] = []
+        /// Whether the document says what there is: false when there is no daemon and the kernel cannot be read either.
+        var isKnown = true
     }
 
     private static let patience: Duration = .seconds(10)
@@ -22,7 +36,7 @@ struct StatusReader {
     /// - Throws: when there is a daemon and it cannot be asked or understood.
     func read() throws(CommandFailure) -> Answer {
         do throws(ControlError) {
-            return Answer(document: try decode(try ask()))
+            return Answer(document: try ask())
         } catch .notRunning(let path) {
             return withoutDaemon("virt-tapd is not running (nobody listens at \(path.printable)); this is what the kernel holds")
         } catch {
@@ -30,8 +44,10 @@ struct StatusReader {
         }
     }
 
-    private func ask() throws(ControlError) -> ControlResponse {
-        let directory = paths.runtimeDirectory
+    /// The daemon's own document.
+    func ask() throws(ControlError) -> StatusDocument { try decode(try response().accepted()) }
+
+    private func response() throws(ControlError) -> ControlResponse {
         do {
             return try ControlClient(path: directory.controlSocket).send(.status, within: Self.patience)
         } catch .notPermitted(let path, _) {
@@ -49,7 +65,6 @@ struct StatusReader {
     }
 
     private func decode(_ response: ControlResponse) throws(ControlError) -> StatusDocument {
-        if let error = response.error { throw .malformed("virt-tapd answered: \(error.printable)") }
         do {
             return try JSONDecoder().decode(StatusDocument.self, from: Data(response.body))
         } catch {
@@ -65,8 +80,9 @@ struct StatusReader {
         var complaints = [why]
         var kernel = KernelView()
         var devices: DeviceTable?
+        var isKnown = true
         do throws(Failure) {
-            let dataplane = KernelDataplane(bpffs: paths.bpffs)
+            let dataplane = KernelDataplane(bpffs: bpffs)
             for attachment in try dataplane.attachments() {
                 kernel.attachments[attachment.id] = attachment
                 kernel.counters[attachment.id] = try? dataplane.counters(of: attachment.id)
@@ -74,11 +90,12 @@ struct StatusReader {
             kernel.destinations = try dataplane.destinations()
             devices = DeviceTable(try dataplane.devices())
         } catch {
+            isKnown = false
             complaints.append("what the kernel copies cannot be read: \(error.message.printable)")
         }
         return Answer(
             document: .withoutDaemon(
-                host: host, configPath: paths.config, hookInstalled: HookInstallation.isInstalled, kernel: kernel, devices: devices),
-            complaints: complaints)
+                host: host, configPath: configPath, hookInstalled: HookInstallation.isInstalled, kernel: kernel, devices: devices),
+            complaints: complaints, isKnown: isKnown)
     }
 }

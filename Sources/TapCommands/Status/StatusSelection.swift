@@ -18,18 +18,24 @@ struct StatusSelection: Hashable {
             if !includesShutOff { selected.taps.removeAll { $0.running == false } }
             return selected
         }
-        let unknown = domains.filter { domain in !document.taps.contains { Self.matches($0, domain) } }
+        let unknown = self.unknown(in: document)
         guard unknown.isEmpty || !document.daemon.running else {
-            let names = Set(document.taps.map(\.domain))
+            let names = Set(document.taps.map(\.domain)).sorted()
             throw CommandFailure(
                 .failure,
                 lines: unknown.map { name in
-                    let nearest = NearestName.of(name, among: names.sorted())
-                    return "no domain named \"\(name.printable)\" has a tap" + (nearest.map { "; did you mean \"\($0.printable)\"?" } ?? "")
+                    "no tap of a domain named \"\(name.printable)\""
+                        + (NearestName.of(name, among: names).map { "; did you mean \"\($0.printable)\"?" }
+                            ?? " (is the name right? `virsh list --all`)")
                 })
         }
         selected.taps.removeAll { tap in !domains.contains { Self.matches(tap, $0) } }
         return selected
+    }
+
+    /// What was named and has no tap in the document.
+    func unknown(in document: StatusDocument) -> [String] {
+        domains.filter { domain in !document.taps.contains { Self.matches($0, domain) } }
     }
 
     private static func matches(_ tap: TapStatus, _ domain: String) -> Bool {

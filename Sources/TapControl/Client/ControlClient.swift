@@ -2,6 +2,7 @@
 
 import Glibc
 public import TapModel
+import TapSystem
 
 /// Asks the daemon, one request a connection. Blocks its thread, never longer than it was told.
 public struct ControlClient: Sendable {

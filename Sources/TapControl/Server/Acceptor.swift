@@ -3,6 +3,7 @@
 import Glibc
 import Synchronization
 import TapModel
+import TapSystem
 
 /// Accepts on one socket, gives each client a thread, and knows when all of them are gone.
 final class Acceptor: Sendable {

@@ -2,11 +2,9 @@
 
 import Glibc
 
-/// The directory of the sockets and the lock, /run/virt-tap unless `--runtime-dir` names another.
+/// The directory of the sockets and the lock.
 public struct RuntimeDirectory: Hashable, Sendable {
     public let path: String
-
-    public static let standard = RuntimeDirectory("/run/virt-tap")
 
     public init(_ path: String) { self.path = path }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Glibc
+import TapSystem
 
 /// The group of `<control group>`, which may read status.
 public struct SocketGroup: Hashable, Sendable {

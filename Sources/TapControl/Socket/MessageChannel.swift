@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Glibc
+import TapSystem
 
 /// Whole messages over a connected socket, each before a deadline. Blocks its thread.
 struct MessageChannel {

@@ -7,8 +7,6 @@ public struct InheritedSocket: Hashable, Sendable {
     public let number: Int32
     /// Where it is bound, from the kernel.
     public let path: String
-    /// `FileDescriptorName=` of the unit; empty when there is none.
-    public let name: String
 
     /// systemd numbers them from here.
     private static let first: Int32 = 3
@@ -19,22 +17,19 @@ public struct InheritedSocket: Hashable, Sendable {
     /// they are for it. Descriptors that are not listening stream sockets of AF_UNIX are closed.
     public static func takeAll() -> [InheritedSocket] {
         func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
-        let sockets = take(
-            pid: variable("LISTEN_PID"), count: variable("LISTEN_FDS"), names: variable("LISTEN_FDNAMES"), ownPID: getpid(), from: first)
+        let sockets = take(pid: variable("LISTEN_PID"), count: variable("LISTEN_FDS"), ownPID: getpid(), from: first)
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { unsetenv(name) }
         return sockets
     }
 
-    static func take(pid: String?, count: String?, names: String?, ownPID: pid_t, from first: Int32) -> [InheritedSocket] {
+    static func take(pid: String?, count: String?, ownPID: pid_t, from first: Int32) -> [InheritedSocket] {
         guard let pid, pid_t(pid) == ownPID, let count = count.flatMap({ Int32($0) }), (1...1_024).contains(count) else { return [] }
-        let names = names?.split(separator: ":", omittingEmptySubsequences: false).map(String.init) ?? []
         var sockets: [InheritedSocket] = []
         for index in 0..<count {
             let number = first + index
             guard fcntl(number, F_SETFD, FD_CLOEXEC) == 0 else { continue }
             if isListening(number), let path = SocketAddress.path(of: number) {
-                let name = Int(index) < names.count ? names[Int(index)] : ""
-                sockets.append(InheritedSocket(number: number, path: path, name: name))
+                sockets.append(InheritedSocket(number: number, path: path))
             } else {
                 close(number)
             }

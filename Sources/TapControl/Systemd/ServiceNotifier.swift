@@ -18,7 +18,7 @@ public struct ServiceNotifier: Sendable {
     }
 
     /// The control socket is served.
-    public func ready(_ status: String? = nil) { notify(["READY=1"] + line(status)) }
+    public func ready() { notify(["READY=1"]) }
 
     /// A reload has begun; `ready` says that it is done. The time is required by Type=notify-reload.
     public func reloading() {
@@ -27,15 +27,7 @@ public struct ServiceNotifier: Sendable {
         notify(["RELOADING=1", "MONOTONIC_USEC=\(now.tv_sec * 1_000_000 + now.tv_nsec / 1_000)"])
     }
 
-    public func stopping(_ status: String? = nil) { notify(["STOPPING=1"] + line(status)) }
-
-    /// One line for `systemctl status`.
-    public func status(_ text: String) { notify(line(text)) }
-
-    private func line(_ status: String?) -> [String] {
-        // A newline would begin another assignment.
-        status.map { ["STATUS=" + String($0.map { $0.isNewline ? " " : $0 })] } ?? []
-    }
+    public func stopping() { notify(["STOPPING=1"]) }
 
     private func notify(_ lines: [String]) {
         guard let path, let descriptor = try? Descriptor.unixSocket(SOCK_DGRAM) else { return }

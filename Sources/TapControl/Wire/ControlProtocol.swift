@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import TapModel
+
 /// Numbers of the control protocol between virt-tap and virt-tapd.
 ///
 /// A client sends one line of JSON, the header, and as many bytes of body as the header's `length` says; the server
@@ -10,8 +12,8 @@ public enum ControlProtocol {
     public static let number = 1
     /// Bytes, the newline included.
     public static let maximumHeader = 64 * 1_024
-    /// Bytes. libvirt takes no XML above 10 MB over its own RPC.
-    public static let maximumBody = 16 * 1_024 * 1_024
+    /// Bytes: a hook call carries a domain's XML, a status document is smaller.
+    public static let maximumBody = DomainSnapshot.maximumXML
     /// A whole request must have arrived this long after the connection was accepted.
     public static let requestTime: Duration = .seconds(5)
     /// The client must have taken the whole answer this long after it was ready.

@@ -19,6 +19,13 @@ public struct ControlResponse: Hashable, Sendable {
 
     public var isOK: Bool { error == nil }
 
+    /// The answer, if the daemon did what it was asked for.
+    /// - Throws: `refused`.
+    public func accepted() throws(ControlError) -> ControlResponse {
+        if let error { throw .refused(error) }
+        return self
+    }
+
     /// Done.
     public init(body: [UInt8] = [], hook: HookAnswer? = nil, removed: Int? = nil) {
         self.body = body

@@ -4,8 +4,7 @@
 public struct HookCall: Hashable, Sendable {
     /// The domain's name. Any characters: escape it where people read it.
     public var guest: String
-    /// `prepare`, `start`, `started`, `stopped`, `release`, `migrate`, `restore`, `reconnect`, `attach`, or one that
-    /// this version does not know.
+    /// A `HookOperation`, or one that this version does not know.
     public var operation: String
     /// `begin`, `end` or `-`.
     public var suboperation: String

@@ -12,6 +12,11 @@ struct KnownDomain {
     /// QEMU runs, and that must not end the tap that the hook has just made.
     var startedByHook: Double?
 
+    /// Whether it was seen to start and its taps have not been placed since.
+    var isArriving = false
+    /// When what is known was asked for (monotonic seconds): an answer to an older question is not taken.
+    var asOf = -Double.infinity
+
     init(view: DomainView) { self.view = view }
 
     /// How long the hook's word stands against libvirt's "shut off".

@@ -18,50 +18,67 @@ extension Reconciler {
         domains[uuid]?.view.verdicts = known.view.live.map { TapEvaluation.evaluate($0, on: hostState) } ?? []
     }
 
-    /// Brings one domain's attachments to what is wished, one action after the other, with a pause after each so that
-    /// others get at RTNL and the hook gets in between.
+    /// Brings one domain's attachments to what is wished, with a pause after each action so that others get at RTNL and
+    /// the hook gets in between.
     func apply(_ uuid: DomainUUID) async {
-        var done: Set<Action> = []
-        while let action = nextAction(for: uuid, done: done) {
-            done.insert(action)
-            let start = clock.monotonic()
-            execute(action)
-            changedKernel(for: uuid)
+        guard !inHook.contains(uuid) else { return request(.domain(uuid), after: WorkQueue.interval) }
+        await carryOut(uuid, until: .infinity) { took in
             // The kernel held RTNL for most of that time: leave it to others for as long again.
-            let pause = min(max(clock.monotonic() - start, 0.001), 0.05)
-            try? await Task.sleep(for: .seconds(pause))
+            try? await Task.sleep(for: .seconds(min(max(took, 0.001), 0.05)))
+            return !self.inHook.contains(uuid)
         }
-        noteStates(of: uuid)
     }
 
-    /// The same without pauses or waiting, for a guest that stands still until it is done.
-    func applyAtOnce(_ uuid: DomainUUID) {
+    /// The same without pauses, for a guest that stands still until it is done; other guests' hooks take turns with it.
+    ///
+    /// - Parameter deadline: monotonic seconds; what is not done by then is left to the work loop.
+    func applyAtOnce(_ uuid: DomainUUID, until deadline: Double) async {
+        inHook.insert(uuid)
+        defer { inHook.remove(uuid) }
+        await carryOut(uuid, until: deadline) { _ in
+            await Task.yield()
+            return true
+        }
+    }
+
+    /// Plans, and carries the plan out; plans afresh when something changed meanwhile, and at the end, until nothing is
+    /// left that was not tried.
+    ///
+    /// - Parameter pause: called after each action with the seconds that it took; `false` ends it.
+    private func carryOut(_ uuid: DomainUUID, until deadline: Double, pause: (Double) async -> Bool) async {
         var done: Set<Action> = []
-        while let action = nextAction(for: uuid, done: done) {
-            done.insert(action)
-            execute(action)
+        planning: while true {
+            let actions = plan(for: uuid).filter { !done.contains($0) }
+            if actions.isEmpty { break }
+            let planned = changes
+            for action in actions {
+                let start = clock.monotonic()
+                guard !isStopped, start < deadline else {
+                    request(.domain(uuid))
+                    break planning
+                }
+                done.insert(action)
+                execute(action)
+                changedKernel(for: uuid)
+                guard await pause(clock.monotonic() - start) else { break planning }
+                if planned != changes { break }
+            }
         }
         noteStates(of: uuid)
     }
 
-    /// The first step that is still to be done, planned afresh from the kernel as it is: while the work loop paused, the
-    /// hook may have done it.
-    private func nextAction(for uuid: DomainUUID, done: Set<Action>) -> Action? {
+    /// The steps that are due now, from the kernel as it is.
+    private func plan(for uuid: DomainUUID) -> [Action] {
         evaluate(uuid)
         let observed = observe(uuid)
-        let evidence = DomainEvidence.of(domains[uuid]?.view, observed: observed, host: hostState, isConnected: isConnected)
+        let evidence = DomainEvidence.of(
+            domains[uuid]?.view, isAbsent: absent.contains(uuid), observed: observed, host: hostState)
         let plan = Planner.plan(evidence, observed: observed)
+        // What needs no step has not failed, whatever was noted of it before.
+        if evidence != .unknown { forgetFailures(of: uuid, but: Set(plan.map(\.id))) }
         holdBackFights(plan)
-        guard let action = plan.first(where: { !done.contains($0) && !isHeldBack($0) }) else {
-            // What needs no step has not failed, whatever was noted of it before.
-            if evidence != .unknown { forgetFailures(of: uuid, but: Set(plan.map(\.id))) }
-            return nil
-        }
-        switch action {
-        case .attach, .replace: setDestinations(of: uuid, anew: true)
-        case .detach, .collect: break
-        }
-        return action
+        if plan.contains(where: { $0.desired != nil }) { setDestinations(of: uuid, anew: true) }
+        return plan.filter { !isHeldBack($0) }
     }
 
     /// This domain's attachments, those that are known and those that are wished, looked up in the kernel now.
@@ -111,7 +128,7 @@ extension Reconciler {
             perform(desired.key.id, desired) { () throws(Failure) in try dataplane.replace(desired, at: clock.wall()) }
             if !restored.isEmpty, failures[desired.key.id] == nil { logger.notice("\(describe(desired)): put back") }
         case .detach(let id, let why):
-            logger.info("\(describe(id)): detached: \(why)")
+            logger.info("\(describe(id)): detached: \(refusal(of: id) ?? why)")
             remove(id)
         case .collect(let id):
             logger.info("\(describe(id)): its device is gone")
@@ -130,6 +147,7 @@ extension Reconciler {
             }
             failures[id] = error
             attachments[id] = try? dataplane.attachment(id)
+            if error.reason == .deviceGone { refreshDevices() }
             request(.domain(desired.key.domain), after: 10)
         }
     }
@@ -145,6 +163,21 @@ extension Reconciler {
         } catch {
             logger.error("\(describe(id)): not removed: \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
             if let uuid = attachments[id]?.spec?.key.domain { request(.domain(uuid), after: 10) }
+        }
+    }
+
+    /// Why the tap of an attachment is not to be there, where it is still wished.
+    private func refusal(of id: AttachmentID) -> String? {
+        guard let key = attachments[id]?.spec?.key,
+            let verdict = domains[key.domain]?.view.verdicts.first(where: { $0.entry.name == key.tap })
+        else { return nil }
+        switch verdict.outcome {
+        case .refused(let failure): return failure.description
+        case .evaluated(_, let interfaces):
+            let mac = attachments[id]?.spec?.interface.mac
+            return interfaces.lazy.compactMap { verdict -> String? in
+                if case .refused(let failure) = verdict.result, verdict.interface.mac == mac { failure.description } else { nil }
+            }.first
         }
     }
 

@@ -13,7 +13,7 @@ extension Reconciler {
     ///   - xml: the domain's XML as libvirt gave it to the hook.
     /// - Returns: whether libvirt may go on, and lines for the hook's standard error. Only at `start`, when the devices
     ///   exist and the guest does not run yet, is a domain refused.
-    func hook(operation: String, xml: [UInt8]) -> HookAnswer {
+    func hook(operation: String, xml: [UInt8]) async -> HookAnswer {
         hookSeen = clock.wall()
         let definition: DomainDefinition
         switch parseDomain(xml) {
@@ -24,10 +24,10 @@ extension Reconciler {
             definition = parsed
         }
         logger.debug("hook \(operation.printable) of \(definition.name.printable)")
-        switch operation {
-        case "start", "started", "reconnect", "attach":
-            starting(definition, xml: xml, isStart: operation == "start")
-        case "stopped", "release":
+        switch HookOperation(rawValue: operation) {
+        case let known? where known.hasDevices:
+            await starting(definition, xml: xml, isStart: operation == "start")
+        case .stopped, .release:
             // The devices are gone or about to go; libvirt confirms with an event as soon as the hook returns.
             domains[definition.uuid]?.startedByHook = nil
             request(.domain(definition.uuid), after: 0.2)
@@ -49,7 +49,7 @@ extension Reconciler {
         return HookAnswer(allow: true, lines: lines ?? [])
     }
 
-    private func starting(_ definition: DomainDefinition, xml: [UInt8], isStart: Bool) {
+    private func starting(_ definition: DomainDefinition, xml: [UInt8], isStart: Bool) async {
         let uuid = definition.uuid
         var known = domains[uuid] ?? KnownDomain(view: DomainView(uuid: uuid, name: definition.name, isRunning: true))
         known.view.name = definition.name
@@ -57,11 +57,16 @@ extension Reconciler {
         known.view.unreadable = nil
         known.view.live = definition
         known.liveXML = xml
-        if isStart { known.startedByHook = clock.monotonic() }
+        let now = clock.monotonic()
+        known.asOf = now
+        if isStart { known.startedByHook = now }
         domains[uuid] = known
+        absent.remove(uuid)
+        changes += 1
         claim(definition.interfaces, for: uuid)
         refreshDevices()
-        applyAtOnce(uuid)
+        // A little less than the hook waits, so that it gets its answer.
+        await applyAtOnce(uuid, until: now + Double(configuration.value.hookTimeout) * 0.8)
         if isStart { noteArrival(of: uuid) }
     }
 }

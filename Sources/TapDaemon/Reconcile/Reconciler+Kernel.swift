@@ -18,6 +18,7 @@ extension Reconciler {
     /// wished is looked at all the same, since status has to say why it fails.
     func refreshAttachments() {
         do {
+            try dataplane.claim()
             attachments = AttachmentTable(try dataplane.attachments())
             if kernelTrouble != nil { logger.notice("the kernel side can be used again") }
             kernelTrouble = nil

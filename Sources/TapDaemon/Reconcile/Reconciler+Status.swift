@@ -6,12 +6,19 @@ import TapModel
 
 /// What `status` shows.
 extension Reconciler {
-    func status() -> StatusDocument {
+    /// - Parameter patience: seconds to wait for work that is due about now, so that what was just set is told as it is.
+    func status(patience: Double = 0) async -> StatusDocument {
+        let end = clock.monotonic() + patience
+        while clock.monotonic() < end, isWorkDue { try? await Task.sleep(for: .milliseconds(20)) }
+        return document
+    }
+
+    private var document: StatusDocument {
         let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernelView, disconnected: isConnected ? nil : disconnectedWhy)
         var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap {
             builder.taps(of: $0.view)
         }
-        for (index, key) in TapKey.of(taps).enumerated() { taps[index].stateSince = lastStates[key]?.since }
+        for (index, key) in TapOccurrence.of(taps).enumerated() { taps[index].stateSince = lastStates[key]?.since }
         taps += unknownTaps(builder.kernel)
         return StatusDocument(
             host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: libvirtVersion),
@@ -33,7 +40,7 @@ extension Reconciler {
         let own = Dictionary(uniqueKeysWithValues: attachments.of(uuid).map { ($0.id, $0) })
         let builder = TapStatusBuilder(hostWarnings: [], kernel: KernelView(attachments: own, failures: failures))
         let taps = builder.taps(of: known.view)
-        let keys = TapKey.of(taps)
+        let keys = TapOccurrence.of(taps)
         for (tap, key) in zip(taps, keys) {
             let before = lastStates[key]
             guard before?.state != tap.state || before?.reason != tap.reason else { continue }
@@ -48,7 +55,7 @@ extension Reconciler {
                 logger.notice("\(text), copying to \(tap.destination ?? "")")
             }
         }
-        for key in lastStates.keys where key.domain == uuid && !keys.contains(key) { lastStates[key] = nil }
+        for key in lastStates.keys where key.key.domain == uuid && !keys.contains(key) { lastStates[key] = nil }
     }
 
     private var hostWarnings: [TapStatus.Warning] {
@@ -58,6 +65,9 @@ extension Reconciler {
                 TapStatus.Warning(
                     reason: .hookMissing,
                     message: "\(HookInstallation.path) is not installed: the first packets of a starting guest are not copied"))
+        }
+        if configuration.value.limit != nil {
+            warnings.append(TapStatus.Warning(reason: .notImplemented, message: "the host's <limit> is not carried out by this version"))
         }
         if let problem = configuration.problem {
             warnings.append(
@@ -70,37 +80,31 @@ extension Reconciler {
     private var kernelView: KernelView {
         var view = KernelView(attachments: attachments.byID, failures: failures)
         for id in attachments.all.map(\.id) {
-            if let now = try? dataplane.attachment(id) { view.attachments[id] = now }
+            do throws(Failure) {
+                let now = try dataplane.attachment(id)
+                if now == nil, let uuid = attachments[id]?.spec?.key.domain { request(.domain(uuid)) }
+                view.attachments[id] = now
+            } catch {
+                view.failures[id] = error
+            }
             view.counters[id] = try? dataplane.counters(of: id)
         }
         view.destinations = (try? dataplane.destinations()) ?? []
         return view
     }
 
-    /// Attachments of domains that libvirt has not told us of (yet): they copy, so they are shown.
+    /// Attachments that no tap of a known domain accounts for, since libvirt has not told of the domain (yet) or the tap
+    /// was taken back and could not be detached: they copy, so they are shown.
     private func unknownTaps(_ kernel: KernelView) -> [TapStatus] {
+        let accounted = Set(domains.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.key.id) })
         var unknown = kernel
-        unknown.attachments = kernel.attachments.filter { _, attachment in
-            guard let uuid = attachment.spec?.key.domain else { return false }
-            return domains[uuid] == nil
-        }
+        unknown.attachments = kernel.attachments.filter { !accounted.contains($0.key) }
         return StatusDocument.pinnedTaps(unknown, devices: devices)
     }
 
     private func destinationStatuses(_ records: [DestinationRecord]) -> [DestinationStatus] {
         let host = hostState
         let byLabel = Dictionary(records.map { ($0.label, $0) }, uniquingKeysWith: { first, _ in first })
-        return configuration.value.destinations.map { definition in
-            let label = definition.name.text
-            let failure: Failure? =
-                switch DestinationEvaluation.evaluate(definition, host: host) {
-                case .success(let verdict): verdict.failure
-                case .failure(let failure): failure
-                }
-            return DestinationStatus(
-                name: label, kind: definition.target.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active,
-                reason: failure?.reason,
-                message: failure?.message, sent: byLabel[label]?.sent ?? Counter(), errors: byLabel[label]?.errors ?? Counter())
-        }
+        return configuration.value.destinations.map { DestinationStatus($0, on: host, record: byLabel[$0.name.text]) }
     }
 }

@@ -36,13 +36,30 @@ actor Reconciler {
     var removals = RemovalHistory()
     var arrivals = ArrivalLog()
     /// The state that each tap was last seen in, to log changes and to tell how long it lasts.
-    var lastStates: [TapKey: TapStateRecord] = [:]
+    var lastStates: [TapOccurrence: TapStateRecord] = [:]
     /// Why the kernel side as a whole cannot be used at the moment, for the log.
     var kernelTrouble: Failure?
 
+    /// Domains of which libvirt said, over this connection, that they do not exist.
+    var absent: Set<DomainUUID> = []
+    /// Domains whose hook is being served.
+    var inHook: Set<DomainUUID> = []
+    /// Counts what a plan depends on: one made before a change is not carried out to its end.
+    var changes = 0
+
     private var queue = WorkQueue()
     private let wakeup = Wakeup()
-    private var isStopped = false
+    private(set) var isStopped = false
+    private var isWorking = false
+    /// What libvirt was asked for and has not answered: nothing is asked for twice, and nothing waits for another's answer.
+    private var asked: Set<WorkQueue.Item> = []
+    /// Domains that were read and are to be brought in order, one after the other.
+    private var ready: [DomainUUID] = []
+
+    /// Whether a domain is being looked at, or will be within the second for which wishes are merged.
+    var isWorkDue: Bool {
+        isWorking || !asked.isEmpty || !ready.isEmpty || queue.hasDomains(before: clock.monotonic() + WorkQueue.interval)
+    }
 
     init(
         dataplane: sending any TapDataplane, source: any DomainSource, configuration: LoadedConfiguration, identity: DaemonIdentity,
@@ -75,6 +92,7 @@ actor Reconciler {
         switch event {
         case .connected(let version):
             isConnected = true
+            absent = []
             libvirtVersion = version
             logger.notice("connected to libvirt \(version)")
             request(.all)
@@ -94,6 +112,7 @@ actor Reconciler {
     func devicesChanged() {
         let before = devices
         refreshDevices()
+        changes += 1
         refreshDestinations()
         for uuid in domainsConcerned(by: before) { request(.domain(uuid)) }
         for (uuid, known) in domains where known.view.isRunning { noteStates(of: uuid) }
@@ -105,6 +124,7 @@ actor Reconciler {
         case .success(let new):
             configuration.warnings(changingTo: new).forEach { logger.warning("\($0)") }
             configuration.value = new
+            changes += 1
             configuration.loaded = clock.wall()
             configuration.problem = nil
             logger.notice("configuration loaded", metadata: ["path": "\(configuration.path)"])
@@ -127,6 +147,7 @@ actor Reconciler {
             throw error
         }
         isPaused = true
+        changes += 1
         attachments = AttachmentTable()
         failures = [:]
         destinations = [:]
@@ -174,12 +195,25 @@ actor Reconciler {
 
     private func work() async {
         while !isStopped {
+            if !ready.isEmpty {
+                isWorking = true
+                let uuid = ready.removeFirst()
+                await apply(uuid)
+                if let known = domains[uuid], known.view.isRunning {
+                    if known.isArriving { noteArrival(of: uuid) }
+                    domains[uuid]?.isArriving = false
+                } else {
+                    arrivals.forget(uuid)
+                }
+                continue
+            }
+            isWorking = false
             switch queue.next(at: clock.monotonic()) {
             case .run(.all):
-                await resynchronise()
+                resynchronise()
                 request(.all, after: Double(configuration.value.resyncInterval))
             case .run(.domain(let uuid)):
-                await look(at: uuid)
+                look(at: uuid)
             case .run(.sweep):
                 request(.sweep, after: sweep())
             case .wait(let until):
@@ -196,20 +230,29 @@ actor Reconciler {
         }
     }
 
-    private func look(at uuid: DomainUUID) async {
-        let wasRunning = domains[uuid]?.view.isRunning ?? false
-        do {
-            let snapshot = try await source.domain(uuid)
-            refreshDevices()
-            if let snapshot { take(snapshot) } else { disappeared(uuid) }
-        } catch {
-            logger.debug("\(label(uuid)): not read: \(error)")
-            if isConnected { request(.domain(uuid), after: 5) }
-            refreshDevices()
+    /// Brings a domain in order when its turn comes.
+    private func enqueue(_ uuid: DomainUUID) {
+        if !ready.contains(uuid) { ready.append(uuid) }
+        wakeup.wake()
+    }
+
+    /// Asks libvirt for one domain, beside the work loop: another program's hook may hold that domain for long.
+    private func look(at uuid: DomainUUID) {
+        guard asked.insert(.domain(uuid)).inserted else { return request(.domain(uuid), after: WorkQueue.interval) }
+        let now = clock.monotonic()
+        Task {
+            do {
+                let snapshot = try await source.domain(uuid)
+                refreshDevices()
+                if let snapshot { take(snapshot, asked: now) } else { disappeared(uuid, asked: now) }
+            } catch {
+                logger.debug("\(label(uuid)): not read: \(error)")
+                if isConnected { request(.domain(uuid), after: 5) }
+                refreshDevices()
+            }
+            asked.remove(.domain(uuid))
+            enqueue(uuid)
         }
-        await apply(uuid)
-        guard let known = domains[uuid], known.view.isRunning else { return arrivals.forget(uuid) }
-        if !wasRunning { noteArrival(of: uuid) }
     }
 
     /// Measures the gap of a domain that has just been seen to start, if it has taps.
@@ -228,57 +271,71 @@ actor Reconciler {
     }
 
     /// Looks at everything: after a connection, on SIGHUP, and once in a while in case something was missed.
-    private func resynchronise() async {
+    private func resynchronise() {
         refreshDevices()
         refreshAttachments()
         refreshDestinations()
-        if isConnected {
+        for attachment in attachments.all where attachment.spec == nil { execute(.detach(attachment.id, why: "it is half made")) }
+        forgetUnusedDestinations()
+        guard isConnected, asked.insert(.all).inserted else { return enqueueTapped() }
+        let now = clock.monotonic()
+        Task {
             do {
                 let snapshots = try await source.domains()
                 refreshDevices()
-                for snapshot in snapshots { take(snapshot) }
+                for snapshot in snapshots { take(snapshot, asked: now) }
                 // What is not in the list is asked for one by one: a list alone is no evidence that a domain is gone.
                 let listed = Set(snapshots.map(\.uuid))
-                for uuid in domains.keys where !listed.contains(uuid) { request(.domain(uuid)) }
+                for uuid in Set(domains.keys).union(attachedDomains) where !listed.contains(uuid) { request(.domain(uuid)) }
             } catch {
                 logger.warning("domains not listed: \(error)")
-                request(.all, after: 5)
+                if isConnected { request(.all, after: 5) }
             }
+            asked.remove(.all)
+            enqueueTapped()
         }
-        for uuid in Set(domains.filter { !$0.value.view.verdicts.isEmpty || $0.value.view.live?.taps.isEmpty == false }.keys).union(
-            attachedDomains)
-        {
-            guard !isStopped else { return }
-            await apply(uuid)
-        }
-        for attachment in attachments.all where attachment.spec == nil { execute(.detach(attachment.id, why: "it is half made")) }
-        forgetUnusedDestinations()
+    }
+
+    /// Brings every domain in order that has taps, or is tapped.
+    private func enqueueTapped() {
+        for (uuid, known) in domains where !known.view.verdicts.isEmpty || known.view.live?.taps.isEmpty == false { enqueue(uuid) }
+        for uuid in attachedDomains { enqueue(uuid) }
+        wakeup.wake()
     }
 
     // MARK: - What domains are
 
-    /// Takes libvirt's word on a domain.
-    private func take(_ snapshot: DomainSnapshot) {
+    /// Takes libvirt's word on a domain, unless something newer is known.
+    private func take(_ snapshot: DomainSnapshot, asked: Double) {
         var known = domains[snapshot.uuid] ?? KnownDomain(view: DomainView(uuid: snapshot.uuid, name: snapshot.name, isRunning: false))
+        guard asked >= known.asOf else { return request(.domain(snapshot.uuid)) }
         if !snapshot.isRunning, isStarting(known) {
             logger.debug("\(label(snapshot.uuid)): shut off for libvirt, but its start is under way")
             request(.domain(snapshot.uuid), after: 2)
             return
         }
+        known.asOf = asked
+        known.isArriving = snapshot.isRunning && (known.isArriving || !known.view.isRunning)
         known.view.name = snapshot.name
         known.view.isRunning = snapshot.isRunning
         known.startedByHook = nil
         known.take(live: snapshot.isRunning ? snapshot.liveXML : [], persistent: snapshot.persistentXML, parse: parseDomain)
         domains[snapshot.uuid] = known
+        absent.remove(snapshot.uuid)
+        changes += 1
         claim(known.view.live?.interfaces ?? [], for: snapshot.uuid)
     }
 
     /// libvirt says that there is no such domain.
-    private func disappeared(_ uuid: DomainUUID) {
-        guard let known = domains[uuid], !isStarting(known) else { return }
+    private func disappeared(_ uuid: DomainUUID, asked: Double) {
+        if let known = domains[uuid] {
+            guard asked >= known.asOf, !isStarting(known) else { return }
+        }
         domains[uuid] = nil
+        absent.insert(uuid)
+        changes += 1
         claim([], for: uuid)
-        lastStates = lastStates.filter { $0.key.domain != uuid }
+        lastStates = lastStates.filter { $0.key.key.domain != uuid }
     }
 
     /// Notes which devices a domain names. Who names one that it gave up is looked at again.
@@ -309,14 +366,19 @@ actor Reconciler {
 
     private var attachedDomains: Set<DomainUUID> { Set(attachments.all.compactMap { $0.spec?.key.domain }) }
 
-    /// The domains for which a change of devices since `before` may mean work.
+    /// The domains for which a change of devices since `before` may mean work: a tapped device that is gone or is not what
+    /// it was, and one that a domain names and that is new or was called otherwise.
     private func domainsConcerned(by before: DeviceTable) -> Set<DomainUUID> {
+        func changed(_ index: UInt32) -> Bool {
+            guard let old = before[index], let new = devices[index] else { return true }
+            return old.name != new.name || old.mac != new.mac || old.kind != new.kind
+        }
         var concerned: Set<DomainUUID> = []
         for attachment in attachments.all {
             guard let key = attachment.spec?.key else { continue }
-            if devices[key.ifindex] == nil { concerned.insert(key.domain) }
+            if changed(key.ifindex) { concerned.insert(key.domain) }
         }
-        for device in devices.all where before[device.index] == nil { concerned.formUnion(claims.domains(naming: device.name)) }
+        for device in devices.all where changed(device.index) { concerned.formUnion(claims.domains(naming: device.name)) }
         return concerned
     }
 }

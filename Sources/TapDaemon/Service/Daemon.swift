@@ -35,10 +35,18 @@ struct Daemon {
         let loaded = LoadedConfiguration(path: file.path, value: configuration, loaded: clock.wall())
         loaded.warnings(changingTo: configuration, isStart: true).forEach { logger.warning("\($0)") }
         let source = LibvirtDomainSource(uri: uri)
+        let dataplane = KernelDataplane(bpffs: bpffs)
+        do {
+            try dataplane.claim()
+        } catch {
+            guard error.reason != .attachFailed else { throw error }
+            logger.warning("\(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
+        }
         let reconciler = Reconciler(
-            dataplane: KernelDataplane(bpffs: bpffs), source: source,
+            dataplane: dataplane, source: source,
             configuration: loaded,
-            identity: DaemonIdentity(pid: getpid(), uri: uri, started: clock.wall(), bpffs: bpffs), clock: clock, logger: logger)
+            identity: DaemonIdentity(pid: getpid(), uri: uri ?? "qemu:///system", started: clock.wall(), bpffs: bpffs), clock: clock,
+            logger: logger)
         let notifier = ServiceNotifier()
 
         let server = try ControlServer(listeners: listeners, handler: RequestHandler(reconciler: reconciler).answer)

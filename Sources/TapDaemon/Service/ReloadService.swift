@@ -13,9 +13,13 @@ struct ReloadService: Service {
 
     func run() async {
         let signals = await UnixSignalsSequence(trapping: .sighup)
+        var existed = file.exists
         for await _ in signals.cancelOnGracefulShutdown() {
             notifier.reloading()
-            await reconciler.reload(Result { () throws(ConfigurationFileError) in try file.load() })
+            // A file that vanished is no wish to end all copying.
+            let mustExist = existed
+            await reconciler.reload(Result { () throws(ConfigurationFileError) in try file.load(mustExist: mustExist) })
+            existed = existed || file.exists
             notifier.ready()
         }
     }

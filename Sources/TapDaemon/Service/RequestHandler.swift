@@ -16,7 +16,7 @@ struct RequestHandler: Sendable {
             let encoder = JSONEncoder()
             encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
             do {
-                return ControlResponse(body: [UInt8](try encoder.encode(await reconciler.status())))
+                return ControlResponse(body: [UInt8](try encoder.encode(await reconciler.status(patience: 1.5))))
             } catch {
                 return ControlResponse(error: "the status document cannot be written: \(error)")
             }

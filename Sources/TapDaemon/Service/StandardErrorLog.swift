@@ -2,6 +2,7 @@
 
 import Glibc
 import Logging
+import TapModel
 
 /// One line an event on standard error. Under systemd the line begins with the priority that the journal
 /// understands (sd-daemon(3)) and has no time of its own, since the journal keeps that.
@@ -19,12 +20,11 @@ struct StandardErrorLog: LogHandler {
 
     func log(event: LogEvent) {
         var line = isJournal ? "<\(priority(event.level))>" : "\(time()) \(event.level.rawValue): "
-        // One event is one line, whatever a domain is called: nobody can forge a second one.
-        line += event.message.description.split(separator: "\n", omittingEmptySubsequences: true).joined(separator: " / ")
+        line += event.message.description
         let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
         if !all.isEmpty { line += " (" + all.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ") + ")" }
-        line += "\n"
-        StandardError.write(line)
+        // One event is one line, whatever a domain is called: nobody can forge a second one.
+        StandardError.write(line.inert + "\n")
     }
 
     private func priority(_ level: Logger.Level) -> Int {

@@ -20,7 +20,7 @@ public struct AttachmentSpec: Hashable, Codable, Sendable {
     public var inboundProgram: UInt32?
     public var outboundProgram: UInt32?
     /// Only for clsact: where our filters are.
-    public var filter: ClsactFilter?
+    public var clsact: ClsactFilter?
 
     /// A filter's place on a clsact qdisc.
     public struct ClsactFilter: Hashable, Codable, Sendable {
@@ -35,7 +35,7 @@ public struct AttachmentSpec: Hashable, Codable, Sendable {
 
     public init(
         _ desired: DesiredAttachment, since: Timestamp, build: String, inboundProgram: UInt32? = nil, outboundProgram: UInt32? = nil,
-        filter: ClsactFilter? = nil
+        clsact: ClsactFilter? = nil
     ) {
         key = desired.key
         domainName = desired.domainName
@@ -47,7 +47,7 @@ public struct AttachmentSpec: Hashable, Codable, Sendable {
         self.build = build
         self.inboundProgram = inboundProgram
         self.outboundProgram = outboundProgram
-        self.filter = filter
+        self.clsact = clsact
     }
 
     public func program(_ direction: Direction) -> UInt32? {

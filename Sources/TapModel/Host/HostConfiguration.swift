@@ -34,7 +34,12 @@ public struct HostConfiguration: Hashable, Sendable {
         self.destinations = destinations
     }
 
-    public func destination(named name: TapName) -> DestinationDefinition? {
-        destinations.first { $0.name == name }
+    public func destination(named name: TapName) -> Result<DestinationDefinition, Failure> {
+        if let definition = destinations.first(where: { $0.name == name }) { return .success(definition) }
+        let nearest = NearestName.of(name.text, among: destinations.map(\.name.text))
+        return .failure(
+            Failure(
+                .noSuchDestination,
+                "this host's configuration defines no destination \(name)" + (nearest.map { "; did you mean \($0)?" } ?? "")))
     }
 }

@@ -3,7 +3,7 @@
 /// An Ethernet address of 48 bits.
 public struct MACAddress: Hashable, Sendable {
     /// The six bytes in the order of transmission.
-    public let bytes: [UInt8]
+    public private(set) var bytes: [UInt8]
 
     /// - Parameter bytes: exactly six bytes; `nil` otherwise.
     public init?(bytes: [UInt8]) {
@@ -28,13 +28,15 @@ public struct MACAddress: Hashable, Sendable {
         self.bytes = bytes
     }
 
-    /// Whether a tap device with address `device` can be the host's side of a guest's interface with this address.
+    /// The address of the tap device that libvirt makes for a guest's interface with this address.
     ///
-    /// libvirt gives its tap devices the guest's address with the first byte FE, or FA where the guest's own begins
-    /// with FE (virNetDevTapCreateInBridgePort in src/util/virnetdevtap.c), so that the bridge keeps its own
-    /// address. A macvtap device carries the guest's address itself.
-    public func isGuestSide(ofTap device: MACAddress) -> Bool {
-        device.bytes[0] == (bytes[0] == 0xFE ? 0xFA : 0xFE) && device.bytes[1...] == bytes[1...]
+    /// It is the guest's with the first byte FE, or FA where the guest's own begins with FE
+    /// (virNetDevTapCreateInBridgePort in src/util/virnetdevtap.c), so that the bridge keeps its own address. A macvtap
+    /// device carries the guest's address itself.
+    public var tapSide: MACAddress {
+        var side = self
+        side.bytes[0] = bytes[0] == 0xFE ? 0xFA : 0xFE
+        return side
     }
 }
 

@@ -12,20 +12,15 @@ public enum DestinationEvaluation {
     ) -> Result<DestinationVerdict, Failure> {
         switch reference {
         case .named(let name):
-            guard let definition = host.configuration.destination(named: name) else {
-                let nearest = NearestName.of(name.text, among: host.configuration.destinations.map(\.name.text))
-                return .failure(
-                    Failure(
-                        .noSuchDestination,
-                        "this host's configuration defines no destination \(name)" + (nearest.map { "; did you mean \($0)?" } ?? "")))
+            return host.configuration.destination(named: name).flatMap { definition in
+                guard definition.allows(domain) else {
+                    return .failure(
+                        Failure(
+                            .destinationNotAllowed,
+                            "destination \(name) is not open to this domain: no <allow> of it in this host's configuration matches"))
+                }
+                return evaluate(definition, host: host)
             }
-            guard definition.allows(domain) else {
-                return .failure(
-                    Failure(
-                        .destinationNotAllowed,
-                        "destination \(name) is not open to this domain: no <allow> of it in this host's configuration matches"))
-            }
-            return evaluate(definition, host: host)
         case .inline(let target):
             return inline(target, label: reference.label, host: host)
         }

@@ -2,10 +2,10 @@
 
 /// Decides whether a netdev is provably the host side of a domain's interface: the only devices that are tapped.
 public enum DeviceOwnership {
-    /// The device of `interface`, or why it is not to be touched.
+    /// The device of `interface` and the guest's address that proves it, or why it is not to be touched.
     public static func device(
         of interface: DomainInterface, in domain: DomainUUID, devices: DeviceTable, claims: DeviceClaims
-    ) -> Result<HostDevice, Failure> {
+    ) -> Result<(device: HostDevice, mac: MACAddress), Failure> {
         guard interface.type.hasDevice else {
             return .failure(unsupported(interface))
         }
@@ -17,46 +17,39 @@ public enum DeviceOwnership {
             return .failure(
                 Failure(
                     .deviceGone,
-                    "device \(name) does not exist in the network namespace of virt-tapd; it is tapped as soon as it appears there"))
+                    "device \(name) is not there: the guest stops, its interface was removed, or virt-tapd runs in another network "
+                        + "namespace; it is tapped as soon as it appears"))
         }
         guard let mac = interface.mac else {
             return .failure(Failure(.deviceNotOwned, "the interface has no MAC address, so nothing proves that \(name) is its device"))
         }
-        switch device.kind {
-        case .tap:
-            guard mac.isGuestSide(ofTap: device.mac ?? mac) else {
-                return .failure(
-                    notOwned(
-                        name,
-                        "its address is \(device.mac?.description ?? "unknown") and the guest's \(mac): libvirt's own differ in the first byte only, FE"
-                    ))
-            }
-        case .macvtap:
-            guard device.mac == mac else {
-                return .failure(
-                    notOwned(name, "it is a macvtap with address \(device.mac?.description ?? "unknown"), not the guest's \(mac)"))
-            }
-        default:
-            return .failure(notOwned(name, "it is \(describe(device.kind)), not the tap or macvtap device of a guest"))
-        }
+        if let why = mismatch(device, of: mac) { return .failure(notOwned(name, why)) }
         if let other = claims.others(than: domain, claiming: device).first {
             return .failure(
                 notOwned(
                     name,
                     "the running domain with UUID \(other) names it as well, with the same MAC address; give the guests different ones"))
         }
-        return .success(device)
+        return .success((device, mac))
     }
 
-    /// Whether `device` can be the host side of `interface` by kind and address, whoever else names it.
-    static func isPlausible(_ device: HostDevice, for interface: DomainInterface) -> Bool {
-        guard interface.type.hasDevice, interface.device == device.name, let mac = interface.mac, let address = device.mac else {
-            return false
-        }
-        return switch device.kind {
-        case .tap: mac.isGuestSide(ofTap: address)
-        case .macvtap: mac == address
-        default: false
+    /// Whether `device` can be the host side of `interface` by name, kind and address, whoever else names it.
+    public static func isPlausible(_ device: HostDevice, for interface: DomainInterface) -> Bool {
+        guard interface.type.hasDevice, interface.device == device.name, let mac = interface.mac else { return false }
+        return mismatch(device, of: mac) == nil
+    }
+
+    /// Why `device` cannot be the host side of a guest's interface with the address `mac`; `nil`: it can.
+    private static func mismatch(_ device: HostDevice, of mac: MACAddress) -> String? {
+        let address = device.mac?.description ?? "unknown"
+        switch device.kind {
+        case .tap:
+            if device.mac == mac.tapSide { return nil }
+            return "its address is \(address) and the guest's \(mac): libvirt's own differ in the first byte only, FE"
+        case .macvtap:
+            return device.mac == mac ? nil : "it is a macvtap with address \(address), not the guest's \(mac)"
+        default:
+            return "it is \(describe(device.kind)), not the tap or macvtap device of a guest"
         }
     }
 

@@ -10,22 +10,28 @@ public enum DomainEvidence: Hashable, Sendable {
     case unknown
 
     /// - Parameters:
-    ///   - domain: what was last heard of it; `nil`: libvirt knows no such domain, or has not been asked yet.
+    ///   - domain: what was last heard of it; `nil`: nothing yet, or that there is none.
+    ///   - isAbsent: whether libvirt said that there is no such domain.
     ///   - observed: its attachments.
-    ///   - isConnected: whether libvirt can be asked.
-    public static func of(_ domain: DomainView?, observed: [ObservedAttachment], host: HostState, isConnected: Bool) -> DomainEvidence {
+    public static func of(_ domain: DomainView?, isAbsent: Bool, observed: [ObservedAttachment], host: HostState) -> DomainEvidence {
         // The host's own word needs nobody else's.
         if host.isPaused || !host.configuration.policy.tapsAllowed { return .running([]) }
         guard let domain else {
-            guard isConnected else { return .unknown }
-            // Another libvirt, or one that lost its state: what a guest still holds open is not ended on that.
-            let isHeld = observed.contains { $0.spec.flatMap { host.devices[$0.key.ifindex] }?.hasCarrier == true }
-            return isHeld ? .unknown : .notRunning
+            guard isAbsent else { return .unknown }
+            // It may be another libvirt, or one that lost its state: what a guest may still hold open is not ended on that.
+            return observed.contains { mayBeHeld($0, host.devices) } ? .unknown : .notRunning
         }
         guard domain.isRunning else { return .notRunning }
         // XML that cannot be read says nothing; and without a mechanism nothing can be attached, so what is there is not to
         // be taken for unwanted.
         guard domain.live != nil, case .success = host.mechanism else { return .unknown }
         return .running(domain.verdicts.flatMap(\.desired))
+    }
+
+    /// Whether a guest may hold an attachment's device open. A tap device that is up has a carrier exactly while somebody
+    /// does; of one that is down, and of a macvtap, whose carrier is that of the NIC below, that cannot be told.
+    private static func mayBeHeld(_ attachment: ObservedAttachment, _ devices: DeviceTable) -> Bool {
+        guard let ifindex = attachment.spec?.key.ifindex, let device = devices[ifindex] else { return false }
+        return device.kind != .tap || !device.isUp || device.hasCarrier
     }
 }

@@ -19,7 +19,7 @@ public enum TapEvaluation {
     /// What stops a tap whatever its destination and interfaces are.
     private static func refusal(of tap: Tap, at index: Int, host: HostState) -> Failure? {
         let policy = host.configuration.policy
-        if !tap.enabled { return Failure(.disabledByMetadata, "switched off by enabled=\"no\" in the domain's metadata") }
+        if !tap.enabled { return .switchedOff }
         if !policy.tapsAllowed {
             return Failure(.disabledByHost, "this host's configuration stops all copying: <policy taps=\"no\"/>")
         }
@@ -76,10 +76,10 @@ public enum TapEvaluation {
     private static func verdict(
         _ interface: DomainInterface, of tap: Tap, to destination: DestinationVerdict, in domain: DomainDefinition, host: HostState
     ) -> InterfaceVerdict.Outcome {
-        let device: HostDevice
+        let (device, mac): (HostDevice, MACAddress)
         switch DeviceOwnership.device(of: interface, in: domain.uuid, devices: host.devices, claims: host.claims) {
         case .failure(let failure): return .refused(failure)
-        case .success(let owned): device = owned
+        case .success(let owned): (device, mac) = owned
         }
         guard device.index != destination.ifindex else {
             return .refused(
@@ -90,7 +90,6 @@ public enum TapEvaluation {
         case .failure(let failure): return .refused(failure)
         case .success(let chosen): mechanism = chosen
         }
-        guard let mac = interface.mac else { return .refused(Failure(.deviceNotOwned, "the interface has no MAC address")) }
         return .attach(
             DesiredAttachment(
                 key: AttachmentKey(domain: domain.uuid, origin: tap.origin, tap: tap.name, ifindex: device.index),

@@ -2,6 +2,10 @@
 
 /// One domain as libvirt reported it at one moment; the XML is not interpreted yet.
 public struct DomainSnapshot: Sendable, Equatable {
+    /// Bytes of one domain's XML that are read, wherever it comes from: four times what libvirt's protocol carries in one
+    /// string (REMOTE_STRING_MAX in src/remote/remote_protocol.x, 4 MiB).
+    public static let maximumXML = 16 << 20
+
     public var uuid: DomainUUID
     public var name: String
     /// Whether libvirt says that the domain is active (running, paused, starting, shutting down).

@@ -7,6 +7,11 @@
 /// they were: what had been done is undone. Nothing here ever touches a program, filter, qdisc, device or pin that
 /// virt-tap did not make.
 public protocol TapDataplane: AnyObject {
+    /// Takes the bpffs for this process, so that no second daemon undoes its work; ends with the process. Doing it again
+    /// does no harm, and takes one that was mounted meanwhile.
+    /// - Throws: `attach-failed` when another process has it; `bpffs-not-mounted`, `permission-denied`.
+    func claim() throws(Failure)
+
     /// Chooses how to attach on this kernel; probes once and remembers conclusive answers.
     /// - Throws: `kernel-too-old` when the choice cannot be had, `permission-denied`, `bpffs-not-mounted`.
     func mechanism(for choice: MechanismChoice) throws(Failure) -> Mechanism

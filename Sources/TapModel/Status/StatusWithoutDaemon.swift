@@ -14,11 +14,9 @@ extension StatusDocument {
         return StatusDocument(
             host: host, daemon: .down, hook: Hook(installed: hookInstalled, seen: nil),
             config: Config(path: configPath, loaded: nil, stale: false, message: nil), taps: taps(kernel, destinations: failures),
-            destinations: kernel.destinations.map { record in
-                let failure = failures[record.label] ?? nil
-                return DestinationStatus(
-                    name: record.label, kind: record.kind, state: failure.map { $0.reason.state ?? .failed } ?? .active,
-                    reason: failure?.reason, message: failure?.message, sent: record.sent, errors: record.errors)
+            destinations: kernel.destinations.map {
+                DestinationStatus(
+                    name: $0.label, kind: $0.kind, failure: failures[$0.label] ?? nil, sent: $0.sent, errors: $0.errors)
             })
     }
 
@@ -31,12 +29,6 @@ extension StatusDocument {
         Dictionary(kernel.destinations.map { ($0.label, failure(of: $0, devices: devices)) }, uniquingKeysWith: { first, _ in first })
     }
 
-    private struct TapKey: Hashable {
-        var domain: DomainUUID
-        var origin: TapOrigin
-        var tap: TapName
-    }
-
     private static func taps(_ kernel: KernelView, destinations: [String: Failure?]) -> [TapStatus] {
         // Dead pins copy nothing any more; the next daemon collects them.
         let alive = kernel.attachments.values.filter { $0.spec != nil && !$0.isDead }.sorted { left, right in
@@ -47,14 +39,14 @@ extension StatusDocument {
         var groups: [TapKey: [ObservedAttachment]] = [:]
         for attachment in alive {
             guard let key = attachment.spec?.key else { continue }
-            let tap = TapKey(domain: key.domain, origin: key.origin, tap: key.tap)
+            let tap = TapKey(domain: key.domain, origin: key.origin, name: key.tap)
             if groups[tap] == nil { order.append(tap) }
             groups[tap, default: []].append(attachment)
         }
         return order.compactMap { key in
             guard let attachments = groups[key], let spec = attachments.first?.spec else { return nil }
             var status = TapStatus(
-                domain: spec.domainName, uuid: key.domain, name: key.tap, origin: key.origin, definition: nil,
+                domain: spec.domainName, uuid: key.domain, name: key.name, origin: key.origin, definition: nil,
                 destination: spec.wish.destination, direction: spec.wish.direction, required: nil, enabled: nil, state: .active,
                 reason: nil,
                 message: nil)

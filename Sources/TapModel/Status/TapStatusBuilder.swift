@@ -57,9 +57,7 @@ public struct TapStatusBuilder: Sendable {
         switch entry {
         case .invalid(_, _, let failure): status.set(failure)
         case .valid(let tap):
-            status.set(
-                tap.enabled
-                    ? Failure(reason, message) : Failure(.disabledByMetadata, "switched off by enabled=\"no\" in the domain's metadata"))
+            status.set(tap.enabled ? Failure(reason, message) : .switchedOff)
         }
         return status
     }
@@ -105,7 +103,8 @@ public struct TapStatusBuilder: Sendable {
         if let failure = kernel.failures[id] {
             status.set(failure)
         } else if kernel.attachments[id]?.satisfies(desired) != true {
-            status.set(Failure(.attachFailed, "not attached yet; it is tried again by itself"))
+            status.set(Failure(.attachFailed, "it is being attached"))
+            status.state = .pending
         } else if let failure = destination.failure {
             status.set(failure)
         } else {
@@ -138,13 +137,22 @@ public struct TapStatusBuilder: Sendable {
     }
 }
 
-extension TapStatus {
+/// What has a state, and a reason for it.
+protocol Stateful {
+    var state: TapState { get set }
+    var reason: Reason? { get set }
+    var message: String? { get set }
+}
+
+extension Stateful {
     mutating func set(_ failure: Failure) {
-        state = failure.reason.state ?? .failed
+        state = failure.state
         reason = failure.reason
         message = failure.message
     }
+}
 
+extension TapStatus: Stateful {
     /// Puts the states of the interfaces together: active if all are, degraded if some are, else the most severe.
     mutating func combine() {
         let others = interfaces.filter { $0.state != .active }
@@ -163,13 +171,7 @@ extension TapStatus {
     }
 }
 
-extension InterfaceStatus {
-    mutating func set(_ failure: Failure) {
-        state = failure.reason.state ?? .failed
-        reason = failure.reason
-        message = failure.message
-    }
-
+extension InterfaceStatus: Stateful {
     /// What the kernel says of the attachment.
     mutating func fill(from observed: ObservedAttachment, counters: [Direction: DirectionCounters]) {
         mechanism = observed.spec?.mechanism

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import TapModel
+
 /// How much of a document is read: whoever may define a domain chooses its XML, and root reads it.
 struct DocumentLimits {
     /// Bytes.
@@ -15,8 +17,7 @@ struct DocumentLimits {
     /// Whether a prefix without a declaration is an error wherever it stands. Within our elements it always is.
     var checksNamespaces: Bool
 
-    /// Four times what libvirt's protocol carries in one string (REMOTE_STRING_MAX, 4 MiB).
-    static let domain = DocumentLimits(size: 16 << 20, elements: 500_000, checksNamespaces: false)
+    static let domain = DocumentLimits(size: DomainSnapshot.maximumXML, elements: 500_000, checksNamespaces: false)
     static let configuration = DocumentLimits(size: 1 << 20, elements: 20_000, checksNamespaces: true)
     static let metadata = DocumentLimits(size: 1 << 20, elements: 20_000, checksNamespaces: true)
 

@@ -39,9 +39,7 @@ enum DocumentParser {
     }
 
     private static func describe(_ problem: inout vtxml_problem, _ limits: DocumentLimits) -> Diagnostic {
-        let detail = withUnsafeBytes(of: &problem.message) { bytes in
-            Quotation.escaped(String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self))
-        }
+        let detail = withUnsafeBytes(of: &problem.message) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
         let message =
             switch problem.code {
             case VTXML_EMPTY: "the document is empty"

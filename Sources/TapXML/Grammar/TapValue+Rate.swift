@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-public import TapModel
+import TapModel
 
 extension TapValue {
     /// What one rate unit is, and how many digits may stand before it: no limit exceeds ten terabits or ten billion
@@ -14,7 +14,7 @@ extension TapValue {
     private static let burstUnits: [(name: String, factor: UInt64, digits: Int)] = [("", 1, 10), ("k", 1_024, 7), ("m", 1_048_576, 4)]
 
     /// A rate such as `100mbit` or `5kpps`, and what may come at once: bytes (`64k`, `1m`) for bits, a number for packets.
-    public static func rate(_ text: String, burst: String? = nil) throws(ValueProblem) -> RateLimit {
+    static func rate(_ text: String, burst: String? = nil) throws(ValueProblem) -> RateLimit {
         let (number, name) = split(text)
         guard let unit = rateUnits.first(where: { $0.name == name }) else { throw unitProblem(text, number: number, unit: name) }
         guard isPlainNumber(number), number != "0", number.count <= unit.digits, let count = UInt64(number) else {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-public import TapModel
+import TapModel
 
 /// The values of a tap, as attributes of its metadata and options of the command write them.
 ///
 /// Nothing is trimmed and no other notation is understood, so that what libvirt keeps is what was meant.
-public enum TapValue {
+enum TapValue {
     /// A tap's or a destination's name.
-    public static func name(_ text: String) throws(ValueProblem) -> TapName {
+    static func name(_ text: String) throws(ValueProblem) -> TapName {
         guard let name = TapName(text) else {
             throw ValueProblem(
                 "\(Quotation.quoted(text)) is no name: write 1 to \(TapName.maximumLength) of A-Z a-z 0-9 . _ - "
@@ -17,7 +17,7 @@ public enum TapValue {
         return name
     }
 
-    public static func direction(_ text: String) throws(ValueProblem) -> TapDirection {
+    static func direction(_ text: String) throws(ValueProblem) -> TapDirection {
         if let direction = TapDirection(rawValue: text) { return direction }
         let meant: String? =
             switch text.lowercased() {
@@ -31,7 +31,7 @@ public enum TapValue {
             suggestion: meant)
     }
 
-    public static func snaplen(_ text: String) throws(ValueProblem) -> Snaplen {
+    static func snaplen(_ text: String) throws(ValueProblem) -> Snaplen {
         if text == "headers" { return .headers }
         guard isPlainNumber(text), let snaplen = Snaplen(text) else {
             throw ValueProblem(
@@ -42,7 +42,7 @@ public enum TapValue {
     }
 
     /// The N of `1/N`.
-    public static func oneIn(_ text: String) throws(ValueProblem) -> UInt32 {
+    static func oneIn(_ text: String) throws(ValueProblem) -> UInt32 {
         let number = text.hasPrefix("1/") ? String(text.dropFirst(2)) : ""
         guard isPlainNumber(number), let count = UInt32(number), Sampling.range.contains(count) else {
             throw ValueProblem(
@@ -52,7 +52,7 @@ public enum TapValue {
     }
 
     /// A filter expression, trimmed. Whether it is one is decided when it is compiled.
-    public static func filter(_ text: String) throws(ValueProblem) -> String {
+    static func filter(_ text: String) throws(ValueProblem) -> String {
         let bytes = text.utf8
         let isBlank: (UInt8) -> Bool = {
             $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\t") || $0 == UInt8(ascii: "\r")
@@ -74,7 +74,7 @@ public enum TapValue {
         return trimmed
     }
 
-    public static func mac(_ text: String) throws(ValueProblem) -> MACAddress {
+    static func mac(_ text: String) throws(ValueProblem) -> MACAddress {
         guard let mac = MACAddress(text) else {
             throw ValueProblem("\(Quotation.quoted(text)) is no MAC address: write six pairs of hexadecimal digits, 52:54:00:12:34:56")
         }

@@ -65,18 +65,20 @@ final class TappedHost: Sendable {
 
     /// Starts virt-tapd and waits until it answers.
     func startDaemon() async throws {
-        try await lab.start("virt-tapd", [Self.program("virt-tapd"), "--log-level", "debug"])
+        try await lab.start("virt-tapd", Self.daemon())
         try await eventually("virt-tapd answers") { await ask(.ping)?.isOK == true }
     }
 
-    /// Starts it as systemd does with virt-tapd.socket: the socket is open before the daemon is.
-    func listenForDaemon() async throws {
+    /// Starts it as systemd does with virt-tapd.socket: the socket is open before the daemon is, which is started by the
+    /// first who asks.
+    func listenForDaemon(_ options: String...) async throws {
         try await lab.succeed("mkdir", "-p", "-m", "0700", "/run/virt-tap")
         try await lab.start(
-            "virt-tapd",
-            ["systemd-socket-activate", "--listen=/run/virt-tap/control.sock", Self.program("virt-tapd"), "--log-level", "debug"])
+            "virt-tapd", ["systemd-socket-activate", "--listen=/run/virt-tap/control.sock"] + Self.daemon() + options)
         try await eventually("somebody listens on the control socket") { FileManager.default.fileExists(atPath: try controlSocket) }
     }
+
+    private static func daemon() throws -> [String] { [try program("virt-tapd"), "--log-level", "debug"] }
 
     func stopDaemon(signal: String = "TERM") async throws {
         try await lab.stop("virt-tapd", signal: signal)
@@ -176,11 +178,22 @@ final class TappedHost: Sendable {
         }
     }
 
-    /// Takes away what an earlier test left when it failed.
+    /// Puts right what an earlier test left when it failed.
     func withoutTaps() async throws {
-        for guest in [web1, web2] where try await taps(of: guest.name).contains(where: { $0.running == true }) {
-            try await guest.removeMetadata()
-            try await eventually("\(guest.name) has no taps") { try await pins(of: guest).isEmpty }
+        if try await lab.pid(of: "libvirtd") == nil { try await lab.libvirtd("start") }
+        if try await lab.pid(of: "virt-tapd") == nil {
+            try configure(Self.configuration)
+            try await startDaemon()
+        }
+        for guest in [web1, web2] where try await !taps(of: guest.name).isEmpty {
+            for definition in ["--live", "--config"] {
+                _ = try await lab.run(
+                    "virsh", "metadata", "--domain", guest.name, "--uri", Guest.tapNamespace, definition, "--remove")
+            }
+            try await eventually("\(guest.name) has no taps") {
+                guard try await taps(of: guest.name).isEmpty else { return false }
+                return try await pins(of: guest).isEmpty
+            }
         }
     }
 

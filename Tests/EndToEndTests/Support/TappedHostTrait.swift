@@ -4,7 +4,7 @@ import Testing
 
 /// Makes one tapped host for a whole suite, and ends it with the suite: guests take ten seconds to boot.
 ///
-/// A test leaves the host as it found it.
+/// A test leaves the host as it found it. When they have all run and the guests are gone, no attachment may be left.
 struct TappedHostTrait: SuiteTrait, TestScoping {
     let prepare: @Sendable (TappedHost) async throws -> Void
 
@@ -12,6 +12,10 @@ struct TappedHostTrait: SuiteTrait, TestScoping {
         try await TappedHost.with { host async throws in
             try await prepare(host)
             try await TappedHost.$current.withValue(host) { try await function() }
+            for name in try await host.lab.virsh("list", "--name").split(separator: "\n") {
+                try await host.lab.virsh("destroy", "--domain", String(name))
+            }
+            try await eventually("no pin is left when no guest is") { try host.pins().isEmpty }
         }
     }
 }

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+internal import CLibbpf
+public import TapModel
+
+extension KernelDataplane {
+    public func attachments() throws(Failure) -> [ObservedAttachment] {
+        try reporting("reading what is attached") {
+            if pinClaim.isWanted { try sweepOrphans() }
+            let specs = try pins.attachmentIDs().filter(pins.has).map { (id: $0, spec: try self.specs.read($0)) }
+            known.learn(specs.flatMap { $0.spec?.programs ?? [] })
+            let shared = try sharedMaps()
+            // Somebody may be detaching meanwhile: what went is not half made.
+            return try specs.filter { try $0.spec != nil || pins.has($0.id) }.map { try observe($0.id, $0.spec, shared: shared) }
+        }
+    }
+
+    public func attachment(_ id: AttachmentID) throws(Failure) -> ObservedAttachment? {
+        try reporting("reading attachment \(id)") {
+            guard try pins.has(id) else { return nil }
+            return try observe(id, try specs.read(id), shared: try sharedMaps())
+        }
+    }
+
+    /// - Parameter shared: the ids of the pinned maps that all attachments share, `nil` if one is lost.
+    func observe(_ id: AttachmentID, _ spec: AttachmentSpec?, shared: Set<UInt32>?) throws -> ObservedAttachment {
+        let isOurs = { [known] program in try known.isOurs(program) { try self.programs(on: id.ifindex) } }
+        var observed: [Direction: ObservedAttachment.Hook] = [:]
+        for direction in Direction.allCases {
+            if let spec, spec.wish.direction.directions.contains(direction) {
+                let place = HookPlace(spec, direction)
+                observed[direction] = try hooks(spec.mechanism).observe(place, program: spec.program(direction) ?? 0, isOurs: isOurs)
+            } else if pins.exists(pins.link(id, direction)) {
+                let isMacvtap = spec?.interface.isMacvtap ?? false
+                let place = HookPlace(id: id, direction, HookPoint(direction, ifindex: id.ifindex, isMacvtap: isMacvtap), filter: nil)
+                observed[direction] = try tcx.observe(place, program: nil, isOurs: isOurs)
+            } else if let spec, spec.mechanism == .clsact, let program = try programPin(id, direction) {
+                let hook = try clsact.observe(HookPlace(spec, direction), program: program.programID(), isOurs: isOurs)
+                if case .attached = hook { observed[direction] = hook }
+            }
+        }
+        let isCurrent = try spec.map { try $0.build == TapObject.build && worksOnPinnedMaps($0, shared) } ?? false
+        return ObservedAttachment(id: id, spec: spec, hooks: observed, isCurrentBuild: isCurrent)
+    }
+
+    /// The ids of all programs of ours that may run on a device: those of specs, and those pinned.
+    func programs(on ifindex: UInt32) throws -> Set<UInt32> {
+        try pins.attachmentIDs().filter { try $0.ifindex == ifindex && pins.has($0) }.reduce(into: []) {
+            $0.formUnion(try knownPrograms($1, try specs.read($1)))
+        }
+    }
+
+    // MARK: Filters that were lost
+
+    /// Removes the filters of ours that no pin tells of any more: they would copy for ever, and uncounted.
+    private func sweepOrphans() throws {
+        for ifindex in try TrafficControl.clsactDevices(kernel) { try sweepOrphans(on: ifindex) }
+    }
+
+    func sweepOrphans(on ifindex: UInt32) throws {
+        // Pins only where there is a filter to ask about. They are read after it: a filter's program is pinned first.
+        let filters = try clsact.ownFilters(ifindex)
+        guard !filters.isEmpty else { return }
+        let programs = try programs(on: ifindex)
+        for filter in filters where !programs.contains(filter.program) { try clsact.remove(filter) }
+    }
+
+    // MARK: Maps that were lost
+
+    /// The pin of a map may be removed, and another map be pinned there: programs go on with theirs, where nobody sees
+    /// what they count, and nobody can tell them where a destination has gone.
+    private func worksOnPinnedMaps(_ spec: AttachmentSpec, _ shared: Set<UInt32>?) throws -> Bool {
+        guard let shared, let counters = try kernel.open(pins.counters(spec.key.id), CLIBBPF_MAP) else { return false }
+        let maps = shared.union([try kernel.mapInfo(counters).id])
+        return try spec.wish.direction.directions.allSatisfy { direction in
+            guard let program = try programPin(spec.key.id, direction) else { return false }
+            return try program.programID() == spec.program(direction) && maps.isSubset(of: kernel.maps(of: program))
+        }
+    }
+
+    private func sharedMaps() throws -> Set<UInt32>? {
+        guard let destinations = try kernel.open(pins.destinations, CLIBBPF_MAP),
+            let counters = try kernel.open(pins.destinationCounters, CLIBBPF_MAP)
+        else { return nil }
+        return [try kernel.mapInfo(destinations).id, try kernel.mapInfo(counters).id]
+    }
+
+    /// The pinned counters, unless the pinned programs of this attachment count with others.
+    func keptCounters(_ id: AttachmentID) throws -> KernelObject? {
+        guard let counters = try kernel.open(pins.counters(id), CLIBBPF_MAP) else { return nil }
+        let map = try kernel.mapInfo(counters).id
+        let programs = try Direction.allCases.compactMap { try programPin(id, $0) }
+        return try programs.isEmpty || programs.contains { try kernel.maps(of: $0).contains(map) } ? counters : nil
+    }
+
+    public func counters(of id: AttachmentID) throws(Failure) -> [Direction: DirectionCounters] {
+        try reporting("reading the counters of attachment \(id)") {
+            guard let spec = try specs.read(id), let map = try kernel.open(pins.counters(id), CLIBBPF_MAP) else { return [:] }
+            let counters = CounterMap(object: map, kernel: kernel)
+            return try spec.wish.direction.directions.reduce(into: [:]) { $0[$1] = try counters.direction($1) }
+        }
+    }
+}

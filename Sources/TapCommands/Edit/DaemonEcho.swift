@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapControl
+import TapModel
+
+/// Waits until a daemon has seen a change of a running domain, and says what became of it.
+struct DaemonEcho {
+    /// For standard output, one line without its end; `nil`: nothing to say there.
+    var done: String?
+    /// For standard error.
+    var warning: String?
+
+    /// The longest that a command waits, and how often it looks meanwhile.
+    private static let patience: Duration = .seconds(3)
+    private static let pause: Duration = .milliseconds(100)
+
+    /// - Parameter look: a status document, as it is now.
+    static func of(
+        _ expectation: TapExpectation, patience: Duration = patience, pause: Duration = pause,
+        look: () throws(ControlError) -> StatusDocument
+    ) async -> DaemonEcho {
+        let end = ContinuousClock.now + patience
+        var before: TapExpectation.Finding?
+        while true {
+            let document: StatusDocument
+            do throws(ControlError) {
+                document = try look()
+            } catch .notRunning {
+                return DaemonEcho(warning: "virt-tapd is not running: this takes effect when it runs")
+            } catch {
+                return DaemonEcho(warning: "what virt-tapd makes of it cannot be asked: \(error)")
+            }
+            if document.daemon.connected == false {
+                return DaemonEcho(warning: "virt-tapd is not connected to libvirt: this takes effect when it is")
+            }
+            let finding = expectation.finding(in: document)
+            switch finding {
+            case .good(let line): return DaemonEcho(done: line.isEmpty ? nil : line)
+            // Twice the same: what fails at first may be mended by the next event.
+            case .bad(let line) where finding == before: return DaemonEcho(warning: line)
+            case .bad, .underway, .unseen: break
+            }
+            before = finding
+            guard ContinuousClock.now < end else {
+                switch finding {
+                case .bad(let line), .underway(let line): return DaemonEcho(warning: line)
+                default:
+                    return DaemonEcho(
+                        warning: "\(expectation.domain.printable): virt-tapd has not seen the change yet;"
+                            + " `virt-tap status` tells when it has")
+                }
+            }
+            try? await Task.sleep(for: pause)
+        }
+    }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import DataplaneTestSupport
+import Foundation
+import TapModel
+import Testing
+
+@testable import Dataplane
+
+extension KernelSuite {
+    @Suite("What a call asks of the kernel")
+    struct CostTests {
+        /// The calls that `body` makes.
+        private func calls(_ dataplane: KernelDataplane, _ body: () throws -> Void) rethrows -> [KernelCall] {
+            var calls: [KernelCall] = []
+            dataplane.kernel.fault = {
+                calls.append($0)
+                return nil
+            }
+            defer { dataplane.kernel.fault = nil }
+            try body()
+            return calls
+        }
+
+        @Test("Reading one attachment costs the same however many there are, and others' programs", arguments: Mechanism.here)
+        func readsOne(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism)
+            let desired = try tapped.attach()
+            func cost(_ desired: DesiredAttachment) throws -> Int {
+                // The first look learns whose what is new there is.
+                _ = try tapped.dataplane.attachment(desired.key.id)
+                var observed: ObservedAttachment?
+                let count = try calls(tapped.dataplane) { observed = try tapped.dataplane.attachment(desired.key.id) }.count
+                #expect(observed?.satisfies(desired) == true)
+                return count
+            }
+            let alone = try cost(desired)
+            for number in 0..<8 { try tapped.attach(tap: "other\(number)") }
+            let foreign = try ForeignProgram()
+            if mechanism == .tcx {
+                try foreign.attach(to: tapped.bench.guest.index, egress: false, first: true)
+                #expect(try cost(desired) == alone)
+                #expect(
+                    try tapped.dataplane.attachment(desired.key.id)?.hooks[.outbound] == .attached(position: 9, foreignAhead: 1))
+                // Nobody has told this one which programs are ours.
+                #expect(
+                    try KernelDataplane(bpffs: tapped.bench.bpffs).attachment(desired.key.id)?.hooks[.outbound]
+                        == .attached(position: 9, foreignAhead: 1))
+            } else {
+                // Of filters, too, the newest runs first.
+                #expect(try cost(desired) == alone)
+                #expect(
+                    try tapped.dataplane.attachment(desired.key.id)?.hooks[.outbound] == .attached(position: 8, foreignAhead: 0))
+            }
+        }
+
+        @Test("For a device that is gone nothing is loaded or pinned", arguments: Mechanism.here)
+        func stopsWithoutDevice(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism)
+            let name = "gone\(tapped.bench.number)"
+            try ip("link add \(name) type veth peer name far\(tapped.bench.number)\n")
+            var desired = tapped.desired()
+            desired.interface.device = name
+            desired.key.ifindex = if_nametoindex(name)
+            try tapped.dataplane.attach(desired, at: TappedBench.now)
+            try ip("link del \(name)\n")
+            let replacing = calls(tapped.dataplane) {
+                #expect(#expect(throws: Failure.self) { try tapped.dataplane.replace(desired, at: TappedBench.now) }?.reason == .deviceGone)
+            }
+            #expect(Set(replacing).isSubset(of: [.open]))
+            try tapped.dataplane.detach(desired.key.id)
+            let attaching = calls(tapped.dataplane) {
+                #expect(#expect(throws: Failure.self) { try tapped.dataplane.attach(desired, at: TappedBench.now) }?.reason == .deviceGone)
+            }
+            #expect(Set(attaching).isSubset(of: [.open]))
+        }
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Synchronization
+import TapControl
+import TapModel
+import Testing
+
+@testable import TapCommands
+
+@Suite("What a daemon makes of a change")
+struct DaemonEchoTests {
+    private static let tap = Tap(name: Samples.name("ids"), destination: .named(Samples.name("ids")))
+    private let expectation = TapExpectation(domain: "web1", uuid: Samples.uuid, tap: tap)
+
+    /// The documents one after the other, the last one again and again.
+    private func echo(_ expectation: TapExpectation, _ documents: [StatusDocument]) async -> (done: String?, warning: String?, looks: Int) {
+        let looks = Mutex(0)
+        let echo = await DaemonEcho.of(expectation, patience: .seconds(1), pause: .milliseconds(5)) { () throws(ControlError) in
+            looks.withLock {
+                $0 += 1
+                return documents[min($0, documents.count) - 1]
+            }
+        }
+        return (echo.done, echo.warning, looks.withLock { $0 })
+    }
+
+    private func document(_ state: TapState, _ reason: Reason? = nil, _ change: (inout TapStatus) -> Void = { _ in }) -> StatusDocument {
+        var tap = Samples.tap("web1", state: state, reason: reason, message: reason.map { _ in "so\u{1B}" })
+        change(&tap)
+        return Samples.document([tap])
+    }
+
+    @Test("Active is told at once, and waited for as long as the daemon has not seen the change or is at it")
+    func active() async {
+        let at = await echo(expectation, [document(.active)])
+        #expect(at.done == "web1: tap ids: active, copying to ids" && at.warning == nil && at.looks == 1)
+        let later = await echo(
+            expectation,
+            [Samples.document([]), document(.active) { $0.direction = .inbound }, document(.pending, .attachFailed), document(.active)])
+        #expect(later.done != nil && later.looks == 4)
+        let off = await echo(
+            TapExpectation(
+                domain: "web1", uuid: Samples.uuid,
+                tap: Tap(name: Samples.name("ids"), destination: .named(Samples.name("ids")), enabled: false)),
+            [document(.disabled, .disabledByMetadata) { $0.enabled = false }])
+        #expect(off.done == "web1: tap ids: switched off")
+    }
+
+    @Test("What fails is told with its reason, and what passes is not taken for it")
+    func failed() async {
+        let failed = await echo(expectation, [document(.failed, .destinationDown)])
+        #expect(failed.done == nil && failed.warning == "web1: tap ids is failed: destination-down: so\\u{1b}" && failed.looks == 2)
+        #expect(await echo(expectation, [document(.failed, .deviceGone), document(.active)]).done != nil)
+        let pending = await echo(expectation, [document(.pending, .deviceGone)])
+        #expect(pending.warning?.hasPrefix("web1: tap ids is pending: device-gone") == true)
+        #expect(await echo(expectation, [Samples.document([])]).warning?.contains("has not seen the change yet") == true)
+        #expect(await echo(expectation, [document(.active) { $0.definition = .configOnly }]).done == nil)
+    }
+
+    @Test("Which interfaces are copied tells one wish from another")
+    func interfaces() async {
+        let mac = MACAddress("52:54:00:00:00:02")
+        var other = expectation
+        other.interfaces = [DomainInterface(mac: mac, type: .bridge)]
+        let shown = document(.active) { $0.interfaces = [Samples.interface("net0", device: "vnet3")] }
+        #expect(await echo(other, [shown]).done == nil)
+        other.interfaces[0].mac = MACAddress("52:54:00:00:00:01")
+        #expect(await echo(other, [shown]).done != nil)
+    }
+
+    @Test("What was removed is gone, or still there")
+    func removed() async {
+        let gone = TapExpectation(domain: "web1", uuid: Samples.uuid, removed: [Samples.name("ids")])
+        #expect(await echo(gone, [document(.active), Samples.document([])]).done == "web1: tap ids: no longer copied")
+        #expect(await echo(gone, [document(.active)]).warning == "web1: tap ids is still active")
+        #expect(await echo(gone, [document(.pending, .nextStart) { $0.definition = .configOnly }]).done != nil)
+    }
+
+    @Test("Without a daemon, or one without libvirt, it takes effect later")
+    func later() async {
+        let echo = await DaemonEcho.of(expectation) { () throws(ControlError) in throw ControlError.notRunning(path: "/x") }
+        #expect(echo.done == nil && echo.warning == "virt-tapd is not running: this takes effect when it runs")
+        var document = Samples.document([])
+        document.daemon.connected = false
+        #expect(await self.echo(expectation, [document]).warning?.contains("not connected to libvirt") == true)
+    }
+}
