@@ -24,7 +24,7 @@ extension MatrixSuite {
             var text = qdiscs + (try run("tc", "class", "show", "dev", device)) + (try run("tc", "filter", "show", "dev", device))
             if qdiscs.contains("qdisc ingress") { text += try run("tc", "filter", "show", "dev", device, "ingress") }
             return text.split(separator: "\n").filter { !$0.contains("clsact") }.map {
-                $0.replacing(/police 0x[0-9a-f]+/, with: "police").replacing(/(leaf|qdisc sfq) [0-9a-f]+:/) { "\($0.1)" }
+                $0.replacing(/police 0x[0-9a-f]+/, with: "police").replacing(/(leaf|qdisc [a-z]+) [0-9a-f]+:/) { "\($0.1)" }
                     .replacing(device, with: "DEVICE").trimmingCharacters(in: .whitespaces)
             }
         }
@@ -60,7 +60,7 @@ extension MatrixSuite {
         @Test("Limits set after a tap was placed are set, changed and removed as without it", arguments: Mechanism.here)
         func takesLimitsLater(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            let host = try MatrixLibvirtd()
+            let host = try MatrixLibvirtd.running()
             let reference = try untapped(host, "")
             let device = try host.start("web1")
             defer { _ = try? host.virsh("destroy web1") }
@@ -87,7 +87,7 @@ extension MatrixSuite {
         @Test("Limits of the definition stay when a tap is placed, and are changed and removed as without it", arguments: Mechanism.here)
         func leavesDefinedLimitsAlone(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            let host = try MatrixLibvirtd()
+            let host = try MatrixLibvirtd.running()
             let reference = try untapped(host, Self.defined)
             let device = try host.start("web1", interface: Self.defined)
             defer { _ = try? host.virsh("destroy web1") }
@@ -114,7 +114,7 @@ extension MatrixSuite {
         @Test("libvirt's own filter rules stay as they are when a tap comes and goes", arguments: Mechanism.here)
         func leavesFilterRulesAlone(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            let host = try MatrixLibvirtd()
+            let host = try MatrixLibvirtd.running()
             try run(
                 "sh", "-c", "cat >/run/filter.xml",
                 input: """

@@ -5,11 +5,14 @@ import Foundation
 import Glibc
 
 /// A libvirtd on a machine that is the tests' own, with guests that are started and never run.
-final class MatrixLibvirtd {
-    private let process = Process()
+/// One for all tests, since it starts slowly where everything is emulated; it goes with the machine.
+final class MatrixLibvirtd: Sendable {
+    private static let shared = Result { try MatrixLibvirtd() }
+    static func running() throws -> MatrixLibvirtd { try shared.get() }
+
     let bridge = "br-lv"
 
-    init() throws {
+    private init() throws {
         for (name, line) in [("kvm", "kvm:x:64054:"), ("libvirt-qemu", "libvirt-qemu:x:64055:")] where getgrnam(name) == nil {
             try Self.append(line, to: "/etc/group")
         }
@@ -26,11 +29,7 @@ final class MatrixLibvirtd {
             remember_owner = 0
             """, to: "/etc/libvirt/qemu.conf")
         try ip("link add \(bridge) type bridge\nlink set \(bridge) up\n")
-        process.executableURL = URL(filePath: "/usr/sbin/libvirtd")
-        _ = FileManager.default.createFile(atPath: "/run/libvirtd.log", contents: nil)
-        process.standardError = FileHandle(forWritingAtPath: "/run/libvirtd.log")
-        process.standardInput = FileHandle.nullDevice
-        try process.run()
+        try startDaemon("/usr/sbin/libvirtd --daemon --pid-file /run/matrix-libvirtd.pid", log: "/run/libvirtd.log")
         var failure: any Error = CancellationError()
         for _ in 0..<600 {
             do {
@@ -42,15 +41,6 @@ final class MatrixLibvirtd {
         throw failure
     }
 
-    deinit {
-        if process.isRunning {
-            process.terminate()
-            process.waitUntilExit()
-        }
-        _ = try? run("ip", "link", "del", bridge)
-        for file in ["libvirtd.conf", "qemu.conf"] { unlink("/etc/libvirt/\(file)") }
-    }
-
     private static func append(_ text: String, to path: String) throws {
         let old = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
         try (old + text + "\n").write(toFile: path, atomically: false, encoding: .utf8)
@@ -59,7 +49,7 @@ final class MatrixLibvirtd {
     @discardableResult
     func virsh(_ command: String) throws -> String {
         // One string, since no word of ours holds a space.
-        try run("sh", "-c", "exec virsh -q \(command)")
+        try run("sh", "-c", "exec timeout 60 virsh -q \(command)")
     }
 
     /// - Returns: the guest's device.

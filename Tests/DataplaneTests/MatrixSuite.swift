@@ -10,3 +10,10 @@ import Testing
 enum MatrixSuite {}
 
 private let isKernelOfOurOwn = ProcessInfo.processInfo.environment["VT_KERNEL_MATRIX"] == "1"
+
+/// Runs a command that puts itself into the background. It must not inherit our descriptors: Foundation takes a process
+/// for running as long as anybody holds one of them.
+func startDaemon(_ command: String, log: String) throws {
+    let closing = "for fd in /proc/self/fd/*; do fd=${fd##*/}; [ $fd -le 2 ] || eval \"exec $fd>&-\"; done"
+    try run("bash", "-c", "exec </dev/null >\(log) 2>&1; \(closing); exec \(command)")
+}

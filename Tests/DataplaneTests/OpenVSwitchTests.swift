@@ -43,21 +43,29 @@ extension MatrixSuite {
             #expect(counters[.inbound]?.copied == Counter(sent.suffix(20)))
             #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
 
-            // The switch limits what a guest sends with an ingress qdisc, and takes away what it finds in its place.
-            try run(
-                "ovs-vsctl", "--timeout=20", "set", "interface", bench.guest.name, "ingress_policing_rate=100000",
-                "ingress_policing_burst=80000")
-            let qdiscs = try run("tc", "qdisc", "show", "dev", bench.guest.name)
-            let hooks = try tapped.dataplane.attachment(desired.key.id)?.hooks ?? [:]
-            print("MEASURED \(mechanism) \(datapath) with ingress_policing_rate: \(qdiscs.split(separator: "\n")), \(hooks)")
-            let again = try tapped.exchange(5, from: 500)
-            #expect(again.areWhole)
-            if mechanism == .tcx {
-                #expect(qdiscs.contains("qdisc ingress"))
-                #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
-                #expect(bench.sensor.receive(10) == again.sent)
+            // The switch limits what a guest sends by an ingress qdisc with a policer, as libvirt does.
+            func limit(_ rate: Int) throws -> String {
+                try run("ovs-vsctl", "--timeout=20", "set", "interface", bench.guest.name, "ingress_policing_rate=\(rate)")
+                return try run("tc", "qdisc", "show", "dev", bench.guest.name)
             }
+            let beside = try limit(100_000)
+            #expect(beside.contains("qdisc ingress") == (mechanism == .tcx))
+            #expect(beside.contains("qdisc clsact") == (mechanism == .clsact), "it does not take our qdisc away")
+            #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
+            let later = try tapped.exchange(5, from: 500)
+            #expect(later.areWhole)
+            #expect(bench.sensor.receive(10) == later.sent)
             try tapped.dataplane.detach(desired.key.id)
+
+            #expect(try limit(200_000).contains("qdisc ingress"))
+            if mechanism == .clsact {
+                let failure = #expect(throws: Failure.self) { try tapped.attach() }
+                #expect(failure?.reason == .qdiscConflict)
+            } else {
+                try tapped.dataplane.detach(try tapped.attach().key.id)
+            }
+            #expect(try run("tc", "filter", "show", "dev", bench.guest.name, "ingress").contains("police"))
+            #expect(try !limit(0).contains("qdisc ingress"))
             #expect(try tapped.exchange(5, from: 600).areWhole)
         }
     }
@@ -71,14 +79,12 @@ extension MatrixSuite {
             try FileManager.default.createDirectory(atPath: Self.folder, withIntermediateDirectories: true)
             let database = "\(Self.folder)/conf.db"
             try run("ovsdb-tool", "create", database, "/usr/share/openvswitch/vswitch.ovsschema")
-            try run(
-                "sh", "-c",
-                "exec ovsdb-server \(database) --remote=punix:\(Self.folder)/db.sock --pidfile --detach --no-chdir --log-file=/dev/null >/dev/null 2>&1"
-            )
+            try startDaemon(
+                "ovsdb-server \(database) --remote=punix:\(Self.folder)/db.sock --pidfile --detach --no-chdir",
+                log: "\(Self.folder)/ovsdb-server.log")
             try run("ovs-vsctl", "--no-wait", "init")
-            try run(
-                "sh", "-c",
-                "modprobe openvswitch; exec ovs-vswitchd --pidfile --detach --no-chdir --log-file=\(Self.folder)/log >/dev/null 2>&1")
+            try run("modprobe", "openvswitch")
+            try startDaemon("ovs-vswitchd --pidfile --detach --no-chdir", log: "\(Self.folder)/ovs-vswitchd.log")
         }
 
         func stop() {
