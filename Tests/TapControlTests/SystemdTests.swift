@@ -11,17 +11,12 @@ struct SystemdTests {
     func activation() async throws {
         let sandbox = try Sandbox()
         let path = sandbox.directory.controlSocket
-        let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+        // Two numbers in a row, as systemd gives them, up where nothing else of this process is.
+        let number = Self.open(SOCK_STREAM, atLeast: 700)
         #expect(try SocketAddress.with(path) { bind(number, $0, $1) } == 0)
         listen(number, 8)
-        let datagram = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
-        guard datagram == number + 1 else {
-            // Another test of this process opened one in between: nothing is shown, so try again rather than pass.
-            close(number)
-            close(datagram)
-            unlink(path)
-            return try await activation()
-        }
+        let datagram = Self.open(SOCK_DGRAM, atLeast: number + 1)
+        try #require(datagram == number + 1)
         let taken = InheritedSocket.take(pid: "\(getpid())", count: "2", ownPID: getpid(), from: number)
         #expect(taken == [InheritedSocket(number: number, path: path)])
         #expect(fcntl(number, F_GETFD) == FD_CLOEXEC)
@@ -33,6 +28,12 @@ struct SystemdTests {
             #expect(answer.isOK)
         }
         #expect(access(path, F_OK) == 0)
+    }
+
+    private static func open(_ type: __socket_type, atLeast number: Int32) -> Int32 {
+        let low = socket(AF_UNIX, Int32(type.rawValue), 0)
+        defer { close(low) }
+        return fcntl(low, F_DUPFD, number)
     }
 
     @Test("What is meant for another process is not taken", arguments: [nil, "", "1", "x"])
