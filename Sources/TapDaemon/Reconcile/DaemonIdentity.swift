@@ -8,6 +8,4 @@ struct DaemonIdentity: Sendable {
     /// The libvirt URI in use, or `nil` for libvirt's default.
     var uri: String?
     var started: Timestamp
-    /// Where the bpffs is that holds the pins.
-    var bpffs: String
 }

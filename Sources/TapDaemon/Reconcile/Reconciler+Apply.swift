@@ -186,12 +186,15 @@ extension Reconciler {
     }
 
     private func describe(_ desired: DesiredAttachment) -> String {
-        "\(desired.domainName.printable): tap \(desired.key.tap) on \(desired.interface.alias?.printable ?? desired.interface.mac.description) (\(desired.interface.device.printable))"
+        describe(desired.domainName, desired.key.tap, desired.interface)
     }
 
     private func describe(_ id: AttachmentID) -> String {
         guard let spec = attachments[id]?.spec else { return "attachment \(id)" }
-        return
-            "\(spec.domainName.printable): tap \(spec.key.tap) on \(spec.interface.alias?.printable ?? spec.interface.mac.description) (\(spec.interface.device.printable))"
+        return describe(spec.domainName, spec.key.tap, spec.interface)
+    }
+
+    private func describe(_ domain: String, _ tap: TapName, _ interface: AttachedInterface) -> String {
+        "\(domain.printable): tap \(tap) on \(interface.alias?.printable ?? interface.mac.description) (\(interface.device.printable))"
     }
 }
