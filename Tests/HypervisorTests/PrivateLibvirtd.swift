@@ -61,7 +61,15 @@ final class PrivateLibvirtd: Sendable {
         let script = """
             set -e
             mount --bind \(directory)/run /run
-            # Debian's packages without libvirt-daemon-system make no folders for libvirt there.
+            # What Debian's libvirt-daemon-system makes: it is not wanted here, since it starts a libvirtd.
+            cp /etc/passwd \(directory)/passwd
+            cp /etc/group \(directory)/group
+            getent group kvm >/dev/null || echo kvm:x:64054: >>\(directory)/group
+            getent group libvirt-qemu >/dev/null || echo libvirt-qemu:x:64055: >>\(directory)/group
+            getent passwd libvirt-qemu >/dev/null ||
+                echo libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin >>\(directory)/passwd
+            mount --bind \(directory)/passwd /etc/passwd
+            mount --bind \(directory)/group /etc/group
             for area in lib log cache; do
                 mount -t tmpfs -o mode=755 tmpfs /var/$area
                 mkdir /var/$area/libvirt
