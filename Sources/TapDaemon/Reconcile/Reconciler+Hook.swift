@@ -55,7 +55,11 @@ extension Reconciler {
         known.take(starting: definition, xml: xml)
         let now = clock.monotonic()
         known.asOf = now
-        if isStart { known.startedByHook = now }
+        if isStart {
+            known.startedByHook = now
+            // That it ran, or was resumed, a moment ago was another run.
+            arrivals.forget(uuid)
+        }
         domains[uuid] = known
         absent.remove(uuid)
         changes += 1

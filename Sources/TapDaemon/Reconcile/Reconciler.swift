@@ -383,11 +383,12 @@ actor Reconciler {
     private var attachedDomains: Set<DomainUUID> { Set(attachments.all.compactMap { $0.spec?.key.domain }) }
 
     /// The domains for which a change of devices since `before` may mean work: a tapped device that is gone or is not what
-    /// it was, and one that a domain names and that is new or was called otherwise.
+    /// it was, and one that a domain names and that is new or was called otherwise, or is in another bridge: of
+    /// `virsh update-device` nobody else tells.
     private func domainsConcerned(by before: DeviceTable) -> Set<DomainUUID> {
         func changed(_ index: UInt32) -> Bool {
             guard let old = before[index], let new = devices[index] else { return true }
-            return old.name != new.name || old.mac != new.mac || old.kind != new.kind
+            return old.name != new.name || old.mac != new.mac || old.kind != new.kind || old.masterName != new.masterName
         }
         var concerned: Set<DomainUUID> = []
         for attachment in attachments.all {
