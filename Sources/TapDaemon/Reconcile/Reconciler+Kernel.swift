@@ -45,6 +45,7 @@ extension Reconciler {
     /// The kernel tells nobody when a link is detached, so it is asked: about once a second, and less often where there
     /// is so much to ask about that it would cost more than half a per cent of a processor.
     func sweep() async -> Double {
+        lookForPins()
         var spent = 0.0
         var left = attachments.all[...]
         while !left.isEmpty {
@@ -62,6 +63,17 @@ extension Reconciler {
             await Task.yield()
         }
         return max(1, spent * 200)
+    }
+
+    /// Whether bpffs is where it was: programs go on without it, but nobody finds them again.
+    private func lookForPins() {
+        do {
+            _ = try dataplane.mechanism(for: configuration.value.mechanism)
+            if kernelTrouble?.reason == .bpffsNotMounted { request(.all) }
+        } catch {
+            if kernelTrouble != error { request(.all) }
+            noteKernelTrouble(error)
+        }
     }
 
     func noteKernelTrouble(_ failure: Failure) {
