@@ -139,6 +139,17 @@ extension EndToEnd {
             }
         }
 
+        /// This program's own tests of libvirt's events, over again with the newer library.
+        @Test func theNewerLibraryBringsTheSameEvents() async throws {
+            try await LabHost.with(["--without-libvirtd", "--libvirt", "11.3"]) { host async throws in
+                let tests = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+                let result = try await host.run(
+                    [tests, "--testing-library", "swift-testing", "--filter", "HypervisorTests.TestDriverTests"], timeout: .seconds(60))
+                let words = result.text + result.errorText
+                #expect(result.status == 0 && words.contains("Suite TestDriverTests passed"), "\(words)")
+            }
+        }
+
         // MARK: - The parts
 
         private func usesTheLibrary(of kind: Kind, _ host: TappedHost) async throws {
