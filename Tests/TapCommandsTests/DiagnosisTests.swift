@@ -14,7 +14,8 @@ struct DiagnosisTests {
             kernel: "6.18.44-x", mechanism: .success(.tcx), bpffs: "/sys/fs/bpf", attachments: .success(2),
             capabilities: CapabilityFinding.Subject.allCases.map { CapabilityFinding($0, .yes) },
             libvirt: LibvirtReport(libraryVersion: "9.0.0", daemon: .failure(Failure(.libvirtDisconnected, "gone"))),
-            hook: .installed(since: Timestamp(seconds: 100)), libvirtProcess: LibvirtProcess(name: "libvirtd", started: Timestamp(seconds: 200)),
+            hook: .installed(since: Timestamp(seconds: 100)),
+            libvirtProcess: LibvirtProcess(name: "libvirtd", started: Timestamp(seconds: 200)),
             daemon: .running(Samples.document([])),
             configPath: "/etc/virt-tap/config.xml", configExists: true, configuration: .success(Samples.configuration), destinations: [],
             markUsers: [])
