@@ -226,9 +226,9 @@ extension EndToEnd {
             host.lab.log("libvirtd").components(separatedBy: "libvirt version: 11.3.0").count - 1
         }
 
-        /// How often virt-tapd has lost its connection, by its log.
+        /// How often virt-tapd has lost a connection that stood, by its log.
         private func losses(_ host: TappedHost) -> Int {
-            host.lab.log("virt-tapd").components(separatedBy: "no connection to libvirt").count - 1
+            host.lab.log("virt-tapd").components(separatedBy: "libvirt's daemon closed the connection").count - 1
         }
 
         /// The process of virtqemud as the host numbers it.
