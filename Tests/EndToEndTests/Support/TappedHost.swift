@@ -125,17 +125,27 @@ final class TappedHost: Sendable {
 
     /// One request on the control socket; nil if nobody answers.
     func ask(_ request: ControlRequest) async -> ControlResponse? {
-        guard let path = try? controlSocket else { return nil }
+        try? await answer(to: request).get()
+    }
+
+    private func answer(to request: ControlRequest) async throws -> Result<ControlResponse, ControlError> {
+        let path = try controlSocket
         return await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
-                continuation.resume(returning: try? ControlClient(path: path).send(request, within: .seconds(20)))
+                continuation.resume(
+                    returning: Result { () throws(ControlError) in try ControlClient(path: path).send(request, within: .seconds(20)) })
             }
         }
     }
 
     func status() async throws -> StatusDocument {
-        guard let response = await ask(.status) else { throw NeverHappened(description: "virt-tapd does not answer") }
-        return try JSONDecoder().decode(StatusDocument.self, from: Data(response.body))
+        switch try await answer(to: .status) {
+        case .success(let response):
+            return try JSONDecoder().decode(StatusDocument.self, from: Data(response.body))
+        case .failure(let error):
+            let process = try await lab.pid(of: "virt-tapd").map { "process \($0)" } ?? "which is not running"
+            throw NeverHappened(description: "virt-tapd, \(process), does not answer: \(error)")
+        }
     }
 
     func taps(of domain: String) async throws -> [TapStatus] {
