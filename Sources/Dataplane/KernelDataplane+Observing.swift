@@ -54,7 +54,7 @@ extension KernelDataplane {
 
     /// Removes the filters of ours that no pin tells of any more: they would copy for ever, and uncounted.
     private func sweepOrphans() throws {
-        for ifindex in try TrafficControl.clsactDevices(kernel) { try sweepOrphans(on: ifindex) }
+        for ifindex in try TrafficControl.filterDevices(kernel) { try sweepOrphans(on: ifindex) }
     }
 
     func sweepOrphans(on ifindex: UInt32) throws {
