@@ -100,7 +100,7 @@ extension KernelSuite {
         func repairsCrashedReplacements(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let desired = tapped.desired()
-            for failing in stride(from: 0, to: 200, by: KernelSuite.stride) {
+            for failing in Swift.stride(from: 0, to: 200, by: KernelSuite.stride) {
                 try tapped.attach(.inbound)
                 var count = 0
                 tapped.dataplane.kernel.fault = { call in
@@ -127,7 +127,7 @@ extension KernelSuite {
         func repairsCrashes(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let desired = tapped.desired()
-            for failing in stride(from: 0, to: 200, by: KernelSuite.stride) {
+            for failing in Swift.stride(from: 0, to: 200, by: KernelSuite.stride) {
                 // From some call on everything fails, undoing included: as if the process were gone.
                 var count = 0
                 tapped.dataplane.kernel.fault = { call in
