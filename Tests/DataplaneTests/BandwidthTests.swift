@@ -122,6 +122,34 @@ extension MatrixSuite {
             #expect(end == Array(reference.tuned[4].dropFirst()))
         }
 
+        @Test("Beside a tap by clsact of what a guest sends limits are set, changed and removed as without it")
+        func sharesTheIngressQdisc() throws {
+            let tapped = try TappedBench(.clsact)
+            let host = try MatrixLibvirtd.running()
+            let reference = try Self.limited.get()
+            let device = try host.start("web1", interface: Self.defined)
+            defer { _ = try? host.virsh("destroy web1") }
+            var desired = desired(tapped, device)
+            desired.wish.direction = .outbound
+            try tapped.dataplane.attach(desired, at: TappedBench.now)
+            func limits(_ state: [String]) -> [String] { state.filter { !$0.contains("qdisc ingress") } }
+            let start = try state(device)
+            #expect(start == reference.start)
+            for (step, words) in Self.limits.enumerated() {
+                try host.virsh("domiftune web1 \(device) \(words) --live")
+                // Libvirt's new qdisc comes without our filter; the daemon sees it within a second or two.
+                if try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) != true {
+                    try tapped.dataplane.replace(desired, at: TappedBench.now)
+                }
+                #expect(try tapped.dataplane.attachment(desired.key.id)?.hooks == [.outbound: .attached(position: 0, foreignAhead: 0)])
+                let now = try state(device)
+                #expect(limits(now) == limits(Array(reference.tuned[step].dropFirst())), "\(words)")
+            }
+            try tapped.dataplane.detach(desired.key.id)
+            let end = try state(device)
+            #expect(end == Array(reference.tuned[4].dropFirst()))
+        }
+
         @Test("libvirt's own filter rules stay as they are when a tap comes and goes", arguments: Mechanism.here)
         func leavesFilterRulesAlone(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)

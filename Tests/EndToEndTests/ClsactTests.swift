@@ -204,6 +204,7 @@ extension EndToEnd {
             }
             let after = try await tapped()
             #expect(after.since == before.since)
+            #expect(try await host.tap(of: "web1")?.warnings.contains { $0.reason == .qdiscConflict } == true)
             #expect(try #require(after.inbound).copied.packets >= 100)
             #expect(try await copies.stop() == 0)
             try await web1.removeMetadata()

@@ -75,7 +75,13 @@ extension KernelDataplane {
 
     private func probeTCXAnswer() -> Answer {
         do {
-            return try probeTCX() ? .yes : .no(why: "taps use clsact, which gets in the way of <bandwidth>", minimumKernel: "6.6")
+            return try probeTCX()
+                ? .yes
+                : .no(
+                    why:
+                        "taps use clsact. Beside one that copies what a guest receives, virsh domiftune --outbound fails, and beside such a limit the "
+                        + "tap is qdisc-conflict; taps with direction=\"outbound\" are free of it. Setting or ending a tap of a running guest may "
+                        + "cost it what arrives in those milliseconds. A kernel with TCX has none of this", minimumKernel: "6.6")
         } catch {
             return .unknown(why: FailureReport.failure(error, "asking for TCX").message)
         }
