@@ -193,15 +193,3 @@ int clibbpf_filter_detach(int ifindex, int egress, __u32 priority, __u32 handle)
 
     return bpf_tc_detach(&hook, &options);
 }
-
-int clibbpf_clsact_create(int ifindex) {
-    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-
-    return bpf_tc_hook_create(&hook);
-}
-
-int clibbpf_clsact_destroy(int ifindex) {
-    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex, .attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS);
-
-    return bpf_tc_hook_destroy(&hook);
-}

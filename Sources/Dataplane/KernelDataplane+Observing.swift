@@ -61,7 +61,11 @@ extension KernelDataplane {
             }
         }
         let isCurrent = try spec.map { try $0.build == TapObject.build && worksOnPinnedMaps($0, shared) } ?? false
-        return ObservedAttachment(id: id, spec: spec, hooks: observed, isCurrentBuild: isCurrent)
+        let needsClsact = spec.map { spec in
+            spec.mechanism == .clsact && FilterQdisc(for: spec.wish.direction.directions.map(spec.hookPoint)) == .clsact
+        }
+        return ObservedAttachment(
+            id: id, spec: spec, hooks: observed, isCurrentBuild: isCurrent, excludesLimits: needsClsact ?? false)
     }
 
     /// The ids of all programs of ours that may run on a device: those of specs, and those pinned.
@@ -75,7 +79,7 @@ extension KernelDataplane {
 
     /// Removes the filters of ours that no pin tells of any more: they would copy for ever, and uncounted.
     private func sweepOrphans() throws {
-        for ifindex in try TrafficControl.clsactDevices(kernel) { try sweepOrphans(on: ifindex) }
+        for ifindex in try TrafficControl.filterDevices(kernel) { try sweepOrphans(on: ifindex) }
     }
 
     func sweepOrphans(on ifindex: UInt32) throws {

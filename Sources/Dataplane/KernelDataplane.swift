@@ -186,8 +186,9 @@ public final class KernelDataplane: TapDataplane {
         from old: AttachmentSpec?, to desired: DesiredAttachment, since: Timestamp, _ counters: KernelObject, _ undo: Undo
     ) throws {
         let id = desired.key.id
-        let wanted = desired.wish.direction.directions.sorted { $0.rawValue < $1.rawValue }
         var spec = AttachmentSpec(desired, since: since, build: TapObject.build)
+        // Egress first, which decides what qdisc is needed.
+        let wanted = desired.wish.direction.directions.sorted { spec.hookPoint($0).isEgress && !spec.hookPoint($1).isEgress }
         let programs = try load(desired, counters)
         known.learn(programs.values.map(\.id))
         spec.inboundProgram = programs[.inbound]?.id
@@ -314,7 +315,7 @@ public final class KernelDataplane: TapDataplane {
     /// Removes every filter of ours that no pin tells of.
     /// - Returns: of how many attachments they were.
     private func purgeFilters() throws -> Int {
-        try TrafficControl.clsactDevices(kernel).reduce(0) { count, ifindex in
+        try TrafficControl.filterDevices(kernel).reduce(0) { count, ifindex in
             let filters = try clsact.ownFilters(ifindex)
             for filter in filters { try clsact.remove(filter) }
             return count + Set(filters.map { AttachmentSpec.ClsactFilter(priority: $0.priority, handle: $0.handle) }).count

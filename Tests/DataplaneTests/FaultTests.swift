@@ -53,7 +53,7 @@ extension KernelSuite {
                 #expect(try tapped.dataplane.attachments() == [], "call \(failing)")
                 #expect(try chains(tapped) == [[], []], "call \(failing)")
                 #expect(try FileManager.default.contentsOfDirectory(atPath: layout).sorted() == before, "call \(failing)")
-                failing += 1
+                failing += KernelSuite.stride
             }
             #expect(failing > 30)
         }
@@ -86,7 +86,7 @@ extension KernelSuite {
                     try tapped.dataplane.replace(old, at: TappedBench.now)
                     #expect(try tapped.dataplane.attachment(old.key.id)?.satisfies(old) == true)
                 }
-                failing += 1
+                failing += KernelSuite.stride
             }
             fault.failing = nil
             #expect(failing > 30)
@@ -100,7 +100,7 @@ extension KernelSuite {
         func repairsCrashedReplacements(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let desired = tapped.desired()
-            for failing in 0..<200 {
+            for failing in Swift.stride(from: 0, to: 200, by: KernelSuite.stride) {
                 try tapped.attach(.inbound)
                 var count = 0
                 tapped.dataplane.kernel.fault = { call in
@@ -127,7 +127,7 @@ extension KernelSuite {
         func repairsCrashes(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let desired = tapped.desired()
-            for failing in 0..<200 {
+            for failing in Swift.stride(from: 0, to: 200, by: KernelSuite.stride) {
                 // From some call on everything fails, undoing included: as if the process were gone.
                 var count = 0
                 tapped.dataplane.kernel.fault = { call in

@@ -35,7 +35,7 @@ extension KernelSuite {
             let desired = try tapped.attach()
 
             let sender = SendingThread(bench.guest)
-            for round in 0..<40 {
+            for round in 0..<(KernelSuite.isEmulated ? 8 : 40) {
                 var next = desired
                 // Another wish each time, so that another program is loaded.
                 next.wish.mark = PacketMark(

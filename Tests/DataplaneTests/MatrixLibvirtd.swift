@@ -11,6 +11,9 @@ final class MatrixLibvirtd: Sendable {
     static func running() throws -> MatrixLibvirtd { try shared.get() }
 
     let bridge = "br-lv"
+    static let hookBinaries = "/run/vt-bin"
+    private let repository = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .deletingLastPathComponent().path
 
     private init() throws {
         for (name, line) in [("kvm", "kvm:x:64054:"), ("libvirt-qemu", "libvirt-qemu:x:64055:")] where getgrnam(name) == nil {
@@ -28,6 +31,12 @@ final class MatrixLibvirtd: Sendable {
             stdio_handler = "file"
             remember_owner = 0
             """, to: "/etc/libvirt/qemu.conf")
+        // libvirtd looks for hooks when it starts. This one does nothing until its binary is there.
+        let hook = try String(contentsOfFile: "\(repository)/hooks/qemu", encoding: .utf8)
+        try run("mkdir", "-p", "/etc/libvirt/hooks/qemu.d", Self.hookBinaries)
+        try hook.replacing("@BINDIR@", with: Self.hookBinaries)
+            .write(toFile: "/etc/libvirt/hooks/qemu.d/virt-tap", atomically: false, encoding: .utf8)
+        try run("chmod", "755", "/etc/libvirt/hooks/qemu.d/virt-tap")
         try ip("link add \(bridge) type bridge\nlink set \(bridge) up\n")
         try startDaemon("/usr/sbin/libvirtd --daemon --pid-file /run/matrix-libvirtd.pid", log: "/run/libvirtd.log")
         var failure: any Error = CancellationError()
@@ -53,9 +62,9 @@ final class MatrixLibvirtd: Sendable {
     }
 
     /// - Returns: the guest's device.
-    func start(_ name: String, interface extra: String = "") throws -> String {
+    func start(_ name: String, interface extra: String = "", metadata: String = "") throws -> String {
         let xml = """
-            <domain type='qemu'><name>\(name)</name><memory unit='MiB'>16</memory><vcpu>1</vcpu>
+            <domain type='qemu'><name>\(name)</name><metadata>\(metadata)</metadata><memory unit='MiB'>16</memory><vcpu>1</vcpu>
               <os><type arch='x86_64' machine='pc'>hvm</type></os>
               <devices><emulator>/usr/bin/qemu-system-x86_64</emulator>
                 <controller type='usb' model='none'/><memballoon model='none'/>

@@ -126,6 +126,52 @@ extension KernelSuite {
             }
         }
 
+        @Test("What needs only ingress shares an ingress qdisc, is first on it, and leaves it as it was")
+        func sharesIngressQdisc() throws {
+            let tapped = try TappedBench(.clsact)
+            let name = tapped.bench.guest.name
+            try run("tc", "qdisc", "add", "dev", name, "ingress")
+            try run(
+                "tc", "filter", "add", "dev", name, "parent", "ffff:", "protocol", "all", "u32", "match", "u32", "0", "0", "flowid", ":1")
+            let desired = try tapped.attach(.outbound)
+            #expect(try tapped.dataplane.attachment(desired.key.id)?.hooks == [.outbound: .attached(position: 0, foreignAhead: 0)])
+            let (sent, areWhole) = try tapped.exchange(5)
+            #expect(areWhole)
+            #expect(tapped.bench.sensor.receive(5) == Array(sent.prefix(5)))
+            #expect(try tapped.dataplane.attachments().first?.excludesLimits == false)
+            // The other direction cannot be had there, and asking for it changes nothing.
+            #expect(#expect(throws: Failure.self) { try tapped.attach(tap: "second") }?.reason == .qdiscConflict)
+            #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
+            try tapped.dataplane.detach(desired.key.id)
+            #expect(try run("tc", "qdisc", "show", "dev", name).contains("qdisc ingress"))
+            #expect(try run("tc", "filter", "show", "dev", name, "ingress").contains("u32"))
+        }
+
+        @Test("Our ingress qdisc becomes clsact for a tap that needs egress, and the taps on it go on")
+        func exchangesIngressQdisc() throws {
+            let tapped = try TappedBench(.clsact)
+            func qdiscs() throws -> String { try run("tc", "qdisc", "show", "dev", tapped.bench.guest.name) }
+            let first = try tapped.attach(.outbound, tap: "first")
+            #expect(try qdiscs().contains("qdisc ingress"))
+            let second = try tapped.attach(tap: "second")
+            #expect(try qdiscs().contains("qdisc clsact") && !qdiscs().contains("qdisc ingress"))
+            for desired in [first, second] { #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true) }
+            #expect(try tapped.exchange(5).areWhole)
+            #expect(tapped.bench.sensor.receive(15).count == 15)
+            #expect(try tapped.counters(first)[.outbound]?.copied.packets == 5)
+            // The same in place, for one tap.
+            for desired in [first, second] { try tapped.dataplane.detach(desired.key.id) }
+            #expect(try !qdiscs().contains("ffff:"))
+            try tapped.attach(.outbound, tap: "first")
+            let both = tapped.desired(tap: "first")
+            try tapped.dataplane.replace(both, at: TappedBench.now)
+            #expect(try tapped.dataplane.attachment(both.key.id)?.satisfies(both) == true)
+            #expect(try tapped.exchange(5).areWhole)
+            #expect(tapped.bench.sensor.receive(10).count == 10)
+            try tapped.dataplane.detach(both.key.id)
+            #expect(try !qdiscs().contains("ffff:"))
+        }
+
         @Test("Our own clsact goes with the last of our filters, and not before")
         func removesOwnClsact() throws {
             let tapped = try TappedBench(.clsact)

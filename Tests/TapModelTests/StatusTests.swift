@@ -138,6 +138,27 @@ struct StatusTests {
         #expect(failed.warnings.isEmpty)
     }
 
+    @Test func whatKeepsLibvirtFromSettingLimitsSaysSo() throws {
+        for (isMacvtap, direction) in [(false, "outbound"), (true, "inbound")] {
+            var domain = Fixture.domain()
+            if isMacvtap { domain.interfaces[0].type = .direct }
+            var desired = Fixture.desired()[0]
+            desired.interface.isMacvtap = isMacvtap
+            var observed = Fixture.observed(desired)
+            observed.excludesLimits = true
+            let builder = TapStatusBuilder(hostWarnings: [], kernel: kernel([observed]))
+            let outcome = TapVerdict.Outcome.evaluated(
+                DestinationVerdict(label: "ids", kind: .interface, ifindex: 2, failure: nil),
+                [InterfaceVerdict(interface: domain.interfaces[0], result: .attach(desired))])
+            var view = view(domain)
+            view.verdicts = [TapVerdict(entry: .valid(Fixture.tap()), outcome: outcome)]
+            let tap = try #require(builder.taps(of: view).first)
+            #expect(tap.state == .active)
+            #expect(tap.warnings.map(\.reason).contains(.qdiscConflict))
+            #expect(tap.warnings.first?.message.contains("domiftune --\(direction)") == true)
+        }
+    }
+
     @Test func everyReasonHasAStateOrIsAWarning() {
         let warnings: Set<Reason> = [.hookMissing, .notFirst, .configStale, .definitionDiffers]
         for reason in Reason.allCases { #expect((reason.state == nil) == warnings.contains(reason)) }

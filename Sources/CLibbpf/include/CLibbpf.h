@@ -64,8 +64,5 @@ int clibbpf_kernel_enumerator(const char *enumeration, const char *name, long lo
  * the same priority and handle is exchanged at once. */
 int clibbpf_filter_attach(int ifindex, int egress, __u32 priority, __u32 handle, int program, int replace);
 int clibbpf_filter_detach(int ifindex, int egress, __u32 priority, __u32 handle);
-/* The whole clsact qdisc of a device. */
-int clibbpf_clsact_create(int ifindex);
-int clibbpf_clsact_destroy(int ifindex);
 
 #endif

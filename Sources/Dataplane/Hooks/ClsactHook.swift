@@ -4,7 +4,8 @@ import CLibbpf
 import Glibc
 import TapModel
 
-/// Programs attached as filters of a clsact qdisc, for kernels without TCX.
+/// Programs attached as filters of a clsact qdisc, for kernels without TCX; where egress is not needed an `ingress`
+/// qdisc does as well, and leaves libvirt's bandwidth limits their place.
 ///
 /// A filter has no owner and no pin: ours are known by priority, handle and the id of the program. The qdisc is ours
 /// only if we made it, which a pin tells.
@@ -22,7 +23,7 @@ struct ClsactHook: HookMechanism {
     /// A place for an attachment's filters, the same one on both hooks: the former if it is still ours or free; else
     /// the first priority if only eBPF filters are there, and the first free handle.
     func choose(_ points: [HookPoint], former: Filter?, programs: Set<UInt32>) throws -> Filter {
-        try refuseIngress(points)
+        try refuseConflict(points)
         let there = try points.flatMap { try TrafficControl.filters($0, kernel) }
         if let former {
             let taken = there.contains {
@@ -39,24 +40,23 @@ struct ClsactHook: HookMechanism {
         return Filter(priority: priority, handle: handle)
     }
 
-    private func refuseIngress(_ points: [HookPoint]) throws {
-        for ifindex in Set(points.map(\.ifindex)) {
-            if try TrafficControl.ingressQdisc(ifindex, kernel) == "ingress" { throw Self.conflict }
+    private func refuseConflict(_ points: [HookPoint]) throws {
+        guard FilterQdisc(for: points) == .clsact else { return }
+        for ifindex in Set(points.map(\.ifindex)) where try FilterQdisc.on(ifindex, kernel) == .ingress {
+            guard try holdsOnlyOurs(ifindex) else { throw Self.conflict }
         }
     }
 
     private static let conflict = Failure(
         .qdiscConflict,
-        "an ingress qdisc is on the device, as libvirt's <bandwidth><outbound> makes it, and without TCX (Linux 6.6) a tap needs clsact in "
-            + "its place; remove the outbound bandwidth limit from the interface, or use a newer kernel")
+        "an ingress qdisc is on the device, as a bandwidth limit of libvirt's makes it, and without TCX (Linux 6.6) a tap that copies this "
+            + "direction needs clsact in its place; remove the limit (domiftune --outbound 0; --inbound 0 on a macvtap), copy only the "
+            + "direction that the limit is for, or use a newer kernel")
 
     func attach(_ program: TapProgram, at place: HookPlace, _ undo: Undo) throws {
         let filter = try filter(place)
-        try makeQdisc(place.point.ifindex, undo)
-        try kernel.check(.attachFilter) {
-            clibbpf_filter_attach(
-                CInt(place.point.ifindex), place.point.isEgress ? 1 : 0, filter.priority, filter.handle, program.object.descriptor, 0)
-        }
+        try makeQdisc(for: place.point, undo)
+        try add(program.object, place.point, filter)
         undo.add { try detach(place.point, filter) }
     }
 
@@ -64,6 +64,12 @@ struct ClsactHook: HookMechanism {
         let filter = try filter(place)
         try exchange(program.object, place.point, filter)
         if let former { undo.add { try exchange(former, place.point, filter) } }
+    }
+
+    private func add(_ program: KernelObject, _ point: HookPoint, _ filter: Filter) throws {
+        try kernel.check(.attachFilter) {
+            clibbpf_filter_attach(CInt(point.ifindex), point.isEgress ? 1 : 0, filter.priority, filter.handle, program.descriptor, 0)
+        }
     }
 
     private func exchange(_ program: KernelObject, _ point: HookPoint, _ filter: Filter) throws {
@@ -108,7 +114,7 @@ struct ClsactHook: HookMechanism {
 
     private func find(_ place: HookPlace, _ programs: Set<UInt32>) throws -> TrafficControl.Filter? {
         guard let filter = place.filter, DeviceList.exists(place.point.ifindex),
-            try TrafficControl.ingressQdisc(place.point.ifindex, kernel) == "clsact"
+            try FilterQdisc.on(place.point.ifindex, kernel)?.serves(place.point) == true
         else { return nil }
         return try TrafficControl.filters(place.point, kernel).first {
             $0.priority == filter.priority && $0.handle == filter.handle && ($0.program.map(programs.contains) ?? false)
@@ -122,15 +128,14 @@ struct ClsactHook: HookMechanism {
 
     // MARK: Filters without pins
 
-    private static func points(_ ifindex: UInt32) -> [HookPoint] {
-        Direction.allCases.map { HookPoint($0, ifindex: ifindex, isMacvtap: false) }
+    private func filters(_ ifindex: UInt32) throws -> [(point: HookPoint, filter: TrafficControl.Filter)] {
+        let points = try FilterQdisc.on(ifindex, kernel)?.points(ifindex) ?? []
+        return try points.flatMap { point in try TrafficControl.filters(point, kernel).map { (point, $0) } }
     }
 
     /// All filters of ours on a device, whether or not a pin tells of them.
     func ownFilters(_ ifindex: UInt32) throws -> [OwnFilter] {
-        try Self.points(ifindex).flatMap { point in
-            try TrafficControl.filters(point, kernel).compactMap { try OwnFilter($0, point, kernel) }
-        }
+        try filters(ifindex).compactMap { try OwnFilter($0.filter, $0.point, kernel) }
     }
 
     /// No error when it went with its device.
@@ -142,25 +147,69 @@ struct ClsactHook: HookMechanism {
 
     // MARK: The qdisc
 
-    private func makeQdisc(_ ifindex: UInt32, _ undo: Undo) throws {
-        switch try TrafficControl.ingressQdisc(ifindex, kernel) {
-        case "clsact": return
-        case nil: break
-        default: throw Self.conflict
+    private func makeQdisc(for point: HookPoint, _ undo: Undo) throws {
+        let ifindex = point.ifindex
+        if let there = try FilterQdisc.on(ifindex, kernel) {
+            if there.serves(point) { try disown(ifindex) } else { try exchangeQdisc(ifindex, undo) }
+            return
         }
         // The pin first: a qdisc that nobody knows to be ours would stay for ever.
         let path = pins.qdisc(ifindex)
         try kernel.unlink(path)
         try kernel.pin(try kernel.createArray("virt_tap_qdisc", valueSize: 4, entries: 1), at: path)
         undo.add { try kernel.unlink(path) }
+        let qdisc = FilterQdisc(for: [point])
         do {
-            try kernel.check(.createClsact) { clibbpf_clsact_create(CInt(ifindex)) }
+            try qdisc.add(to: ifindex, kernel)
         } catch let error as KernelError where error.number == EEXIST {
             try kernel.unlink(path)
-            guard try TrafficControl.ingressQdisc(ifindex, kernel) == "clsact" else { throw Self.conflict }
+            guard try FilterQdisc.on(ifindex, kernel)?.serves(point) == true else { throw Self.conflict }
             return
         }
-        undo.add { try destroy(ifindex) }
+        undo.add { try qdisc.remove(from: ifindex, kernel) }
+    }
+
+    /// A qdisc on which others have filters and we have none was put in the place of ours, as libvirt does with
+    /// `ingress`.
+    private func disown(_ ifindex: UInt32) throws {
+        let path = pins.qdisc(ifindex)
+        guard pins.exists(path), try !filters(ifindex).isEmpty, try ownFilters(ifindex).isEmpty else { return }
+        try kernel.unlink(path)
+    }
+
+    private func holdsOnlyOurs(_ ifindex: UInt32) throws -> Bool {
+        guard pins.exists(pins.qdisc(ifindex)) else { return false }
+        return try filters(ifindex).allSatisfy { try $0.filter.handle == 0 || OwnFilter($0.filter, $0.point, kernel) != nil }
+    }
+
+    /// Puts clsact in the place of an `ingress` qdisc of ours, and our other filters on it. The kernel cannot do both at
+    /// once, so for some milliseconds they copy nothing.
+    private func exchangeQdisc(_ ifindex: UInt32, _ undo: Undo) throws {
+        guard try holdsOnlyOurs(ifindex) else { throw Self.conflict }
+        // The newest of one priority runs first.
+        let filters = try ownFilters(ifindex).reversed().compactMap { filter in try program(of: filter).map { (filter, $0) } }
+        undo.add { try move(filters, to: .ingress, on: ifindex) }
+        try move(filters, to: .clsact, on: ifindex)
+    }
+
+    private func move(_ filters: [(OwnFilter, KernelObject)], to qdisc: FilterQdisc, on ifindex: UInt32) throws {
+        if let there = try FilterQdisc.on(ifindex, kernel) { try there.remove(from: ifindex, kernel) }
+        try qdisc.add(to: ifindex, kernel)
+        for (filter, program) in filters {
+            try add(program, filter.point, Filter(priority: filter.priority, handle: filter.handle))
+        }
+    }
+
+    /// - Returns: `nil` for a filter that no pin tells of and that may not be asked for by its id.
+    private func program(of filter: OwnFilter) throws -> KernelObject? {
+        for id in try pins.attachmentIDs() where id.ifindex == filter.point.ifindex {
+            for direction in Direction.allCases {
+                if let program = try kernel.open(pins.program(id, direction), CLIBBPF_PROGRAM), try program.programID() == filter.program {
+                    return program
+                }
+            }
+        }
+        return try? KernelObject(owning: kernel.check(.identify) { bpf_prog_get_fd_by_id(filter.program) })
     }
 
     /// Removes the qdisc with the last of our filters, if we made it and no other filter is on it. With one, it is
@@ -168,15 +217,10 @@ struct ClsactHook: HookMechanism {
     func releaseQdisc(_ ifindex: UInt32) throws {
         let path = pins.qdisc(ifindex)
         guard pins.exists(path) else { return }
-        if DeviceList.exists(ifindex), try TrafficControl.ingressQdisc(ifindex, kernel) == "clsact" {
+        if DeviceList.exists(ifindex), let qdisc = try FilterQdisc.on(ifindex, kernel) {
             if try !ownFilters(ifindex).isEmpty { return }
-            let left = try Self.points(ifindex).flatMap { try TrafficControl.filters($0, kernel) }
-            if left.isEmpty { try destroy(ifindex) }
+            if try filters(ifindex).isEmpty { try qdisc.remove(from: ifindex, kernel) }
         }
         try kernel.unlink(path)
-    }
-
-    private func destroy(_ ifindex: UInt32) throws {
-        try kernel.check(.destroyClsact) { clibbpf_clsact_destroy(CInt(ifindex)) }
     }
 }

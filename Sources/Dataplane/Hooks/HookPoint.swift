@@ -12,6 +12,11 @@ struct HookPoint: Hashable {
     let ifindex: UInt32
     let isEgress: Bool
 
+    init(ifindex: UInt32, isEgress: Bool) {
+        self.ifindex = ifindex
+        self.isEgress = isEgress
+    }
+
     init(_ direction: Direction, ifindex: UInt32, isMacvtap: Bool) {
         self.ifindex = ifindex
         isEgress = (direction == .inbound) != isMacvtap

@@ -3,7 +3,7 @@
 internal import CLibbpf
 internal import Glibc
 
-/// A filter on a clsact qdisc that virt-tap put there, known without any pin.
+/// A filter on a qdisc that virt-tap put there, known without any pin.
 struct OwnFilter {
     let point: HookPoint
     let priority: UInt32

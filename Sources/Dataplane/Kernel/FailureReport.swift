@@ -36,7 +36,7 @@ enum FailureReport {
             (.attachFailed, "The kernel is out of memory, or over a limit on it; free some, and it is tried again.")
         case (_, EBUSY), (_, EAGAIN), (_, EINTR):
             (.attachFailed, "Somebody else is changing the same thing; it is tried again.")
-        case (.createClsact, EEXIST), (.attachFilter, EEXIST):
+        case (.createQdisc, EEXIST), (.attachFilter, EEXIST):
             (.qdiscConflict, "Another program put a qdisc or filter there at the same moment; it is tried again.")
         case (_, EMFILE), (_, ENFILE):
             (.attachFailed, "Too many open files; raise LimitNOFILE.")

@@ -39,8 +39,15 @@ final class NetlinkSocket {
         }
     }
 
+    /// Makes or removes an object of a kind that an attribute names.
+    func change<Header>(_ type: Int32, _ flags: UInt16, _ header: Header, kind: (attribute: Int, name: String)) throws {
+        _ = try exchange(type, UInt16(NLM_F_ACK) | flags, header, kind: kind)
+    }
+
     /// - Returns: `nil` when the dump was interrupted.
-    private func exchange<Header>(_ type: Int32, _ flags: UInt16, _ header: Header) throws -> [NetlinkMessage]? {
+    private func exchange<Header>(
+        _ type: Int32, _ flags: UInt16, _ header: Header, kind: (attribute: Int, name: String)? = nil
+    ) throws -> [NetlinkMessage]? {
         sequence += 1
         var request = [UInt8](repeating: 0, count: 256)
         let sent = request.withUnsafeMutableBytes { buffer in
@@ -50,6 +57,7 @@ final class NetlinkSocket {
             message.pointee.nlmsg_seq = sequence
             let place = mnl_nlmsg_put_extra_header(message, MemoryLayout<Header>.size)!
             withUnsafeBytes(of: header) { place.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+            if let kind { mnl_attr_put_strz(message, UInt16(kind.attribute), kind.name) }
             return mnl_socket_sendto(socket, message, Int(message.pointee.nlmsg_len))
         }
         guard sent >= 0 else { throw KernelError(call: .netlink, number: errno) }

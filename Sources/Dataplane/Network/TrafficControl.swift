@@ -19,14 +19,14 @@ enum TrafficControl {
         var name: String?
     }
 
-    /// The devices that have a clsact qdisc.
-    static func clsactDevices(_ kernel: Kernel) throws -> [UInt32] {
+    /// The devices that have a qdisc for filters, clsact or `ingress`.
+    static func filterDevices(_ kernel: Kernel) throws -> [UInt32] {
         var request = tcmsg()
         request.tcm_family = UInt8(AF_UNSPEC)
         let devices = try NetlinkSocket(kernel).dump(Int32(RTM_GETQDISC), request).compactMap { message -> UInt32? in
-            guard message.type == Int32(RTM_NEWQDISC), message.attributes(after: tcmsg.self).text(Int(TCA_KIND)) == "clsact" else {
-                return nil
-            }
+            guard message.type == Int32(RTM_NEWQDISC),
+                message.attributes(after: tcmsg.self).text(Int(TCA_KIND)).flatMap(FilterQdisc.init) != nil
+            else { return nil }
             return message.header(tcmsg.self).map { UInt32($0.tcm_ifindex) }
         }
         return Set(devices).sorted()

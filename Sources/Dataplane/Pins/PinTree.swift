@@ -8,7 +8,7 @@ import TapSystem
 /// Where our pins are in bpffs, and how they are made, exchanged and removed.
 ///
 ///     virt-tap/1/destinations, destination-counters      shared by all attachments
-///     virt-tap/1/qdisc-<ifindex>                         we made the clsact qdisc there
+///     virt-tap/1/qdisc-<ifindex>                         we made the qdisc there, clsact or ingress
 ///     virt-tap/1/<id>/counters, spec                     one attachment
 ///     virt-tap/1/<id>/link-inbound, link-outbound        TCX
 ///     virt-tap/1/<id>/program-inbound, program-outbound  the programs, to compare with and to go back to

@@ -20,12 +20,15 @@ public struct ObservedAttachment: Hashable, Sendable {
     public var hooks: [Direction: Hook]
     /// Whether the programs are those that this version of virt-tap would load, and work on the maps that are pinned.
     public var isCurrentBuild: Bool
+    /// Whether it needs a qdisc that keeps libvirt from limiting what crosses the device one way: clsact does.
+    public var excludesLimits: Bool
 
-    public init(id: AttachmentID, spec: AttachmentSpec?, hooks: [Direction: Hook], isCurrentBuild: Bool) {
+    public init(id: AttachmentID, spec: AttachmentSpec?, hooks: [Direction: Hook], isCurrentBuild: Bool, excludesLimits: Bool = false) {
         self.id = id
         self.spec = spec
         self.hooks = hooks
         self.isCurrentBuild = isCurrentBuild
+        self.excludesLimits = excludesLimits
     }
 
     /// Whether its device is gone, so that only dead pins are left.

@@ -122,6 +122,17 @@ public struct TapStatusBuilder: Sendable {
                 TapStatus.Warning(
                     reason: .notFirst, message: "\(foreign) program(s) of others run before the tap and may hide packets from it"))
         }
+        if let one = verdict.desired.first(where: { kernel.attachments[$0.key.id]?.excludesLimits == true }) {
+            // libvirt, too, turns its limits round for a macvtap.
+            let direction = one.interface.isMacvtap ? Direction.inbound : .outbound
+            warnings.append(
+                TapStatus.Warning(
+                    reason: .qdiscConflict,
+                    message:
+                        "without TCX (Linux 6.6) this tap needs a clsact qdisc, beside which libvirt cannot set \(direction.rawValue) bandwidth "
+                        + "limits: virsh domiftune --\(direction.rawValue) fails (\"Exclusivity flag on\"). A tap with direction=\"\(direction.rawValue)\" does not"
+                ))
+        }
         if status.required == true, let index = warnings.firstIndex(where: { $0.reason == .hookMissing }) {
             warnings[index].message += "; and required=\"yes\" cannot hold without it"
         }
