@@ -197,6 +197,14 @@ final class TappedHost: Sendable {
         }
     }
 
+    /// Ends every guest, and proves that no attachment is left then.
+    func endGuests() async throws {
+        for name in try await lab.virsh("list", "--name").split(separator: "\n") {
+            try await lab.virsh("destroy", "--domain", String(name))
+        }
+        try await eventually("no pin is left when no guest is") { try pins().isEmpty }
+    }
+
     func uuid(of domain: String) async throws -> DomainUUID {
         let text = try await lab.virsh("domuuid", "--domain", domain).trimmingCharacters(in: .whitespacesAndNewlines)
         guard let uuid = DomainUUID(text) else { throw NeverHappened(description: "the UUID of \(domain): \(text)") }
