@@ -49,4 +49,12 @@ struct KernelPrograms: Hashable, Sendable {
         var count = UInt32(ids.count)
         return bpf_prog_query(index, bpf_attach_type(point.rawValue), 0, nil, &ids, &count) == 0 ? Int(count) : 0
     }
+
+    /// Takes a pinned link's program from its device; the pin stays.
+    static func detach(_ pin: String) {
+        let link = bpf_obj_get(pin)
+        guard link >= 0 else { return }
+        bpf_link_detach(link)
+        close(link)
+    }
 }

@@ -10,22 +10,30 @@ struct SoakHands: Sendable {
 
     func guest(_ name: String, on number: Int) -> Guest { Guest(host: host(number).lab, name: name) }
 
-    /// Carries a step out, and does it again where a fault of libvirt's kept it from being done.
+    /// Carries a step out, and does again what a fault of libvirt's kept from being done.
     ///
     /// - Parameter before: what ought to be before it.
     func carryOut(_ step: SoakStep, from before: SoakModel) async throws {
-        async let broken: Void = cause(step, before)
-        do {
-            try await act(step.action, before)
-        } catch {
-            // Nothing that happens to the daemon or to a destination is a reason for libvirt to fail.
-            guard step.fault.disturbsLibvirt else { throw error }
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await cause(step, before) }
+            for action in step.actions {
+                group.addTask {
+                    do {
+                        try await act(action, before)
+                    } catch {
+                        // Nothing that happens to the daemon or to a destination is a reason for libvirt to fail.
+                        guard step.fault.disturbsLibvirt else { throw error }
+                    }
+                }
+            }
+            try await group.waitForAll()
         }
-        try await broken
-        try await eventually("\(step.action) is done", within: .seconds(90)) {
-            if try await isDone(step.action, before) { return true }
-            try? await act(step.action, before)
-            return false
+        for action in step.actions {
+            try await eventually("\(action) is done", within: .seconds(90)) {
+                if try await isDone(action, before) { return true }
+                try? await act(action, before)
+                return false
+            }
         }
     }
 
@@ -53,7 +61,6 @@ struct SoakHands: Sendable {
 
     private func act(_ action: SoakStep.Action, _ before: SoakModel) async throws {
         switch action {
-        case .nothing: break
         case .start(let name, let number):
             guard let guest = before.guests[name] else { return }
             try await start(name, guest, on: number)
@@ -80,13 +87,31 @@ struct SoakHands: Sendable {
             guard let guest = before.guests[name], let place = guest.place else { return }
             try await self.guest(name, on: place).unplug(interface(guest))
         case .tap(let name, let taps):
+            try await tap(name, taps, before)
+        case .tapInHaste(let name, let taps):
+            for other in SoakTap.menu.reversed() where !other.isEmpty { try await tap(name, other, before) }
+            try await tap(name, taps, before)
+        case .saveAndRestore(let name):
             guard let guest = before.guests[name], let place = guest.place else { return }
-            let there = self.guest(name, on: place)
-            if taps.isEmpty {
-                try await there.removeMetadata()
-            } else {
-                try await there.setMetadata(SoakTap.element(taps, firstMAC: guest.firstMAC))
+            let lab = host(place).lab
+            if try await states(name)[place] != nil { try await lab.virsh("save", "--domain", name, "/run/\(name).saved") }
+            if try await lab.run("virsh", "restore", "/run/\(name).saved").status != 0, try await states(name)[place] == nil {
+                try await start(name, guest, on: place)
+                if guest.isPlugged { try await self.guest(name, on: place).plug(interface(guest)) }
             }
+        case .reset(let name):
+            guard let place = before.guests[name]?.place else { return }
+            try await host(place).lab.virsh("reset", "--domain", name)
+        }
+    }
+
+    private func tap(_ name: String, _ taps: [SoakTap], _ before: SoakModel) async throws {
+        guard let guest = before.guests[name], let place = guest.place else { return }
+        let there = self.guest(name, on: place)
+        if taps.isEmpty {
+            try await there.removeMetadata()
+        } else {
+            try await there.setMetadata(SoakTap.element(taps, firstMAC: guest.firstMAC))
         }
     }
 
@@ -115,17 +140,19 @@ struct SoakHands: Sendable {
 
     private func isDone(_ action: SoakStep.Action, _ before: SoakModel) async throws -> Bool {
         switch action {
-        case .nothing: return true
         case .start(let name, let number): return try await runsOnly(name, on: number)
         case .destroy(let name), .crash(let name): return try await states(name) == [nil, nil]
         case .migrate(let name, let target): return try await runsOnly(name, on: target)
-        case .migrateInVain(let name):
+        case .reset(let name):
+            guard let place = before.guests[name]?.place else { return true }
+            return try await runsOnly(name, on: place)
+        case .migrateInVain(let name), .saveAndRestore(let name):
             guard let place = before.guests[name]?.place else { return true }
             if try await states(name)[place] == "paused" { _ = try await host(place).lab.run("virsh", "resume", "--domain", name) }
             return try await runsOnly(name, on: place)
         case .plug(let name): return try await interfaces(name, before).contains { $0.mac == before.guests[name]?.pluggedMAC }
         case .unplug(let name): return try await !interfaces(name, before).contains { $0.mac == before.guests[name]?.pluggedMAC }
-        case .tap(let name, let taps):
+        case .tap(let name, let taps), .tapInHaste(let name, let taps):
             guard let place = before.guests[name]?.place else { return true }
             let xml = try await host(place).lab.virsh("dumpxml", "--domain", name)
             // libvirt writes another prefix and other quotation marks.
@@ -174,6 +201,16 @@ struct SoakHands: Sendable {
             try await host.lab.libvirtd("restart")
         case .device(let name, let state):
             try await change(name, from: before.hosts[step.host].devices[name] ?? .up, to: state, host.lab)
+        case .programDetached, .pinsRemoved:
+            let links = try host.pins().keys.filter { $0.contains("/link-") }.sorted()
+            guard !links.isEmpty else { return }
+            let attachment = links[step.duration % links.count]
+            let path = try host.lab.path("/sys/fs/bpf/virt-tap/1/\(attachment)")
+            if step.fault == .programDetached {
+                KernelPrograms.detach(path)
+            } else {
+                try? FileManager.default.removeItem(atPath: (path as NSString).deletingLastPathComponent)
+            }
         case .configured(let configuration):
             try host.configure(Self.text(of: configuration))
             if before.hosts[step.host].hasDaemon { try await host.lab.signal("virt-tapd", SIGHUP) }

@@ -45,9 +45,13 @@ struct SoakModel: Hashable, Sendable {
 
     /// Chooses the next step, and becomes what ought to be after it.
     mutating func next(_ generator: inout SeededGenerator) -> SoakStep {
+        let first = action(of: name(&generator), &generator)
         var step = SoakStep(
-            action: action(&generator), fault: .none, host: Int.random(in: 0...1, using: &generator),
-            delay: Int.random(in: 0...1_200, using: &generator), duration: Int.random(in: 0...1_000, using: &generator), returns: false)
+            actions: [first], fault: .none, host: Int.random(in: 0...1, using: &generator),
+            delay: Int.random(in: 0...first.length, using: &generator), duration: Int.random(in: 0...1_000, using: &generator),
+            returns: false)
+        let second = name(&generator)
+        if second != first.guest, Bool.random(using: &generator) { step.actions.append(action(of: second, &generator)) }
         if Int.random(in: 0..<10, using: &generator) < 7 { step.fault = fault(on: step.host, &generator) }
         switch step.fault {
         case .daemonKilled, .daemonStopped: step.returns = Bool.random(using: &generator)
@@ -58,22 +62,25 @@ struct SoakModel: Hashable, Sendable {
         return step
     }
 
-    private func action(_ generator: inout SeededGenerator) -> SoakStep.Action {
-        let names = guests.keys.sorted()
-        // Guests that come and go have more to do.
-        let name =
-            Int.random(in: 0..<3, using: &generator) == 0
-            ? names.randomElement(using: &generator)! : ["roam1", "roam2"].randomElement(using: &generator)!
-        guard let guest = guests[name] else { return .nothing }
-        guard let place = guest.place else { return .start(guest: name, host: Int.random(in: 0...1, using: &generator)) }
-        let tap = SoakStep.Action.tap(guest: name, SoakTap.menu.filter { $0 != guest.taps }.randomElement(using: &generator)!)
+    /// A guest; those that come and go have more to do.
+    private func name(_ generator: inout SeededGenerator) -> String {
+        ["rock1", "rock2", "roam1", "roam1", "roam1", "roam2", "roam2", "roam2"].randomElement(using: &generator)!
+    }
+
+    private func action(of name: String, _ generator: inout SeededGenerator) -> SoakStep.Action {
+        guard let guest = guests[name], let place = guest.place else {
+            return .start(guest: name, host: Int.random(in: 0...1, using: &generator))
+        }
+        let taps = SoakTap.menu.filter { $0 != guest.taps }.randomElement(using: &generator)!
         let hotPlug: SoakStep.Action = guest.isPlugged ? .unplug(guest: name) : .plug(guest: name)
-        if guest.stays { return [tap, tap, hotPlug].randomElement(using: &generator)! }
+        if guest.stays {
+            return [.tap(guest: name, taps), .tapInHaste(guest: name, taps), hotPlug].randomElement(using: &generator)!
+        }
         let migrate = SoakStep.Action.migrate(guest: name, to: 1 - place)
         // What was plugged in is let go by a guest that has booted; of the others it ends with the guest.
         return [
-            tap, tap, migrate, migrate, migrate, .migrateInVain(guest: name), .destroy(guest: name), .crash(guest: name),
-            guest.isPlugged ? migrate : hotPlug,
+            .tap(guest: name, taps), .tapInHaste(guest: name, taps), migrate, migrate, .migrateInVain(guest: name), .destroy(guest: name),
+            .crash(guest: name), .saveAndRestore(guest: name), .reset(guest: name), guest.isPlugged ? migrate : hotPlug,
         ].randomElement(using: &generator)!
     }
 
@@ -85,14 +92,27 @@ struct SoakModel: Hashable, Sendable {
             ? .device(destination, Bool.random(using: &generator) ? .down : .deleted) : .device(destination, .up)
         let configuration: SoakStep.Fault = .configured(
             host.configuration == .all ? (Int.random(in: 0..<3, using: &generator) == 0 ? .noTaps : .withoutSpan) : .all)
-        var choice: [SoakStep.Fault] = [.libvirtdKilled, .libvirtdKilled, .libvirtdRestarts, device, configuration]
+        var choice: [SoakStep.Fault] = [
+            .libvirtdKilled, .libvirtdKilled, .libvirtdRestarts, device, device, configuration, .programDetached, .pinsRemoved,
+        ]
         choice +=
             host.hasDaemon ? [.daemonKilled, .daemonKilled, .daemonStopped, .daemonHangs] : [.daemonStarts, .daemonStarts, .daemonStarts]
         return choice.randomElement(using: &generator)!
     }
 
     private mutating func become(_ step: SoakStep) {
-        switch step.action {
+        for action in step.actions { become(action) }
+        switch step.fault {
+        case .daemonKilled, .daemonStopped: hosts[step.host].hasDaemon = step.returns
+        case .daemonStarts: hosts[step.host].hasDaemon = true
+        case .device(let name, let state): hosts[step.host].devices[name] = state
+        case .configured(let configuration): hosts[step.host].configuration = configuration
+        case .daemonHangs, .libvirtdKilled, .libvirtdRestarts, .programDetached, .pinsRemoved, .none: break
+        }
+    }
+
+    private mutating func become(_ action: SoakStep.Action) {
+        switch action {
         case .start(let guest, let host): guests[guest]?.place = host
         case .destroy(let guest), .crash(let guest):
             guests[guest]?.place = nil
@@ -100,15 +120,8 @@ struct SoakModel: Hashable, Sendable {
         case .migrate(let guest, let host): guests[guest]?.place = host
         case .plug(let guest): guests[guest]?.isPlugged = true
         case .unplug(let guest): guests[guest]?.isPlugged = false
-        case .tap(let guest, let taps): guests[guest]?.taps = taps
-        case .migrateInVain, .nothing: break
-        }
-        switch step.fault {
-        case .daemonKilled, .daemonStopped: hosts[step.host].hasDaemon = step.returns
-        case .daemonStarts: hosts[step.host].hasDaemon = true
-        case .device(let name, let state): hosts[step.host].devices[name] = state
-        case .configured(let configuration): hosts[step.host].configuration = configuration
-        case .daemonHangs, .libvirtdKilled, .libvirtdRestarts, .none: break
+        case .tap(let guest, let taps), .tapInHaste(let guest, let taps): guests[guest]?.taps = taps
+        case .migrateInVain, .saveAndRestore, .reset: break
         }
     }
 

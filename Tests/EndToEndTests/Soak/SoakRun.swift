@@ -46,6 +46,8 @@ struct SoakRun {
             } catch {
                 throw failure("\(step): \(error)")
             }
+            // At once, before something else makes a daemon look at everything again.
+            for (number, host) in model.hosts.enumerated() where host.hasDaemon { try await settle(number) }
         }
         for (number, host) in model.hosts.enumerated() where !host.hasDaemon {
             try await hands.host(number).startDaemon()
@@ -71,7 +73,7 @@ struct SoakRun {
     var tally: String {
         var counts: [String: Int] = [:]
         for step in steps {
-            counts[String("\(step.action)".prefix { $0 != "(" }), default: 0] += 1
+            for action in step.actions { counts[action.name, default: 0] += 1 }
             if step.fault != .none { counts[step.fault.name, default: 0] += 1 }
         }
         return counts.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
@@ -80,19 +82,21 @@ struct SoakRun {
     // MARK: - Comparing
 
     private func compare() async throws {
-        for number in pair.hosts.indices {
-            var last: [String] = []
-            do {
-                try await eventually("host \(number) settles", within: .seconds(20)) {
-                    last = try await differences(on: number)
-                    return last.isEmpty
-                }
-            } catch {
-                throw failure("\(error)\n\(last.joined(separator: "\n"))")
-            }
-        }
+        for number in pair.hosts.indices { try await settle(number) }
         try await compareCopies()
         try expectWholeFlows()
+    }
+
+    private func settle(_ number: Int) async throws {
+        var last: [String] = []
+        do {
+            try await eventually("host \(number) settles", within: .seconds(20)) {
+                last = try await differences(on: number)
+                return last.isEmpty
+            }
+        } catch {
+            throw failure("\(error)\n\(last.joined(separator: "\n"))")
+        }
     }
 
     /// What the kernel and status say of a host and ought not to.
@@ -148,7 +152,8 @@ struct SoakRun {
         for number in pair.hosts.indices {
             for (name, _) in model.guests(on: number) {
                 let guest = hands.guest(name, on: number)
-                try await guest.ready()
+                // Where it said that it is ready may have been the other host.
+                try await eventually("\(name) answers", within: .seconds(90)) { (try? await guest.run("true"))?.status == 0 }
                 said.append((name, try await Flow.send(15, from: guest, to: "192.0.2.255")))
             }
         }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// One step of a soak: something that is done to a guest, and something that breaks while it is done.
+/// One step of a soak: what is done to one guest or to two at once, and something that breaks while it is done.
 struct SoakStep: Hashable, Sendable, CustomStringConvertible {
     /// Hosts are 0 and 1.
     enum Action: Hashable, Sendable {
@@ -14,7 +14,33 @@ struct SoakStep: Hashable, Sendable, CustomStringConvertible {
         case plug(guest: String)
         case unplug(guest: String)
         case tap(guest: String, [SoakTap])
-        case nothing
+        /// Several changes of its metadata on one another's heels, the last of them to this.
+        case tapInHaste(guest: String, [SoakTap])
+        /// Its memory goes to a file and comes back, and its devices are made anew.
+        case saveAndRestore(guest: String)
+        case reset(guest: String)
+
+        var guest: String {
+            switch self {
+            case .start(let guest, _), .destroy(let guest), .crash(let guest), .migrate(let guest, _), .migrateInVain(let guest),
+                .plug(let guest), .unplug(let guest), .tap(let guest, _), .tapInHaste(let guest, _), .saveAndRestore(let guest),
+                .reset(let guest):
+                guest
+            }
+        }
+
+        /// What it is counted as.
+        var name: String { String("\(self)".prefix { $0 != "(" }) }
+
+        /// Milliseconds that it takes, about.
+        var length: Int {
+            switch self {
+            case .tap, .tapInHaste, .plug, .reset: 250
+            case .destroy, .crash: 400
+            case .start, .unplug: 800
+            case .migrate, .migrateInVain, .saveAndRestore: 1_800
+            }
+        }
     }
 
     enum Fault: Hashable, Sendable {
@@ -23,13 +49,15 @@ struct SoakStep: Hashable, Sendable, CustomStringConvertible {
         case daemonStarts
         case libvirtdKilled, libvirtdRestarts
         case device(String, SoakModel.Device)
+        /// Somebody else takes a tap's program from its device, or its pins.
+        case programDetached, pinsRemoved
         case configured(SoakModel.Configuration)
         case none
 
         /// What it is counted as.
         var name: String {
             switch self {
-            case .device(_, let state): "destination \(state)"
+            case .device(let name, let state): "\(name) \(state)"
             case .configured(let configuration): "configuration \(configuration)"
             default: "\(self)"
             }
@@ -39,7 +67,7 @@ struct SoakStep: Hashable, Sendable, CustomStringConvertible {
         var disturbsLibvirt: Bool { self == .libvirtdKilled || self == .libvirtdRestarts }
     }
 
-    var action: Action
+    var actions: [Action]
     var fault: Fault
     /// Where the fault is.
     var host: Int
@@ -50,7 +78,13 @@ struct SoakStep: Hashable, Sendable, CustomStringConvertible {
     var returns: Bool
 
     var description: String {
-        let fault = fault == .none ? "" : "; after \(delay) ms \(fault) on host \(host)\(returns ? " for \(duration) ms" : "")"
-        return "\(action)\(fault)"
+        let words = actions.map { action in
+            switch action {
+            case .tap(let guest, let taps), .tapInHaste(let guest, let taps): "\(action.name)(\(guest): \(taps.map(\.name)))"
+            default: "\(action)"
+            }
+        }
+        let fault = fault == .none ? "" : "; after \(delay) ms \(fault.name) on host \(host)\(returns ? " for \(duration) ms" : "")"
+        return words.joined(separator: " and ") + fault
     }
 }

@@ -25,6 +25,7 @@ struct SoakTap: Hashable, Sendable {
             SoakTap(name: "ids", destination: "ids", direction: .inbound),
         ],
         [SoakTap(name: "ids", destination: "span"), SoakTap(name: "twice", destination: "span", isFirstOnly: true)],
+        (1...6).map { SoakTap(name: "many\($0)", destination: $0 > 3 ? "ids" : "span") },
     ]
 
     /// The whole element; `mac` is the first interface's.

@@ -40,7 +40,7 @@ struct HostPair: Sendable {
         let address = target === one ? "192.0.2.1" : "192.0.2.2"
         let command = [
             "virsh", "-q", "migrate", "--live", "--domain", guest.name, "--desturi", try await target.lab.uri, "--migrateuri",
-            "tcp://\(address):49152",
+            "tcp://\(address)",
         ]
         return try await guest.host.run(command + options, timeout: .seconds(120))
     }
