@@ -30,9 +30,10 @@ extension Reconciler {
     /// Looks at every attachment for what somebody else removed. - Returns: seconds until it is done again.
     ///
     /// The kernel tells nobody when a link is detached, so it is asked: about once a second, and less often where there
-    /// is so much to ask about that it would cost more than one per cent of a processor.
+    /// is so much to ask about that it would cost more than one per cent of a processor. Time that it waits (for RTNL, which
+    /// others hold, or for a processor) does not count: then it would not look when the host is busy.
     func sweep() -> Double {
-        let start = clock.monotonic()
+        let start = clock.processor()
         for last in attachments.all {
             guard let uuid = last.spec?.key.domain else { continue }
             do throws(Failure) {
@@ -42,7 +43,7 @@ extension Reconciler {
                 break
             }
         }
-        return max(1, (clock.monotonic() - start) * 100)
+        return max(1, (clock.processor() - start) * 100)
     }
 
     func noteKernelTrouble(_ failure: Failure) {
