@@ -19,7 +19,7 @@ INSTALL_FILE = install -m 0644
 substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release test test-kernels demo install install-binaries install-data uninstall fmt lint clean
+.PHONY: help deps build release test test-kernels soak demo install install-binaries install-data uninstall fmt lint clean
 
 help: ## show this list
 	@echo 'virt-tap: taps for libvirt domains. Targets:'
@@ -44,6 +44,11 @@ test: ## run all tests: unit, kernel, and end to end on real guests (root)
 test-kernels: ## run the data path's tests under Debian's 6.1 and 6.12 kernels and this one (root)
 	@scripts/deps build test kernels
 	@SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test-kernels $(KERNELS)
+
+# VT_SOAK_SECONDS (at most 800, a test's limit) and VT_SOAK_SEED, which it prints, decide what it does.
+soak: ## break everything at random under guests that start, stop and move, for ten minutes (root)
+	@scripts/deps build test
+	@VT_SOAK_SECONDS="$${VT_SOAK_SECONDS:-600}" SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test --filter SoakTests
 
 demo: ## watch a tap at work on two small guests, then see it all gone (root)
 	@scripts/deps build test kernels

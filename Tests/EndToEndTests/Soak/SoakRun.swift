@@ -40,7 +40,7 @@ struct SoakRun {
             let before = model
             let step = model.next(&generator)
             steps.append(step)
-            if tells { print("soak: \(steps.count). \(step)") }
+            if tells { Self.say("\(steps.count). \(step)") }
             do {
                 try await hands.carryOut(step, from: before)
             } catch {
@@ -78,6 +78,9 @@ struct SoakRun {
         }
         return counts.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }.joined(separator: ", ")
     }
+
+    /// At once, and not when a buffer is full.
+    static func say(_ words: String) { FileHandle.standardError.write(Data("soak: \(words)\n".utf8)) }
 
     // MARK: - Comparing
 

@@ -12,7 +12,7 @@ extension EndToEnd {
             let environment = ProcessInfo.processInfo.environment
             let seconds = environment["VT_SOAK_SECONDS"].flatMap(Double.init)
             let seed = environment["VT_SOAK_SEED"].flatMap(UInt64.init) ?? (seconds == nil ? 1 : .random(in: 1...999_999))
-            print("soak: seed \(seed)")
+            SoakRun.say("seed \(seed)")
             try await HostPair.with { pair async throws in
                 let start = ContinuousClock.now
                 var run = try await SoakRun(pair, seed: seed, tells: seconds != nil)
@@ -20,7 +20,7 @@ extension EndToEnd {
                     try await run.round(of: 8)
                 } while ContinuousClock.now - start < .seconds(seconds ?? 0)
                 try await run.finish()
-                print("soak: seed \(seed), \(run.steps.count) steps, \(run.checks) checks, survived: \(run.tally)")
+                SoakRun.say("seed \(seed), \(run.steps.count) steps, \(run.checks) checks, survived: \(run.tally)")
             }
         }
 
