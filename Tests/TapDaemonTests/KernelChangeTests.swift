@@ -105,7 +105,7 @@ import Testing
             // Once in a while it is tried all the same.
             await bench.advance(RemovalHistory.window + 1)
             await bench.event(web1)
-            try await eventually("it is put back") { bench.kernel.programChanges == ["replace web1/ids"] }
+            try await eventually("it is put back") { await bench.tap(web1)?.state == .active }
             #expect(bench.kernel.changes.count { $0.hasPrefix("replace") } == restored + 1)
         }
     }
