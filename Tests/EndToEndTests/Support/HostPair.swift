@@ -12,16 +12,14 @@ struct HostPair: Sendable {
     @TaskLocal static var current: HostPair!
 
     static func with<Result>(_ body: (HostPair) async throws -> Result) async throws -> Result {
-        try await TappedHost.with { one async throws in
-            try await TappedHost.with { two async throws in
-                let pair = HostPair(one: one, two: two)
-                try await one.lab.link("to-two", to: two.lab, "to-one")
-                try await one.lab.succeed("ip", "link", "set", "to-two", "master", "br0")
-                try await two.lab.succeed("ip", "link", "set", "to-one", "master", "br0")
-                try await two.lab.succeed("ip", "address", "flush", "dev", "br0")
-                try await two.lab.succeed("ip", "address", "add", "192.0.2.2/24", "dev", "br0")
-                return try await body(pair)
-            }
+        try await TappedHost.withTwo { one, two async throws in
+            let pair = HostPair(one: one, two: two)
+            try await one.lab.link("to-two", to: two.lab, "to-one")
+            try await one.lab.succeed("ip", "link", "set", "to-two", "master", "br0")
+            try await two.lab.succeed("ip", "link", "set", "to-one", "master", "br0")
+            try await two.lab.succeed("ip", "address", "flush", "dev", "br0")
+            try await two.lab.succeed("ip", "address", "add", "192.0.2.2/24", "dev", "br0")
+            return try await body(pair)
         }
     }
 

@@ -37,6 +37,19 @@ final class TappedHost: Sendable {
         }
     }
 
+    /// Two of them, made ready at the same time.
+    static func withTwo<Result>(_ body: (TappedHost, TappedHost) async throws -> Result) async throws -> Result {
+        try await LabHost.with(["--without-libvirtd"]) { lab async throws in
+            try await LabHost.with(["--without-libvirtd"]) { otherLab async throws in
+                let (host, other) = (TappedHost(lab: lab), TappedHost(lab: otherLab))
+                async let first: Void = host.prepare()
+                async let second: Void = other.prepare()
+                _ = try await (first, second)
+                return try await body(host, other)
+            }
+        }
+    }
+
     private init(lab: LabHost) { self.lab = lab }
 
     private func prepare() async throws {
