@@ -17,7 +17,7 @@ extension EndToEnd {
                 let start = ContinuousClock.now
                 var run = try await SoakRun(pair, seed: seed, tells: seconds != nil)
                 repeat {
-                    try await run.round(of: 8)
+                    try await run.round(of: seconds == nil ? 12 : 8)
                 } while ContinuousClock.now - start < .seconds(seconds ?? 0)
                 try await run.finish()
                 SoakRun.say("seed \(seed), \(run.steps.count) steps, \(run.checks) checks, survived: \(run.tally)")
