@@ -69,6 +69,11 @@ let package = Package(
         .executableTarget(name: "BPFEmbed", swiftSettings: strict),
         .plugin(name: "CompileBPF", capability: .buildTool(), dependencies: ["BPFEmbed"]),
 
+        // What it costs; Benchmarks/README.md says how to run it.
+        .executableTarget(
+            name: "bench-scale", dependencies: ["CLibvirt", "CLibbpf", "DataplaneTestSupport", argumentParser], path: "Benchmarks/Scale",
+            swiftSettings: strict),
+
         .testTarget(name: "TapModelTests", dependencies: ["TapModel"], swiftSettings: strict),
         // RELAX NG is for tests only: the programs do not carry it.
         .target(

@@ -7,7 +7,7 @@ extension KernelDataplane {
     public func attachments() throws(Failure) -> [ObservedAttachment] {
         try reporting("reading what is attached") {
             if pinClaim.isWanted { try sweepOrphans() }
-            let specs = try pins.attachmentIDs().filter(pins.has).map { (id: $0, spec: try self.specs.read($0)) }
+            let specs = try pins.attachments().map { (id: $0, spec: try self.specs.read($0)) }
             known.learn(specs.flatMap { $0.spec?.programs ?? [] })
             let shared = try sharedMaps()
             // Somebody may be detaching meanwhile: what went is not half made.
@@ -19,6 +19,27 @@ extension KernelDataplane {
         try reporting("reading attachment \(id)") {
             guard try pins.has(id) else { return nil }
             return try observe(id, try specs.read(id), shared: try sharedMaps())
+        }
+    }
+
+    public func isUndisturbed(_ attachment: ObservedAttachment) throws(Failure) -> Bool {
+        guard let spec = attachment.spec else { return false }
+        return try reporting("looking after attachment \(attachment.id)", needsPins: false) {
+            try attachment.hooks.allSatisfy { direction, hook in
+                // What is missing already is known to be.
+                guard case .attached(let position, _) = hook, let program = spec.program(direction) else { return true }
+                let place = HookPlace(spec, direction)
+                switch spec.mechanism {
+                case .tcx:
+                    // One call, and no pin is opened.
+                    let chain = try TCXHook.chain(place.point, kernel)
+                    return position < chain.count && chain[position] == program
+                case .clsact:
+                    return try clsact.observe(place, program: program) { [known] in
+                        try known.isOurs($0) { try self.programs(on: attachment.id.ifindex) }
+                    } == hook
+                }
+            }
         }
     }
 

@@ -12,6 +12,7 @@ public final class KernelDataplane: TapDataplane {
     let pins: PinTree
     let kernel = Kernel()
     let known = KnownPrograms()
+    private let knownSpecs = KnownSpecs()
     let pinClaim = PinClaim()
     private var hasTCX: Bool?
 
@@ -28,7 +29,7 @@ public final class KernelDataplane: TapDataplane {
         pins = PinTree(bpffs: bpffs, kernel: kernel)
     }
 
-    var specs: SpecStore { SpecStore(pins: pins) }
+    var specs: SpecStore { SpecStore(pins: pins, known: knownSpecs) }
     var tcx: TCXHook { TCXHook(pins: pins) }
     var clsact: ClsactHook { ClsactHook(pins: pins) }
 
@@ -95,6 +96,10 @@ public final class KernelDataplane: TapDataplane {
 
     public func devices() throws(Failure) -> [HostDevice] {
         try reporting("listing the network devices", needsPins: false) { try DeviceList.read(kernel) }
+    }
+
+    public func device(named name: String) throws(Failure) -> HostDevice? {
+        try reporting("looking at network device \(name)", needsPins: false) { try DeviceList.read(name, kernel) }
     }
 
     // MARK: Attaching

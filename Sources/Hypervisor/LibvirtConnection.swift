@@ -58,9 +58,20 @@ final class LibvirtConnection: Sendable {
         return try await reply.value(for: "connect to libvirt at \(uri ?? "its default URI")", within: patience)
     }
 
+    /// What is asked for when nobody names a URI; `nil`: what `LIBVIRT_DEFAULT_URI` says, which libvirt reads itself.
+    ///
+    /// Without a URI libvirt looks for the socket of libvirtd alone, and finds nothing where virtqemud runs (seen with 9.0.0
+    /// and 11.3.0 as Debian builds them); with this one it takes virtqemud's where that exists.
+    private static var defaultURI: String? {
+        // libvirt takes an empty one for none.
+        if let words = getenv("LIBVIRT_DEFAULT_URI"), words.pointee != 0 { return nil }
+        return "qemu:///system"
+    }
+
     /// Blocks until libvirt has answered.
     private init(uri: String?, readOnly: Bool, count: Int, context: EventContext?, threads: CallThreads) throws {
         try EventLoop.ensureRunning()
+        let uri = uri ?? Self.defaultURI
         var opened: [virConnectPtr] = []
         do {
             for _ in 0..<count {

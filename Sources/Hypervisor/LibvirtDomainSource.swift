@@ -30,8 +30,8 @@ public final class LibvirtDomainSource: DomainSource {
     private let notices: AsyncStream<Notice>
     private let noticeSink: AsyncStream<Notice>.Continuation
 
-    /// - Parameter uri: as for `virsh --connect`, such as `qemu:///system`; `nil` for libvirt's default. Modular and
-    ///   monolithic daemons have the same URI.
+    /// - Parameter uri: as for `virsh --connect`, such as `qemu:///system`; `nil` for `LIBVIRT_DEFAULT_URI`
+    ///   or else `qemu:///system`. Modular and monolithic daemons have the same URI.
     public init(uri: String?) {
         self.uri = uri
         (events, eventSink) = AsyncStream.makeStream()

@@ -18,7 +18,7 @@ public final class LibvirtMetadataEditor: Sendable {
     /// Opens the connection.
     ///
     /// - Parameters:
-    ///   - uri: as for `virsh --connect`; `nil` for libvirt's default.
+    ///   - uri: as for `virsh --connect`; `nil` for `LIBVIRT_DEFAULT_URI` or else `qemu:///system`.
     ///   - readOnly: true for a command that only reads, which everybody may.
     public init(uri: String?, readOnly: Bool = false) async throws {
         connection = try await Self.typed {

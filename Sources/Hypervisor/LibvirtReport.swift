@@ -24,7 +24,7 @@ public struct LibvirtReport: Sendable, Equatable {
     public var daemon: Result<Daemon, Failure>
 
     /// Opens a read-only connection, asks, and closes it. Takes at most a minute, when libvirt hangs.
-    /// - Parameter uri: as for `virsh --connect`; `nil` for libvirt's default.
+    /// - Parameter uri: as for `virsh --connect`; `nil` for `LIBVIRT_DEFAULT_URI` or else `qemu:///system`.
     public static func of(uri: String?) async -> LibvirtReport {
         var version: UInt = 0
         virGetVersion(&version, nil, nil)

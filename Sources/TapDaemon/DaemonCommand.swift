@@ -17,7 +17,7 @@ public struct DaemonCommand: AsyncParsableCommand {
             """,
         version: virtTapVersion)
 
-    @Option(help: "The libvirt to listen to; default: the configuration's, else libvirt's own, for root qemu:///system.")
+    @Option(help: "The libvirt to listen to; default: the configuration's, else LIBVIRT_DEFAULT_URI, else qemu:///system.")
     var connect: String?
 
     @Option(help: "The host's configuration.")

@@ -36,6 +36,15 @@ extension KernelSuite {
             #expect(guest.isUp && guest.hasCarrier && !guest.hasAddress)
             let address = try String(contentsOfFile: "/sys/class/net/\(guest.name)/address", encoding: .utf8)
             #expect(guest.mac?.description == address.trimmingCharacters(in: .whitespacesAndNewlines))
+            // Looked up alone it is the same, but for what takes another question.
+            for name in [guest.name, "tun\(number)", "mvt\(number)", "lo", bench.destination] {
+                var listed = try device(name)
+                listed.hasAddress = false
+                var alone = try #require(try dataplane.device(named: name))
+                alone.transmitDrops = listed.transmitDrops
+                #expect(alone == listed)
+            }
+            #expect(try dataplane.device(named: "none\(number)") == nil)
             #expect(try device("tun\(number)").kind == .tun)
             #expect(try !device("tun\(number)").isUp)
             #expect(try device("mvt\(number)").kind == .macvtap)

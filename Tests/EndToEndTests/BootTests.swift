@@ -23,7 +23,7 @@ extension EndToEnd {
             #expect(try await host.status().hook.seen != nil)
             try await guest.ready()
             try await burst(1, at: sensor)
-            try await everyFrameWasCopied()
+            try await host.everyFrameIsCounted(of: guest)
             let pins = try await host.pins(of: guest)
 
             try await guest.reboot()
@@ -57,7 +57,7 @@ extension EndToEnd {
             try await host.startDaemon()
             try await host.wait(for: "early", "is known with its domain") { $0.state == .active && $0.running == true }
             #expect(try await host.pins(of: guest) == pins)
-            try await everyFrameWasCopied()
+            try await host.everyFrameIsCounted(of: guest)
             try await guest.destroy()
             try await host.waitForEnd(of: "early")
             #expect(try await host.pins(of: guest).isEmpty)
@@ -83,16 +83,6 @@ extension EndToEnd {
             try await host.waitForEnd(of: "early")
             #expect(try await host.pins(of: guest).isEmpty)
             #expect(try await sensor.stop() == 0)
-        }
-
-        /// What the host's device has counted, which was there before any tap, is what was copied.
-        private func everyFrameWasCopied() async throws {
-            try await eventually("every frame of the device was copied") {
-                let interface = try await host.tap(of: "early")?.interfaces.first
-                let counts = try await guest.deviceCounts()
-                return interface?.outbound?.copied.packets == UInt64(counts.sent)
-                    && interface?.inbound?.copied.packets == UInt64(counts.received)
-            }
         }
 
         private func burst(_ times: Int, at sensor: Sensor) async throws {

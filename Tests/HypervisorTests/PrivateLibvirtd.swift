@@ -59,7 +59,21 @@ final class PrivateLibvirtd: Sendable {
         // The shell is process 1 of its namespace: the end of its input ends it, and the kernel then ends what is left. It is
         // bash since it reaps what libvirtd leaves to it; a guest that stays a zombie stays running in libvirt's eyes.
         let script = """
+            set -e
             mount --bind \(directory)/run /run
+            # What Debian's libvirt-daemon-system makes: it is not wanted here, since it starts a libvirtd.
+            cp /etc/passwd \(directory)/passwd
+            cp /etc/group \(directory)/group
+            getent group kvm >/dev/null || echo kvm:x:64054: >>\(directory)/group
+            getent group libvirt-qemu >/dev/null || echo libvirt-qemu:x:64055: >>\(directory)/group
+            getent passwd libvirt-qemu >/dev/null ||
+                echo libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin >>\(directory)/passwd
+            mount --bind \(directory)/passwd /etc/passwd
+            mount --bind \(directory)/group /etc/group
+            for area in lib log cache; do
+                mount -t tmpfs -o mode=755 tmpfs /var/$area
+                mkdir /var/$area/libvirt
+            done
             mount --bind \(directory)/etc /etc/libvirt
             mount --bind \(directory)/lib /var/lib/libvirt
             mount --bind \(directory)/log /var/log/libvirt
@@ -67,6 +81,7 @@ final class PrivateLibvirtd: Sendable {
             mount -t sysfs sysfs /sys
             hostname virt-tap-test
             ip link set lo up
+            set +e
             while read -r command; do
                 case $command in
                 start)
@@ -87,7 +102,6 @@ final class PrivateLibvirtd: Sendable {
         process.standardInput = commands
         process.standardOutput = FileHandle.nullDevice
         process.standardError = FileHandle.nullDevice
-        try files.createDirectory(atPath: "/var/cache/libvirt", withIntermediateDirectories: true)
         try process.run()
         shell = Mutex(Shell(process: process, commands: commands))
     }

@@ -14,7 +14,8 @@ struct DiagnosisTests {
             kernel: "6.18.44-x", mechanism: .success(.tcx), bpffs: "/sys/fs/bpf", attachments: .success(2),
             capabilities: CapabilityFinding.Subject.allCases.map { CapabilityFinding($0, .yes) },
             libvirt: LibvirtReport(libraryVersion: "9.0.0", daemon: .failure(Failure(.libvirtDisconnected, "gone"))),
-            hook: .installed(since: Timestamp(seconds: 100)), libvirtStarted: Timestamp(seconds: 200),
+            hook: .installed(since: Timestamp(seconds: 100)),
+            libvirtProcess: LibvirtProcess(name: "libvirtd", started: Timestamp(seconds: 200)),
             daemon: .running(Samples.document([])),
             configPath: "/etc/virt-tap/config.xml", configExists: true, configuration: .success(Samples.configuration), destinations: [],
             markUsers: [])
@@ -66,18 +67,32 @@ struct DiagnosisTests {
     func hook() {
         #expect(level("hook") { $0.hook = .missing } == .warn)
         #expect(level("hook") { $0.hook = .notExecutable } == .warn)
-        #expect(level("hook") { $0.libvirtStarted = Timestamp(seconds: 50) } == .warn)
-        #expect(level("hook") { $0.libvirtStarted = Timestamp(seconds: 97) } == .warn)
+        #expect(level("hook") { $0.libvirtProcess?.started = Timestamp(seconds: 50) } == .warn)
+        #expect(level("hook") { $0.libvirtProcess?.started = Timestamp(seconds: 97) } == .warn)
         // Clocks are read in seconds and ticks.
-        #expect(level("hook") { $0.libvirtStarted = Timestamp(seconds: 98) } == .ok)
+        #expect(level("hook") { $0.libvirtProcess?.started = Timestamp(seconds: 98) } == .ok)
         #expect(level("hook") { $0.hasTimeout = false } == .warn)
         #expect(
             level("hook") {
-                $0.libvirtStarted = Timestamp(seconds: 50)
+                $0.libvirtProcess?.started = Timestamp(seconds: 50)
                 var document = Samples.document([])
                 document.hook.seen = Timestamp(seconds: 300)
                 $0.daemon = .running(document)
             } == .ok)
+    }
+
+    @Test("The advice names the daemon that runs", arguments: ["libvirtd", "virtqemud"])
+    func daemonByName(_ name: String) {
+        func remedy(_ change: (inout HostFacts) -> Void) -> String? {
+            let findings = Diagnosis.findings(
+                facts {
+                    $0.libvirtProcess = LibvirtProcess(name: name, started: Timestamp(seconds: 50))
+                    change(&$0)
+                })
+            return findings.first { $0.subject == "hook" }?.remedy
+        }
+        #expect(remedy { _ in } == "systemctl restart \(name): guests keep running")
+        #expect(remedy { $0.hook = .missing }?.contains("restart \(name),") == true)
     }
 
     @Test("The daemon and its configuration")

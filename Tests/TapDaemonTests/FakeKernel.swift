@@ -32,6 +32,8 @@ final class FakeKernel: TapDataplane, Sendable {
 
     func devices() throws(Failure) -> [HostDevice] { state.withLock { $0.devices } }
 
+    func device(named name: String) throws(Failure) -> HostDevice? { state.withLock { $0.devices.first { $0.name == name } } }
+
     func attachments() throws(Failure) -> [ObservedAttachment] {
         if let trouble = state.withLock({ $0.trouble }) { throw trouble }
         return state.withLock { state in state.attachments.values.map { Self.now($0, state.devices) } }
@@ -41,6 +43,10 @@ final class FakeKernel: TapDataplane, Sendable {
         state.withLock { $0.whenLooked }()
         if let trouble = state.withLock({ $0.trouble }) { throw trouble }
         return state.withLock { state in state.attachments[id].map { Self.now($0, state.devices) } }
+    }
+
+    func isUndisturbed(_ attachment: ObservedAttachment) throws(Failure) -> Bool {
+        try self.attachment(attachment.id)?.hooks == attachment.hooks
     }
 
     func attach(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure) {

@@ -43,6 +43,16 @@ struct OwnershipTests {
         #expect(reason(Fixture.interface(device: "tun0"), [tun]) == .deviceNotOwned)
     }
 
+    @Test func aDeviceThatTheUserMadeIsToldHowToProveItself() throws {
+        let made = HostDevice(index: 6, name: "own0", mac: MACAddress("02:00:00:00:00:09"), kind: .tap)
+        let interface = Fixture.interface(type: .ethernet, device: "own0")
+        let host = Fixture.host(devices: [made], domains: [Fixture.domain(interfaces: [interface])])
+        let result = DeviceOwnership.device(of: interface, in: Fixture.uuid, devices: host.devices, claims: host.claims)
+        guard case .failure(let failure) = result else { throw Failure(.attachFailed, "it is taken for the domain's") }
+        #expect(failure.reason == .deviceNotOwned)
+        #expect(failure.message.contains("ip link set own0 address \(Fixture.mac.tapSide)"))
+    }
+
     @Test func anotherDomainsDevice() {
         let mac = MACAddress("52:54:00:00:00:02")!
         let others = Fixture.domain([], interfaces: [Fixture.interface(mac: mac, device: "vnet5")], uuid: Fixture.otherUUID)

@@ -19,6 +19,23 @@ enum DeviceList {
         return links.map(\.device).sorted { $0.index < $1.index }
     }
 
+    /// One of them, without a look at its addresses.
+    static func read(_ name: String, _ kernel: Kernel) throws -> HostDevice? {
+        var header = ifinfomsg()
+        header.ifi_index = CInt(bitPattern: if_nametoindex(name))
+        guard header.ifi_index != 0 else { return nil }
+        do {
+            guard let link = try NetlinkSocket(kernel).get(Int32(RTM_GETLINK), header).flatMap(Link.init), link.device.name == name else {
+                return nil
+            }
+            var device = link.device
+            device.masterName = link.master.flatMap(Self.name)
+            return device
+        } catch let error as KernelError where error.number == ENODEV {
+            return nil
+        }
+    }
+
     private struct Link {
         var device: HostDevice
         var master: UInt32?
@@ -67,8 +84,11 @@ enum DeviceList {
     }
 
     /// Whether there is a device with this index at the moment.
-    static func exists(_ ifindex: UInt32) -> Bool {
-        var name = [CChar](repeating: 0, count: Int(IF_NAMESIZE))
-        return if_indextoname(ifindex, &name) != nil
+    static func exists(_ ifindex: UInt32) -> Bool { name(ifindex) != nil }
+
+    private static func name(_ ifindex: UInt32) -> String? {
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: Int(IF_NAMESIZE)) { buffer in
+            if_indextoname(ifindex, buffer.baseAddress).map { String(cString: $0) }
+        }
     }
 }

@@ -84,6 +84,13 @@ struct PinTree {
             .sorted { $0.text < $1.text }
     }
 
+    /// Those whose directory is ours.
+    /// - Throws: `permission-denied` when one may be somebody else's.
+    func attachments() throws -> [AttachmentID] {
+        guard let layout = try open(layout) else { return [] }
+        return try attachmentIDs().filter { try layout.directory($0.text) != nil }
+    }
+
     /// Pins `object` at `path` in place of what is there, at once: a reader sees the one or the other.
     func place(_ object: KernelObject, at path: String, kind: clibbpf_kind, _ undo: Undo) throws {
         let former = try kernel.open(path, kind)

@@ -11,6 +11,7 @@ struct SpecStore {
     private static let limit = 64 * 1_024
 
     let pins: PinTree
+    let known: KnownSpecs
     var kernel: Kernel { pins.kernel }
 
     func write(_ spec: AttachmentSpec, _ undo: Undo) throws {
@@ -30,8 +31,10 @@ struct SpecStore {
         guard info.type == BPF_MAP_TYPE_ARRAY.rawValue, info.max_entries == 1, info.key_size == 4,
             (1...UInt32(Self.limit)).contains(info.value_size)
         else { return nil }
+        if let spec = known[id, map: info.id] { return spec }
         let json = try kernel.read(map, at: 0, size: Int(info.value_size))
         guard let spec = try? JSONDecoder().decode(AttachmentSpec.self, from: Data(json)), spec.key.id == id else { return nil }
+        known[id, map: info.id] = spec
         return spec
     }
 }

@@ -7,7 +7,7 @@ import TapHost
 struct PlaceOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The libvirt to talk to; default: the configuration's, else libvirt's own, for root qemu:///system.", valueName: "uri"))
+            "The libvirt to talk to; default: the configuration's, else LIBVIRT_DEFAULT_URI, else qemu:///system.", valueName: "uri"))
     var connect: String?
 
     @Option(help: ArgumentHelp("Where the daemon's sockets are.", valueName: "dir"), completion: .directory)

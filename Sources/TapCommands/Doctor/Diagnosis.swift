@@ -9,7 +9,7 @@ import TapModel
 enum Diagnosis {
     static func findings(_ facts: HostFacts) -> [Finding] {
         [kernel(facts), mechanism(facts)] + facts.capabilities.map { capability($0, facts) }
-            + [libvirt(facts.libvirt)] + configuration(facts) + [daemon(facts), hook(facts)] + destinations(facts) + [mark(facts)]
+            + [libvirt(facts)] + configuration(facts) + [daemon(facts), hook(facts)] + destinations(facts) + [mark(facts)]
             + privileges(facts)
     }
 
@@ -74,18 +74,20 @@ enum Diagnosis {
         }
     }
 
-    private static func libvirt(_ report: LibvirtReport) -> Finding {
-        switch report.daemon {
+    private static func libvirt(_ facts: HostFacts) -> Finding {
+        switch facts.libvirt.daemon {
         case .success(let daemon):
             let hypervisor = daemon.hypervisor + (daemon.hypervisorVersion.map { " \($0)" } ?? "")
+            let process = daemon.hypervisor == "QEMU" ? facts.libvirtProcess.map { " by \($0.name)" } ?? "" : ""
             return Finding(
                 .ok, "libvirt",
-                "\(daemon.libvirtVersion) at \(daemon.uri), \(hypervisor), \(daemon.domains) domain\(daemon.domains == 1 ? "" : "s")"
-                    .printable)
+                ("\(daemon.libvirtVersion)\(process) at \(daemon.uri), \(hypervisor), "
+                    + "\(daemon.domains) domain\(daemon.domains == 1 ? "" : "s")").printable)
         case .failure(let failure):
             return Finding(
-                .fail, "libvirt", "\(failure.message.printable) (library \(report.libraryVersion))",
-                remedy: "systemctl start libvirtd, or virtqemud; a --connect or <libvirt uri> that is wrong looks like this too")
+                .fail, "libvirt", "\(failure.message.printable) (library \(facts.libvirt.libraryVersion))",
+                remedy: "systemctl start libvirtd, or virtqemud.socket and virtqemud; a --connect or <libvirt uri> that is wrong looks "
+                    + "like this too")
         }
     }
 
@@ -166,6 +168,9 @@ enum Diagnosis {
         }
     }
 
+    /// What runs the guests here, or may.
+    private static func libvirtDaemon(_ facts: HostFacts) -> String { facts.libvirtProcess?.name ?? "libvirtd (or virtqemud)" }
+
     /// Seconds. A process's start is known in ticks since a boot whose time is known in seconds.
     private static let clockError: Int64 = 2
 
@@ -176,7 +181,7 @@ enum Diagnosis {
             return Finding(
                 .warn, "hook",
                 "\(path) is missing: taps are attached some 100 ms after a guest starts, and its first packets are not copied",
-                remedy: "make install puts it there; then restart libvirtd, which looks for hooks when it starts")
+                remedy: "make install puts it there; then restart \(libvirtDaemon(facts)), which looks for hooks when it starts")
         case .notExecutable:
             return Finding(.warn, "hook", "\(path) is not executable, so libvirt passes it over", remedy: "chmod 755 \(path)")
         case .installed where !facts.hasTimeout:
@@ -187,10 +192,10 @@ enum Diagnosis {
             if case .running(let document) = facts.daemon, let seen = document.hook.seen {
                 return Finding(.ok, "hook", "installed, last seen \(seen)")
             }
-            if let started = facts.libvirtStarted, started.seconds + clockError < since.seconds {
+            if let process = facts.libvirtProcess, process.started.seconds + clockError < since.seconds {
                 return Finding(
-                    .warn, "hook", "\(path) was installed after libvirt's daemon started, which looks for hooks only then",
-                    remedy: "restart libvirtd, or virtqemud: guests keep running")
+                    .warn, "hook", "\(path) was installed after \(process.name) started, which looks for hooks only then",
+                    remedy: "systemctl restart \(process.name): guests keep running")
             }
             if case .running = facts.daemon {
                 return Finding(.ok, "hook", "installed; not seen by this virt-tapd yet, it will be at the next start of a guest")

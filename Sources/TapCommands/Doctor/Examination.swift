@@ -27,7 +27,7 @@ struct Examination {
             attachments: Self.result { () throws(Failure) in try dataplane.attachments().count }, capabilities: dataplane.capabilities(),
             libvirt: await LibvirtReport.of(uri: paths.connect ?? inForce.libvirtURI), hook: hook(),
             hasTimeout: ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].contains { access("\($0)/timeout", X_OK) == 0 }, user: geteuid(),
-            libvirtStarted: LibvirtProcess.started(),
+            libvirtProcess: LibvirtProcess.running(),
             daemon: daemon, configPath: paths.config, configExists: access(paths.config, F_OK) == 0, configuration: configuration,
             destinations: destinations(inForce, daemon, dataplane, mechanism), markUsers: markUsers(inForce.mark))
     }

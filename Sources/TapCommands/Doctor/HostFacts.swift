@@ -35,8 +35,8 @@ struct HostFacts {
     var hasTimeout = true
     /// The user who asks; 0 may see everything.
     var user: UInt32 = 0
-    /// When libvirt's daemon started; `nil`: none was found.
-    var libvirtStarted: Timestamp?
+    /// libvirt's daemon; `nil`: none was found.
+    var libvirtProcess: LibvirtProcess?
     var daemon: Daemon
     var configPath: String
     var configExists: Bool

@@ -5,9 +5,9 @@ import TapModel
 /// What the daemon last heard of one domain.
 struct KnownDomain {
     var view: DomainView
-    /// The bytes that `view.live` and `view.persistent` were read from: the same bytes are not parsed twice.
-    var liveXML: [UInt8] = []
-    var persistentXML: [UInt8]?
+    /// Of the bytes that `view.live` and `view.persistent` were read from: the same bytes are not parsed twice.
+    private var liveDigest: Int?
+    private var persistentDigest: Int?
     /// When the hook last said that the domain starts (monotonic seconds). libvirt reports a domain as shut off until
     /// QEMU runs, and that must not end the tap that the hook has just made.
     var startedByHook: Double?
@@ -22,10 +22,20 @@ struct KnownDomain {
     /// How long the hook's word stands against libvirt's "shut off".
     static let startGrace = 60.0
 
+    /// Takes what the hook brought: a domain that starts, as it will run.
+    mutating func take(starting definition: DomainDefinition, xml: [UInt8]) {
+        view.name = definition.name
+        view.isRunning = true
+        view.unreadable = nil
+        view.live = definition
+        liveDigest = Self.digest(xml)
+    }
+
     /// Replaces both definitions, each parsed only when its bytes changed.
     mutating func take(live: [UInt8], persistent: [UInt8]?, parse: ([UInt8]) -> Result<DomainDefinition, Failure>) {
-        if live != liveXML || (view.live == nil && view.unreadable == nil) {
-            liveXML = live
+        let newLive = Self.digest(live)
+        if newLive != liveDigest || (view.live == nil && view.unreadable == nil) {
+            liveDigest = newLive
             view.unreadable = nil
             view.live = nil
             if !live.isEmpty {
@@ -35,9 +45,18 @@ struct KnownDomain {
                 }
             }
         }
-        if persistent != persistentXML {
-            persistentXML = persistent
+        let newPersistent = persistent.map(Self.digest)
+        if newPersistent != persistentDigest {
+            persistentDigest = newPersistent
             view.persistent = persistent.flatMap { try? parse($0).get() }
         }
+    }
+
+    /// The XML of a thousand domains would be most of the daemon's memory. Keyed anew in each process, so that nobody can
+    /// choose XML that is taken for another.
+    private static func digest(_ xml: [UInt8]) -> Int {
+        var hasher = Hasher()
+        xml.withUnsafeBytes { hasher.combine(bytes: $0) }
+        return hasher.finalize()
     }
 }

@@ -13,9 +13,9 @@ extension Reconciler {
     }
 
     /// Decides anew what a domain's taps ask for.
-    func evaluate(_ uuid: DomainUUID) {
+    func evaluate(_ uuid: DomainUUID, on host: HostState) {
         guard let known = domains[uuid] else { return }
-        domains[uuid]?.view.verdicts = known.view.live.map { TapEvaluation.evaluate($0, on: hostState) } ?? []
+        domains[uuid]?.view.verdicts = known.view.live.map { TapEvaluation.evaluate($0, on: host) } ?? []
     }
 
     /// Brings one domain's attachments to what is wished, with a pause after each action so that others get at RTNL and
@@ -23,8 +23,8 @@ extension Reconciler {
     func apply(_ uuid: DomainUUID) async {
         guard !inHook.contains(uuid) else { return request(.domain(uuid), after: WorkQueue.interval) }
         await carryOut(uuid, until: .infinity) { took in
-            // The kernel held RTNL for most of that time: leave it to others for as long again.
-            try? await Task.sleep(for: .seconds(min(max(took, 0.001), 0.05)))
+            // The kernel held RTNL for most of that time: leave it to others for half as long again.
+            try? await Task.sleep(for: .seconds(min(max(took / 2, 0.001), 0.05)))
             return !self.inHook.contains(uuid)
         }
     }
@@ -69,10 +69,10 @@ extension Reconciler {
 
     /// The steps that are due now, from the kernel as it is.
     private func plan(for uuid: DomainUUID) -> [Action] {
-        evaluate(uuid)
+        let host = hostState
+        evaluate(uuid, on: host)
         let observed = observe(uuid)
-        let evidence = DomainEvidence.of(
-            domains[uuid]?.view, isAbsent: absent.contains(uuid), observed: observed, host: hostState)
+        let evidence = DomainEvidence.of(domains[uuid]?.view, isAbsent: absent.contains(uuid), observed: observed, host: host)
         let plan = Planner.plan(evidence, observed: observed)
         // What needs no step has not failed, whatever was noted of it before.
         if evidence != .unknown { forgetFailures(of: uuid, but: Set(plan.map(\.id))) }
@@ -81,12 +81,15 @@ extension Reconciler {
         return plan.filter { !isHeldBack($0) }
     }
 
-    /// This domain's attachments, those that are known and those that are wished, looked up in the kernel now.
+    /// This domain's attachments, those that are known and those that are wished, looked up in the kernel now. Of one that
+    /// was as it is wished only its place in the chain is looked at: the rest is for the look at everything.
     private func observe(_ uuid: DomainUUID) -> [ObservedAttachment] {
-        let wished = domains[uuid]?.view.verdicts.flatMap(\.desired).map(\.key.id) ?? []
-        return Set(attachments.of(uuid).map(\.id) + wished).compactMap { id -> ObservedAttachment? in
+        let wishes = domains[uuid]?.view.verdicts.flatMap(\.desired) ?? []
+        let wished = Dictionary(wishes.map { ($0.key.id, $0) }) { first, _ in first }
+        return Set(attachments.of(uuid).map(\.id)).union(wished.keys).compactMap { id -> ObservedAttachment? in
             let last = attachments[id]
             do throws(Failure) {
+                if let last, let wish = wished[id], last.satisfies(wish), try dataplane.isUndisturbed(last) { return last }
                 let now = try dataplane.attachment(id)
                 if let last, last.isRemoved(by: now) {
                     logger.warning("\(describe(id)): somebody removed the tap's program")

@@ -52,19 +52,19 @@ extension Reconciler {
     private func starting(_ definition: DomainDefinition, xml: [UInt8], isStart: Bool) async {
         let uuid = definition.uuid
         var known = domains[uuid] ?? KnownDomain(view: DomainView(uuid: uuid, name: definition.name, isRunning: true))
-        known.view.name = definition.name
-        known.view.isRunning = true
-        known.view.unreadable = nil
-        known.view.live = definition
-        known.liveXML = xml
+        known.take(starting: definition, xml: xml)
         let now = clock.monotonic()
         known.asOf = now
-        if isStart { known.startedByHook = now }
+        if isStart {
+            known.startedByHook = now
+            // That it ran, or was resumed, a moment ago was another run.
+            arrivals.forget(uuid)
+        }
         domains[uuid] = known
         absent.remove(uuid)
         changes += 1
         claim(definition.interfaces, for: uuid)
-        refreshDevices()
+        refreshDevices(of: definition)
         // A little less than the hook waits, so that it gets its answer.
         await applyAtOnce(uuid, until: now + Double(configuration.value.hookTimeout) * 0.8)
         if isStart { noteArrival(of: uuid) }

@@ -14,6 +14,19 @@ extension Reconciler {
         }
     }
 
+    /// Reads the devices that a domain names, of which an event may not have come yet. Reading all of them instead would
+    /// cost milliseconds on a host with many.
+    func refreshDevices(of domain: DomainDefinition) {
+        guard !devices.all.isEmpty else { return refreshDevices() }
+        for name in Set(domain.interfaces.compactMap(\.device)) {
+            do {
+                devices.update(name, try dataplane.device(named: name))
+            } catch {
+                noteKernelTrouble(error)
+            }
+        }
+    }
+
     /// Reads everything that is pinned. After an error the last known stand: nothing can be attached then, but what is
     /// wished is looked at all the same, since status has to say why it fails.
     func refreshAttachments() {
@@ -27,23 +40,41 @@ extension Reconciler {
         }
     }
 
-    /// Looks at every attachment for what somebody else removed. - Returns: seconds until it is done again.
+    /// Looks at every attachment for what somebody else removed, or went in front of. - Returns: seconds until it is done again.
     ///
     /// The kernel tells nobody when a link is detached, so it is asked: about once a second, and less often where there
-    /// is so much to ask about that it would cost more than one per cent of a processor. Time that it waits (for RTNL, which
-    /// others hold, or for a processor) does not count: then it would not look when the host is busy.
-    func sweep() -> Double {
-        let start = clock.processor()
-        for last in attachments.all {
-            guard let uuid = last.spec?.key.domain else { continue }
-            do throws(Failure) {
-                if last.isRemoved(by: try dataplane.attachment(last.id)) { request(.domain(uuid)) }
-            } catch {
-                noteKernelTrouble(error)
-                break
+    /// is so much to ask about that it would cost more than half a per cent of a processor. Time that it waits (for RTNL,
+    /// which others hold, or for a processor) does not count: then it would not look when the host is busy.
+    func sweep() async -> Double {
+        lookForPins()
+        var spent = 0.0
+        var left = attachments.all[...]
+        while !left.isEmpty {
+            let start = clock.processor()
+            for last in left.prefix(64) {
+                do throws(Failure) {
+                    if let uuid = last.spec?.key.domain, try !dataplane.isUndisturbed(last) { request(.domain(uuid)) }
+                } catch {
+                    noteKernelTrouble(error)
+                }
             }
+            left = left.dropFirst(64)
+            spent += clock.processor() - start
+            // A hook must not wait for all of it.
+            await Task.yield()
         }
-        return max(1, (clock.processor() - start) * 100)
+        return max(1, spent * 200)
+    }
+
+    /// Whether bpffs is where it was: programs go on without it, but nobody finds them again.
+    private func lookForPins() {
+        do {
+            _ = try dataplane.mechanism(for: configuration.value.mechanism)
+            if kernelTrouble?.reason == .bpffsNotMounted { request(.all) }
+        } catch {
+            if kernelTrouble != error { request(.all) }
+            noteKernelTrouble(error)
+        }
     }
 
     func noteKernelTrouble(_ failure: Failure) {
@@ -62,16 +93,21 @@ extension Reconciler {
         }
     }
 
-    /// Looks again at every destination that something is attached for, also before libvirt has answered.
+    /// Looks again at every destination of the configuration, and at the domains that use one that is not what it was.
+    /// Where copies go is told to the kernel also before libvirt has answered.
     func refreshDestinations() {
         let host = hostState
-        let labels = Set(attachments.all.compactMap { $0.spec?.wish.destination })
-        for definition in configuration.value.destinations where labels.contains(definition.name.text) {
-            if case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host) { set(verdict) }
+        let used = Set(attachments.all.compactMap { $0.spec?.wish.destination })
+        var changed: Set<String> = []
+        for definition in configuration.value.destinations {
+            guard case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host) else { continue }
+            if destinationsSeen.updateValue(verdict, forKey: verdict.label) != verdict { changed.insert(verdict.label) }
+            if used.contains(verdict.label) { set(verdict) }
         }
-        for (uuid, known) in domains where known.view.isRunning && !known.view.verdicts.isEmpty {
-            evaluate(uuid)
-            setDestinations(of: uuid)
+        guard !changed.isEmpty else { return }
+        for (uuid, known) in domains where known.view.isRunning && known.view.verdicts.contains(where: { $0.copies(toAnyOf: changed) }) {
+            evaluate(uuid, on: host)
+            noteStates(of: uuid)
         }
     }
 

@@ -10,15 +10,16 @@ extension Reconciler {
     func status(patience: Double = 0) async -> StatusDocument {
         let end = clock.monotonic() + patience
         while clock.monotonic() < end, isWorkDue { try? await Task.sleep(for: .milliseconds(20)) }
-        return document
+        let kernel = await kernelView()
+        return document(kernel)
     }
 
-    private var document: StatusDocument {
-        let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernelView, disconnected: isConnected ? nil : disconnectedWhy)
+    private func document(_ kernel: KernelView) -> StatusDocument {
+        let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernel, disconnected: isConnected ? nil : disconnectedWhy)
         var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap {
             builder.taps(of: $0.view)
         }
-        for (index, key) in TapOccurrence.of(taps).enumerated() { taps[index].stateSince = lastStates[key]?.since }
+        for (index, key) in TapOccurrence.of(taps).enumerated() { taps[index].stateSince = lastStates[key.key.domain]?[key]?.since }
         taps += unknownTaps(builder.kernel)
         return StatusDocument(
             host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: libvirtVersion),
@@ -42,9 +43,9 @@ extension Reconciler {
         let taps = builder.taps(of: known.view)
         let keys = TapOccurrence.of(taps)
         for (tap, key) in zip(taps, keys) {
-            let before = lastStates[key]
+            let before = lastStates[uuid]?[key]
             guard before?.state != tap.state || before?.reason != tap.reason else { continue }
-            lastStates[key] = TapStateRecord(state: tap.state, reason: tap.reason, since: clock.wall())
+            lastStates[uuid, default: [:]][key] = TapStateRecord(state: tap.state, reason: tap.reason, since: clock.wall())
             guard known.view.isRunning || before != nil else { continue }
             let text = "\(known.view.name.printable): tap \(tap.name) is \(tap.state.rawValue)"
             if let reason = tap.reason {
@@ -55,7 +56,7 @@ extension Reconciler {
                 logger.notice("\(text), copying to \(tap.destination ?? "")")
             }
         }
-        for key in lastStates.keys where key.key.domain == uuid && !keys.contains(key) { lastStates[key] = nil }
+        if (lastStates[uuid]?.count ?? 0) > keys.count { lastStates[uuid] = lastStates[uuid]?.filter { keys.contains($0.key) } }
     }
 
     private var hostWarnings: [TapStatus.Warning] {
@@ -77,18 +78,24 @@ extension Reconciler {
         return warnings
     }
 
-    private var kernelView: KernelView {
-        var view = KernelView(attachments: attachments.byID, failures: failures)
-        for id in attachments.all.map(\.id) {
+    /// Everything as the kernel has it now. Lets others in between: a guest's start does not wait for somebody's `status`.
+    private func kernelView() async -> KernelView {
+        var view = KernelView(attachments: [:], failures: [:])
+        for (number, last) in attachments.all.enumerated() {
+            if number % 32 == 31 { await Task.yield() }
+            // Taken back meanwhile.
+            guard attachments[last.id] != nil else { continue }
             do throws(Failure) {
-                let now = try dataplane.attachment(id)
-                if now == nil, let uuid = attachments[id]?.spec?.key.domain { request(.domain(uuid)) }
-                view.attachments[id] = now
+                let now = try dataplane.isUndisturbed(last) ? last : try dataplane.attachment(last.id)
+                if now == nil, let uuid = last.spec?.key.domain { request(.domain(uuid)) }
+                view.attachments[last.id] = now
             } catch {
-                view.failures[id] = error
+                view.attachments[last.id] = last
+                view.failures[last.id] = error
             }
-            view.counters[id] = try? dataplane.counters(of: id)
+            view.counters[last.id] = try? dataplane.counters(of: last.id)
         }
+        view.failures.merge(failures) { now, _ in now }
         view.destinations = (try? dataplane.destinations()) ?? []
         return view
     }

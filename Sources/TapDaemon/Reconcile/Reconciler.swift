@@ -33,10 +33,12 @@ actor Reconciler {
     var failures: [AttachmentID: Failure] = [:]
     /// What the destination map was last told, by label.
     var destinations: [String: DestinationVerdict] = [:]
+    /// What each destination of the configuration was last found to be.
+    var destinationsSeen: [String: DestinationVerdict] = [:]
     var removals = RemovalHistory()
     var arrivals = ArrivalLog()
     /// The state that each tap was last seen in, to log changes and to tell how long it lasts.
-    var lastStates: [TapOccurrence: TapStateRecord] = [:]
+    var lastStates: [DomainUUID: [TapOccurrence: TapStateRecord]] = [:]
     /// Why the kernel side as a whole cannot be used at the moment, for the log.
     var kernelTrouble: Failure?
 
@@ -55,6 +57,8 @@ actor Reconciler {
     private var asked: Set<WorkQueue.Item> = []
     /// Domains that were read and are to be brought in order, one after the other.
     private var ready: [DomainUUID] = []
+    /// Whether to say so when everything that was read has been brought in order.
+    private var isOrderAwaited = false
 
     /// Whether a domain is being looked at, or will be within the second for which wishes are merged.
     var isWorkDue: Bool {
@@ -115,7 +119,6 @@ actor Reconciler {
         changes += 1
         refreshDestinations()
         for uuid in domainsConcerned(by: before) { request(.domain(uuid)) }
-        for (uuid, known) in domains where known.view.isRunning { noteStates(of: uuid) }
     }
 
     /// Puts a new configuration in force, or notes that the file cannot be used.
@@ -151,8 +154,11 @@ actor Reconciler {
         attachments = AttachmentTable()
         failures = [:]
         destinations = [:]
-        for uuid in domains.keys { evaluate(uuid) }
-        for uuid in domains.keys { noteStates(of: uuid) }
+        let host = hostState
+        for uuid in domains.keys {
+            evaluate(uuid, on: host)
+            noteStates(of: uuid)
+        }
         logger.notice("purged \(count) attachment(s); paused until the next reload")
         return count
     }
@@ -208,6 +214,7 @@ actor Reconciler {
                 continue
             }
             isWorking = false
+            if isOrderAwaited { tellOrder() }
             switch queue.next(at: clock.monotonic()) {
             case .run(.all):
                 resynchronise()
@@ -215,7 +222,7 @@ actor Reconciler {
             case .run(.domain(let uuid)):
                 look(at: uuid)
             case .run(.sweep):
-                request(.sweep, after: sweep())
+                request(.sweep, after: await sweep())
             case .wait(let until):
                 let delay = until - clock.monotonic()
                 let alarm = Task {
@@ -228,6 +235,15 @@ actor Reconciler {
                 await wakeup.wait()
             }
         }
+    }
+
+    /// Says, after a connection, a reload or whatever else made it look at everything, how that ended.
+    private func tellOrder() {
+        isOrderAwaited = false
+        let states = domains.values.filter(\.view.isRunning).flatMap { lastStates[$0.view.uuid, default: [:]].values.map(\.state) }
+        let active = states.count { $0 == .active }
+        let rest = active == states.count ? "" : ", \(states.count - active) not: see `virt-tap status`"
+        logger.info("all domains are in order: \(active) tap(s) active\(rest)")
     }
 
     /// Brings a domain in order when its turn comes.
@@ -243,13 +259,12 @@ actor Reconciler {
         Task {
             do {
                 let snapshot = try await source.domain(uuid)
-                refreshDevices()
                 if let snapshot { take(snapshot, asked: now) } else { disappeared(uuid, asked: now) }
             } catch {
                 logger.debug("\(label(uuid)): not read: \(error)")
                 if isConnected { request(.domain(uuid), after: 5) }
-                refreshDevices()
             }
+            if let live = domains[uuid]?.view.live { refreshDevices(of: live) }
             asked.remove(.domain(uuid))
             enqueue(uuid)
         }
@@ -292,6 +307,7 @@ actor Reconciler {
                 if isConnected { request(.all, after: 5) }
             }
             asked.remove(.all)
+            isOrderAwaited = true
             enqueueTapped()
         }
     }
@@ -335,7 +351,7 @@ actor Reconciler {
         absent.insert(uuid)
         changes += 1
         claim([], for: uuid)
-        lastStates = lastStates.filter { $0.key.key.domain != uuid }
+        lastStates[uuid] = nil
     }
 
     /// Notes which devices a domain names. Who names one that it gave up is looked at again.
@@ -367,11 +383,12 @@ actor Reconciler {
     private var attachedDomains: Set<DomainUUID> { Set(attachments.all.compactMap { $0.spec?.key.domain }) }
 
     /// The domains for which a change of devices since `before` may mean work: a tapped device that is gone or is not what
-    /// it was, and one that a domain names and that is new or was called otherwise.
+    /// it was, and one that a domain names and that is new or was called otherwise, or is in another bridge: of
+    /// `virsh update-device` nobody else tells.
     private func domainsConcerned(by before: DeviceTable) -> Set<DomainUUID> {
         func changed(_ index: UInt32) -> Bool {
             guard let old = before[index], let new = devices[index] else { return true }
-            return old.name != new.name || old.mac != new.mac || old.kind != new.kind
+            return old.name != new.name || old.mac != new.mac || old.kind != new.kind || old.masterName != new.masterName
         }
         var concerned: Set<DomainUUID> = []
         for attachment in attachments.all {

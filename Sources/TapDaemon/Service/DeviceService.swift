@@ -21,7 +21,12 @@ struct DeviceService: Service {
             return
         }
         await withGracefulShutdownHandler {
-            for await _ in monitor.changes { await reconciler.devicesChanged() }
+            for await _ in monitor.changes {
+                await reconciler.devicesChanged()
+                // On a host with many devices a look at all of them is not cheap, and changes come in bursts. Those that come
+                // meanwhile are one.
+                try? await Task.sleep(for: .milliseconds(100))
+            }
         } onGracefulShutdown: {
             monitor.stop()
         }

@@ -16,5 +16,20 @@ public struct DeviceTable: Hashable, Sendable {
 
     public subscript(index: UInt32) -> HostDevice? { nameOfIndex[index].flatMap { byName[$0] } }
 
+    /// Puts one in order that was looked up alone, without its addresses: those of the same device stand.
+    /// - Parameter device: `nil` when there is none of that name.
+    public mutating func update(_ name: String, _ device: HostDevice?) {
+        let before = byName[name]
+        if let before, before.index != device?.index {
+            byName[name] = nil
+            nameOfIndex[before.index] = nil
+        }
+        guard var device else { return }
+        if let former = nameOfIndex[device.index], former != name { byName[former] = nil }
+        if before?.index == device.index { device.hasAddress = before?.hasAddress ?? false }
+        byName[name] = device
+        nameOfIndex[device.index] = name
+    }
+
     public var all: some Collection<HostDevice> { byName.values }
 }

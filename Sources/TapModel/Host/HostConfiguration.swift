@@ -2,7 +2,7 @@
 
 /// The host's configuration, /etc/virt-tap/config.xml; the defaults are those of a host without the file.
 public struct HostConfiguration: Hashable, Sendable {
-    /// `<libvirt uri>`; the command line's `--connect` wins; `nil`: libvirt's own default for root, qemu:///system.
+    /// `<libvirt uri>`; the command line's `--connect` wins; `nil`: `LIBVIRT_DEFAULT_URI`, else qemu:///system.
     public var libvirtURI: String?
     public var policy: Policy
     public var mark: PacketMark

@@ -2,13 +2,20 @@
 
 /// A domain's UUID: the one key of a domain that survives renaming, restarting and migration.
 public struct DomainUUID: Hashable, Sendable {
-    /// The 16 bytes, most significant first, as libvirt's `virDomainGetUUID` gives them.
-    public let bytes: [UInt8]
+    // Most significant first: keys of every table, so they are compared and hashed often.
+    private let high: UInt64
+    private let low: UInt64
 
     /// - Parameter bytes: exactly 16 bytes; `nil` otherwise.
     public init?(bytes: [UInt8]) {
         guard bytes.count == 16 else { return nil }
-        self.bytes = bytes
+        high = bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) }
+        low = bytes[8...].reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    /// The 16 bytes, most significant first, as libvirt's `virDomainGetUUID` gives them.
+    public var bytes: [UInt8] {
+        [high, low].flatMap { word in stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> UInt64($0)) } }
     }
 
     /// Parses what libvirt parses: 32 hexadecimal digits with any number of dashes between them.
@@ -19,26 +26,33 @@ public struct DomainUUID: Hashable, Sendable {
             digits.append(digit)
         }
         guard digits.count == 32 else { return nil }
-        bytes = stride(from: 0, to: 32, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+        high = digits[..<16].reduce(0) { $0 << 4 | UInt64($1) }
+        low = digits[16...].reduce(0) { $0 << 4 | UInt64($1) }
     }
 
     /// The 32 lower-case digits without dashes, as pin names use them.
-    public var hex: String { bytes.map(hexadecimal).joined() }
+    public var hex: String {
+        String(unsafeUninitializedCapacity: 32) { text in
+            for index in 0..<32 {
+                let nibble = UInt8((index < 16 ? high : low) >> UInt64(60 - index % 16 * 4) & 0xF)
+                text[index] = nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10
+            }
+            return 32
+        }
+    }
 }
 
 extension DomainUUID: CustomStringConvertible {
     public var description: String {
-        var text = ""
-        for (index, byte) in bytes.enumerated() {
-            if [4, 6, 8, 10].contains(index) { text += "-" }
-            text += hexadecimal(byte)
-        }
-        return text
+        let hex = hex.utf8
+        return [0..<8, 8..<12, 12..<16, 16..<20, 20..<32].map { range in
+            String(decoding: hex.dropFirst(range.lowerBound).prefix(range.count), as: UTF8.self)
+        }.joined(separator: "-")
     }
 }
 
 extension DomainUUID: Comparable {
-    public static func < (left: Self, right: Self) -> Bool { left.bytes.lexicographicallyPrecedes(right.bytes) }
+    public static func < (left: Self, right: Self) -> Bool { (left.high, left.low) < (right.high, right.low) }
 }
 
 extension DomainUUID: Codable {

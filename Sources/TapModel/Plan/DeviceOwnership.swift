@@ -23,7 +23,7 @@ public enum DeviceOwnership {
         guard let mac = interface.mac else {
             return .failure(Failure(.deviceNotOwned, "the interface has no MAC address, so nothing proves that \(name) is its device"))
         }
-        if let why = mismatch(device, of: mac) { return .failure(notOwned(name, why)) }
+        if let why = mismatch(device, of: mac) { return .failure(notOwned(name, why + remedy(device, for: interface, mac))) }
         if let other = claims.others(than: domain, claiming: device).first {
             return .failure(
                 notOwned(
@@ -53,6 +53,13 @@ public enum DeviceOwnership {
         }
     }
 
+    /// What to do where nobody but the user can: libvirt leaves a device of `managed="no"` the address that it was made with.
+    private static func remedy(_ device: HostDevice, for interface: DomainInterface, _ mac: MACAddress) -> String {
+        guard interface.type == .ethernet, device.kind == .tap || device.kind == .macvtap else { return "" }
+        let wanted = device.kind == .tap ? mac.tapSide : mac
+        return "; if it was made for this guest (managed=\"no\"), say so: ip link set \(device.name) address \(wanted)"
+    }
+
     private static func notOwned(_ name: String, _ why: String) -> Failure {
         Failure(.deviceNotOwned, "\(name) is not provably this interface's device: \(why). It is left alone")
     }
@@ -74,10 +81,15 @@ public enum DeviceOwnership {
             switch interface.type {
             case .hostdev:
                 "its frames go from the adapter to the guest without passing the host's kernel; use the adapter's or the switch's own mirror port"
-            case .vhostuser: "its frames go through shared memory to another process; use the mirror of that switch"
-            case .vdpa: "its frames go from the adapter to the guest; use the adapter's or the switch's own mirror port"
-            case .user, .mcast, .udp, .server, .client:
-                "QEMU carries its frames itself and the host has no device for it; use type network or bridge"
+            case .vhostuser:
+                "its frames go through shared memory to another process, mostly Open vSwitch with DPDK or VPP; use that switch's own mirror"
+            case .vdpa:
+                "its frames go from the adapter to the guest without passing the host's kernel; use the adapter's or the switch's own mirror port"
+            case .user:
+                "QEMU or passt turns its frames into connections of the host, which has no device for it; use type network or bridge"
+            case .mcast, .udp, .server, .client:
+                "QEMU carries its frames inside a socket of its own and the host has no device for it; use type network or bridge"
+            case .other("null"): "it is connected to nothing; use type network or bridge"
             default: "virt-tap knows no host device for it; use type network or bridge"
             }
         return Failure(.interfaceTypeUnsupported, "interface type \(interface.type.text) cannot be tapped: \(hint)")

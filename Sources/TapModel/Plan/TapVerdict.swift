@@ -17,6 +17,11 @@ public struct TapVerdict: Hashable, Sendable {
         self.outcome = outcome
     }
 
+    /// Whether its copies go, or would go, to one of these destinations.
+    public func copies(toAnyOf labels: Set<String>) -> Bool {
+        if case .evaluated(let destination, _) = outcome { labels.contains(destination.label) } else { false }
+    }
+
     /// What ought to be attached for it.
     public var desired: [DesiredAttachment] {
         guard case .evaluated(_, let interfaces) = outcome else { return [] }

@@ -19,11 +19,18 @@ public protocol TapDataplane: AnyObject {
     /// Every netdev of our network namespace.
     func devices() throws(Failure) -> [HostDevice]
 
+    /// One netdev, `nil` when there is none of that name. Quick, also among thousands; `hasAddress` is not looked up.
+    func device(named name: String) throws(Failure) -> HostDevice?
+
     /// Everything of ours in the kernel, found from the pins alone.
     func attachments() throws(Failure) -> [ObservedAttachment]
 
     /// One of them as it is now, or `nil` when nothing with this id is pinned.
     func attachment(_ id: AttachmentID) throws(Failure) -> ObservedAttachment?
+
+    /// Whether the programs of an attachment stand where they stood when it was observed: no more than that, and quick enough
+    /// to be asked of thousands about once a second.
+    func isUndisturbed(_ attachment: ObservedAttachment) throws(Failure) -> Bool
 
     /// Loads, pins and attaches; the counters start at zero. The destination must have been set before.
     func attach(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure)

@@ -47,7 +47,9 @@ public struct TapStatusBuilder: Sendable {
             // What it waits for would be told by libvirt.
             status.set(Failure(.libvirtDisconnected, "\(status.message ?? ""); libvirt cannot be asked: \(disconnected)"))
         }
-        if status.state == .active || status.state == .degraded { status.warnings = warnings(for: verdict, status: status) }
+        if status.state == .active || status.state == .degraded {
+            status.warnings = warnings(for: verdict, of: domain, status: status)
+        }
         return status
     }
 
@@ -113,7 +115,7 @@ public struct TapStatusBuilder: Sendable {
         return status
     }
 
-    private func warnings(for verdict: TapVerdict, status: TapStatus) -> [TapStatus.Warning] {
+    private func warnings(for verdict: TapVerdict, of domain: DomainView, status: TapStatus) -> [TapStatus.Warning] {
         var warnings = hostWarnings
         if let foreign = verdict.desired.lazy.compactMap({ kernel.attachments[$0.key.id]?.foreignAhead }).max(), foreign > 0 {
             warnings.append(
@@ -124,14 +126,15 @@ public struct TapStatusBuilder: Sendable {
             warnings[index].message += "; and required=\"yes\" cannot hold without it"
         }
         switch status.definition {
-        case .liveOnly:
+        // A transient domain has no next start that could be different.
+        case .liveOnly where domain.persistent != nil:
             warnings.append(
                 TapStatus.Warning(reason: .definitionDiffers, message: "only in the live definition: gone at the domain's next start"))
         case .differs:
             warnings.append(
                 TapStatus.Warning(reason: .definitionDiffers, message: "the persistent definition differs: the next start changes this tap")
             )
-        case .both, .configOnly, nil: break
+        case .liveOnly, .both, .configOnly, nil: break
         }
         return warnings
     }

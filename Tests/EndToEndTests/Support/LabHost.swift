@@ -102,6 +102,11 @@ final class LabHost: Sendable {
         try await lab("libvirtd", action)
     }
 
+    /// libvirtd from now on as systemd's sockets run it: started by whoever connects, ended when idle for so many seconds.
+    func activateLibvirtd(idle: Int) async throws {
+        try await lab("libvirtd", "activate", String(idle))
+    }
+
     /// The same file as the host's processes see it, which may be hidden from the test otherwise.
     func path(_ inside: String) throws -> String { try process() + "/root\(inside)" }
 

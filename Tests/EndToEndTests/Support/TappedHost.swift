@@ -11,6 +11,8 @@ import TapModel
 /// sensor would listen, and `late`, whose interface `late0` nobody has made yet.
 final class TappedHost: Sendable {
     let lab: LabHost
+    /// How env(1) starts virt-tapd and virt-tap: `-u NAME`, `NAME=VALUE`.
+    private let environment: [String]
 
     /// The host of the running suite.
     @TaskLocal static var current: TappedHost!
@@ -29,9 +31,12 @@ final class TappedHost: Sendable {
         </virt-tap>
         """
 
-    static func with<Result>(_ body: (TappedHost) async throws -> Result) async throws -> Result {
-        try await LabHost.with(["--without-libvirtd"]) { lab async throws in
-            let host = TappedHost(lab: lab)
+    /// - Parameter options: for `lab up`.
+    static func with<Result>(
+        _ options: [String] = [], environment: [String] = [], _ body: (TappedHost) async throws -> Result
+    ) async throws -> Result {
+        try await LabHost.with(["--without-libvirtd"] + options) { lab async throws in
+            let host = TappedHost(lab: lab, environment: environment)
             try await host.prepare()
             return try await body(host)
         }
@@ -41,7 +46,7 @@ final class TappedHost: Sendable {
     static func withTwo<Result>(_ body: (TappedHost, TappedHost) async throws -> Result) async throws -> Result {
         try await LabHost.with(["--without-libvirtd"]) { lab async throws in
             try await LabHost.with(["--without-libvirtd"]) { otherLab async throws in
-                let (host, other) = (TappedHost(lab: lab), TappedHost(lab: otherLab))
+                let (host, other) = (TappedHost(lab: lab, environment: []), TappedHost(lab: otherLab, environment: []))
                 async let first: Void = host.prepare()
                 async let second: Void = other.prepare()
                 _ = try await (first, second)
@@ -50,7 +55,10 @@ final class TappedHost: Sendable {
         }
     }
 
-    private init(lab: LabHost) { self.lab = lab }
+    private init(lab: LabHost, environment: [String]) {
+        self.lab = lab
+        self.environment = environment
+    }
 
     private func prepare() async throws {
         for device in ["ids", "span"] {
@@ -78,7 +86,7 @@ final class TappedHost: Sendable {
 
     /// Starts virt-tapd and waits until it answers.
     func startDaemon() async throws {
-        try await lab.start("virt-tapd", Self.daemon())
+        try await lab.start("virt-tapd", daemon())
         try await eventually("virt-tapd answers") { await ask(.ping)?.isOK == true }
     }
 
@@ -87,11 +95,11 @@ final class TappedHost: Sendable {
     func listenForDaemon(_ options: String...) async throws {
         try await lab.succeed("mkdir", "-p", "-m", "0700", "/run/virt-tap")
         try await lab.start(
-            "virt-tapd", ["systemd-socket-activate", "--listen=/run/virt-tap/control.sock"] + Self.daemon() + options)
+            "virt-tapd", ["systemd-socket-activate", "--listen=/run/virt-tap/control.sock"] + daemon() + options)
         try await eventually("somebody listens on the control socket") { FileManager.default.fileExists(atPath: try controlSocket) }
     }
 
-    private static func daemon() throws -> [String] { [try program("virt-tapd"), "--log-level", "debug"] }
+    private func daemon() throws -> [String] { ["env"] + environment + [try Self.program("virt-tapd"), "--log-level", "debug"] }
 
     func stopDaemon(signal: String = "TERM") async throws {
         try await lab.stop("virt-tapd", signal: signal)
@@ -109,7 +117,7 @@ final class TappedHost: Sendable {
 
     /// Runs `virt-tap` in the host.
     func virtTap(_ arguments: String...) async throws -> CommandResult {
-        try await lab.run([Self.program("virt-tap")] + arguments)
+        try await lab.run(["env"] + environment + [Self.program("virt-tap")] + arguments)
     }
 
     /// Puts a shell script in the place of the hook's binary.
@@ -130,17 +138,27 @@ final class TappedHost: Sendable {
 
     /// One request on the control socket; nil if nobody answers.
     func ask(_ request: ControlRequest) async -> ControlResponse? {
-        guard let path = try? controlSocket else { return nil }
+        try? await answer(to: request).get()
+    }
+
+    private func answer(to request: ControlRequest) async throws -> Result<ControlResponse, ControlError> {
+        let path = try controlSocket
         return await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
-                continuation.resume(returning: try? ControlClient(path: path).send(request, within: .seconds(20)))
+                continuation.resume(
+                    returning: Result { () throws(ControlError) in try ControlClient(path: path).send(request, within: .seconds(20)) })
             }
         }
     }
 
     func status() async throws -> StatusDocument {
-        guard let response = await ask(.status) else { throw NeverHappened(description: "virt-tapd does not answer") }
-        return try JSONDecoder().decode(StatusDocument.self, from: Data(response.body))
+        switch try await answer(to: .status) {
+        case .success(let response):
+            return try JSONDecoder().decode(StatusDocument.self, from: Data(response.body))
+        case .failure(let error):
+            let process = try await lab.pid(of: "virt-tapd").map { "process \($0)" } ?? "which is not running"
+            throw NeverHappened(description: "virt-tapd, \(process), does not answer: \(error)")
+        }
     }
 
     func taps(of domain: String) async throws -> [TapStatus] {
