@@ -19,7 +19,7 @@ INSTALL_FILE = install -m 0644
 substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release test test-kernels demo install install-binaries install-data uninstall fmt lint clean
+.PHONY: help deps build release test test-kernels soak bench-scale demo install install-binaries install-data uninstall fmt lint clean
 
 help: ## show this list
 	@echo 'virt-tap: taps for libvirt domains. Targets:'
@@ -44,6 +44,16 @@ test: ## run all tests: unit, kernel, and end to end on real guests (root)
 test-kernels: ## run the data path's tests under Debian's 6.1 and 6.12 kernels and this one (root)
 	@scripts/deps build test kernels
 	@SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test-kernels $(KERNELS)
+
+# VT_SOAK_SECONDS (at most 800, a test's limit) and VT_SOAK_SEED, which it prints, decide what it does.
+soak: ## break everything at random under guests that start, stop and move, for ten minutes (root)
+	@scripts/deps build test
+	@VT_SOAK_SECONDS="$${VT_SOAK_SECONDS:-600}" SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test --filter SoakTests
+
+bench-scale: ## measure what a thousand tapped interfaces cost, in a private hypervisor (root; four minutes after the build)
+	@scripts/deps build test
+	$(SWIFT) build -c release $(SWIFTFLAGS)
+	@scripts/bench .build/release scale $(BENCHFLAGS)
 
 demo: ## watch a tap at work on two small guests, then see it all gone (root)
 	@scripts/deps build test kernels
@@ -103,13 +113,13 @@ uninstall: ## remove what install made; keeps /etc/virt-tap
 	rm -rf '$(DESTDIR)$(DATADIR)/virt-tap' '$(DESTDIR)$(DATADIR)/doc/virt-tap'
 
 fmt: ## format Swift and C in place
-	$(SWIFT) format -i -r Sources Tests Plugins Package.swift
+	$(SWIFT) format -i -r Sources Tests Benchmarks Plugins Package.swift
 	@scripts/deps lint
 	clang-format -i $(c_files)
 
 lint: ## check format and shell scripts; every warning is an error
 	@scripts/deps lint
-	$(SWIFT) format lint --strict -r Sources Tests Plugins Package.swift
+	$(SWIFT) format lint --strict -r Sources Tests Benchmarks Plugins Package.swift
 	clang-format --dry-run -Werror $(c_files)
 	shellcheck $(shell_files)
 

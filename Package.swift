@@ -94,7 +94,7 @@ let package = Package(
         .testTarget(
             name: "TapCommandsTests", dependencies: ["TapCommands", "TapControl", "TapModel", "TapXML", "Hypervisor", "Dataplane"],
             swiftSettings: strict),
-        .testTarget(name: "EndToEndTests", dependencies: ["TapModel", "TapControl"], swiftSettings: strict),
+        .testTarget(name: "EndToEndTests", dependencies: ["TapModel", "TapControl", "CLibbpf"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

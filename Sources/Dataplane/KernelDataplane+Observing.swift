@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 internal import CLibbpf
+internal import Glibc
 public import TapModel
 
 extension KernelDataplane {
@@ -25,15 +26,19 @@ extension KernelDataplane {
     public func isUndisturbed(_ attachment: ObservedAttachment) throws(Failure) -> Bool {
         guard let spec = attachment.spec else { return false }
         return try reporting("looking after attachment \(attachment.id)", needsPins: false) {
-            try attachment.hooks.allSatisfy { direction, hook in
+            try attachment.hooks.allSatisfy { direction, hook -> Bool in
                 // What is missing already is known to be.
                 guard case .attached(let position, _) = hook, let program = spec.program(direction) else { return true }
                 let place = HookPlace(spec, direction)
                 switch spec.mechanism {
                 case .tcx:
                     // One call, and no pin is opened.
-                    let chain = try TCXHook.chain(place.point, kernel)
-                    return position < chain.count && chain[position] == program
+                    do {
+                        let chain = try TCXHook.chain(place.point, kernel)
+                        return position < chain.count && chain[position] == program
+                    } catch let error as KernelError where error.number == ENODEV {
+                        return false
+                    }
                 case .clsact:
                     return try clsact.observe(place, program: program) { [known] in
                         try known.isOurs($0) { try self.programs(on: attachment.id.ifindex) }

@@ -105,7 +105,11 @@ extension KernelSuite {
             desired.interface.device = name
             desired.key.ifindex = if_nametoindex(name)
             try tapped.dataplane.attach(desired, at: TappedBench.now)
+            let attached = try #require(try tapped.dataplane.attachment(desired.key.id))
             try ip("link del \(name)\n")
+            let observed = try #require(try tapped.dataplane.attachment(desired.key.id))
+            #expect(observed.isDead)
+            #expect(try !tapped.dataplane.isUndisturbed(attached))
             let replacing = calls(tapped.dataplane) {
                 #expect(#expect(throws: Failure.self) { try tapped.dataplane.replace(desired, at: TappedBench.now) }?.reason == .deviceGone)
             }

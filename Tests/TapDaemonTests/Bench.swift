@@ -40,7 +40,7 @@ final class Bench: Sendable {
                 path: "/etc/virt-tap/config.xml", value: try ConfigurationXML.parse(Array(configuration.utf8)),
                 loaded: Timestamp(seconds: 0)),
             identity: DaemonIdentity(pid: 1, uri: nil, started: Timestamp(seconds: 0)),
-            clock: DaemonClock(monotonic: { clock.now }, wall: { Timestamp(seconds: 1_000_000 + Int64(clock.now)) }),
+            clock: DaemonClock(monotonic: { clock.now }, wall: { Timestamp(seconds: 1_000_000 + Int64(clock.now)) }, processor: { 0 }),
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
     }
 
@@ -75,6 +75,11 @@ final class Bench: Sendable {
     func advance(_ seconds: Double) async {
         clock.advance(seconds)
         await reconciler.handle(.domainChanged(Self.nobody, what: "time"))
+    }
+
+    /// From now on each look at an attachment waits so long for the kernel, by the reconciler's clock.
+    func slowKernel(by seconds: Double) {
+        kernel.state.withLock { [clock] in $0.whenLooked = { clock.advance(seconds) } }
     }
 
     /// Waits until everything that is due now has been done.

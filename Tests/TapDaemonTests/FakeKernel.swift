@@ -14,6 +14,8 @@ final class FakeKernel: TapDataplane, Sendable {
         var changes: [String] = []
         /// What the next calls of attach or replace fail with, each once.
         var failures: [Failure] = []
+        /// Called at each look at one attachment.
+        var whenLooked: @Sendable () -> Void = {}
         /// What every call fails with as long as it stands.
         var trouble: Failure?
     }
@@ -38,6 +40,7 @@ final class FakeKernel: TapDataplane, Sendable {
     }
 
     func attachment(_ id: AttachmentID) throws(Failure) -> ObservedAttachment? {
+        state.withLock { $0.whenLooked }()
         if let trouble = state.withLock({ $0.trouble }) { throw trouble }
         return state.withLock { state in state.attachments[id].map { Self.now($0, state.devices) } }
     }

@@ -66,6 +66,26 @@ import Testing
         #expect(bench.kernel.changes == ["destination ids 0", "destination ids 77"])
     }
 
+    @Test func whatIsRemovedFromABusyHostIsSeenAsSoon() async throws {
+        let bench = try Bench()
+        bench.libvirt[web1.uuid] = web1.running()
+        try await bench.run {
+            await bench.connect()
+            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
+            // Others hold what the look waits for.
+            bench.slowKernel(by: 0.7)
+            for _ in 1...3 {
+                await bench.advance(2)
+                try await bench.settle()
+            }
+            bench.slowKernel(by: 0)
+            bench.kernel.forgetChanges()
+            bench.kernel.sabotage()
+            await bench.advance(2)
+            try await eventually("it is put back") { bench.kernel.programChanges == ["replace web1/ids"] }
+        }
+    }
+
     @Test func aFightIsGivenUpAfterFiveRounds() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()

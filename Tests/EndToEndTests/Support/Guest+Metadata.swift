@@ -6,9 +6,13 @@ import Testing
 extension Guest {
     static let tapNamespace = "urn:virt-tap:1"
 
-    /// Sets the running guest's metadata of our namespace: `<tap to="ids"/>` or `<taps>…`.
-    func setMetadata(_ element: String) async throws {
-        try await host.virsh("metadata", "--domain", name, "--uri", Self.tapNamespace, "--key", "tap", "--live", "--set", element)
+    /// Sets the running guest's metadata of our namespace, `<tap to="ids"/>` or `<taps>…`, and if asked to those of its
+    /// persistent definition too.
+    func setMetadata(_ element: String, persistently: Bool = false) async throws {
+        let places = persistently ? ["--live", "--config"] : ["--live"]
+        let command = ["virsh", "-q", "metadata", "--domain", name, "--uri", Self.tapNamespace, "--key", "tap", "--set", element]
+        let result = try await host.run(command + places)
+        guard result.status == 0 else { throw CommandFailure(result: result, timeout: nil) }
     }
 
     /// Takes them away again.

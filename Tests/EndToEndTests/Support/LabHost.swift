@@ -108,9 +108,15 @@ final class LabHost: Sendable {
     }
 
     /// The same file as the host's processes see it, which may be hidden from the test otherwise.
-    func path(_ inside: String) throws -> String {
+    func path(_ inside: String) throws -> String { try process() + "/root\(inside)" }
+
+    /// The file of one of its namespaces, such as "net".
+    func namespace(_ kind: String) throws -> String { try process() + "/ns/\(kind)" }
+
+    /// Its first process.
+    private func process() throws -> String {
         let line = try String(contentsOfFile: "\(folder)/host.pid", encoding: .utf8)
-        return "/proc/\(line.prefix { $0 != " " })/root\(inside)"
+        return "/proc/\(line.prefix { $0 != " " })"
     }
 
     /// Writes a file in the host, its folder made if need be.

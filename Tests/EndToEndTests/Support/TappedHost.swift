@@ -42,6 +42,19 @@ final class TappedHost: Sendable {
         }
     }
 
+    /// Two of them, made ready at the same time.
+    static func withTwo<Result>(_ body: (TappedHost, TappedHost) async throws -> Result) async throws -> Result {
+        try await LabHost.with(["--without-libvirtd"]) { lab async throws in
+            try await LabHost.with(["--without-libvirtd"]) { otherLab async throws in
+                let (host, other) = (TappedHost(lab: lab, environment: []), TappedHost(lab: otherLab, environment: []))
+                async let first: Void = host.prepare()
+                async let second: Void = other.prepare()
+                _ = try await (first, second)
+                return try await body(host, other)
+            }
+        }
+    }
+
     private init(lab: LabHost, environment: [String]) {
         self.lab = lab
         self.environment = environment
@@ -213,6 +226,14 @@ final class TappedHost: Sendable {
                 return try await pins(of: guest).isEmpty
             }
         }
+    }
+
+    /// Ends every guest, and proves that no attachment is left then.
+    func endGuests() async throws {
+        for name in try await lab.virsh("list", "--name").split(separator: "\n") {
+            try await lab.virsh("destroy", "--domain", String(name))
+        }
+        try await eventually("no pin is left when no guest is") { try pins().isEmpty }
     }
 
     func uuid(of domain: String) async throws -> DomainUUID {

@@ -12,10 +12,7 @@ struct TappedHostTrait: SuiteTrait, TestScoping {
         try await TappedHost.with { host async throws in
             try await prepare(host)
             try await TappedHost.$current.withValue(host) { try await function() }
-            for name in try await host.lab.virsh("list", "--name").split(separator: "\n") {
-                try await host.lab.virsh("destroy", "--domain", String(name))
-            }
-            try await eventually("no pin is left when no guest is") { try host.pins().isEmpty }
+            try await host.endGuests()
         }
     }
 }
