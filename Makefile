@@ -35,7 +35,8 @@ build: ## build both programs for debugging
 
 release: ## build both programs to be installed, Swift linked statically
 	@scripts/deps build
-	$(SWIFT) build $(release_flags)
+	$(SWIFT) build $(release_flags) --product virt-tapd
+	$(SWIFT) build $(release_flags) --product virt-tap
 
 test: ## run all tests: unit, kernel, and end to end on real guests (root)
 	@scripts/deps build test
@@ -52,7 +53,7 @@ soak: ## break everything at random under guests that start, stop and move, for 
 
 bench-scale: ## measure what a thousand tapped interfaces cost, in a private hypervisor (root; four minutes after the build)
 	@scripts/deps build test
-	$(SWIFT) build -c release $(SWIFTFLAGS)
+	$(SWIFT) build $(release_flags)
 	@scripts/bench .build/release scale $(BENCHFLAGS)
 
 demo: ## watch a tap at work on two small guests, then see it all gone (root)

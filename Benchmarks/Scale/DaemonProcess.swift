@@ -22,6 +22,8 @@ final class DaemonProcess {
         process.executableURL = URL(fileURLWithPath: programs + "/virt-tapd")
         process.arguments = ["--connect", Fleet.uri, "--config", configuration.path]
         process.standardError = try FileHandle(forWritingTo: log)
+        // As in packaging/systemd/virt-tapd.service.
+        process.environment = ProcessInfo.processInfo.environment.merging(["MALLOC_ARENA_MAX": "2"]) { $1 }
         try process.run()
         self.process = process
     }
@@ -72,7 +74,7 @@ final class DaemonProcess {
         }
     }
 
-    /// Each tapped domain's destination, as the kernel has it: from `status` with the daemon's own view of the pins.
+    /// Each domain's destination for which `status` has an active tap.
     func destinations() throws -> [String: String] {
         Dictionary(
             try status().compactMap { tap in

@@ -53,7 +53,7 @@ struct Figures {
     private static func text(_ line: Line) -> String {
         if let spread = line.spread {
             return String(
-                format: "median %.2f ms, 99 %% within %.2f, at most %.2f (%d times)", spread.median, spread.most, spread.maximum,
+                format: "median %.2f ms, 99 %% within %.2f, at most %.2f (%d times)", spread.median, spread.percentile99, spread.maximum,
                 spread.count)
         }
         let value = String(format: line.unit == .count ? "%.0f" : "%.2f", line.value ?? 0)
@@ -66,7 +66,7 @@ struct Figures {
             object["value"] = line.value
             object["ratio"] = line.ratio
             if let spread = line.spread {
-                object.merge(["median": spread.median, "p99": spread.most, "max": spread.maximum, "count": spread.count]) { $1 }
+                object.merge(["median": spread.median, "p99": spread.percentile99, "max": spread.maximum, "count": spread.count]) { $1 }
             }
             return object
         }

@@ -86,7 +86,7 @@ struct ScaleBenchmark: ParsableCommand {
         figures.add("… processor time of the daemon", daemon.processorTime, .seconds)
         figures.add("memory of the daemon (resident)", daemon.memory("VmRSS"), .megabytes)
         figures.add("… at most so far", daemon.memory("VmHWM"), .megabytes)
-        figures.add("… of it shared files, the program's own", daemon.memory("RssFile"), .megabytes)
+        figures.add("… of it mapped files, the program's own", daemon.memory("RssFile"), .megabytes)
     }
 
     private func measureIdle(_ daemon: DaemonProcess, _ figures: inout Figures) throws {

@@ -4,7 +4,7 @@
 struct Spread {
     var median: Double
     /// 99 of 100 are no longer.
-    var most: Double
+    var percentile99: Double
     var maximum: Double
     var count: Int
 
@@ -12,7 +12,7 @@ struct Spread {
         let sorted = milliseconds.sorted()
         count = sorted.count
         median = sorted.isEmpty ? 0 : sorted[count / 2]
-        most = sorted.isEmpty ? 0 : sorted[min(count - 1, count * 99 / 100)]
+        percentile99 = sorted.isEmpty ? 0 : sorted[min(count - 1, count * 99 / 100)]
         maximum = sorted.last ?? 0
     }
 }

@@ -55,28 +55,18 @@ final class LibvirtConnection: Sendable {
             // A connection that comes after its caller has given up is closed again.
             if !reply.give(result), case .success(let connection) = result { connection.close() }
         }
-        return try await reply.value(for: "connect to libvirt at \(uri ?? "its default URI")", within: patience)
-    }
-
-    /// What is asked for when nobody names a URI; `nil`: what `LIBVIRT_DEFAULT_URI` says, which libvirt reads itself.
-    ///
-    /// Without a URI libvirt looks for the socket of libvirtd alone, and finds nothing where virtqemud runs (seen with 9.0.0
-    /// and 11.3.0 as Debian builds them); with this one it takes virtqemud's where that exists.
-    private static var defaultURI: String? {
-        // libvirt takes an empty one for none.
-        if let words = getenv("LIBVIRT_DEFAULT_URI"), words.pointee != 0 { return nil }
-        return "qemu:///system"
+        return try await reply.value(for: "connect to libvirt at \(LibvirtURI.effective(uri))", within: patience)
     }
 
     /// Blocks until libvirt has answered.
     private init(uri: String?, readOnly: Bool, count: Int, context: EventContext?, threads: CallThreads) throws {
         try EventLoop.ensureRunning()
-        let uri = uri ?? Self.defaultURI
+        let uri = LibvirtURI.effective(uri)
         var opened: [virConnectPtr] = []
         do {
             for _ in 0..<count {
                 guard let pointer = readOnly ? virConnectOpenReadOnly(uri) : virConnectOpen(uri) else {
-                    throw LibvirtError.last("connect to libvirt at \(uri ?? "its default URI")")
+                    throw LibvirtError.last("connect to libvirt at \(uri)")
                 }
                 opened.append(pointer)
                 // Unsupported by drivers without a daemon, where nothing can get lost.
@@ -91,7 +81,7 @@ final class LibvirtConnection: Sendable {
             for pointer in opened { virConnectClose(pointer) }
             throw error
         }
-        self.uri = Self.uri(opened[0]) ?? uri ?? ""
+        self.uri = Self.uri(opened[0]) ?? uri
         self.threads = threads
         self.context = context
         pointers = opened

@@ -39,7 +39,7 @@ final class Bench: Sendable {
             configuration: LoadedConfiguration(
                 path: "/etc/virt-tap/config.xml", value: try ConfigurationXML.parse(Array(configuration.utf8)),
                 loaded: Timestamp(seconds: 0)),
-            identity: DaemonIdentity(pid: 1, uri: nil, started: Timestamp(seconds: 0)),
+            identity: DaemonIdentity(pid: 1, uri: "qemu:///system", started: Timestamp(seconds: 0)),
             clock: DaemonClock(monotonic: { clock.now }, wall: { Timestamp(seconds: 1_000_000 + Int64(clock.now)) }, processor: { 0 }),
             logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
     }

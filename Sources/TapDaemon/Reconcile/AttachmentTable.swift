@@ -23,7 +23,4 @@ struct AttachmentTable {
     var all: [ObservedAttachment] { byDomain.values.flatMap(\.values) }
 
     var count: Int { byDomain.values.reduce(0) { $0 + $1.count } }
-
-    /// By id, as status wants them.
-    var byID: [AttachmentID: ObservedAttachment] { Dictionary(uniqueKeysWithValues: all.map { ($0.id, $0) }) }
 }

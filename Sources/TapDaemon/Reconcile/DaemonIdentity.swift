@@ -5,7 +5,7 @@ import TapModel
 /// Facts about this process, for status.
 struct DaemonIdentity: Sendable {
     var pid: Int32
-    /// The libvirt URI in use, or `nil` for the default.
-    var uri: String?
+    /// The libvirt URI in use.
+    var uri: String
     var started: Timestamp
 }

@@ -45,7 +45,7 @@ struct Daemon {
         let reconciler = Reconciler(
             dataplane: dataplane, source: source,
             configuration: loaded,
-            identity: DaemonIdentity(pid: getpid(), uri: uri ?? "qemu:///system", started: clock.wall()), clock: clock,
+            identity: DaemonIdentity(pid: getpid(), uri: LibvirtURI.effective(uri), started: clock.wall()), clock: clock,
             logger: logger)
         let notifier = ServiceNotifier()
 

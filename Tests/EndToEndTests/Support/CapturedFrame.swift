@@ -9,7 +9,6 @@ struct CapturedFrame: Hashable, Sendable {
     let length: Int
 
     var etherType: Int { bytes.count >= 14 ? Int(bytes[12]) << 8 | Int(bytes[13]) : 0 }
-    var isARP: Bool { etherType == 0x0806 }
     var isICMP: Bool { etherType == 0x0800 && bytes.count > 23 && bytes[23] == 1 }
 
     /// The number in a packet of the guest's generator (Tests/guest/vt-send.c), if it is one.
