@@ -105,7 +105,7 @@ struct ScaleBenchmark: ParsableCommand {
         daemon.stop()
         let seconds = try elapsed {
             try daemon.start()
-            try wait("the daemon to have read every domain", within: 60) { daemon.logSinceStart.contains("all domains are in order") }
+            try wait("the daemon to have read every domain", within: 60) { daemon.logSinceStart.contains("looked at every domain") }
         }
         try daemon.requireActive(domains)
         figures.add("restart until every domain is in order", seconds, .seconds)

@@ -324,10 +324,13 @@ public final class KernelDataplane: TapDataplane {
 
     // MARK: Destinations
 
-    public func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) {
+    @discardableResult
+    public func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) -> Bool {
         try reporting("destination \"\(label)\"") {
             try makeLayout()
+            let isNew = !(pins.exists(pins.destinations) && pins.exists(pins.destinationCounters))
             try DestinationTable.open(pins, create: true)?.set(label, kind: kind, ifindex: ifindex)
+            return isNew
         }
     }
 

@@ -30,11 +30,11 @@ struct StatusSelectionTests {
 
     @Test("An unknown one is an error that names the nearest")
     func unknown() {
-        #expect(throws: CommandFailure(.failure, "no tap of a domain named \"web2\"; did you mean \"web1\"?")) {
+        #expect(throws: CommandFailure(.failure, "\"web2\" has no tap, or there is no domain of that name; did you mean \"web1\"?")) {
             try names(StatusSelection(domains: ["web1", "web2"]))
         }
         #expect(
-            throws: CommandFailure(.failure, "no tap of a domain named \"database\" (is the name right? `virsh list --all`)")
+            throws: CommandFailure(.failure, "\"database\" has no tap, or there is no domain of that name (`virsh list --all`)")
         ) {
             try names(StatusSelection(domains: ["database"]))
         }

@@ -70,11 +70,12 @@ final class FakeKernel: TapDataplane, Sendable {
         }
     }
 
-    func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) {
+    func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) -> Bool {
         if let trouble = state.withLock({ $0.trouble }) { throw trouble }
-        state.withLock {
+        return state.withLock {
             $0.destinations[label] = DestinationRecord(label: label, kind: kind, ifindex: ifindex)
             $0.changes.append("destination \(label) \(ifindex)")
+            return false
         }
     }
 

@@ -43,6 +43,18 @@ import Testing
         #expect(bench.kernel.changes.isEmpty)
     }
 
+    /// An orchestrator may start a guest again under another UUID the moment that it is gone.
+    @Test func aDeviceThatWasReleasedIsAnothersAtOnce() async throws {
+        let bench = try Bench()
+        let required = "<v:tap to='ids' required='yes'/>"
+        let heir = web2.xml(required, device: web1.device, number: 1)
+        #expect(await bench.reconciler.hook(operation: "start", xml: web1.xml(required)).allow)
+        #expect(await !bench.reconciler.hook(operation: "start", xml: heir).allow)
+        _ = await bench.reconciler.hook(operation: "release", xml: web1.xml(required))
+        #expect(await bench.reconciler.hook(operation: "start", xml: heir).allow)
+        #expect(bench.kernel.attached.contains("web2/ids both > ids"))
+    }
+
     /// libvirt calls a domain shut off until its start has come to an end.
     @Test func aStaleAnswerDoesNotEndAStart() async throws {
         let bench = try Bench()

@@ -169,11 +169,11 @@ struct ClsactHook: HookMechanism {
         undo.add { try qdisc.remove(from: ifindex, kernel) }
     }
 
-    /// A qdisc on which others have filters and we have none was put in the place of ours, as libvirt does with
-    /// `ingress`.
+    /// A qdisc on which we have no filter was put in the place of ours, as libvirt does with `ingress`. After a crash it may
+    /// be ours all the same, and then stays when the tap goes: better than to remove somebody else's.
     private func disown(_ ifindex: UInt32) throws {
         let path = pins.qdisc(ifindex)
-        guard pins.exists(path), try !filters(ifindex).isEmpty, try ownFilters(ifindex).isEmpty else { return }
+        guard pins.exists(path), try ownFilters(ifindex).isEmpty else { return }
         try kernel.unlink(path)
     }
 

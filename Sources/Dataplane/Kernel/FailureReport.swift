@@ -38,6 +38,8 @@ enum FailureReport {
             (.attachFailed, "Somebody else is changing the same thing; it is tried again.")
         case (.createQdisc, EEXIST), (.attachFilter, EEXIST):
             (.qdiscConflict, "Another program put a qdisc or filter there at the same moment; it is tried again.")
+        case (.attachFilter, EOPNOTSUPP):
+            (.qdiscConflict, "The qdisc on the device shares a block of filters with others; remove it, or use a kernel with TCX (6.6).")
         case (_, EMFILE), (_, ENFILE):
             (.attachFailed, "Too many open files; raise LimitNOFILE.")
         default:

@@ -24,9 +24,8 @@ struct StatusSelection: Hashable {
             throw CommandFailure(
                 .failure,
                 lines: unknown.map { name in
-                    "no tap of a domain named \"\(name.printable)\""
-                        + (NearestName.of(name, among: names).map { "; did you mean \"\($0.printable)\"?" }
-                            ?? " (is the name right? `virsh list --all`)")
+                    "\"\(name.printable)\" has no tap, or there is no domain of that name"
+                        + (NearestName.of(name, among: names).map { "; did you mean \"\($0.printable)\"?" } ?? " (`virsh list --all`)")
                 })
         }
         selected.taps.removeAll { tap in !domains.contains { Self.matches(tap, $0) } }

@@ -30,6 +30,11 @@ extension Reconciler {
         case .stopped, .release:
             // The devices are gone or about to go; libvirt confirms with an event as soon as the hook returns.
             domains[definition.uuid]?.startedByHook = nil
+            if operation == "release" {
+                // It has given its devices up: who gets one of them next, at once maybe, is not to be taken for a thief.
+                domains[definition.uuid]?.asOf = clock.monotonic()
+                claim([], for: definition.uuid)
+            }
             request(.domain(definition.uuid), after: 0.2)
             return HookAnswer(allow: true)
         default:

@@ -116,7 +116,8 @@ extension Reconciler {
         guard before != verdict || anew else { return }
         do {
             if anew || before?.ifindex != verdict.ifindex || before?.kind != verdict.kind {
-                try dataplane.setDestination(verdict.label, kind: verdict.kind, ifindex: verdict.ifindex)
+                let isNew = try dataplane.setDestination(verdict.label, kind: verdict.kind, ifindex: verdict.ifindex)
+                if isNew, attachments.count > 0 { request(.all) }
             }
             destinations[verdict.label] = verdict
             guard before?.failure != verdict.failure else { return }

@@ -243,7 +243,7 @@ actor Reconciler {
         let states = domains.values.filter(\.view.isRunning).flatMap { lastStates[$0.view.uuid, default: [:]].values.map(\.state) }
         let active = states.count { $0 == .active }
         let rest = active == states.count ? "" : ", \(states.count - active) not: see `virt-tap status`"
-        logger.info("all domains are in order: \(active) tap(s) active\(rest)")
+        logger.info("looked at every domain: \(active) tap(s) active\(rest)")
     }
 
     /// Brings a domain in order when its turn comes.
@@ -356,7 +356,14 @@ actor Reconciler {
 
     /// Notes which devices a domain names. Who names one that it gave up is looked at again.
     func claim(_ interfaces: [DomainInterface], for uuid: DomainUUID) {
+        let before = claims.devices(namedBy: uuid)
         for heir in claims.set(interfaces, of: uuid) { request(.domain(heir)) }
+        // A guest's device is no safe destination.
+        let changed = claims.devices(namedBy: uuid).symmetricDifference(before)
+        let isDestination = configuration.value.destinations.contains {
+            if case .interface(let name, _) = $0.target { changed.contains(name) } else { false }
+        }
+        if isDestination { refreshDestinations() }
     }
 
     /// Whether the hook said a short while ago that the domain starts, and its devices are still there.

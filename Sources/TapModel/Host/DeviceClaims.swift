@@ -55,6 +55,9 @@ public struct DeviceClaims: Hashable, Sendable {
         }.sorted()
     }
 
+    /// The devices that a domain names.
+    public func devices(namedBy domain: DomainUUID) -> Set<String> { devicesOf[domain] ?? [] }
+
     /// The domains that name a device so called.
     public func domains(naming device: String) -> Set<DomainUUID> { Set((claims[device] ?? [:]).keys) }
 }

@@ -42,7 +42,9 @@ public protocol TapDataplane: AnyObject {
     func detach(_ id: AttachmentID) throws(Failure)
 
     /// Says which device copies for `label` go to from now on; 0: none. Known labels keep their counters.
-    func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure)
+    /// - Returns: whether the table of destinations was lost and has been made anew: what is attached does not work on it yet.
+    @discardableResult
+    func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) -> Bool
 
     /// Every destination that was ever set and not forgotten.
     func destinations() throws(Failure) -> [DestinationRecord]

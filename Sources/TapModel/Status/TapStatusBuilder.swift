@@ -129,7 +129,7 @@ public struct TapStatusBuilder: Sendable {
                 TapStatus.Warning(
                     reason: .qdiscConflict,
                     message:
-                        "without TCX (Linux 6.6) this tap needs a clsact qdisc, beside which libvirt cannot set \(direction.rawValue) bandwidth "
+                        "attached by clsact and not by TCX (Linux 6.6, <mechanism name=\"auto\"/>), beside which libvirt cannot set \(direction.rawValue) bandwidth "
                         + "limits: virsh domiftune --\(direction.rawValue) fails (\"Exclusivity flag on\"). A tap with direction=\"\(direction.rawValue)\" does not"
                 ))
         }
