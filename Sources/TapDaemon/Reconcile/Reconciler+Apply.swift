@@ -77,7 +77,7 @@ extension Reconciler {
         // What needs no step has not failed, whatever was noted of it before.
         if evidence != .unknown { forgetFailures(of: uuid, but: Set(plan.map(\.id))) }
         holdBackFights(plan)
-        if plan.contains(where: { $0.desired != nil }) { setDestinations(of: uuid, anew: true) }
+        if plan.contains(where: { $0.desired != nil }) { setDestinations(of: uuid) }
         return plan.filter { !isHeldBack($0) }
     }
 

@@ -24,13 +24,14 @@ extension Reconciler {
             definition = parsed
         }
         logger.debug("hook \(operation.printable) of \(definition.name.printable)")
-        switch HookOperation(rawValue: operation) {
-        case let known? where known.hasDevices:
+        let known = HookOperation(rawValue: operation)
+        switch known {
+        case let some? where some.hasDevices:
             await starting(definition, xml: xml, isStart: operation == "start")
         case .stopped, .release:
             // The devices are gone or about to go; libvirt confirms with an event as soon as the hook returns.
             domains[definition.uuid]?.startedByHook = nil
-            if operation == "release" {
+            if known == .release {
                 // It has given its devices up: who gets one of them next, at once maybe, is not to be taken for a thief.
                 domains[definition.uuid]?.asOf = clock.monotonic()
                 claim([], for: definition.uuid)

@@ -84,12 +84,11 @@ extension Reconciler {
 
     // MARK: - Destinations
 
-    /// Tells the destination map where copies for this domain's taps go.
-    ///
-    /// - Parameter anew: also what it was told before, since somebody may have removed the map meanwhile.
-    func setDestinations(of uuid: DomainUUID, anew: Bool = false) {
+    /// Tells the destination map where copies for this domain's taps go, also what it was told before: somebody may have
+    /// removed the map meanwhile.
+    func setDestinations(of uuid: DomainUUID) {
         for verdict in domains[uuid]?.view.verdicts ?? [] where !verdict.desired.isEmpty {
-            if case .evaluated(let destination, _) = verdict.outcome { set(destination, anew: anew) }
+            if case .evaluated(let destination, _) = verdict.outcome { set(destination, anew: true) }
         }
     }
 
