@@ -35,17 +35,24 @@ let package = Package(
         .target(name: "CLibxml2", cSettings: [.unsafeFlags(["-I/usr/include/libxml2"])], linkerSettings: [.linkedLibrary("xml2")]),
         .target(name: "CLibmnl", linkerSettings: [.linkedLibrary("mnl")]),
 
+        .target(name: "CLibpcap", linkerSettings: [.linkedLibrary("pcap")]),
+
         // What the C library says, in words: for whoever calls it.
         .target(name: "TapSystem", swiftSettings: strict),
 
         // What a tap is and what is to be done about it: pure, no I/O.
         .target(name: "TapModel", swiftSettings: strict),
 
+        // Classic BPF to eBPF: pure functions.
+        .target(name: "PacketFilter", swiftSettings: strict),
+
         // One side each of the outside world.
+        // Filter expressions to classic BPF, by libpcap in a child that may do nothing else.
+        .target(name: "FilterCompiler", dependencies: ["TapModel", "TapSystem", "PacketFilter", "CLibpcap"], swiftSettings: strict),
         .target(name: "TapXML", dependencies: ["TapModel", "CLibxml2"], swiftSettings: strict),
         .target(name: "Hypervisor", dependencies: ["TapModel", "CLibvirt"], swiftSettings: strict),
         .target(
-            name: "Dataplane", dependencies: ["TapModel", "TapSystem", "CLibbpf", "CLibmnl"], swiftSettings: strict,
+            name: "Dataplane", dependencies: ["TapModel", "TapSystem", "PacketFilter", "CLibbpf", "CLibmnl"], swiftSettings: strict,
             plugins: ["CompileBPF"]),
         .target(name: "TapControl", dependencies: ["TapModel", "TapSystem"], swiftSettings: strict),
         .target(name: "TapHost", dependencies: ["TapModel", "TapSystem", "TapXML"], swiftSettings: strict),
@@ -54,16 +61,18 @@ let package = Package(
         .target(
             name: "TapDaemon",
             dependencies: [
-                "TapModel", "TapXML", "TapHost", "Hypervisor", "Dataplane", "TapControl", argumentParser, logging, serviceLifecycle,
-                unixSignals,
+                "TapModel", "TapXML", "TapHost", "Hypervisor", "Dataplane", "FilterCompiler", "TapControl", argumentParser, logging,
+                serviceLifecycle, unixSignals,
             ],
             swiftSettings: strict),
         .target(
             name: "TapCommands",
-            dependencies: ["TapModel", "TapSystem", "TapXML", "TapHost", "Hypervisor", "Dataplane", "TapControl", argumentParser],
+            dependencies: [
+                "TapModel", "TapSystem", "TapXML", "TapHost", "Hypervisor", "Dataplane", "FilterCompiler", "TapControl", argumentParser,
+            ],
             swiftSettings: strict),
-        .executableTarget(name: "virt-tapd", dependencies: ["TapDaemon", argumentParser], swiftSettings: strict),
-        .executableTarget(name: "virt-tap", dependencies: ["TapCommands"], swiftSettings: strict),
+        .executableTarget(name: "virt-tapd", dependencies: ["TapDaemon", "FilterCompiler", argumentParser], swiftSettings: strict),
+        .executableTarget(name: "virt-tap", dependencies: ["TapCommands", "FilterCompiler"], swiftSettings: strict),
 
         // bpf/*.bpf.c is compiled and embedded when Dataplane is built; no object file is committed.
         .executableTarget(name: "BPFEmbed", swiftSettings: strict),
@@ -73,6 +82,16 @@ let package = Package(
         .executableTarget(
             name: "bench-scale", dependencies: ["CLibvirt", "CLibbpf", "DataplaneTestSupport", argumentParser], path: "Benchmarks/Scale",
             swiftSettings: strict),
+        .executableTarget(
+            name: "bench-tap",
+            dependencies: [
+                "Dataplane", "PacketFilter", "TapModel", "CLibbpf", "CLibmnl", "CLibpcap", "DataplaneTestSupport", argumentParser,
+            ],
+            path: "Benchmarks/Tap", swiftSettings: strict),
+        // Translated filters against libpcap's interpreter, by the million.
+        .executableTarget(
+            name: "fuzz-filter", dependencies: ["PacketFilterTestSupport", "PacketFilter", "CLibbpf", "CLibpcap", argumentParser],
+            path: "Benchmarks/FilterFuzz", swiftSettings: strict),
 
         .testTarget(name: "TapModelTests", dependencies: ["TapModel"], swiftSettings: strict),
         // RELAX NG is for tests only: the programs do not carry it.
@@ -84,8 +103,18 @@ let package = Package(
         // Devices, frames and namespaces for tests on the real kernel.
         .target(name: "DataplaneTestSupport", dependencies: ["CLibbpf", "CLibmnl"], path: "Tests/Support", swiftSettings: strict),
         .testTarget(
-            name: "DataplaneTests", dependencies: ["Dataplane", "TapModel", "CLibbpf", "CLibmnl", "DataplaneTestSupport"],
+            name: "DataplaneTests",
+            dependencies: ["Dataplane", "TapModel", "PacketFilter", "CLibbpf", "CLibmnl", "CLibpcap", "DataplaneTestSupport"],
             swiftSettings: strict),
+        // Expressions, frames and the oracles that tests and the fuzzer share.
+        .target(
+            name: "PacketFilterTestSupport", dependencies: ["PacketFilter", "CLibbpf", "CLibpcap"], path: "Tests/PacketFilterSupport",
+            swiftSettings: strict),
+        .testTarget(
+            name: "PacketFilterTests",
+            dependencies: ["PacketFilter", "PacketFilterTestSupport", "DataplaneTestSupport", "CLibbpf", "CLibpcap"], swiftSettings: strict),
+        .testTarget(
+            name: "FilterCompilerTests", dependencies: ["FilterCompiler", "PacketFilter", "TapModel", "CLibpcap"], swiftSettings: strict),
         .testTarget(name: "TapControlTests", dependencies: ["TapControl"], swiftSettings: strict),
         .testTarget(name: "TapHostTests", dependencies: ["TapHost", "TapModel"], swiftSettings: strict),
         .testTarget(

@@ -2,17 +2,54 @@
 
 /// What the programs of one attachment do: the part of a tap that the kernel carries out.
 ///
-/// Two equal values need the same programs; a different one replaces them in place. What later versions can choose
-/// (filter, cut, sampling, rate) is added here, and an older spec without it decodes as "not chosen".
-public struct CopyWish: Hashable, Codable, Sendable {
+/// Two equal values need the same programs; a different one replaces them in place. It is part of the pinned spec: what is
+/// added later must have a value that means "not chosen", which an older spec without it decodes as.
+public struct CopyWish: Hashable, Sendable {
     public var direction: TapDirection
     /// The destination's label; the destination map says which device that is at the moment.
     public var destination: String
     public var mark: PacketMark
+    /// The expression; what it compiles to is `DesiredAttachment.filter`. `nil`: everything.
+    public var filter: String?
+    /// `nil`: whole frames.
+    public var snaplen: Snaplen?
+    /// `nil`: all.
+    public var sampling: Sampling?
+    /// Of the tap as a whole: all its attachments share it. `nil`: no limit.
+    public var rate: RateLimit?
+    /// Whether a frame that a tap with `once` has copied to the same destination on its way from another guest of this host is
+    /// passed over.
+    public var once: Bool
 
-    public init(direction: TapDirection, destination: String, mark: PacketMark) {
+    public init(
+        direction: TapDirection, destination: String, mark: PacketMark, filter: String? = nil, snaplen: Snaplen? = nil,
+        sampling: Sampling? = nil, rate: RateLimit? = nil, once: Bool = false
+    ) {
         self.direction = direction
         self.destination = destination
         self.mark = mark
+        self.filter = filter
+        self.snaplen = snaplen
+        self.sampling = sampling
+        self.rate = rate
+        self.once = once
+    }
+}
+
+extension CopyWish: Codable {
+    private enum CodingKeys: String, CodingKey {
+        case direction, destination, mark, filter, snaplen, sampling, rate, once
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        direction = try container.decode(TapDirection.self, forKey: .direction)
+        destination = try container.decode(String.self, forKey: .destination)
+        mark = try container.decode(PacketMark.self, forKey: .mark)
+        filter = try container.decodeIfPresent(String.self, forKey: .filter)
+        snaplen = try container.decodeIfPresent(Snaplen.self, forKey: .snaplen)
+        sampling = try container.decodeIfPresent(Sampling.self, forKey: .sampling)
+        rate = try container.decodeIfPresent(RateLimit.self, forKey: .rate)
+        once = try container.decodeIfPresent(Bool.self, forKey: .once) ?? false
     }
 }

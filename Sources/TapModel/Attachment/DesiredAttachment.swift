@@ -7,17 +7,20 @@ public struct DesiredAttachment: Hashable, Sendable {
     public var interface: AttachedInterface
     public var destinationKind: DestinationTarget.Kind
     public var wish: CopyWish
+    /// What `wish.filter` compiles to; there exactly when that is.
+    public var filter: CompiledFilter?
     public var mechanism: Mechanism
 
     public init(
         key: AttachmentKey, domainName: String, interface: AttachedInterface, destinationKind: DestinationTarget.Kind, wish: CopyWish,
-        mechanism: Mechanism
+        filter: CompiledFilter? = nil, mechanism: Mechanism
     ) {
         self.key = key
         self.domainName = domainName
         self.interface = interface
         self.destinationKind = destinationKind
         self.wish = wish
+        self.filter = filter
         self.mechanism = mechanism
     }
 }

@@ -10,15 +10,18 @@ public struct HostState: Sendable {
     public var mechanism: Result<Mechanism, Failure>
     /// Set while `purge --now` holds all work until a reload.
     public var isPaused: Bool
+    /// What libpcap said of each filter expression that was asked about; one that is not here is still being compiled.
+    public var filters: [String: Result<CompiledFilter, Failure>]
 
     public init(
         configuration: HostConfiguration, devices: DeviceTable, claims: DeviceClaims, mechanism: Result<Mechanism, Failure>,
-        isPaused: Bool = false
+        isPaused: Bool = false, filters: [String: Result<CompiledFilter, Failure>] = [:]
     ) {
         self.configuration = configuration
         self.devices = devices
         self.claims = claims
         self.mechanism = mechanism
         self.isPaused = isPaused
+        self.filters = filters
     }
 }

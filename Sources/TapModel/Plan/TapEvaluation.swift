@@ -57,13 +57,24 @@ public enum TapEvaluation {
         case .failure(let failure): return .refused(failure)
         case .success(let verdict): destination = verdict
         }
+        let filter: CompiledFilter?
+        switch compiled(tap.filter, host: host) {
+        case .failure(let failure): return .refused(failure)
+        case .success(let compiled): filter = compiled
+        }
         let selected = domain.interfaces.filter(tap.selects)
         guard !selected.isEmpty else {
             return .refused(Failure(.noMatchingInterface, noMatch(tap, in: domain)))
         }
         return .evaluated(
             destination,
-            selected.map { InterfaceVerdict(interface: $0, result: verdict($0, of: tap, to: destination, in: domain, host: host)) })
+            selected.map { InterfaceVerdict(interface: $0, result: verdict($0, of: tap, filter, to: destination, in: domain, host: host)) })
+    }
+
+    private static func compiled(_ expression: String?, host: HostState) -> Result<CompiledFilter?, Failure> {
+        guard let expression else { return .success(nil) }
+        return host.filters[expression]?.map { $0 }
+            ?? .failure(Failure(.filterPending, "its filter is being compiled; copying begins, or goes on as before, when that is done"))
     }
 
     private static func noMatch(_ tap: Tap, in domain: DomainDefinition) -> String {
@@ -74,7 +85,8 @@ public enum TapEvaluation {
     }
 
     private static func verdict(
-        _ interface: DomainInterface, of tap: Tap, to destination: DestinationVerdict, in domain: DomainDefinition, host: HostState
+        _ interface: DomainInterface, of tap: Tap, _ filter: CompiledFilter?, to destination: DestinationVerdict,
+        in domain: DomainDefinition, host: HostState
     ) -> InterfaceVerdict.Outcome {
         let (device, mac): (HostDevice, MACAddress)
         switch DeviceOwnership.device(of: interface, in: domain.uuid, devices: host.devices, claims: host.claims) {
@@ -97,7 +109,9 @@ public enum TapEvaluation {
                 interface: AttachedInterface(
                     alias: interface.alias, mac: mac, type: interface.type, device: device.name, isMacvtap: device.kind == .macvtap),
                 destinationKind: destination.kind,
-                wish: CopyWish(direction: tap.direction, destination: destination.label, mark: host.configuration.mark),
-                mechanism: mechanism))
+                wish: CopyWish(
+                    direction: tap.direction, destination: destination.label, mark: host.configuration.mark, filter: tap.filter,
+                    snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate, once: tap.once),
+                filter: filter, mechanism: mechanism))
     }
 }

@@ -8,6 +8,7 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
     case invalidMetadata = "invalid-metadata"
     case duplicateName = "duplicate-name"
     case invalidFilter = "invalid-filter"
+    case filterPending = "filter-pending"
     case tooManyTaps = "too-many-taps"
     case noSuchDestination = "no-such-destination"
     case inlineDestinationDenied = "inline-destination-denied"
@@ -47,7 +48,7 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
     /// forbids, `unsupported` for what this host cannot do, `failed` for all else that keeps copies from arriving.
     public var state: TapState? {
         switch self {
-        case .domainNotRunning, .nextStart, .deviceGone, .libvirtDisconnected: .pending
+        case .filterPending, .domainNotRunning, .nextStart, .deviceGone, .libvirtDisconnected: .pending
         case .tooManyTaps, .inlineDestinationDenied, .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .deviceNotOwned: .denied
         case .interfaceTypeUnsupported, .kernelTooOld: .unsupported
         case .disabledByHost, .disabledByMetadata: .disabled

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// Why a filter cannot be carried out.
+public enum FilterError: Error, Hashable, Sendable {
+    /// Not classic BPF that ends, stays within itself and asks only for what the frame holds; the text says what is wrong.
+    case malformed(String)
+    /// It asks for what this host's side of the guest cannot tell, as `inbound` does.
+    case unsupported(String)
+    /// So many instructions that a jump, or the verifier, does not reach over them.
+    case tooLarge(instructions: Int)
+}
