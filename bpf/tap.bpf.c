@@ -8,28 +8,17 @@
  *
  * Every path returns TC_ACT_UNSPEC, which is also TCX_NEXT: whatever comes
  * after in the chain decides about the original as if this program were not
- * there. Nothing of the original changes but its mark, for the moment of the
- * clone. No LD_ABS: on a short frame it would end the program with 0, an
- * answer.
+ * there. Nothing of the original changes but its mark and control block, for
+ * the moment of the clone. No LD_ABS: on a short frame it would end the
+ * program with 0, an answer.
  */
 #include <linux/bpf.h>
-#include <linux/if_ether.h>
-#include <linux/in.h>
-#include <linux/ip.h>
-#include <linux/ipv6.h>
 #include <linux/pkt_cls.h>
-#include <linux/tcp.h>
-#include <linux/udp.h>
-#include <stddef.h>
 
-#include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
-
+#include "flow.h"
+#include "headers.h"
+#include "rate.h"
 #include "tap.h"
-
-#define VLAN_TAG_LEN	      4
-#define MAX_VLAN_TAGS	      4
-#define MAX_EXTENSION_HEADERS 8
 
 /* Set by name when loading. */
 const volatile __u32 tap_mark_value = 0;
@@ -38,6 +27,19 @@ const volatile __u32 tap_mark_mask = 0;
 const volatile __u32 tap_destination_slot = 0;
 /* 0 for inbound, TAP_COUNTERS for outbound. */
 const volatile __u32 tap_counter_base = 0;
+/* Whether a filter has been put in the place of tap_filter. */
+const volatile __u32 tap_filters = 0;
+/* Of 2^32 packets, or flows, one less than so many are copied. */
+const volatile __u32 tap_sample_packets = 0xffffffff;
+const volatile __u32 tap_sample_flows = 0xffffffff;
+/* How many bytes of a frame are copied, its VLAN tag counted; 0: all. */
+const volatile __u32 tap_snaplen = 0;
+/* Instead: its headers. */
+const volatile __u32 tap_headers_only = 0;
+const volatile struct tap_limit tap_rate_limit = {};
+const volatile __u32 tap_once = 0;
+/* Whether this is what the guest sends. */
+const volatile __u32 tap_is_outbound = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -59,6 +61,45 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tap_count);
 } tap_dest_counts SEC(".maps");
+
+/* Until when each destination's copies are paid for: see rate.h. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TAP_DESTINATIONS);
+	__type(key, __u32);
+	__type(value, __u64);
+} tap_dest_rates SEC(".maps");
+
+/* The same of the tap, which all its attachments share. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} tap_rate SEC(".maps");
+
+/* The ifindex of each hop's device; 0: there is none. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TAP_HOPS);
+	__type(key, __u32);
+	__type(value, __u32);
+} tap_hops SEC(".maps");
+
+/* By destination. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TAP_DESTINATIONS);
+	__type(key, __u32);
+	__type(value, struct tap_last_copy);
+} tap_last SEC(".maps");
+
+/*
+ * The tap's filter: 0 when the frame does not match. The loader puts a call of
+ * the translated filter in the place of this one, which no kernel has; to the
+ * compiler it is a helper function, with r1 to r5 lost and r0 for the answer.
+ */
+static long (*const tap_filter)(struct __sk_buff *skb) = (void *)TAP_FILTER_CALL;
 
 static __always_inline void add(void *map, __u32 key, const struct tap_count *frame)
 {
@@ -82,95 +123,20 @@ static __always_inline void count_destination(enum tap_destination_counter which
 	add(&tap_dest_counts, tap_destination_slot * TAP_DESTINATION_COUNTERS + which, frame);
 }
 
-/*
- * The same number, of which the verifier then knows only that it has 16 bits:
- * part of a stack slot holds bytes to it and no value. It would otherwise walk
- * all that follows once for each value that a loop can have led to, which made
- * loading take 13 ms, most of what a tap costs the host.
+/* What the context tells, read once: the compiler may otherwise compute a
+ * pointer into it, which the verifier refuses.
  */
-static __always_inline __u32 forget(__u32 number)
+struct shape {
+	__u32 length;
+	/* Of the tag beside the bytes. */
+	__u32 tag;
+	/* Of a super-packet; else 0. */
+	__u32 segment_size;
+};
+
+static __always_inline bool has_known_end(const struct headers *headers)
 {
-	volatile __u16 cell[4];
-
-	cell[1] = number;
-	return cell[1];
-}
-
-static __always_inline int transport_length(struct __sk_buff *skb, __u32 offset, __u8 protocol)
-{
-	__u8 data_offset;
-
-	if (protocol == IPPROTO_UDP)
-		return sizeof(struct udphdr);
-	if (protocol != IPPROTO_TCP)
-		return -1;
-	/* The upper four bits of byte 12 are TCP's data offset. */
-	if (bpf_skb_load_bytes(skb, offset + 12, &data_offset, sizeof(data_offset)))
-		return -1;
-	return (data_offset >> 4) * 4;
-}
-
-/*
- * The length of what every segment of a super-packet repeats: link, network
- * and transport headers as they are in the buffer. 0 when they are not
- * understood.
- *
- * bpf_skb_load_bytes and not packet pointers: the headers need not be in the
- * linear part.
- */
-static __always_inline __u32 header_length(struct __sk_buff *skb)
-{
-	__u32 offset = offsetof(struct ethhdr, h_proto);
-	__be16 type = 0;
-	__u8 protocol;
-	int transport;
-
-	for (int i = 0; i <= MAX_VLAN_TAGS; i++) {
-		if (bpf_skb_load_bytes(skb, offset, &type, sizeof(type)))
-			return 0;
-		offset += sizeof(type);
-		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
-			break;
-		offset += VLAN_TAG_LEN - sizeof(type);
-	}
-	offset = forget(offset);
-
-	if (type == bpf_htons(ETH_P_IP)) {
-		struct iphdr ip;
-
-		if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)))
-			return 0;
-		offset += ip.ihl * 4;
-		protocol = ip.protocol;
-	} else if (type == bpf_htons(ETH_P_IPV6)) {
-		struct ipv6hdr ip6;
-
-		if (bpf_skb_load_bytes(skb, offset, &ip6, sizeof(ip6)))
-			return 0;
-		offset += sizeof(ip6);
-		protocol = ip6.nexthdr;
-		for (int i = 0; i < MAX_EXTENSION_HEADERS; i++) {
-			/* Next header, and length in units of eight octets
-			 * less the first: RFC 8200, 4.
-			 */
-			__u8 extension[2];
-
-			if (protocol != IPPROTO_HOPOPTS && protocol != IPPROTO_ROUTING &&
-			    protocol != IPPROTO_DSTOPTS)
-				break;
-			if (bpf_skb_load_bytes(skb, offset, extension, sizeof(extension)))
-				return 0;
-			protocol = extension[0];
-			offset = forget(offset + (extension[1] + 1) * 8);
-		}
-	} else {
-		return 0;
-	}
-
-	transport = transport_length(skb, offset, protocol);
-	if (transport < 0)
-		return 0;
-	return forget(offset + transport);
+	return headers->has_transport && headers->end > headers->transport;
 }
 
 /*
@@ -183,62 +149,230 @@ static __always_inline __u32 header_length(struct __sk_buff *skb)
  * has the UDP header) is not told apart from UDP segmentation, and of a tunnel
  * whose segmentation was left to the device only the outer headers are seen.
  */
-static __always_inline void measure(struct __sk_buff *skb, struct tap_count *frame)
+static __always_inline void measure(struct __sk_buff *skb, const struct shape *shape,
+				    const struct headers *headers, struct tap_count *frame)
 {
-	__u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
-	__u32 segment_size = skb->gso_size;
-	__u32 length = skb->len;
+	__u32 length = shape->length;
 
 	frame->packets = 1;
-	frame->bytes = length + tag;
-	if (segment_size) {
-		__u32 header = header_length(skb);
+	frame->bytes = length + shape->tag;
+	if (shape->segment_size) {
+		__u32 header = has_known_end(headers) ? headers->end : 0;
 		__u64 segments = skb->gso_segs;
 
 		if (header > length)
 			header = 0;
 		if (!segments)
-			segments = ((__u64)(length - header) + segment_size - 1) / segment_size;
+			segments = ((__u64)(length - header) + shape->segment_size - 1) /
+				   shape->segment_size;
 		if (segments > 1) {
 			frame->packets = segments;
-			frame->bytes += (segments - 1) * (header ? header + tag : 0);
+			frame->bytes += (segments - 1) * (header ? header + shape->tag : 0);
 		}
 	}
 }
 
-SEC("tc")
+/*
+ * Whether a tap with once="yes" has copied this frame to the same destination
+ * on its way into this host.
+ *
+ * Between two guests on one bridge a frame is handed on by the CPU that took it
+ * in, without a pause: what that CPU's last such tap did, it did with this
+ * frame, if device and length agree. The time is for a program that was taken
+ * away meanwhile and says nothing more.
+ */
+static __always_inline bool is_copied_already(struct __sk_buff *skb)
+{
+	__u32 slot = tap_destination_slot;
+	struct tap_last_copy *last;
+
+	if (tap_is_outbound)
+		return false;
+	last = bpf_map_lookup_elem(&tap_last, &slot);
+	return last && last->is_copied && last->ifindex == skb->ingress_ifindex &&
+	       last->length == skb->len && bpf_jiffies64() - last->jiffies <= 1;
+}
+
+static __always_inline void remember(struct __sk_buff *skb, bool is_copied)
+{
+	__u32 slot = tap_destination_slot;
+	struct tap_last_copy *last;
+
+	if (!tap_once || !tap_is_outbound)
+		return;
+	last = bpf_map_lookup_elem(&tap_last, &slot);
+	if (last) {
+		last->ifindex = skb->ifindex;
+		last->length = skb->len;
+		last->is_copied = is_copied;
+		last->jiffies = bpf_jiffies64();
+	}
+}
+
+static __always_inline bool is_within_rates(const struct tap_destination *destination,
+					    const struct tap_count *frame, __u32 cut)
+{
+	__u32 slot = tap_destination_slot, zero = 0;
+	__u64 bytes = frame->bytes;
+	__u64 *paid_until;
+
+	/* What is left of it: the last segment of a super-packet may be shorter. */
+	if (cut && frame->packets * cut < bytes)
+		bytes = frame->packets * cut;
+	if (tap_rate_limit.cost) {
+		paid_until = bpf_map_lookup_elem(&tap_rate, &zero);
+		if (paid_until && !conforms(paid_until, &tap_rate_limit, frame->packets, bytes))
+			return false;
+	}
+	if (destination->limit.cost) {
+		paid_until = bpf_map_lookup_elem(&tap_dest_rates, &slot);
+		if (paid_until &&
+		    !conforms(paid_until, &destination->limit, frame->packets, bytes)) {
+			count_destination(TAP_DESTINATION_RATE_LIMITED, frame);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* Clones to a device. The original keeps its mark. */
+static __always_inline long copy_to(struct __sk_buff *skb, __u32 ifindex)
+{
+	__u32 mark = skb->mark;
+	long error;
+
+	skb->mark = (mark & ~tap_mark_mask) | tap_mark_value;
+	error = bpf_clone_redirect(skb, ifindex, 0);
+	skb->mark = mark;
+	return error;
+}
+
+/* Clones to a hop, which cuts the copy and sends it on. */
+static __always_inline long copy_by_hop(struct __sk_buff *skb, enum tap_hop which, __u32 cut)
+{
+	__u32 key = which, place = skb->cb[TAP_CB_PLACE], length = skb->cb[TAP_CB_CUT];
+	__u32 *ifindex = bpf_map_lookup_elem(&tap_hops, &key);
+	long error;
+
+	if (!ifindex || !*ifindex)
+		return -1;
+	skb->cb[TAP_CB_PLACE] = TAP_CB_MAGIC | tap_destination_slot;
+	skb->cb[TAP_CB_CUT] = cut;
+	error = copy_to(skb, *ifindex);
+	skb->cb[TAP_CB_PLACE] = place;
+	skb->cb[TAP_CB_CUT] = length;
+	return error;
+}
+
+/* Whether the frame, or a segment of it, has more bytes than are to be left. */
+static __always_inline bool is_longer(const struct shape *shape, const struct headers *headers,
+				      __u32 cut)
+{
+	if (!cut)
+		return false;
+	if (shape->segment_size && has_known_end(headers))
+		return headers->end + shape->segment_size > cut;
+	return shape->length > cut;
+}
+
+/*
+ * Copies a frame of which `cut` bytes are to be left; the tag beside the bytes
+ * is not among them.
+ */
+static __always_inline void copy_cut(struct __sk_buff *skb, bool is_super,
+				     const struct tap_destination *destination,
+				     const struct tap_count *frame, __u32 cut)
+{
+	long error = -1;
+
+	/* A hop cannot tell what became of the copy behind it. */
+	if (!destination->ifindex || destination->flags & TAP_DESTINATION_DOWN)
+		goto done;
+	if (!is_super) {
+		error = copy_by_hop(skb, TAP_HOP_CUT, cut);
+		if (!error) {
+			count_destination(TAP_DESTINATION_SENT, frame);
+			goto done;
+		}
+	}
+	/* Segments have to be made first; or the kernel refuses to cut what has
+	 * a checksum to be finished behind the cut, which it finishes there.
+	 */
+	error = copy_by_hop(skb, TAP_HOP_SEGMENT, cut);
+	if (!error) {
+		/* Sent is counted there, frame by frame. */
+		count(TAP_COPIED, frame);
+		remember(skb, true);
+		return;
+	}
+done:
+	count(error ? TAP_ERRORS : TAP_COPIED, frame);
+	if (error)
+		count_destination(TAP_DESTINATION_ERRORS, frame);
+	remember(skb, !error);
+}
+
+SEC("tap")
 int virt_tap(struct __sk_buff *skb)
 {
 	__u32 slot = tap_destination_slot;
 	struct tap_destination *destination;
+	struct headers headers = {};
 	struct tap_count frame;
-	__u32 ifindex = 0;
-	__u32 mark = skb->mark;
+	struct shape shape;
+	__u32 cut = 0;
 	long error = -1;
 
+	shape.length = skb->len;
+	shape.tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
+	shape.segment_size = skb->gso_size;
+	if (shape.segment_size || tap_headers_only || tap_sample_flows != 0xffffffff)
+		tap_parse(skb, &headers);
 	/* Before the clone: afterwards the original may be another buffer. */
-	measure(skb, &frame);
+	measure(skb, &shape, &headers, &frame);
 
 	/* A copy already, of this tap or another: copied again it would never
 	 * end.
 	 */
-	if ((mark & tap_mark_mask) == tap_mark_value) {
+	if ((skb->mark & tap_mark_mask) == tap_mark_value) {
 		count(TAP_MARKED, &frame);
 		return TC_ACT_UNSPEC;
 	}
 
-	/* Whether to copy this one (sampling, rate) is decided here. A filter
-	 * is spliced in front of the whole function when loading.
-	 */
+	if (tap_filters && !tap_filter(skb)) {
+		count(TAP_FILTERED, &frame);
+		remember(skb, false);
+		return TC_ACT_UNSPEC;
+	}
+	if (tap_once && is_copied_already(skb)) {
+		count(TAP_ALREADY_COPIED, &frame);
+		return TC_ACT_UNSPEC;
+	}
+	if ((tap_sample_packets != 0xffffffff && bpf_get_prandom_u32() > tap_sample_packets) ||
+	    (tap_sample_flows != 0xffffffff && tap_flow_hash(skb, &headers) > tap_sample_flows)) {
+		count(TAP_SAMPLED_OUT, &frame);
+		remember(skb, false);
+		return TC_ACT_UNSPEC;
+	}
+
+	if (tap_headers_only)
+		cut = headers.end;
+	else if (tap_snaplen)
+		cut = tap_snaplen - shape.tag;
 
 	destination = bpf_map_lookup_elem(&tap_dests, &slot);
-	if (destination)
-		ifindex = destination->ifindex;
-	if (ifindex) {
-		skb->mark = (mark & ~tap_mark_mask) | tap_mark_value;
-		error = bpf_clone_redirect(skb, ifindex, 0);
-		skb->mark = mark;
+	if (destination && !is_within_rates(destination, &frame, cut ? cut + shape.tag : 0)) {
+		count(TAP_RATE_LIMITED, &frame);
+		remember(skb, false);
+		return TC_ACT_UNSPEC;
 	}
+
+	if (destination && is_longer(&shape, &headers, cut)) {
+		copy_cut(skb, shape.segment_size, destination, &frame, cut);
+		return TC_ACT_UNSPEC;
+	}
+	if (destination && destination->ifindex)
+		error = copy_to(skb, destination->ifindex);
 
 	/* Positive codes say that the device's queue refused the copy. */
 	if (error) {
@@ -248,6 +382,7 @@ int virt_tap(struct __sk_buff *skb)
 		count(TAP_COPIED, &frame);
 		count_destination(TAP_DESTINATION_SENT, &frame);
 	}
+	remember(skb, !error);
 	return TC_ACT_UNSPEC;
 }
 

@@ -21,12 +21,14 @@ enum tap_counter {
 	TAP_RATE_LIMITED,
 	TAP_ERRORS,
 	TAP_MARKED,
+	TAP_ALREADY_COPIED,
 	TAP_COUNTERS,
 };
 
 enum tap_destination_counter {
 	TAP_DESTINATION_SENT,
 	TAP_DESTINATION_ERRORS,
+	TAP_DESTINATION_RATE_LIMITED,
 	TAP_DESTINATION_COUNTERS,
 };
 
@@ -36,16 +38,60 @@ struct tap_count {
 	__u64 bytes;
 };
 
+/* Time is counted in 2^-TAP_TIME_SHIFT nanoseconds. */
+#define TAP_TIME_SHIFT 6
+
+/* A rate, as the time that a packet or a byte of it takes. */
+struct tap_limit {
+	__u64 cost;  /* of one unit, times 2^shift; 0: no limit */
+	__u64 depth; /* what may come at once */
+	__u32 shift;
+	__u32 is_packets; /* the unit: 1 packets, 0 bytes */
+};
+
 #define TAP_DESTINATIONS       1024
-#define TAP_LABEL_SIZE	       120
+#define TAP_LABEL_SIZE	       88
 /* Each destination has all of enum tap_destination_counter, one after the other. */
 #define TAP_DESTINATION_COUNTS (TAP_DESTINATIONS * TAP_DESTINATION_COUNTERS)
 
+/* The device refuses frames at the moment: only a hop needs to be told. */
+#define TAP_DESTINATION_DOWN 1
+
 /* A place in the destinations map; free while the label is empty. */
 struct tap_destination {
-	__u32 ifindex;		    /* 0: nowhere at the moment */
-	__u32 kind;		    /* for user space only */
+	__u32 ifindex; /* 0: nowhere at the moment */
+	__u32 kind;    /* for user space only */
+	__u32 flags;
+	__u32 reserved;
+	struct tap_limit limit;
 	char label[TAP_LABEL_SIZE]; /* for user space only; NUL-padded */
+};
+
+/* Devices of ours on which copies are changed behind the clone. */
+enum tap_hop {
+	TAP_HOP_CUT,	 /* at once, on its way out */
+	TAP_HOP_SEGMENT, /* segmented and checksummed by the kernel before */
+	TAP_HOPS,
+};
+
+/* The number of a helper function that no kernel has: the place of the filter. */
+#define TAP_FILTER_CALL 0x76740001
+
+/* What a copy on its way to a hop has in cb: the destination's slot with the
+ * magic number, and how many bytes of it are to be left.
+ */
+#define TAP_CB_MAGIC 0x76740000
+#define TAP_CB_SLOT  0x0000ffff
+#define TAP_CB_PLACE 0
+#define TAP_CB_CUT   1
+
+/* The last frame that a tap with once="yes" sent out on this CPU. */
+struct tap_last_copy {
+	__u32 ifindex; /* of the device that it came in by */
+	__u32 length;
+	__u32 is_copied;
+	__u32 reserved;
+	__u64 jiffies;
 };
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
@@ -192,4 +193,89 @@ int clibbpf_filter_detach(int ifindex, int egress, __u32 priority, __u32 handle)
     LIBBPF_OPTS(bpf_tc_opts, options, .handle = handle, .priority = priority);
 
     return bpf_tc_detach(&hook, &options);
+}
+
+/* What is to be put in the place of the call that the next load on this thread finds. */
+static __thread struct {
+    int call;
+    const struct bpf_insn *insns;
+    size_t count;
+    int type;
+} splice;
+
+/* The kernel wants to know each function's type, or those of all. */
+static int describe_function(struct bpf_prog_load_opts *options, size_t place) {
+    static __thread char records[1024];
+    struct bpf_func_info added = {.insn_off = place, .type_id = splice.type};
+    size_t size = options->func_info_rec_size;
+    size_t length = size * options->func_info_cnt;
+
+    /* They would have to tell of the function, too. */
+    options->line_info_cnt = 0;
+    if (!options->func_info_cnt)
+        return 0;
+    if (size < sizeof(added) || length + size > sizeof(records))
+        return -E2BIG;
+    memcpy(records, options->func_info, length);
+    memset(records + length, 0, size);
+    memcpy(records + length, &added, sizeof(added));
+    options->func_info = records;
+    options->func_info_cnt++;
+    return 0;
+}
+
+static int put_function(struct bpf_program *program, struct bpf_prog_load_opts *options, long cookie) {
+    size_t count = bpf_program__insn_cnt(program);
+    struct bpf_insn *insns;
+    int error = -ENOENT;
+
+    (void)cookie;
+    if (!splice.count)
+        return 0;
+    insns = malloc((count + splice.count) * sizeof(*insns));
+    if (!insns)
+        return -ENOMEM;
+    memcpy(insns, bpf_program__insns(program), count * sizeof(*insns));
+    memcpy(insns + count, splice.insns, splice.count * sizeof(*insns));
+    for (size_t i = 0; i < count; i++) {
+        if (insns[i].code != (BPF_JMP | BPF_CALL) || insns[i].src_reg || insns[i].imm != splice.call)
+            continue;
+        insns[i].src_reg = BPF_PSEUDO_CALL;
+        insns[i].imm = count - i - 1;
+        error = 0;
+    }
+    if (!error)
+        error = bpf_program__set_insns(program, insns, count + splice.count);
+    free(insns);
+    return error ? error : describe_function(options, count);
+}
+
+int clibbpf_register_section(const char *section) {
+    LIBBPF_OPTS(libbpf_prog_handler_opts, options, .prog_prepare_load_fn = put_function);
+    int result = libbpf_register_prog_handler(section, BPF_PROG_TYPE_SCHED_CLS, 0, &options);
+
+    return result < 0 ? result : 0;
+}
+
+int clibbpf_load(struct bpf_object *object, const char *name, int call, const __u64 *insns, size_t count) {
+    int error = 0;
+
+    if (count) {
+        struct btf *btf = bpf_object__btf(object);
+        /* int (struct __sk_buff *): what the program itself is, but nobody else's business. */
+        int main = btf ? btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) : -ENOENT;
+
+        if (main < 0)
+            return main;
+        error = btf__add_func(btf, "tap_filter", BTF_FUNC_STATIC, btf__type_by_id(btf, main)->type);
+        if (error < 0)
+            return error;
+    }
+    splice.type = error;
+    splice.call = call;
+    splice.insns = (const struct bpf_insn *)insns;
+    splice.count = count;
+    error = bpf_object__load(object);
+    splice.count = 0;
+    return error;
 }

@@ -48,8 +48,8 @@ extension KernelDataplane {
         }
     }
 
-    /// - Parameter shared: the ids of the pinned maps that all attachments share, `nil` if one is lost.
-    func observe(_ id: AttachmentID, _ spec: AttachmentSpec?, shared: Set<UInt32>?) throws -> ObservedAttachment {
+    /// - Parameter shared: the pinned maps that all attachments share, `nil` if one is lost.
+    func observe(_ id: AttachmentID, _ spec: AttachmentSpec?, shared: SharedMaps?) throws -> ObservedAttachment {
         let isOurs = { [known] program in try known.isOurs(program) { try self.programs(on: id.ifindex) } }
         var observed: [Direction: ObservedAttachment.Hook] = [:]
         for direction in Direction.allCases {
@@ -65,7 +65,7 @@ extension KernelDataplane {
                 if case .attached = hook { observed[direction] = hook }
             }
         }
-        let isCurrent = try spec.map { try $0.build == TapObject.build && worksOnPinnedMaps($0, shared) } ?? false
+        let isCurrent = try spec.map { try $0.build == TapProgram.build && worksOnPinnedMaps($0, shared) } ?? false
         let needsClsact = spec.map { spec in
             spec.mechanism == .clsact && FilterQdisc(for: spec.wish.direction.directions.map(spec.hookPoint)) == .clsact
         }
@@ -99,33 +99,41 @@ extension KernelDataplane {
 
     /// The pin of a map may be removed, and another map be pinned there: programs go on with theirs, where nobody sees
     /// what they count, and nobody can tell them where a destination has gone.
-    private func worksOnPinnedMaps(_ spec: AttachmentSpec, _ shared: Set<UInt32>?) throws -> Bool {
+    private func worksOnPinnedMaps(_ spec: AttachmentSpec, _ shared: SharedMaps?) throws -> Bool {
         guard let shared, let counters = try kernel.open(pins.counters(spec.key.id), CLIBBPF_MAP) else { return false }
-        let maps = shared.union([try kernel.mapInfo(counters).id])
+        var maps = try shared.ids(kernel).union([kernel.mapInfo(counters).id])
+        if spec.wish.rate != nil {
+            guard let rate = try kernel.open(pins.rate(spec.key.id), CLIBBPF_MAP) else { return false }
+            maps.insert(try kernel.mapInfo(rate).id)
+        }
+        if spec.wish.once { maps.insert(try kernel.mapInfo(shared.lastCopies).id) }
+        if spec.wish.snaplen != nil {
+            maps.insert(try kernel.mapInfo(shared.hops).id)
+            guard try hops.areWhole(shared) else { return false }
+        }
         return try spec.wish.direction.directions.allSatisfy { direction in
             guard let program = try programPin(spec.key.id, direction) else { return false }
             return try program.programID() == spec.program(direction) && maps.isSubset(of: kernel.maps(of: program))
         }
     }
 
-    private func sharedMaps() throws -> Set<UInt32>? {
-        guard let destinations = try kernel.open(pins.destinations, CLIBBPF_MAP),
-            let counters = try kernel.open(pins.destinationCounters, CLIBBPF_MAP)
-        else { return nil }
-        return [try kernel.mapInfo(destinations).id, try kernel.mapInfo(counters).id]
-    }
+    private func sharedMaps() throws -> SharedMaps? { try SharedMaps.open(pins, create: false)?.maps }
 
     /// The pinned counters, unless the pinned programs of this attachment count with others.
     func keptCounters(_ id: AttachmentID) throws -> KernelObject? {
         guard let counters = try kernel.open(pins.counters(id), CLIBBPF_MAP) else { return nil }
-        let map = try kernel.mapInfo(counters).id
+        let info = try kernel.mapInfo(counters)
+        guard MapLayout.counters.fits(info) else { return nil }
+        let map = info.id
         let programs = try Direction.allCases.compactMap { try programPin(id, $0) }
         return try programs.isEmpty || programs.contains { try kernel.maps(of: $0).contains(map) } ? counters : nil
     }
 
     public func counters(of id: AttachmentID) throws(Failure) -> [Direction: DirectionCounters] {
         try reporting("reading the counters of attachment \(id)") {
-            guard let spec = try specs.read(id), let map = try kernel.open(pins.counters(id), CLIBBPF_MAP) else { return [:] }
+            guard let spec = try specs.read(id), let map = try kernel.open(pins.counters(id), CLIBBPF_MAP),
+                try MapLayout.counters.fits(kernel.mapInfo(map))
+            else { return [:] }
             let counters = CounterMap(object: map, kernel: kernel)
             return try spec.wish.direction.directions.reduce(into: [:]) { $0[$1] = try counters.direction($1) }
         }

@@ -2,6 +2,7 @@
 
 import CLibbpf
 import Glibc
+import PacketFilter
 public import TapModel
 
 /// The data path in the running kernel: eBPF programs on devices, kept by pins in bpffs.
@@ -20,7 +21,7 @@ public final class KernelDataplane: TapDataplane {
     public private(set) var lastVerifierLog: String?
 
     /// Which eBPF object this program carries: `AttachmentSpec.build` of what it attaches.
-    public static var build: String { TapObject.build }
+    public static var build: String { TapProgram.build }
 
     /// Does not touch the kernel: what is missing is reported by the calls, and no longer once it is there.
     /// - Parameter bpffs: the mount point of a BPF file system, or a directory in one. The pins are below
@@ -30,6 +31,7 @@ public final class KernelDataplane: TapDataplane {
     }
 
     var specs: SpecStore { SpecStore(pins: pins, known: knownSpecs) }
+    var hops: HopInstaller { HopInstaller(pins: pins) }
     var tcx: TCXHook { TCXHook(pins: pins) }
     var clsact: ClsactHook { ClsactHook(pins: pins) }
 
@@ -145,8 +147,7 @@ public final class KernelDataplane: TapDataplane {
     }
 
     private func makeCounters(_ id: AttachmentID, _ undo: Undo) throws -> KernelObject {
-        let counters = try kernel.createArray(
-            MapLayout.countersName, valueSize: MapLayout.counterSize, entries: MapLayout.counters, perCPU: true)
+        let counters = try MapLayout.counters.make(kernel)
         try pins.place(counters, at: pins.counters(id), kind: CLIBBPF_MAP, undo)
         return counters
     }
@@ -155,7 +156,7 @@ public final class KernelDataplane: TapDataplane {
         let id = desired.key.id
         if try pins.has(id) {
             let spec = try specs.read(id)
-            let isDead = try observe(id, spec, shared: []).isDead
+            let isDead = try observe(id, spec, shared: nil).isDead
             guard spec == nil || isDead else {
                 throw Failure(.attachFailed, "it is attached already, as \(pins.directory(id))")
             }
@@ -186,10 +187,10 @@ public final class KernelDataplane: TapDataplane {
         from old: AttachmentSpec?, to desired: DesiredAttachment, since: Timestamp, _ counters: KernelObject, _ undo: Undo
     ) throws {
         let id = desired.key.id
-        var spec = AttachmentSpec(desired, since: since, build: TapObject.build)
+        var spec = AttachmentSpec(desired, since: since, build: TapProgram.build)
         // Egress first, which decides what qdisc is needed.
         let wanted = desired.wish.direction.directions.sorted { spec.hookPoint($0).isEgress && !spec.hookPoint($1).isEgress }
-        let programs = try load(desired, counters)
+        let programs = try load(desired, counters, undo)
         known.learn(programs.values.map(\.id))
         spec.inboundProgram = programs[.inbound]?.id
         spec.outboundProgram = programs[.outbound]?.id
@@ -237,21 +238,48 @@ public final class KernelDataplane: TapDataplane {
             }
             if !isWanted { try kernel.unlink(pins.program(id, direction)) }
         }
+        if spec.wish.rate == nil { try kernel.unlink(pins.rate(id)) }
+        if old.wish.snaplen != nil, spec.wish.snaplen == nil { try releaseHops() }
         if old.mechanism == .clsact, spec.mechanism != .clsact {
             try clsact.releaseQdisc(id.ifindex)
         }
     }
 
-    private func load(_ desired: DesiredAttachment, _ counters: KernelObject) throws -> [Direction: TapProgram] {
-        guard let table = try DestinationTable.open(pins, create: false), let slot = try table.slot(of: desired.wish.destination) else {
+    private func load(_ desired: DesiredAttachment, _ counters: KernelObject, _ undo: Undo) throws -> [Direction: TapProgram] {
+        guard let table = try destinationTable(), let slot = try table.slot(of: desired.wish.destination) else {
             throw Failure(
                 .noSuchDestination, "destination \"\(desired.wish.destination)\" has not been set in the kernel; it is tried again")
         }
-        let maps = TapProgram.Maps(counters: counters, destinations: table.map, destinationCounters: table.counterMap)
+        if desired.wish.snaplen != nil { try hops.ensure(table.maps) }
+        let rate = desired.wish.rate == nil ? nil : try rateMap(desired.key.id, undo)
+        let filter = try translate(desired)
+        let maps = TapProgram.Maps(counters: counters, shared: table.maps, rate: rate)
         return try desired.wish.direction.directions.reduce(into: [:]) { programs, direction in
-            let constants = TapProgram.Constants(direction: direction, mark: desired.wish.mark, destinationSlot: slot)
+            let constants = TapProgram.Constants(direction: direction, wish: desired.wish, destinationSlot: slot, filter: filter)
             programs[direction] = try TapProgram.load(constants, maps, kernel)
         }
+    }
+
+    /// The filter as eBPF; empty for a tap without one.
+    private func translate(_ desired: DesiredAttachment) throws -> [UInt64] {
+        guard let expression = desired.wish.filter else { return [] }
+        guard let filter = desired.filter, filter.expression == expression else {
+            throw Failure(.filterPending, "its filter has not been compiled")
+        }
+        return try FilterTranslation.translate(ClassicProgram(filter.instructions.map { ClassicInstruction(word: $0) }))
+    }
+
+    /// The map that all attachments of one tap share: whichever of them has it pinned, else a new one.
+    private func rateMap(_ id: AttachmentID, _ undo: Undo) throws -> KernelObject {
+        func pinned(_ id: AttachmentID) throws -> KernelObject? {
+            guard let map = try kernel.open(pins.rate(id), CLIBBPF_MAP), try MapLayout.rate.fits(kernel.mapInfo(map)) else { return nil }
+            return map
+        }
+        if let map = try pinned(id) { return map }
+        let sibling = try pins.attachmentIDs().lazy.filter { $0.isSameTap(as: id) }.compactMap(pinned).first
+        let map = try sibling ?? MapLayout.rate.make(kernel)
+        try pins.place(map, at: pins.rate(id), kind: CLIBBPF_MAP, undo)
+        return map
     }
 
     func programPin(_ id: AttachmentID, _ direction: Direction) throws -> KernelObject? {
@@ -283,6 +311,13 @@ public final class KernelDataplane: TapDataplane {
         // With an unreadable spec nothing told where its filters are.
         try sweepOrphans(on: id.ifindex)
         try clsact.releaseQdisc(id.ifindex)
+        if spec?.wish.snaplen != nil { try releaseHops() }
+    }
+
+    /// Removes our devices with the last tap that needs them.
+    private func releaseHops() throws {
+        let isNeeded = try pins.attachmentIDs().contains { try specs.read($0)?.wish.snaplen != nil }
+        if !isNeeded { try hops.remove() }
     }
 
     public func purge() throws(Failure) -> Int {
@@ -307,6 +342,7 @@ public final class KernelDataplane: TapDataplane {
             for entry in try pins.entries(in: pins.layout) where entry.name.hasPrefix("qdisc-") {
                 if let ifindex = UInt32(entry.name.dropFirst("qdisc-".count), radix: 16) { try clsact.releaseQdisc(ifindex) }
             }
+            try hops.remove()
             try pins.removeAll()
             return ids.count + others + orphans
         }
@@ -325,17 +361,19 @@ public final class KernelDataplane: TapDataplane {
     // MARK: Destinations
 
     @discardableResult
-    public func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) -> Bool {
+    public func setDestination(
+        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, isDown: Bool, rate: RateLimit?
+    ) throws(Failure) -> Bool {
         try reporting("destination \"\(label)\"") {
             try makeLayout()
-            let isNew = !(pins.exists(pins.destinations) && pins.exists(pins.destinationCounters))
-            try DestinationTable.open(pins, create: true)?.set(label, kind: kind, ifindex: ifindex)
-            return isNew
+            guard let (maps, areNew) = try SharedMaps.open(pins, create: true) else { return false }
+            try DestinationTable(maps: maps, kernel: kernel).set(label, kind: kind, ifindex: ifindex, isDown: isDown, rate: rate)
+            return areNew
         }
     }
 
     public func destinations() throws(Failure) -> [DestinationRecord] {
-        try reporting("reading the destinations") { try DestinationTable.open(pins, create: false)?.records() ?? [] }
+        try reporting("reading the destinations") { try destinationTable()?.records() ?? [] }
     }
 
     public func forgetDestination(_ label: String) throws(Failure) {
@@ -345,7 +383,11 @@ public final class KernelDataplane: TapDataplane {
                     throw Failure(.attachFailed, "it is still used by tap \"\(spec.key.tap)\" of \(spec.domainName)")
                 }
             }
-            try DestinationTable.open(pins, create: false)?.forget(label)
+            try destinationTable()?.forget(label)
         }
+    }
+
+    private func destinationTable() throws -> DestinationTable? {
+        try SharedMaps.open(pins, create: false).map { DestinationTable(maps: $0.maps, kernel: kernel) }
     }
 }

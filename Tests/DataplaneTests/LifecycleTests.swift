@@ -99,7 +99,7 @@ extension KernelSuite {
             #expect(try tapped.dataplane.attachment(desired.key.id) == nil)
             #expect(
                 try FileManager.default.contentsOfDirectory(atPath: "\(tapped.bench.bpffs)/virt-tap/1").sorted() == [
-                    "destination-counters", "destinations",
+                    "destination-counters", "destination-rates", "destinations", "hops", "last-copies",
                 ])
             #expect(try run("tc", "qdisc", "show", "dev", tapped.bench.guest.name).contains("clsact") == false)
 

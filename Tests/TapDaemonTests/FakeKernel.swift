@@ -70,7 +70,9 @@ final class FakeKernel: TapDataplane, Sendable {
         }
     }
 
-    func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) -> Bool {
+    func setDestination(
+        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, isDown: Bool, rate: RateLimit?
+    ) throws(Failure) -> Bool {
         if let trouble = state.withLock({ $0.trouble }) { throw trouble }
         return state.withLock {
             $0.destinations[label] = DestinationRecord(label: label, kind: kind, ifindex: ifindex)

@@ -38,6 +38,12 @@ enum clibbpf_kind { CLIBBPF_NOT_BPF, CLIBBPF_MAP, CLIBBPF_PROGRAM, CLIBBPF_LINK 
  * -EINVAL if its size is not `size`. */
 int clibbpf_set_constant(struct bpf_object *object, const char *name, const void *value, size_t size);
 
+/* Makes libbpf take programs in a section of this name for classifiers. For the whole process, once. */
+int clibbpf_register_section(const char *section);
+/* Loads an object whose program, called `name`, is in such a section. With `count` > 0 `insns` is a function of eBPF,
+ * and each call of the helper function with the number `call` becomes a call of it; -ENOENT if there is none. */
+int clibbpf_load(struct bpf_object *object, const char *name, int call, const __u64 *insns, size_t count);
+
 /* From now on what libbpf says is kept for the calling thread and not printed. */
 void clibbpf_capture_messages(void);
 /* What libbpf said on this thread since the last call, at most the last 1,023 bytes; valid until libbpf's next call. */

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * libmnl, the constants of rtnetlink, and eventfd, which the Glibc module lacks. All of it is plain functions, so Swift
+ * libmnl, the constants of rtnetlink and of ethtool, and eventfd, which the Glibc module lacks. All of it is plain functions, so Swift
  * calls them as they are.
  */
 #ifndef CLIBMNL_H
 #define CLIBMNL_H
 
 #include <libmnl/libmnl.h>
+#include <linux/ethtool.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/if_tun.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/sockios.h>
+#include <linux/veth.h>
 #include <net/if.h>
 #include <sys/eventfd.h>
 

@@ -52,15 +52,9 @@ extension KernelDataplane {
     /// Loads the copying program as it would be attached, and lets it go.
     private func probePrograms() -> (programs: Answer, jit: Answer) {
         do {
-            let size = MapLayout.counterSize
-            let maps = TapProgram.Maps(
-                counters: try kernel.createArray("virt_tap_probe", valueSize: size, entries: MapLayout.counters, perCPU: true),
-                destinations: try kernel.createArray(
-                    "virt_tap_probe", valueSize: MapLayout.destinationSize, entries: MapLayout.destinations),
-                destinationCounters: try kernel.createArray(
-                    "virt_tap_probe", valueSize: size, entries: MapLayout.destinations * UInt32(MapLayout.countersPerDestination),
-                    perCPU: true))
-            let constants = TapProgram.Constants(direction: .inbound, mark: PacketMark(), destinationSlot: 0)
+            let maps = TapProgram.Maps(counters: try MapLayout.counters.make(kernel), shared: try SharedMaps(unpinned: kernel), rate: nil)
+            let wish = CopyWish(direction: .inbound, destination: "", mark: PacketMark())
+            let constants = TapProgram.Constants(direction: .inbound, wish: wish, destinationSlot: 0)
             let program = try TapProgram.load(constants, maps, kernel)
             var info = bpf_prog_info()
             let result = clibbpf_program_info(program.object.descriptor, &info)

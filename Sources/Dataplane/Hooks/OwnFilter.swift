@@ -45,7 +45,7 @@ extension Kernel {
             let map = KernelObject(owning: try check(.identify) { bpf_map_get_fd_by_id(id) })
             return Self.text(try mapInfo(map).name)
         }
-        return [MapLayout.countersName, MapLayout.destinationsName, MapLayout.destinationCountersName].allSatisfy(names.contains)
+        return [MapLayout.counters, MapLayout.destinations, MapLayout.destinationCounters].map(\.name).allSatisfy(names.contains)
     }
 
     private static func text<Characters>(_ name: Characters) -> String {

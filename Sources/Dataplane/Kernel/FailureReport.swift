@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Glibc
+import PacketFilter
 import TapModel
 import TapSystem
 
@@ -8,16 +9,42 @@ import TapSystem
 enum FailureReport {
     static func failure(_ error: any Error, _ what: String) -> Failure {
         if let failure = error as? Failure { return failure }
+        if let error = error as? FilterError { return failure(error, what) }
         guard let error = error as? KernelError else { return Failure(.attachFailed, "\(what): \(error)") }
+        if error.call == .load, let log = error.log, error.number == E2BIG || isTooLarge(log) {
+            return Failure(.filterTooLarge, "\(what): \(tooLarge(log))")
+        }
         if error.call == .load, let log = error.log, let line = lastWord(ofVerifier: log) {
             return Failure(
                 .attachFailed,
                 "\(what): the kernel's verifier refused the program (\(ErrorText.of(error.number))): \(line). "
                     + "Report it with the output of `virt-tap doctor` and the verifier's log, which the daemon logs at level debug.")
         }
+        if error.call == .load, error.number == E2BIG { return Failure(.filterTooLarge, "\(what): \(tooLarge(error.log))") }
         let (reason, advice) = meaning(of: error)
         let subject = error.subject.isEmpty ? "" : " (\(error.subject))"
         return Failure(reason, "\(what): could not \(error.call.rawValue)\(subject): \(ErrorText.of(error.number)). \(advice)")
+    }
+
+    private static func failure(_ error: FilterError, _ what: String) -> Failure {
+        switch error {
+        case .malformed(let why), .unsupported(let why): Failure(.invalidFilter, "\(what): \(why)")
+        case .tooLarge(let count):
+            Failure(
+                .filterTooLarge,
+                "\(what): its filter compiles to \(count) instructions, over which no jump of eBPF reaches; make it shorter, or two taps of it"
+            )
+        }
+    }
+
+    /// The verifier gives up by number of steps, of branches or of instructions, each in words of its own.
+    private static func isTooLarge(_ log: String) -> Bool {
+        ["too large", "too complex", "too many"].contains { log.contains($0) }
+    }
+
+    private static func tooLarge(_ log: String?) -> String {
+        let word = log.flatMap { lastWord(ofVerifier: $0) }.map { " (\($0))" } ?? ""
+        return "its filter is too large for the kernel's verifier\(word); make it shorter, or two taps of it"
     }
 
     private static func meaning(of error: KernelError) -> (Reason, String) {
@@ -40,6 +67,8 @@ enum FailureReport {
             (.qdiscConflict, "Another program put a qdisc or filter there at the same moment; it is tried again.")
         case (.attachFilter, EOPNOTSUPP):
             (.qdiscConflict, "The qdisc on the device shares a block of filters with others; remove it, or use a kernel with TCX (6.6).")
+        case (.changeDevice, EOPNOTSUPP):
+            (.attachFailed, "The kernel has no device of kind ifb or veth, on which copies are cut; load its module.")
         case (_, EMFILE), (_, ENFILE):
             (.attachFailed, "Too many open files; raise LimitNOFILE.")
         default:

@@ -23,4 +23,5 @@ enum KernelCall: String, CaseIterable, Sendable {
     case attachFilter = "add a filter"
     case detachFilter = "remove a filter"
     case netlink = "ask rtnetlink"
+    case changeDevice = "make or change a device of ours"
 }

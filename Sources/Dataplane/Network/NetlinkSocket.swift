@@ -41,15 +41,21 @@ final class NetlinkSocket {
 
     /// Makes or removes an object of a kind that an attribute names.
     func change<Header>(_ type: Int32, _ flags: UInt16, _ header: Header, kind: (attribute: Int, name: String)) throws {
-        _ = try exchange(type, UInt16(NLM_F_ACK) | flags, header, kind: kind)
+        try change(type, flags, header) { mnl_attr_put_strz($0, UInt16(kind.attribute), kind.name) }
+    }
+
+    /// Makes, changes or removes an object that attributes describe.
+    /// - Parameter put: adds them to the message, which has room for a kilobyte.
+    func change<Header>(_ type: Int32, _ flags: UInt16, _ header: Header, put: (UnsafeMutablePointer<nlmsghdr>) -> Void) throws {
+        _ = try exchange(type, UInt16(NLM_F_ACK) | flags, header, put: put)
     }
 
     /// - Returns: `nil` when the dump was interrupted.
     private func exchange<Header>(
-        _ type: Int32, _ flags: UInt16, _ header: Header, kind: (attribute: Int, name: String)? = nil
+        _ type: Int32, _ flags: UInt16, _ header: Header, put: (UnsafeMutablePointer<nlmsghdr>) -> Void = { _ in }
     ) throws -> [NetlinkMessage]? {
         sequence += 1
-        var request = [UInt8](repeating: 0, count: 256)
+        var request = [UInt8](repeating: 0, count: 1_024)
         let sent = request.withUnsafeMutableBytes { buffer in
             let message = mnl_nlmsg_put_header(buffer.baseAddress)!
             message.pointee.nlmsg_type = UInt16(type)
@@ -57,7 +63,7 @@ final class NetlinkSocket {
             message.pointee.nlmsg_seq = sequence
             let place = mnl_nlmsg_put_extra_header(message, MemoryLayout<Header>.size)!
             withUnsafeBytes(of: header) { place.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
-            if let kind { mnl_attr_put_strz(message, UInt16(kind.attribute), kind.name) }
+            put(message)
             return mnl_socket_sendto(socket, message, Int(message.pointee.nlmsg_len))
         }
         guard sent >= 0 else { throw KernelError(call: .netlink, number: errno) }

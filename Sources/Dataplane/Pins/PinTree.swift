@@ -7,9 +7,12 @@ import TapSystem
 
 /// Where our pins are in bpffs, and how they are made, exchanged and removed.
 ///
-///     virt-tap/1/destinations, destination-counters      shared by all attachments
+///     virt-tap/1/destinations, destination-counters, destination-rates, hops, last-copies
+///                                                        shared by all attachments
+///     virt-tap/1/hop-cut, hop-segment                    the programs on our devices
 ///     virt-tap/1/qdisc-<ifindex>                         we made the qdisc there, clsact or ingress
 ///     virt-tap/1/<id>/counters, spec                     one attachment
+///     virt-tap/1/<id>/rate                               of a tap with a rate; one map for all its attachments
 ///     virt-tap/1/<id>/link-inbound, link-outbound        TCX
 ///     virt-tap/1/<id>/program-inbound, program-outbound  the programs, to compare with and to go back to
 ///
@@ -26,12 +29,17 @@ struct PinTree {
 
     func directory(_ id: AttachmentID) -> String { "\(layout)/\(id.text)" }
     func counters(_ id: AttachmentID) -> String { directory(id) + "/counters" }
+    func rate(_ id: AttachmentID) -> String { directory(id) + "/rate" }
     func spec(_ id: AttachmentID) -> String { directory(id) + "/spec" }
     func link(_ id: AttachmentID, _ direction: Direction) -> String { "\(directory(id))/link-\(direction.rawValue)" }
     func program(_ id: AttachmentID, _ direction: Direction) -> String { "\(directory(id))/program-\(direction.rawValue)" }
     func qdisc(_ ifindex: UInt32) -> String { "\(layout)/qdisc-\(String(ifindex, radix: 16))" }
     var destinations: String { layout + "/destinations" }
     var destinationCounters: String { layout + "/destination-counters" }
+    var destinationRates: String { layout + "/destination-rates" }
+    var hops: String { layout + "/hops" }
+    func hop(_ name: String) -> String { layout + "/hop-\(name)" }
+    var lastCopies: String { layout + "/last-copies" }
 
     /// - Throws: `bpffs-not-mounted`; `permission-denied` when what is there may be somebody else's.
     func requireMounted() throws {

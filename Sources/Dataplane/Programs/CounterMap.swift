@@ -32,6 +32,7 @@ struct CounterMap {
         return DirectionCounters(
             copied: try sum(at: base + MapLayout.copied), filtered: try sum(at: base + MapLayout.filtered),
             sampledOut: try sum(at: base + MapLayout.sampledOut), rateLimited: try sum(at: base + MapLayout.rateLimited),
-            errors: try sum(at: base + MapLayout.errors), marked: try sum(at: base + MapLayout.marked))
+            errors: try sum(at: base + MapLayout.errors), marked: try sum(at: base + MapLayout.marked),
+            alreadyCopied: try sum(at: base + MapLayout.alreadyCopied))
     }
 }

@@ -1,15 +1,31 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import CLibbpf
 import TapModel
 
-/// Swift's half of bpf/tap.h: how the maps are laid out. `TapProgram` compares it with the object before it loads.
+/// Swift's half of bpf/tap.h: how the maps are laid out. `ProgramObject` compares it with the object before it loads.
 enum MapLayout {
-    /// What bpftool calls the maps: at most 15 characters.
-    static let countersName = "virt_tap_counts"
-    static let destinationsName = "virt_tap_dests"
-    static let destinationCountersName = "virt_tap_dcount"
+    /// What a map is like.
+    struct Shape {
+        /// What bpftool calls the map: at most 15 characters.
+        var name: String
+        /// What it is called in bpf/.
+        var variable: String
+        var valueSize: UInt32
+        var entries: UInt32
+        var isPerCPU = false
 
-    /// The version in the pins' path: another layout gets another number.
+        func fits(_ info: bpf_map_info) -> Bool {
+            let type = isPerCPU ? BPF_MAP_TYPE_PERCPU_ARRAY : BPF_MAP_TYPE_ARRAY
+            return info.type == type.rawValue && info.value_size == valueSize && info.max_entries == entries
+        }
+
+        func make(_ kernel: Kernel) throws -> KernelObject {
+            try kernel.createArray(name, valueSize: valueSize, entries: entries, perCPU: isPerCPU)
+        }
+    }
+
+    /// The version in the pins' path: another layout of the pins gets another number. Maps of another shape are made anew.
     static let version = 1
 
     /// struct tap_count: two 64-bit numbers of the machine's byte order.
@@ -21,17 +37,37 @@ enum MapLayout {
     static let rateLimited = 3
     static let errors = 4
     static let marked = 5
+    static let alreadyCopied = 6
     /// For one direction; inbound's come first in the map.
-    static let countersPerDirection = 6
-    static let counters = UInt32(2 * countersPerDirection)
+    static let countersPerDirection = 7
+    /// One attachment's.
+    static let counters = Shape(
+        name: "virt_tap_counts", variable: "tap_counters", valueSize: counterSize, entries: UInt32(2 * countersPerDirection), isPerCPU: true
+    )
+    /// Until when what one tap copied is paid for; all its attachments share it.
+    static let rate = Shape(name: "virt_tap_rate", variable: "tap_rate", valueSize: 8, entries: 1)
 
     /// TAP_DESTINATIONS: how many destinations a host can have at a time.
-    static let destinations: UInt32 = 1_024
-    /// struct tap_destination: ifindex, kind, label.
-    static let destinationSize: UInt32 = 128
-    static let labelOffset = 8
-    /// enum tap_destination_counter: sent, errors.
-    static let countersPerDestination = 2
+    static let destinationSlots: UInt32 = 1_024
+    /// struct tap_destination: ifindex, kind, flags, 4 bytes unused, struct tap_limit, label.
+    static let destinations = Shape(name: "virt_tap_dests", variable: "tap_dests", valueSize: 128, entries: destinationSlots)
+    static let kindOffset = 4
+    static let flagsOffset = 8
+    static let limitOffset = 16
+    static let labelOffset = 40
+    /// TAP_DESTINATION_DOWN.
+    static let destinationIsDown: UInt32 = 1
+    /// enum tap_destination_counter: sent, errors, rate-limited.
+    static let countersPerDestination = 3
+    static let destinationCounters = Shape(
+        name: "virt_tap_dcount", variable: "tap_dest_counts", valueSize: counterSize,
+        entries: destinationSlots * UInt32(countersPerDestination), isPerCPU: true)
+    static let destinationRates = Shape(name: "virt_tap_drates", variable: "tap_dest_rates", valueSize: 8, entries: destinationSlots)
+    /// enum tap_hop: an ifindex each.
+    static let hops = Shape(name: "virt_tap_hops", variable: "tap_hops", valueSize: 4, entries: 2)
+    /// struct tap_last_copy.
+    static let lastCopies = Shape(
+        name: "virt_tap_last", variable: "tap_last", valueSize: 24, entries: destinationSlots, isPerCPU: true)
 
     static func counterBase(_ direction: Direction) -> UInt32 {
         direction == .inbound ? 0 : UInt32(countersPerDirection)

@@ -114,8 +114,9 @@ extension Reconciler {
         let before = destinations[verdict.label]
         guard before != verdict || anew else { return }
         do {
-            if anew || before?.ifindex != verdict.ifindex || before?.kind != verdict.kind {
-                let isNew = try dataplane.setDestination(verdict.label, kind: verdict.kind, ifindex: verdict.ifindex)
+            if anew || before != verdict {
+                let isNew = try dataplane.setDestination(
+                    verdict.label, kind: verdict.kind, ifindex: verdict.ifindex, isDown: verdict.failure != nil, rate: verdict.rate)
                 if isNew, attachments.count > 0 { request(.all) }
             }
             destinations[verdict.label] = verdict

@@ -11,12 +11,18 @@ public struct DestinationRecord: Hashable, Sendable {
     public var sent: Counter
     /// Copies that it did not take.
     public var errors: Counter
+    /// Frames that were not copied because the destination's `rate` was used up.
+    public var rateLimited: Counter
 
-    public init(label: String, kind: DestinationTarget.Kind, ifindex: UInt32, sent: Counter = Counter(), errors: Counter = Counter()) {
+    public init(
+        label: String, kind: DestinationTarget.Kind, ifindex: UInt32, sent: Counter = Counter(), errors: Counter = Counter(),
+        rateLimited: Counter = Counter()
+    ) {
         self.label = label
         self.kind = kind
         self.ifindex = ifindex
         self.sent = sent
         self.errors = errors
+        self.rateLimited = rateLimited
     }
 }

@@ -11,10 +11,12 @@ public struct DirectionCounters: Hashable, Sendable {
     public var errors: Counter
     /// Passed over because they carry our mark: copies of copies. Not part of `seen`.
     public var marked: Counter
+    /// Passed over because another tap with `once` has copied them to the same destination.
+    public var alreadyCopied: Counter
 
     public init(
         copied: Counter = Counter(), filtered: Counter = Counter(), sampledOut: Counter = Counter(), rateLimited: Counter = Counter(),
-        errors: Counter = Counter(), marked: Counter = Counter()
+        errors: Counter = Counter(), marked: Counter = Counter(), alreadyCopied: Counter = Counter()
     ) {
         self.copied = copied
         self.filtered = filtered
@@ -22,10 +24,11 @@ public struct DirectionCounters: Hashable, Sendable {
         self.rateLimited = rateLimited
         self.errors = errors
         self.marked = marked
+        self.alreadyCopied = alreadyCopied
     }
 
     /// Everything that the tap was there to copy: computed, so that it cannot disagree with its parts.
-    public var seen: Counter { copied + filtered + sampledOut + rateLimited + errors }
+    public var seen: Counter { copied + filtered + sampledOut + rateLimited + errors + alreadyCopied }
 }
 
 extension DirectionCounters: Encodable {
@@ -33,6 +36,7 @@ extension DirectionCounters: Encodable {
         case seen, copied, filtered, errors, marked
         case sampledOut = "sampled_out"
         case rateLimited = "rate_limited"
+        case alreadyCopied = "already_copied"
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -44,6 +48,7 @@ extension DirectionCounters: Encodable {
         try container.encode(rateLimited, forKey: .rateLimited)
         try container.encode(errors, forKey: .errors)
         try container.encode(marked, forKey: .marked)
+        try container.encode(alreadyCopied, forKey: .alreadyCopied)
     }
 }
 
@@ -56,5 +61,6 @@ extension DirectionCounters: Decodable {
         rateLimited = try container.decode(Counter.self, forKey: .rateLimited)
         errors = try container.decode(Counter.self, forKey: .errors)
         marked = try container.decode(Counter.self, forKey: .marked)
+        alreadyCopied = try container.decodeIfPresent(Counter.self, forKey: .alreadyCopied) ?? Counter()
     }
 }

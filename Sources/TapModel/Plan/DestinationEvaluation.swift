@@ -28,16 +28,15 @@ public enum DestinationEvaluation {
 
     /// A destination of the configuration as it is now, whoever uses it.
     public static func evaluate(_ definition: DestinationDefinition, host: HostState) -> Result<DestinationVerdict, Failure> {
-        if definition.rate != nil {
-            return .failure(notImplemented("a rate limit on a destination (\(definition.name))"))
-        }
         if definition.mtu != nil {
             return .failure(notImplemented("an MTU on a destination (\(definition.name))"))
         }
         guard case .interface(let name, let allowShared) = definition.target else {
             return .failure(notImplemented("a destination of kind \(definition.target.kind.rawValue) (\(definition.name))"))
         }
-        return .success(interface(name, allowShared: allowShared, label: definition.name.text, host: host))
+        var verdict = interface(name, allowShared: allowShared, label: definition.name.text, host: host)
+        verdict.rate = definition.rate
+        return .success(verdict)
     }
 
     private static func inline(_ target: DestinationTarget, label: String, host: HostState) -> Result<DestinationVerdict, Failure> {

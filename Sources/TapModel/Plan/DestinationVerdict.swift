@@ -9,11 +9,14 @@ public struct DestinationVerdict: Hashable, Sendable {
     public var ifindex: UInt32
     /// Why copies do not arrive there; `nil`: as far as this host can see, they do.
     public var failure: Failure?
+    /// Upper limit of all copies to it.
+    public var rate: RateLimit?
 
-    public init(label: String, kind: DestinationTarget.Kind, ifindex: UInt32, failure: Failure?) {
+    public init(label: String, kind: DestinationTarget.Kind, ifindex: UInt32, failure: Failure?, rate: RateLimit? = nil) {
         self.label = label
         self.kind = kind
         self.ifindex = ifindex
         self.failure = failure
+        self.rate = rate
     }
 }

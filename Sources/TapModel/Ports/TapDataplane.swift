@@ -42,9 +42,14 @@ public protocol TapDataplane: AnyObject {
     func detach(_ id: AttachmentID) throws(Failure)
 
     /// Says which device copies for `label` go to from now on; 0: none. Known labels keep their counters.
+    /// - Parameters:
+    ///   - isDown: whether the device refuses frames at the moment.
+    ///   - rate: the upper limit of all copies to it.
     /// - Returns: whether the table of destinations was lost and has been made anew: what is attached does not work on it yet.
     @discardableResult
-    func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) -> Bool
+    func setDestination(
+        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, isDown: Bool, rate: RateLimit?
+    ) throws(Failure) -> Bool
 
     /// Every destination that was ever set and not forgotten.
     func destinations() throws(Failure) -> [DestinationRecord]
@@ -61,4 +66,12 @@ public protocol TapDataplane: AnyObject {
     /// Removes everything that virt-tap has put into the kernel, of this layout and of others.
     /// - Returns: how many attachments there were.
     func purge() throws(Failure) -> Int
+}
+
+extension TapDataplane {
+    /// A destination that takes frames, without a limit.
+    @discardableResult
+    public func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) -> Bool {
+        try setDestination(label, kind: kind, ifindex: ifindex, isDown: false, rate: nil)
+    }
 }

@@ -11,9 +11,19 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     public var sent: Counter
     /// Copies that its device did not take.
     public var errors: Counter
+    /// Frames that were not copied because its `rate` was used up.
+    public var rateLimited: Counter
+
+    private enum CodingKeys: String, CodingKey {
+        case name, kind, state, reason, message, sent, errors
+        case rateLimited = "rate_limited"
+    }
 
     /// - Parameter failure: why copies do not arrive; `nil`: it is active.
-    public init(name: String, kind: DestinationTarget.Kind, failure: Failure?, sent: Counter = Counter(), errors: Counter = Counter()) {
+    public init(
+        name: String, kind: DestinationTarget.Kind, failure: Failure?, sent: Counter = Counter(), errors: Counter = Counter(),
+        rateLimited: Counter = Counter()
+    ) {
         self.name = name
         self.kind = kind
         state = failure?.state ?? .active
@@ -21,6 +31,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         message = failure?.message
         self.sent = sent
         self.errors = errors
+        self.rateLimited = rateLimited
     }
 
     /// A destination of the configuration as it is now.
@@ -33,6 +44,6 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
             }
         self.init(
             name: definition.name.text, kind: definition.target.kind, failure: failure, sent: record?.sent ?? Counter(),
-            errors: record?.errors ?? Counter())
+            errors: record?.errors ?? Counter(), rateLimited: record?.rateLimited ?? Counter())
     }
 }

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import CLibmnl
+import Glibc
+
+/// Makes, prepares and removes the devices of hops, by rtnetlink.
+///
+/// They have no addresses and make none of themselves, and are known as ours by name and alias. A device of such a name
+/// without our alias is somebody else's and is left alone.
+struct HopDevice {
+    /// What the alias of ours begins with.
+    private static let owner = "virt-tap "
+    /// IN6_ADDR_GEN_MODE_NONE of linux/if_link.h.
+    private static let noAddresses: UInt8 = 1
+    private static let largestMTU: UInt32 = 65_535
+
+    let name: String
+    let kernel: Kernel
+
+    struct Found {
+        var ifindex: UInt32
+        var alias: String?
+        var isUp: Bool
+
+        var isOurs: Bool { alias?.hasPrefix(HopDevice.owner) ?? false }
+    }
+
+    func find() throws -> Found? {
+        var header = ifinfomsg()
+        header.ifi_index = CInt(bitPattern: if_nametoindex(name))
+        guard header.ifi_index != 0 else { return nil }
+        do {
+            guard let message = try NetlinkSocket(kernel).get(Int32(RTM_GETLINK), header), let found = message.header(ifinfomsg.self) else {
+                return nil
+            }
+            return Found(
+                ifindex: UInt32(found.ifi_index), alias: message.attributes(after: ifinfomsg.self).text(Int(IFLA_IFALIAS)),
+                isUp: found.ifi_flags & UInt32(IFF_UP) != 0)
+        } catch let error as KernelError where error.number == ENODEV {
+            return nil
+        }
+    }
+
+    static func alias(_ build: String) -> String { owner + build }
+
+    /// Makes an ifb device, or a veth pair.
+    func make(peer: String?) throws {
+        try change(Int32(RTM_NEWLINK), UInt16(NLM_F_CREATE | NLM_F_EXCL), ifinfomsg()) { message in
+            mnl_attr_put_strz(message, UInt16(IFLA_IFNAME), name)
+            mnl_attr_put_u32(message, UInt16(IFLA_MTU), Self.largestMTU)
+            let info = mnl_attr_nest_start(message, UInt16(IFLA_LINKINFO))
+            mnl_attr_put_strz(message, UInt16(IFLA_INFO_KIND), peer == nil ? "ifb" : "veth")
+            if let peer {
+                let data = mnl_attr_nest_start(message, UInt16(IFLA_INFO_DATA))
+                let nested = mnl_attr_nest_start(message, UInt16(VETH_INFO_PEER))
+                // The peer's own header comes before its attributes.
+                mnl_nlmsg_put_extra_header(message, MemoryLayout<ifinfomsg>.size)
+                mnl_attr_put_strz(message, UInt16(IFLA_IFNAME), peer)
+                mnl_attr_put_u32(message, UInt16(IFLA_MTU), Self.largestMTU)
+                mnl_attr_nest_end(message, nested)
+                mnl_attr_nest_end(message, data)
+            }
+            mnl_attr_nest_end(message, info)
+        }
+    }
+
+    /// Names it as ours, keeps addresses from it, and sets it up.
+    func prepare(_ ifindex: UInt32, alias: String) throws {
+        var header = ifinfomsg()
+        header.ifi_index = CInt(ifindex)
+        try change(Int32(RTM_NEWLINK), 0, header) { mnl_attr_put_strz($0, UInt16(IFLA_IFALIAS), alias) }
+        do {
+            try change(Int32(RTM_NEWLINK), 0, header) { message in
+                let families = mnl_attr_nest_start(message, UInt16(IFLA_AF_SPEC))
+                let inet6 = mnl_attr_nest_start(message, UInt16(AF_INET6))
+                mnl_attr_put_u8(message, UInt16(IFLA_INET6_ADDR_GEN_MODE), Self.noAddresses)
+                mnl_attr_nest_end(message, inet6)
+                mnl_attr_nest_end(message, families)
+            }
+        } catch let error as KernelError where [EAFNOSUPPORT, EOPNOTSUPP, EINVAL].contains(error.number) {
+            // A kernel without IPv6 makes no such addresses.
+        }
+        header.ifi_flags = UInt32(IFF_UP)
+        header.ifi_change = UInt32(IFF_UP)
+        try change(Int32(RTM_NEWLINK), 0, header) { _ in }
+    }
+
+    func remove(_ ifindex: UInt32) throws {
+        var header = ifinfomsg()
+        header.ifi_index = CInt(ifindex)
+        do {
+            try change(Int32(RTM_DELLINK), 0, header) { _ in }
+        } catch let error as KernelError where error.number == ENODEV {}
+    }
+
+    private func change(_ type: Int32, _ flags: UInt16, _ header: ifinfomsg, put: (UnsafeMutablePointer<nlmsghdr>) -> Void) throws {
+        try kernel.check(.changeDevice, name) {
+            do {
+                try NetlinkSocket(kernel).change(type, flags, header, put: put)
+                return 0
+            } catch {
+                errno = (error as? KernelError)?.number ?? EIO
+                return -1
+            }
+        }
+    }
+
+    // MARK: Offloads
+
+    /// Leaves the device nothing to do by itself: what is sent is segmented, linear and has its checksum before.
+    func endOffloads() throws {
+        let descriptor = try kernel.check(.changeDevice, name) { socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0) }
+        defer { close(descriptor) }
+        for command in [ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SSG, ETHTOOL_STXCSUM] {
+            var value = ethtool_value(cmd: UInt32(command), data: 0)
+            try withUnsafeMutablePointer(to: &value) { value in
+                var request = ifreq()
+                withUnsafeMutableBytes(of: &request.ifr_ifrn) { $0.copyBytes(from: name.utf8.prefix(15)) }
+                request.ifr_ifru.ifru_data = UnsafeMutableRawPointer(value).assumingMemoryBound(to: CChar.self)
+                try kernel.check(.changeDevice, name) { ioctl(descriptor, UInt(SIOCETHTOOL), &request) }
+            }
+        }
+    }
+}

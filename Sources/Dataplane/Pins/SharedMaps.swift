@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import CLibbpf
+
+/// The maps that all attachments work on, as they are pinned.
+struct SharedMaps {
+    let destinations: KernelObject
+    let destinationCounters: KernelObject
+    let destinationRates: KernelObject
+    let hops: KernelObject
+    let lastCopies: KernelObject
+
+    var all: [(KernelObject, MapLayout.Shape)] {
+        [
+            (destinations, MapLayout.destinations), (destinationCounters, MapLayout.destinationCounters),
+            (destinationRates, MapLayout.destinationRates), (hops, MapLayout.hops), (lastCopies, MapLayout.lastCopies),
+        ]
+    }
+
+    /// Opens the pinned maps.
+    /// - Parameter create: makes those that are not there, or that another version of virt-tap laid out otherwise: what
+    ///   is attached copies on with the former ones until it is replaced.
+    /// - Returns: `nil` when one is missing; with `create` also whether one was.
+    static func open(_ pins: PinTree, create: Bool) throws -> (maps: SharedMaps, areNew: Bool)? {
+        let kernel = pins.kernel
+        var areNew = false
+        func map(_ path: String, _ shape: MapLayout.Shape) throws -> KernelObject? {
+            if let map = try kernel.open(path, CLIBBPF_MAP), try shape.fits(kernel.mapInfo(map)) { return map }
+            guard create else { return nil }
+            areNew = true
+            let map = try shape.make(kernel)
+            try pins.place(map, at: path, kind: CLIBBPF_MAP, Undo())
+            return map
+        }
+        if create { try pins.makeLayout() }
+        guard let destinations = try map(pins.destinations, MapLayout.destinations),
+            let destinationCounters = try map(pins.destinationCounters, MapLayout.destinationCounters),
+            let destinationRates = try map(pins.destinationRates, MapLayout.destinationRates),
+            let hops = try map(pins.hops, MapLayout.hops), let lastCopies = try map(pins.lastCopies, MapLayout.lastCopies)
+        else { return nil }
+        let maps = SharedMaps(
+            destinations: destinations, destinationCounters: destinationCounters, destinationRates: destinationRates, hops: hops,
+            lastCopies: lastCopies)
+        return (maps, areNew)
+    }
+
+    /// New ones that nobody else sees.
+    init(unpinned kernel: Kernel) throws {
+        self.init(
+            destinations: try MapLayout.destinations.make(kernel), destinationCounters: try MapLayout.destinationCounters.make(kernel),
+            destinationRates: try MapLayout.destinationRates.make(kernel), hops: try MapLayout.hops.make(kernel),
+            lastCopies: try MapLayout.lastCopies.make(kernel))
+    }
+
+    private init(
+        destinations: KernelObject, destinationCounters: KernelObject, destinationRates: KernelObject, hops: KernelObject,
+        lastCopies: KernelObject
+    ) {
+        self.destinations = destinations
+        self.destinationCounters = destinationCounters
+        self.destinationRates = destinationRates
+        self.hops = hops
+        self.lastCopies = lastCopies
+    }
+
+    /// The kernel's ids of those that every program of a tap reaches.
+    func ids(_ kernel: Kernel) throws -> Set<UInt32> {
+        try Set([destinations, destinationCounters, destinationRates].map { try kernel.mapInfo($0).id })
+    }
+}
