@@ -46,7 +46,7 @@ extension MatrixSuite {
         }
 
         private func desired(_ tapped: TappedBench, _ device: String) -> DesiredAttachment {
-            var desired = tapped.desired()
+            var desired = try tapped.desired()
             desired.key.ifindex = if_nametoindex(device)
             desired.interface.device = device
             return desired

@@ -101,7 +101,7 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism)
             let name = "gone\(tapped.bench.number)"
             try ip("link add \(name) type veth peer name far\(tapped.bench.number)\n")
-            var desired = tapped.desired()
+            var desired = try tapped.desired()
             desired.interface.device = name
             desired.key.ifindex = if_nametoindex(name)
             try tapped.dataplane.attach(desired, at: TappedBench.now)

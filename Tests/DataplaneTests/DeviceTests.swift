@@ -100,7 +100,7 @@ extension KernelSuite {
             let guest = try TapDevice(macvtap: "mvt\(number)")
             let peer = try PacketSocket(on: "lowpeer\(number)")
             for direction in [TapDirection.outbound, .inbound, .both] {
-                var desired = tapped.desired(direction, tap: direction.rawValue)
+                var desired = try tapped.desired(direction, tap: direction.rawValue)
                 desired.key.ifindex = guest.index
                 desired.interface.device = guest.name
                 desired.interface.isMacvtap = true

@@ -63,7 +63,7 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism)
             let old = try tapped.attach()
             let programs = try chains(tapped)
-            var next = tapped.desired(.outbound)
+            var next = try tapped.desired(.outbound)
             next.wish.mark = PacketMark(value: 0x4000, mask: 0x4000)
             let fault = Fault()
             fault.install(tapped.dataplane)
@@ -99,7 +99,7 @@ extension KernelSuite {
         @Test("A crash after any step of a replacement can be repaired", arguments: Mechanism.here)
         func repairsCrashedReplacements(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            let desired = tapped.desired()
+            let desired = try tapped.desired()
             for failing in Swift.stride(from: 0, to: 200, by: KernelSuite.stride) {
                 try tapped.attach(.inbound)
                 var count = 0
@@ -126,7 +126,7 @@ extension KernelSuite {
         @Test("A crash after any step of an attachment can be repaired", arguments: Mechanism.here)
         func repairsCrashes(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            let desired = tapped.desired()
+            let desired = try tapped.desired()
             for failing in Swift.stride(from: 0, to: 200, by: KernelSuite.stride) {
                 // From some call on everything fails, undoing included: as if the process were gone.
                 var count = 0
@@ -190,7 +190,7 @@ extension KernelSuite {
             #expect(failure?.message.contains("63 programs") == true)
             #expect(others.count == 63)
             let unknown = #expect(throws: Failure.self) {
-                try tapped.dataplane.attach(tapped.desired(to: "nowhere"), at: TappedBench.now)
+                try tapped.dataplane.attach(try tapped.desired(to: "nowhere"), at: TappedBench.now)
             }
             #expect(unknown?.reason == .noSuchDestination)
             try tapped.dataplane.forgetDestination("nowhere")

@@ -57,13 +57,13 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism)
             try tapped.attach(.outbound)
             for (direction, expected) in [(TapDirection.both, 8), (.inbound, 4), (.both, 8), (.outbound, 4)] {
-                let desired = tapped.desired(direction)
+                let desired = try tapped.desired(direction)
                 try tapped.dataplane.replace(desired, at: TappedBench.now)
                 #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
                 #expect(try tapped.exchange(4).areWhole)
                 #expect(tapped.bench.sensor.receive(expected).count == expected)
             }
-            let counters = try tapped.counters(tapped.desired())
+            let counters = try tapped.counters(try tapped.desired())
             #expect(counters[.outbound]?.copied.packets == 12)
             #expect(counters[.inbound] == nil)
         }
@@ -74,7 +74,7 @@ extension KernelSuite {
         func changesMechanism(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             try tapped.attach()
-            var desired = tapped.desired()
+            var desired = try tapped.desired()
             desired.mechanism = mechanism == .tcx ? .clsact : .tcx
             try tapped.dataplane.replace(desired, at: TappedBench.now)
             #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
@@ -111,7 +111,7 @@ extension KernelSuite {
         func collectsDeadPins(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             try ip("link add short\(tapped.bench.number) type veth peer name other\(tapped.bench.number)\n")
-            var desired = tapped.desired()
+            var desired = try tapped.desired()
             desired.interface.device = "short\(tapped.bench.number)"
             desired.key.ifindex = if_nametoindex(desired.interface.device)
             try tapped.dataplane.attach(desired, at: TappedBench.now)
@@ -155,7 +155,7 @@ extension KernelSuite {
             try tapped.attach(tap: "second")
             let stranger = bpf_map_create(BPF_MAP_TYPE_ARRAY, "stranger", 4, 4, 1, nil)
             #expect(bpf_obj_pin(stranger, "\(tapped.bench.bpffs)/stranger") == 0)
-            let newer = "\(tapped.bench.bpffs)/virt-tap/2/\(tapped.desired().key.id)"
+            let newer = "\(tapped.bench.bpffs)/virt-tap/2/\(try tapped.desired().key.id)"
             try FileManager.default.createDirectory(atPath: newer, withIntermediateDirectories: true)
             #expect(bpf_obj_pin(stranger, newer + "/counters") == 0)
             close(stranger)
@@ -177,7 +177,7 @@ extension KernelSuite {
             defer { close(map) }
             #expect(bpf_obj_pin(map, "\(layout)/junk") == 0)
             try FileManager.default.createDirectory(atPath: "\(layout)/elsewhere", withIntermediateDirectories: false)
-            let half = tapped.desired(tap: "half").key.id
+            let half = try tapped.desired(tap: "half").key.id
             try FileManager.default.createDirectory(atPath: "\(layout)/\(half)", withIntermediateDirectories: false)
             for name in ["spec", "link-inbound", "program-inbound"] { #expect(bpf_obj_pin(map, "\(layout)/\(half)/\(name)") == 0) }
 
@@ -189,7 +189,7 @@ extension KernelSuite {
             #expect(try tapped.dataplane.counters(of: half) == [:])
             // What is half made is no obstacle.
             try tapped.attach(tap: "half")
-            #expect(try tapped.dataplane.attachment(half)?.satisfies(tapped.desired(tap: "half")) == true)
+            #expect(try tapped.dataplane.attachment(half)?.satisfies(try tapped.desired(tap: "half")) == true)
             try tapped.dataplane.detach(half)
             #expect(try tapped.dataplane.attachments().map(\.id) == [desired.key.id])
             #expect(FileManager.default.fileExists(atPath: "\(layout)/junk"))

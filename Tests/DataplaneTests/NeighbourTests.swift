@@ -53,7 +53,7 @@ extension KernelSuite {
             let foreign = try ForeignProgram()
             try foreign.attachFilter(to: index, egress: false, priority: 1, handle: 0x7674_0001)
             let desired = try tapped.attach()
-            try tapped.dataplane.replace(tapped.desired(), at: TappedBench.now)
+            try tapped.dataplane.replace(try tapped.desired(), at: TappedBench.now)
             let (sent, areWhole) = try tapped.exchange(5)
             #expect(areWhole)
             #expect(tapped.bench.sensor.receive(10) == sent)
@@ -163,7 +163,7 @@ extension KernelSuite {
             for desired in [first, second] { try tapped.dataplane.detach(desired.key.id) }
             #expect(try !qdiscs().contains("ffff:"))
             try tapped.attach(.outbound, tap: "first")
-            let both = tapped.desired(tap: "first")
+            let both = try tapped.desired(tap: "first")
             try tapped.dataplane.replace(both, at: TappedBench.now)
             #expect(try tapped.dataplane.attachment(both.key.id)?.satisfies(both) == true)
             #expect(try tapped.exchange(5).areWhole)
@@ -207,7 +207,7 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism)
             try tapped.attach()
             // The destination is itself tapped, in both directions, and copies to itself.
-            var loop = tapped.desired(tap: "loop")
+            var loop = try tapped.desired(tap: "loop")
             loop.key.ifindex = tapped.bench.destinationIndex
             loop.interface.device = tapped.bench.destination
             try tapped.dataplane.attach(loop, at: TappedBench.now)

@@ -56,7 +56,7 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism)
             let desired = try tapped.attach()
             let victim = try Victim()
-            for name in ["1/\(tapped.desired(tap: "link").key.id)", "2"] {
+            for name in ["1/\(try tapped.desired(tap: "link").key.id)", "2"] {
                 let path = "\(tapped.bench.bpffs)/virt-tap/\(name)"
                 try FileManager.default.createSymbolicLink(atPath: path, withDestinationPath: victim.path)
                 let failure = #expect(throws: Failure.self) { try tapped.dataplane.purge() }
@@ -74,7 +74,7 @@ extension KernelSuite {
             let tapped = try TappedBench(Mechanism.here[0])
             let desired = try tapped.attach()
             let layout = "\(tapped.bench.bpffs)/virt-tap/1"
-            let other = tapped.desired(tap: "other")
+            let other = try tapped.desired(tap: "other")
             try FileManager.default.createSymbolicLink(
                 atPath: "\(layout)/\(other.key.id)", withDestinationPath: "\(layout)/\(desired.key.id)")
             #expect(#expect(throws: Failure.self) { try tapped.dataplane.detach(other.key.id) }?.reason == .permissionDenied)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import CLibpcap
 import Dataplane
 import DataplaneTestSupport
 import Glibc
@@ -19,21 +20,31 @@ struct TappedBench {
         try dataplane.setDestination("ids", kind: .interface, ifindex: bench.destinationIndex)
     }
 
-    func desired(_ direction: TapDirection = .both, tap: String = "ids", to destination: String = "ids") -> DesiredAttachment {
-        DesiredAttachment(
+    /// - Parameter choose: what the tap asks for beyond copying everything.
+    func desired(
+        _ direction: TapDirection = .both, tap: String = "ids", to destination: String = "ids", on device: TapDevice? = nil,
+        _ choose: (inout CopyWish) -> Void = { _ in }
+    ) throws -> DesiredAttachment {
+        let device = device ?? bench.guest
+        var wish = CopyWish(direction: direction, destination: destination, mark: PacketMark())
+        choose(&wish)
+        return DesiredAttachment(
             key: AttachmentKey(
                 domain: DomainUUID("6b3b4ae2-6a3e-4a0c-a1c5-2d8f3f6f6b01")!, origin: .domain, tap: TapName(tap)!,
-                ifindex: bench.guest.index),
+                ifindex: device.index),
             domainName: "web1",
             interface: AttachedInterface(
-                alias: "net0", mac: MACAddress(bytes: FrameBuilder.guest)!, type: .bridge, device: bench.guest.name, isMacvtap: false),
-            destinationKind: .interface, wish: CopyWish(direction: direction, destination: destination, mark: PacketMark()),
+                alias: "net0", mac: MACAddress(bytes: FrameBuilder.guest)!, type: .bridge, device: device.name, isMacvtap: false),
+            destinationKind: .interface, wish: wish, filter: try wish.filter.map(CompiledFilter.init(pcap:)),
             mechanism: mechanism)
     }
 
     @discardableResult
-    func attach(_ direction: TapDirection = .both, tap: String = "ids") throws -> DesiredAttachment {
-        let desired = desired(direction, tap: tap)
+    func attach(
+        _ direction: TapDirection = .both, tap: String = "ids", to destination: String = "ids", on device: TapDevice? = nil,
+        _ choose: (inout CopyWish) -> Void = { _ in }
+    ) throws -> DesiredAttachment {
+        let desired = try desired(direction, tap: tap, to: destination, on: device, choose)
         try dataplane.attach(desired, at: Self.now)
         return desired
     }
@@ -69,5 +80,22 @@ extension Counter {
     /// Of whole frames.
     init(_ frames: some Sequence<[UInt8]>) {
         self = frames.reduce(into: Counter()) { $0 += Counter(packets: 1, bytes: UInt64($1.count)) }
+    }
+}
+
+extension CompiledFilter {
+    /// As libpcap compiles it for a file: in a test the expression is the test's own.
+    init(pcap expression: String) throws {
+        let handle = pcap_open_dead(DLT_EN10MB, 65_535)
+        defer { pcap_close(handle) }
+        var program = bpf_program()
+        guard pcap_compile(handle, &program, expression, 1, 0) == 0 else { throw CallFailure(String(cString: pcap_geterr(handle))) }
+        defer { pcap_freecode(&program) }
+        self.init(
+            expression: expression,
+            instructions: (0..<Int(program.bf_len)).map {
+                let one = program.bf_insns[$0]
+                return UInt64(one.code) | UInt64(one.jt) << 16 | UInt64(one.jf) << 24 | UInt64(one.k) << 32
+            })
     }
 }

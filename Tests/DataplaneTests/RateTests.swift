@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Dataplane
+import DataplaneTestSupport
+import Glibc
+import TapModel
+import Testing
+
+extension KernelSuite {
+    @Suite("Rates")
+    struct RateTests {
+        private func limit(_ perSecond: UInt64, _ unit: RateLimit.Unit, burst: UInt64?) -> RateLimit {
+            RateLimit(perSecond: perSecond, unit: unit, burst: burst, text: "", burstText: nil)
+        }
+
+        private func now() -> Double {
+            var time = timespec()
+            clock_gettime(CLOCK_MONOTONIC, &time)
+            return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+        }
+
+        /// Writes frames as fast as may be for so many seconds; how long that was, of which more has been paid for.
+        private func flood(_ devices: [TapDevice], seconds: Double, payload: Int = 100) throws -> Double {
+            let frame = FrameBuilder.udp(1, payload: payload)
+            let start = now()
+            while now() < start + seconds {
+                for device in devices { for _ in 0..<16 { try device.write(frame) } }
+            }
+            return now() - start
+        }
+
+        struct Case: Sendable {
+            var perSecond: UInt64
+            var unit: RateLimit.Unit
+            var burst: UInt64
+            var snaplen: Snaplen?
+            /// What one frame of 1,042 bytes takes of it.
+            var cost: Double
+        }
+
+        static let cases = [
+            Case(perSecond: 2_000, unit: .packetsPerSecond, burst: 50, snaplen: nil, cost: 1),
+            Case(perSecond: 8_000_000, unit: .bitsPerSecond, burst: 20_000, snaplen: nil, cost: 1_042),
+            // What is left after the cut counts.
+            Case(perSecond: 800_000, unit: .bitsPerSecond, burst: 5_000, snaplen: .bytes(100), cost: 100),
+        ]
+
+        @Test("Exact over seconds, the burst on top, and the rest counted", arguments: Mechanism.here, cases)
+        func limits(_ mechanism: Mechanism, _ one: Case) throws {
+            let tapped = try TappedBench(mechanism)
+            defer { _ = try? tapped.dataplane.purge() }
+            let desired = try tapped.attach(.outbound) {
+                $0.rate = limit(one.perSecond, one.unit, burst: one.burst)
+                $0.snaplen = one.snaplen
+            }
+            let elapsed = try flood([tapped.bench.guest], seconds: 2, payload: 1_000)
+            let counters = try #require(try tapped.counters(desired)[.outbound])
+            #expect(counters.seen == counters.copied + counters.rateLimited)
+            let perSecond = Double(one.perSecond) / (one.unit == .bitsPerSecond ? 8 : 1)
+            let allowed = (perSecond * elapsed + Double(one.burst)) / one.cost
+            #expect(Double(counters.copied.packets) <= allowed + 1)
+            #expect(Double(counters.copied.packets) >= allowed * 0.98 - 2)
+            #expect(tapped.bench.sensor.receive(1).count == Int(counters.copied.packets))
+        }
+
+        @Test("One rate for all interfaces and directions of a tap, and a changed one at once", arguments: Mechanism.here)
+        func isShared(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism)
+            let second = try TapDevice("extra\(tapped.bench.number)")
+            try ip("link set \(second.name) master \(tapped.bench.bridge) up\n")
+            func attach(_ rate: RateLimit?, replacing: Bool) throws -> [DesiredAttachment] {
+                try [nil, second].map { device in
+                    let desired = try tapped.desired(.outbound, on: device) { $0.rate = rate }
+                    if replacing {
+                        try tapped.dataplane.replace(desired, at: TappedBench.now)
+                    } else {
+                        try tapped.dataplane.attach(desired, at: TappedBench.now)
+                    }
+                    return desired
+                }
+            }
+            func copied(_ taps: [DesiredAttachment]) throws -> Double {
+                try taps.reduce(0) { $0 + Double(try tapped.counters($1)[.outbound]?.copied.packets ?? 0) }
+            }
+            let taps = try attach(limit(1_000, .packetsPerSecond, burst: 20), replacing: false)
+            var elapsed = try flood([tapped.bench.guest, second], seconds: 1)
+            let first = try copied(taps)
+            #expect(first <= 1_000 * elapsed + 21 && first >= 980 * elapsed)
+            // Faster from the moment on that it is asked for, and what was counted goes on.
+            _ = try attach(limit(5_000, .packetsPerSecond, burst: 20), replacing: true)
+            elapsed = try flood([tapped.bench.guest, second], seconds: 1)
+            let more = try copied(taps) - first
+            #expect(more <= 5_000 * elapsed + 21 && more >= 4_900 * elapsed - 20)
+            let all = try taps.map { try #require(try tapped.counters($0)[.outbound]) }
+            #expect(all.allSatisfy { $0.seen == $0.copied + $0.rateLimited })
+        }
+
+        @Test("Of a destination: all taps that feed it together", arguments: Mechanism.here)
+        func limitsDestination(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism)
+            let rate = limit(1_000, .packetsPerSecond, burst: 10)
+            try tapped.dataplane.setDestination(
+                "ids", kind: .interface, ifindex: tapped.bench.destinationIndex, isDown: false, rate: rate)
+            let taps = [try tapped.attach(.outbound), try tapped.attach(.outbound, tap: "other")]
+            let elapsed = try flood([tapped.bench.guest], seconds: 1)
+            let counters = try taps.map { try #require(try tapped.counters($0)[.outbound]) }
+            let copied = Double(counters.reduce(0) { $0 + $1.copied.packets })
+            #expect(copied <= 1_000 * elapsed + 11 && copied >= 980 * elapsed)
+            let record = try #require(try tapped.dataplane.destinations().first)
+            #expect(record.rateLimited == counters[0].rateLimited + counters[1].rateLimited)
+            #expect(Double(record.sent.packets) == copied)
+            // Taken away, all is copied again.
+            try tapped.dataplane.setDestination("ids", kind: .interface, ifindex: tapped.bench.destinationIndex)
+            for _ in 0..<100 { try tapped.bench.guest.write(FrameBuilder.udp(1)) }
+            #expect(try tapped.counters(taps[0])[.outbound]?.copied.packets == counters[0].copied.packets + 100)
+        }
+
+        @Test("A frame larger than the burst passes once all is paid for; a super-packet is paid for whole", arguments: Mechanism.here)
+        func passesLargeFrames(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism, withHeader: true)
+            let desired = try tapped.attach(.outbound) { $0.rate = limit(8_000, .bitsPerSecond, burst: 100) }
+            let offload = TapDevice.Offload(type: 1, segmentSize: 1_448, headerLength: 66, checksumStart: 34, checksumOffset: 16)
+            for _ in 0..<3 { try tapped.bench.guest.write(FrameBuilder.tcp(payload: 14_480), offload) }
+            let counters = try #require(try tapped.counters(desired)[.outbound])
+            #expect(counters.copied.packets == 10 && counters.rateLimited.packets == 20)
+        }
+    }
+}
