@@ -52,19 +52,21 @@ package enum EBPF {
     }
     /// Of the kernel's helpers (`enum bpf_func_id`).
     package static func call(helper: UInt32) -> UInt64 { instruction(0x85, immediate: helper) }
+    /// Of a function of this program, so many instructions behind the next one.
+    package static func call(function distance: Int32) -> UInt64 { instruction(0x85, 0, 1, immediate: UInt32(bitPattern: distance)) }
     package static let exit = instruction(0x95)
 
     package static let jump = instruction(0x05)
     /// Jumps when left ∘ right, 64 bits without a sign; `operation` is BPF_OP, also 0x50: unequal.
     package static func jump64(_ operation: UInt8, _ left: Register, _ right: Register) -> UInt64 {
-        instruction(0x05 | operation, left, right)
+        instruction(0x0D | operation, left, right)
     }
     package static func jump64(_ operation: UInt8, _ left: Register, constant: Int32) -> UInt64 {
         instruction(0x05 | operation, left, immediate: UInt32(bitPattern: constant))
     }
     /// The same of the lower halves.
     package static func jump32(_ operation: UInt8, _ left: Register, _ right: Register) -> UInt64 {
-        instruction(0x06 | operation, left, right)
+        instruction(0x0E | operation, left, right)
     }
     package static func jump32(_ operation: UInt8, _ left: Register, constant: UInt32) -> UInt64 {
         instruction(0x06 | operation, left, immediate: constant)
