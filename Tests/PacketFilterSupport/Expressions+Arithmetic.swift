@@ -23,13 +23,13 @@ extension Expressions {
         return found + [
             "-ip[8] = 4294967232", "-(ip[8] + 1) > 100", "0 - ip[8] != 0", "ip[ip[0] & 0xf] = 0", "ip[(ip[0] & 0xf) * 4] = 8",
             "ip[(ip[0] & 0xf) << 2:2] = 80", "ip[ip[2:2] - 1] = 0", "ether[len - 1] = 0", "ether[len - 4:4] = 0", "ether[len] = 0",
-            "ether[ip[8]] != 0", "udp[udp[4:2] - 1] = 0x41", "ip[len - 20] & 1 = 0", "ether[ether[0:4]] = 0", "ether[0 - 1] = 0",
+            "ether[ip[8]] != 0", "udp[udp[4:2] - 1] = 0x41", "ip[len - 20] & 1 = 0", "ether[ether[0:4]] = 0",
             "ip[20 - ip[8]] = 0", "(ip[0] & 0xf) * 4 + (tcp[12] >> 4) * 4 < ip[2:2]",
             "((ip[0] + ip[1]) * (ip[8] - ip[9])) / ((ip[3] | 1) + 1) % 7 = 3",
             "(ip[0] + (ip[1] + (ip[2] + (ip[3] + (ip[4] + ip[5]))))) > 100",
             "(ip[12:4] ^ ip[16:4]) & 0xffffff00 = 0", "ether[12:2] & 0xff00 = 0x0800", "ether[12:2] | 0x00ff = 0x08ff",
             "ether[12:2] ^ 0x0800 = 0", "ether[12:2] ^ 0x10800 = 0", "ether[12:2] & 0x1ffff = 0x800", "ip[16:4] | 0xff = 0xc00002ff",
-            "ip[2:2] / ip[1] = 3", "ip[2:2] % ip[1] = 3", "5 = 5", "1 > 2", "ip[0] > 0 and 1 = 1",
+            "ip[2:2] / ip[1] = 3", "ip[2:2] % ip[1] = 3", "5 = 5", "ip[0] > 0 and 1 = 1",
         ]
     }()
 

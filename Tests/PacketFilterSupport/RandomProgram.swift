@@ -14,7 +14,8 @@ public enum RandomProgram {
     ]
 
     /// A valid program, at most some 60 instructions.
-    public static func make(_ random: inout SeededRandom) -> [ClassicInstruction] {
+    /// - Parameter tags: whether it may ask for the VLAN tag beside the frame.
+    public static func make(_ random: inout SeededRandom, tags: Bool = false) -> [ClassicInstruction] {
         let count = Int.random(in: 3...56, using: &random)
         let slots = UInt32.random(in: 1...16, using: &random)
         // Scratch memory has to be written before it is read, whichever way is taken.
@@ -23,6 +24,10 @@ public enum RandomProgram {
         let returns = Int.random(in: 1...3, using: &random)
         let end = program.count + count
         while program.count < end {
+            if tags, random.once(in: 6) {
+                // SKF_AD_VLAN_TAG, SKF_AD_VLAN_TAG_PRESENT, SKF_AD_VLAN_TPID
+                program.append(ClassicInstruction(code: 0x28, constant: 0xFFFF_F000 + [44, 48, 60].randomElement(using: &random)!))
+            }
             // What libpcap makes: load, mask, compare.
             if random.once(in: 4) {
                 program.append(ClassicInstruction(code: [0x20, 0x28, 0x30].randomElement(using: &random)!, constant: offset(&random)))

@@ -2,7 +2,18 @@
 
 /// Frames made by hand: something for each expression to find, and its near misses.
 public enum SampleFrames {
-    public static let all: [[UInt8]] = plainIP + six + others + carriers + tagged(plainIP + six + others)
+    public static let all: [[UInt8]] = plainIP + six + others + carriers + tagged
+    /// Those with one, two or three VLAN tags among their bytes.
+    public static let tagged: [[UInt8]] = tagged(plainIP + six + others)
+    /// TCP super-packets, and where TCP begins in them.
+    public static let superPackets: [(frame: [UInt8], transport: Int)] = {
+        let data = Layers.get + [UInt8](repeating: 0x41, count: 6_000)
+        let tcp = Layers.tcp(40_000, 80, data)
+        return [
+            (Layers.ethernet(0x800, Layers.ip(6, tcp)), 34), (Layers.ethernet(0x86DD, Layers.ip6(6, tcp)), 54),
+            (Layers.ethernet(0x800, Layers.ip(6, tcp), tags: [(0x8100, 5)]), 38),
+        ]
+    }()
 
     private static let plainIP: [[UInt8]] = {
         let packets = [
@@ -93,7 +104,6 @@ public enum SampleFrames {
         return frames
     }()
 
-    /// Some with one, two or three VLAN tags among their bytes.
     private static func tagged(_ frames: [[UInt8]]) -> [[UInt8]] {
         let stacks: [[(Int, Int)]] = [
             [(0x8100, 5)], [(0x8100, 100)], [(0x8100, 0xE005)], [(0x8100, 0)], [(0x88A8, 5)], [(0x9100, 5)], [(0x88A8, 5), (0x8100, 7)],
