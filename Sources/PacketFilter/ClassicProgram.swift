@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 /// A classic BPF program that was found to be well formed: every path ends in a return, each instruction is known and
-/// reads what is there.
+/// reads what is there. Scratch memory is 0 before it is written: the kernel refuses a socket filter that reads it earlier,
+/// but libpcap makes such a one of `vlan and pppoes`.
 public struct ClassicProgram: Hashable, Sendable {
     public let instructions: [ClassicInstruction]
     /// The same, read.
@@ -25,25 +26,5 @@ public struct ClassicProgram: Hashable, Sendable {
         guard operations[operations.count - 1].successors(0).isEmpty else { throw .malformed("it does not end in a return") }
         self.instructions = instructions
         self.operations = operations
-        try Self.requireWrittenScratch(operations)
-    }
-
-    /// Each slot is written on every path before it is read, as the kernel demands of a socket filter, too.
-    private static func requireWrittenScratch(_ operations: [ClassicOperation]) throws(FilterError) {
-        // One bit a slot; `nil`: no path comes here.
-        var written: [UInt16?] = Array(repeating: nil, count: operations.count)
-        written[0] = 0
-        for (place, operation) in operations.enumerated() {
-            guard var mask = written[place] else { continue }
-            switch operation {
-            case .store(let slot, _): mask |= 1 << slot
-            case .loadScratch(let slot, _):
-                guard mask & 1 << slot != 0 else {
-                    throw .malformed("instruction \(place) reads scratch slot \(slot) before it is written")
-                }
-            default: break
-            }
-            for next in operation.successors(place) { written[next] = written[next].map { $0 & mask } ?? mask }
-        }
     }
 }

@@ -5,11 +5,10 @@
 struct KnownValues: Hashable {
     private var values: [UInt32?] = Array(repeating: nil, count: 18)
 
-    /// At a program's start both registers are 0.
+    /// At a program's start all is 0.
     static let atStart: KnownValues = {
         var known = KnownValues()
-        known.a = 0
-        known.x = 0
+        known.values = Array(repeating: 0, count: 18)
         return known
     }()
 

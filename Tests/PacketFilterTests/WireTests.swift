@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import DataplaneTestSupport
+import Glibc
 import PacketFilter
 import PacketFilterTestSupport
 import Testing
@@ -14,10 +15,16 @@ extension KernelFilterSuite {
             let wire = try Wire()
             let handle = try PcapHandle.live()
             let tagged = SampleFrames.tagged
+            var refused: [String] = []
             var mutator = FrameMutator(seed: 7)
             var taggedMutator = FrameMutator(seed: 8, frames: tagged)
             for (number, expression) in Expressions.all.enumerated() where number % KernelFilterSuite.stride == 0 {
-                try wire.attach(PcapFilter(expression, handle).instructions)
+                do {
+                    try wire.attach(PcapFilter(expression, handle).instructions)
+                } catch let failure as CallFailure where failure.number == EINVAL {
+                    refused.append(expression)
+                    continue
+                }
                 var wrong: [String] = []
                 for turn in 0..<24 {
                     let frame = turn < 8 ? mutator.next() : turn < 16 ? taggedMutator.next() : tagged[(number * 8 + turn) % tagged.count]
@@ -28,8 +35,11 @@ extension KernelFilterSuite {
                 for (frame, transport) in SampleFrames.superPackets {
                     if let difference = try wire.difference(frame, .superPacket(transport: transport)) { wrong.append(difference) }
                 }
-                #expect(wrong.isEmpty, "\(expression): \(wrong[0])")
+                if !wrong.isEmpty { Issue.record("\(expression): \(wrong.count) wrong, \(wrong[0])") }
+
             }
+            // It reads scratch memory that it has not written.
+            if KernelFilterSuite.stride == 1 { #expect(refused == ["vlan and pppoes"]) }
             let seen = wire.seen
             // All kinds were there.
             #expect(seen.tagged > seen.frames / 4 && seen.scattered > seen.frames / 4, "\(seen)")
