@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// Where A may be left in the order in which the frame has it, and constants turned round instead: what is only masked and
+/// compared for equality need not be converted, which is what a compiler does with `htons(0x0800)`.
+struct ByteOrder {
+    /// One value of A, or several that meet: whether all of them and all that reads them can do with the frame's order.
+    private struct Value {
+        var width: LoadWidth?
+        var isOther = false
+        /// The largest constant that it is compared or joined with.
+        var largest: UInt32 = 0
+
+        mutating func merge(_ other: Value) {
+            if let width = other.width {
+                if self.width == nil { self.width = width } else if self.width != width { isOther = true }
+            }
+            isOther = isOther || other.isOther
+            largest = max(largest, other.largest)
+        }
+    }
+
+    private var values: [Value] = []
+    private var parents: [Int] = []
+    /// Of each instruction that loads A, or reads it.
+    private var valueOf: [Int?]
+
+    init(_ operations: [ClassicOperation], _ liveness: Liveness) {
+        valueOf = Array(repeating: nil, count: operations.count)
+        var incoming: [Int?] = Array(repeating: nil, count: operations.count)
+        // A is 0 at first.
+        incoming[0] = add(Value(isOther: true))
+        for (place, operation) in operations.enumerated() {
+            guard let current = incoming[place] else { continue }
+            let outgoing = step(operation, at: place, current)
+            for next in operation.successors(place) {
+                if let other = incoming[next] {
+                    if liveness.before[next].contains(.a) { join(other, outgoing) }
+                } else {
+                    incoming[next] = outgoing
+                }
+            }
+        }
+    }
+
+    /// The width in which A, as loaded or read by an instruction, is in the frame's order; `nil` if it is a number as usual.
+    mutating func width(at place: Int) -> LoadWidth? {
+        guard let value = valueOf[place].map({ values[root($0)] }), let width = value.width else { return nil }
+        return width == .byte || value.isOther || value.largest > width.maximum ? nil : width
+    }
+
+    private mutating func step(_ operation: ClassicOperation, at place: Int, _ current: Int) -> Int {
+        switch operation {
+        case .loadAbsolute(_, let width), .loadIndirect(_, let width):
+            let value = add(Value(width: width))
+            valueOf[place] = value
+            return value
+        case .branch(let comparison, .constant(let constant), _, _) where comparison == .equal || comparison == .anyBit:
+            valueOf[place] = current
+            // Bits of a mask beyond the width meet zeros, and can be dropped.
+            if comparison == .equal { note(current) { $0.largest = max($0.largest, constant) } }
+            return current
+        case .arithmetic(let arithmetic, .constant(let constant)) where arithmetic.isBitwise:
+            valueOf[place] = current
+            if arithmetic != .and { note(current) { $0.largest = max($0.largest, constant) } }
+            return current
+        case .branch, .copyAToX, .store(_, .a), .returnA:
+            note(current) { $0.isOther = true }
+            return current
+        case .arithmetic, .negate:
+            note(current) { $0.isOther = true }
+            return add(Value(isOther: true))
+        case .loadMetadatum(_, .a), .loadConstant(_, .a), .loadScratch(_, .a), .copyXToA:
+            return add(Value(isOther: true))
+        case .loadHeaderLength, .loadMetadatum(_, .x), .loadConstant(_, .x), .loadScratch(_, .x), .store(_, .x), .jump, .returnConstant:
+            return current
+        }
+    }
+
+    private mutating func add(_ value: Value) -> Int {
+        values.append(value)
+        parents.append(parents.count)
+        return parents.count - 1
+    }
+
+    private mutating func note(_ value: Int, _ change: (inout Value) -> Void) { change(&values[root(value)]) }
+
+    private mutating func join(_ one: Int, _ other: Int) {
+        let (one, other) = (root(one), root(other))
+        guard one != other else { return }
+        parents[other] = one
+        values[one].merge(values[other])
+    }
+
+    private mutating func root(_ value: Int) -> Int {
+        var value = value
+        while parents[value] != value {
+            parents[value] = parents[parents[value]]
+            value = parents[value]
+        }
+        return value
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// Instructions of eBPF as `struct bpf_insn` of linux/bpf.h, in the machine's byte order. Nothing newer than Linux 5.10
+/// knows (`-mcpu=v3`). Targets of jumps are left at 0, for the assembler.
+package enum EBPF {
+    /// Registers by number: r1 to r5 are lost in a call, r10 is the frame's end.
+    package typealias Register = UInt8
+
+    package static func instruction(_ code: UInt8, _ to: Register = 0, _ from: Register = 0, offset: Int16 = 0, immediate: UInt32 = 0)
+        -> UInt64
+    {
+        #if _endian(little)
+            let registers = from << 4 | to
+        #else
+            let registers = to << 4 | from
+        #endif
+        let word = (code, registers, offset, immediate)
+        return withUnsafeBytes(of: word) { $0.loadUnaligned(as: UInt64.self) }
+    }
+
+    /// to := from, all 64 bits.
+    package static func move(_ to: Register, _ from: Register) -> UInt64 { instruction(0xBF, to, from) }
+    /// to := from's lower half.
+    package static func move32(_ to: Register, _ from: Register) -> UInt64 { instruction(0xBC, to, from) }
+    package static func move32(_ to: Register, constant: UInt32) -> UInt64 { instruction(0xB4, to, immediate: constant) }
+    package static func add64(_ to: Register, _ constant: Int32) -> UInt64 {
+        instruction(0x07, to, immediate: UInt32(bitPattern: constant))
+    }
+    /// `operation` is BPF_OP.
+    package static func arithmetic32(_ operation: UInt8, _ to: Register, _ from: Register) -> UInt64 {
+        instruction(0x0C | operation, to, from)
+    }
+    package static func arithmetic32(_ operation: UInt8, _ to: Register, constant: UInt32) -> UInt64 {
+        instruction(0x04 | operation, to, immediate: constant)
+    }
+    package static func negate32(_ register: Register) -> UInt64 { instruction(0x84, register) }
+    /// From the network's order; 2 or 4 bytes. The rest of the register becomes 0.
+    package static func fromNetwork(_ register: Register, bytes: Int) -> UInt64 {
+        instruction(0xDC, register, immediate: UInt32(bytes * 8))
+    }
+    /// to := 1, 2, 4 or 8 bytes at from + offset.
+    package static func load(_ to: Register, _ from: Register, _ offset: Int16, bytes: Int) -> UInt64 {
+        instruction(0x61 | size(bytes), to, from, offset: offset)
+    }
+    /// 1, 2, 4 or 8 bytes at to + offset := from.
+    package static func store(_ to: Register, _ offset: Int16, _ from: Register, bytes: Int) -> UInt64 {
+        instruction(0x63 | size(bytes), to, from, offset: offset)
+    }
+    /// 4 bytes at to + offset := a constant.
+    package static func store32(_ to: Register, _ offset: Int16, constant: UInt32) -> UInt64 {
+        instruction(0x62, to, offset: offset, immediate: constant)
+    }
+    /// Of the kernel's helpers (`enum bpf_func_id`).
+    package static func call(helper: UInt32) -> UInt64 { instruction(0x85, immediate: helper) }
+    /// Of a function of this program, so many instructions behind the next one.
+    package static func call(function distance: Int32) -> UInt64 { instruction(0x85, 0, 1, immediate: UInt32(bitPattern: distance)) }
+    package static let exit = instruction(0x95)
+
+    package static let jump = instruction(0x05)
+    /// Jumps when left ∘ right, 64 bits without a sign; `operation` is BPF_OP, also 0x50: unequal.
+    package static func jump64(_ operation: UInt8, _ left: Register, _ right: Register) -> UInt64 {
+        instruction(0x0D | operation, left, right)
+    }
+    package static func jump64(_ operation: UInt8, _ left: Register, constant: Int32) -> UInt64 {
+        instruction(0x05 | operation, left, immediate: UInt32(bitPattern: constant))
+    }
+    /// The same of the lower halves.
+    package static func jump32(_ operation: UInt8, _ left: Register, _ right: Register) -> UInt64 {
+        instruction(0x0E | operation, left, right)
+    }
+    package static func jump32(_ operation: UInt8, _ left: Register, constant: UInt32) -> UInt64 {
+        instruction(0x06 | operation, left, immediate: constant)
+    }
+
+    /// The instruction with another offset, a jump's distance.
+    package static func setting(_ instruction: UInt64, offset: Int16) -> UInt64 {
+        var word = instruction
+        withUnsafeMutableBytes(of: &word) { $0.storeBytes(of: offset, toByteOffset: 2, as: Int16.self) }
+        return word
+    }
+
+    /// BPF_SIZE.
+    private static func size(_ bytes: Int) -> UInt8 {
+        switch bytes {
+        case 1: 0x10
+        case 2: 0x08
+        case 4: 0x00
+        default: 0x18
+        }
+    }
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// The fast copy before it is written down: the classic program, each instruction once for each set of values known there.
+///
+/// An unprivileged loader (CAP_BPF without CAP_PERFMON) may add no variable to a packet pointer, so that X has to be a
+/// number that is known here. Most are: 4 × (byte & 15) is an IPv4 header's length, and 20 but for options; libpcap keeps
+/// offsets behind VLAN tags in the scratch memory, and they are 0 or 4.
+struct FastGraph {
+    /// How many sets of known values an instruction may have. What is more goes to the slow copy.
+    private static let maximumVariants = 4
+    /// Displacements of loads are 16 bits with a sign.
+    private static let maximumOffset: UInt32 = 32_000
+
+    private let operations: [ClassicOperation]
+    private let liveness: Liveness
+    private(set) var nodes: [FastNode] = []
+    private var numbers: [Int: [KnownValues: Int]] = [:]
+    let start: FastNode.Target
+
+    init(_ operations: [ClassicOperation], _ liveness: Liveness) {
+        self.operations = operations
+        self.liveness = liveness
+        var waiting = Array(repeating: [Int](), count: operations.count)
+        var known = KnownValues.atStart
+        known.forgetAll(but: liveness.before[0])
+        nodes.append(FastNode(0, known, .none))
+        numbers[0] = [known: 0]
+        waiting[0] = [0]
+        start = .node(0)
+        // All jumps go forward: when a place's turn comes, nothing can be added to it any more.
+        for place in operations.indices {
+            for number in waiting[place] { expand(number, &waiting) }
+        }
+        findNeeds()
+        findProofs()
+    }
+
+    private mutating func expand(_ number: Int, _ waiting: inout [[Int]]) {
+        var node = nodes[number]
+        let (known, place) = (node.known, node.place)
+        var after = known
+        switch operations[place] {
+        case .loadAbsolute(let offset, let width):
+            load(at: offset, width, &node, &after)
+        case .loadIndirect(let offset, let width):
+            if let x = known.x { load(at: x &+ offset, width, &node, &after) } else { node.step = .slow }
+        case .loadHeaderLength(let offset):
+            node.step = offset <= Self.maximumOffset ? .loadHeaderLength(offset) : .slow
+            node.needed = Int(offset) + 1
+            node.guess = (.x, [20])
+            after.x = nil
+        case .loadMetadatum(let metadatum, let register):
+            node.step = .loadMetadatum(metadatum, register)
+            after[register] = nil
+        case .loadConstant(let constant, let register): after[register] = constant
+        case .loadScratch(let slot, let register):
+            after[register] = known[slot: slot]
+            if known[slot: slot] == nil { node.step = .loadScratch(slot, register) }
+        case .store(let slot, let register):
+            after[slot: slot] = known[register]
+            if known[register] == nil { node.step = .store(slot, register) }
+        case .arithmetic(let arithmetic, let operand): calculate(arithmetic, operand, &node, &after)
+        case .negate:
+            after.a = known.a.map { 0 &- $0 }
+            if known.a == nil { node.step = .negate }
+        case .copyAToX:
+            after.x = known.a
+            if known.a == nil { node.step = .copyAToX }
+        case .copyXToA:
+            after.a = known.x
+            if known.x == nil { node.step = .copyXToA }
+        case .jump(let target):
+            node.targets = [self.target(target, after, &waiting)]
+        case .branch(let comparison, let operand, let whenTrue, let whenFalse):
+            branch(comparison, operand, whenTrue, whenFalse, &node, &waiting)
+        case .returnConstant(let constant): node.step = .returnConstant(constant)
+        case .returnA: node.step = known.a.map { .returnConstant($0) } ?? .returnA
+        }
+        finish(&node, after, &waiting)
+        nodes[number] = node
+    }
+
+    /// Where it goes on, unless that is known already.
+    private mutating func finish(_ node: inout FastNode, _ after: KnownValues, _ waiting: inout [[Int]]) {
+        switch node.step {
+        case .slow:
+            node.needed = 0
+            node.guess = nil
+            node.targets = [.slow(node.place, node.known)]
+        case .returnConstant, .returnA: node.targets = []
+        case .branch: break
+        default:
+            guard node.targets.isEmpty else { break }
+            if let guess = node.guess {
+                var targets: [FastNode.Target] = []
+                for number in guess.numbers {
+                    var guessed = after
+                    guessed[guess.register] = number
+                    targets.append(target(node.place + 1, guessed, &waiting))
+                }
+                node.targets = targets + [.slow(node.place + 1, after)]
+            } else {
+                node.targets = [target(node.place + 1, after, &waiting)]
+            }
+        }
+    }
+
+    private func load(at offset: UInt32, _ width: LoadWidth, _ node: inout FastNode, _ after: inout KnownValues) {
+        after.a = nil
+        if offset > UInt32(Int32.max) {
+            node.step = .returnConstant(0)
+        } else if offset > Self.maximumOffset {
+            node.step = .slow
+        } else {
+            node.step = .loadAbsolute(offset, width)
+            node.needed = Int(offset) + width.rawValue
+        }
+    }
+
+    private func calculate(_ arithmetic: Arithmetic, _ operand: Operand, _ node: inout FastNode, _ after: inout KnownValues) {
+        let right: UInt32? = if case .constant(let constant) = operand { constant } else { node.known.x }
+        after.a = nil
+        if right == 0, arithmetic.divides {
+            node.step = .returnConstant(0)
+        } else if let left = node.known.a, let right {
+            after.a = arithmetic.result(left, right)
+        } else {
+            let masked = right.map { arithmetic.shifts ? $0 & 31 : $0 }
+            node.step = .arithmetic(arithmetic, masked.map { .constant($0) } ?? .x)
+            node.loadingA = node.known.a
+            node.guess = lengthGuess(arithmetic, masked, node.place)
+        }
+    }
+
+    /// Headers' lengths as expressions work them out: IPv4's as above; TCP's is (byte & 0xf0) >> 2, and mostly 32, with
+    /// timestamps, or 20.
+    private func lengthGuess(_ arithmetic: Arithmetic, _ right: UInt32?, _ place: Int) -> (ClassicRegister, [UInt32])? {
+        guard place > 0, case .arithmetic(.and, .constant(let mask)) = operations[place - 1] else { return nil }
+        switch (mask, arithmetic, right) {
+        case (0x0F, .shiftLeft, 2), (0x0F, .multiply, 4): return (.a, [20])
+        case (0xF0, .shiftRight, 2): return (.a, [32, 20])
+        default: return nil
+        }
+    }
+
+    private mutating func branch(
+        _ comparison: Comparison, _ operand: Operand, _ whenTrue: Int, _ whenFalse: Int, _ node: inout FastNode, _ waiting: inout [[Int]]
+    ) {
+        let right: UInt32? = if case .constant(let constant) = operand { constant } else { node.known.x }
+        if let left = node.known.a, let right {
+            node.targets = [target(comparison.holds(left, right) ? whenTrue : whenFalse, node.known, &waiting)]
+        } else if whenTrue == whenFalse {
+            node.targets = [target(whenTrue, node.known, &waiting)]
+        } else {
+            node.step = .branch(comparison, right.map { .constant($0) } ?? .x)
+            node.loadingA = node.known.a
+            var after = node.known
+            // It is in its register from now on.
+            if node.loadingA != nil { after.a = nil }
+            node.targets = [target(whenTrue, after, &waiting), target(whenFalse, after, &waiting)]
+        }
+    }
+
+    /// The node for an instruction with what is known before it.
+    private mutating func target(_ place: Int, _ known: KnownValues, _ waiting: inout [[Int]]) -> FastNode.Target {
+        var known = known
+        known.forgetAll(but: liveness.before[place])
+        if let number = numbers[place]?[known] { return .node(number) }
+        guard waiting[place].count < Self.maximumVariants else { return .slow(place, known) }
+        nodes.append(FastNode(place, known, .none))
+        numbers[place, default: [:]][known] = nodes.count - 1
+        waiting[place].append(nodes.count - 1)
+        return .node(nodes.count - 1)
+    }
+
+    /// Nodes in the order of their places: each after all that lead to it.
+    var inOrder: [Int] { nodes.indices.sorted { (nodes[$0].place, $0) < (nodes[$1].place, $1) } }
+
+    private mutating func findNeeds() {
+        for number in inOrder.reversed() {
+            var later = nodes[number].needed
+            for case .node(let next) in nodes[number].targets { later = max(later, nodes[next].neededLater) }
+            nodes[number].neededLater = later
+        }
+    }
+
+    private mutating func findProofs() {
+        nodes[0].proven = 0
+        for number in inOrder {
+            var node = nodes[number]
+            if let check = node.check { node.proven = check }
+            for case .node(let next) in node.targets { nodes[next].proven = min(nodes[next].proven, node.proven) }
+        }
+    }
+}

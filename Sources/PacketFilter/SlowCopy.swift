@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// Writes down the slow copy, which is right for every frame: each load is a call of bpf_skb_load_bytes, which reaches what
+/// is not in the linear part, and fails beyond the frame's end. Scratch slots are on the stack.
+struct SlowCopy {
+    private var labels: [Assembler.Label?]
+    private var noMatch: Assembler.Label
+    private var match: Assembler.Label
+
+    /// - Parameter entries: where the fast copy enters, with the labels it jumps to.
+    init(_ entries: [Int: Assembler.Label], _ emission: inout Emission) {
+        noMatch = emission.assembler.label()
+        match = emission.assembler.label()
+        labels = Array(repeating: nil, count: emission.operations.count)
+        for (place, label) in entries { labels[place] = label }
+        // All jumps go forward.
+        for place in emission.operations.indices where labels[place] != nil {
+            for next in emission.operations[place].successors(place) where labels[next] == nil {
+                labels[next] = emission.assembler.label()
+            }
+        }
+    }
+
+    mutating func write(_ emission: inout Emission) {
+        for place in emission.operations.indices {
+            guard let label = labels[place] else { continue }
+            emission.assembler.place(label)
+            write(emission.operations[place], at: place, &emission)
+        }
+        emission.returns(0, at: noMatch)
+        emission.returns(1, at: match)
+    }
+
+    private func write(_ operation: ClassicOperation, at place: Int, _ emission: inout Emission) {
+        switch operation {
+        case .loadAbsolute(let offset, let width):
+            emission.assembler.emit(EBPF.move32(2, constant: offset))
+            load(width, to: Frame.a, &emission)
+            emission.convert(width, at: place)
+        case .loadIndirect(let offset, let width):
+            // Modulo 2³²; the helper takes what is negative for beyond the end.
+            emission.assembler.emit(EBPF.move32(2, Frame.x))
+            if offset != 0 { emission.assembler.emit(EBPF.arithmetic32(Arithmetic.add.rawValue, 2, constant: offset)) }
+            load(width, to: Frame.a, &emission)
+            emission.convert(width, at: place)
+        case .loadHeaderLength(let offset):
+            emission.assembler.emit(EBPF.move32(2, constant: offset))
+            load(.byte, to: Frame.x, &emission)
+            emission.assembler.emit(EBPF.arithmetic32(Arithmetic.and.rawValue, Frame.x, constant: 0x0F))
+            emission.assembler.emit(EBPF.arithmetic32(Arithmetic.shiftLeft.rawValue, Frame.x, constant: 2))
+        case .loadMetadatum(let metadatum, let register): emission.metadatum(metadatum, register)
+        case .loadConstant(let constant, let register):
+            emission.assembler.emit(EBPF.move32(Frame.register(register), constant: constant))
+        case .loadScratch(let slot, let register):
+            emission.assembler.emit(EBPF.load(Frame.register(register), Frame.end, Frame.slot(slot), bytes: 4))
+        case .store(let slot, let register):
+            emission.assembler.emit(EBPF.store(Frame.end, Frame.slot(slot), Frame.register(register), bytes: 4))
+        case .arithmetic(let arithmetic, let operand): emission.arithmetic(arithmetic, operand, at: place, noMatch: noMatch)
+        case .negate: emission.assembler.emit(EBPF.negate32(Frame.a))
+        case .copyAToX: emission.assembler.emit(EBPF.move32(Frame.x, Frame.a))
+        case .copyXToA: emission.assembler.emit(EBPF.move32(Frame.a, Frame.x))
+        case .jump(let target):
+            if target != place + 1 { emission.assembler.emit(EBPF.jump, to: label(target, emission)) }
+        case .branch(let comparison, let operand, let whenTrue, let whenFalse) where whenTrue != whenFalse:
+            let next = labels.indices.contains(place + 1) ? labels[place + 1] : nil
+            emission.branch(comparison, operand, at: place, label(whenTrue, emission), label(whenFalse, emission), next: next)
+        case .branch(_, _, let target, _):
+            if target != place + 1 { emission.assembler.emit(EBPF.jump, to: label(target, emission)) }
+        case .returnConstant(let constant): emission.assembler.emit(EBPF.jump, to: constant == 0 ? noMatch : match)
+        case .returnA: emission.returnA()
+        }
+    }
+
+    /// A return needs no jump to a jump.
+    private func label(_ target: Int, _ emission: Emission) -> Assembler.Label {
+        if case .returnConstant(let constant) = emission.operations[target] { return constant == 0 ? noMatch : match }
+        return labels[target]!
+    }
+
+    /// bpf_skb_load_bytes(context, r2, below r10, width); what it loaded goes to a register as it is.
+    private func load(_ width: LoadWidth, to register: EBPF.Register, _ emission: inout Emission) {
+        emission.assembler.emit(EBPF.move(1, Frame.context))
+        emission.assembler.emit(EBPF.move(3, Frame.end))
+        emission.assembler.emit(EBPF.add64(3, Int32(Frame.loaded)))
+        emission.assembler.emit(EBPF.move32(4, constant: UInt32(width.rawValue)))
+        emission.assembler.emit(EBPF.call(helper: 26))
+        emission.assembler.emit(EBPF.jump64(0x50, Frame.result, constant: 0), to: noMatch)
+        emission.assembler.emit(EBPF.load(register, Frame.end, Frame.loaded, bytes: width.rawValue))
+    }
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import DataplaneTestSupport
+import PacketFilter
+import PacketFilterTestSupport
+import Testing
+
+extension KernelFilterSuite {
+    /// A bounded share of what `make fuzz` does.
+    @Suite("Against libpcap's interpreter")
+    struct DifferentialTests {
+        /// Its programs and frames are the same in every run: `make fuzz` is for others.
+        private static let seed: UInt64 = 20_26
+
+        @Test("Every expression answers as pcap_offline_filter, frame by frame")
+        func expressions() throws {
+            try PrivateNamespaces.require()
+            let handle = PcapHandle.offline()
+            var mutator = FrameMutator(seed: Self.seed)
+            var matched = Set<String>()
+            for (number, expression) in Expressions.all.enumerated() where number % KernelFilterSuite.stride == 0 {
+                let trial = try FilterTrial(expression, PcapFilter(expression, handle))
+                for frame in SampleFrames.all + (0..<400).map({ _ in mutator.next() }) {
+                    let answer = try trial.answer(frame)
+                    if answer.isFound { matched.insert(expression) }
+                    if let difference = answer.difference {
+                        Issue.record("\(difference)")
+                        break
+                    }
+                }
+            }
+            // Expressions that find nothing show little.
+            let silent = Set(Expressions.all).subtracting(matched)
+            if KernelFilterSuite.stride == 1 { #expect(silent.count < 100, "\(silent)") }
+        }
+
+        @Test("Random programs answer as bpf_filter, and as the kernel where that differs")
+        func randomPrograms() throws {
+            try PrivateNamespaces.require()
+            var random = SeededRandom(seed: Self.seed)
+            var mutator = FrameMutator(seed: Self.seed)
+            for number in 0..<(500 / KernelFilterSuite.stride) {
+                let trial = try FilterTrial("random program \(number)", PcapFilter(RandomProgram.make(&random)))
+                for _ in 0..<100 {
+                    if let difference = try trial.answer(mutator.next()).difference {
+                        Issue.record("\(difference)")
+                        break
+                    }
+                }
+            }
+        }
+
+        @Test("A filter that is translated wrongly is found")
+        func findsMistakes() throws {
+            try PrivateNamespaces.require()
+            // As if the constant of one comparison had been missed.
+            let right = try PcapFilter("tcp dst port 80", .offline())
+            var wrong = right.instructions
+            let place = try #require(wrong.lastIndex { $0.code == 0x15 && $0.constant == 80 })
+            wrong[place].constant = 81
+            let kernel = try KernelFilter(function: FilterTranslation.translate(ClassicProgram(wrong)))
+            #expect(try SampleFrames.all.contains { try kernel.matches($0) != right.matches($0) })
+        }
+    }
+}
