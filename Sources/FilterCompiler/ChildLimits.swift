@@ -17,7 +17,7 @@ enum ChildLimits {
     static let time = Duration.seconds(5)
     /// The same for a first try, which nearly all filters pass; the few others wait for each other afterwards, and nobody for
     /// them.
-    static let quickTime = Duration.milliseconds(400)
+    static let quickTime = Duration.milliseconds(300)
     /// Bytes of an answer: more instructions than anybody takes.
     static let answer = 1 << 20
     /// Children at the same time, of which one may be slow.
