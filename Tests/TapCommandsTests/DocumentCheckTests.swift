@@ -172,7 +172,8 @@ struct DocumentCheckTests {
             [
                 "but: destination span: interface mon1 does not exist", "(destination-not-allowed)",
                 "did you mean ids? (no-such-destination)",
-                "not copied: libpcap does not accept the filter: syntax error (invalid-filter)", "(invalid-metadata)", "(no-matching-interface)",
+                "not copied: libpcap does not accept the filter: syntax error (invalid-filter)", "(invalid-metadata)",
+                "(no-matching-interface)",
             ]))
     func refused(metadata: String, sentence: String) {
         let report = check(Samples.domainXML(Samples.metadata(metadata)))

@@ -146,7 +146,8 @@ struct MetadataEditorTests {
         for (arguments, sentence) in [
             (["--to", "idss"], "did you mean ids? (no-such-destination)"), (["--to", "private"], "(destination-not-allowed)"),
             (["--to", "ids", "--interface", "52:54:00:00:00:77"], "(no-matching-interface)"),
-            (["--to", "ids", "--snaplen", "128"], "(not-implemented)"), (["--to", "ids", "--filter", "tpc"], "syntax error (invalid-filter)"),
+            (["--to", "ids", "--snaplen", "128"], "(not-implemented)"),
+            (["--to", "ids", "--filter", "tpc"], "syntax error (invalid-filter)"),
             (["--to", "ids", "--rate", "1mbit"], "(not-implemented)"), (["--to", "far"], "(not-implemented)"),
             (["--to", "bridge"], "(destination-unsafe)"),
         ] {

@@ -107,7 +107,9 @@ struct EvaluationTests {
         host.filters["tcp"] = .success(compiled)
         #expect(verdict().desired.map(\.filter) == [compiled] && verdict().desired.map(\.wish.filter) == ["tcp"])
         #expect(!TapEvaluation.isUndecided(verdict()))
-        for (reason, isUndecided) in [(Reason.invalidFilter, false), (.filterTooLarge, false), (.permissionDenied, true), (.attachFailed, true)] {
+        for (reason, isUndecided) in [
+            (Reason.invalidFilter, false), (.filterTooLarge, false), (.permissionDenied, true), (.attachFailed, true),
+        ] {
             host.filters["tcp"] = .failure(Failure(reason, "why"))
             #expect(failure(Fixture.domain([tap]), host) == Failure(reason, "why"))
             #expect(TapEvaluation.isUndecided(verdict()) == isUndecided)

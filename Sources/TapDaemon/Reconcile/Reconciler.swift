@@ -64,7 +64,8 @@ actor Reconciler {
 
     /// Whether a domain is being looked at, or will be within the second for which wishes are merged.
     var isWorkDue: Bool {
-        isWorking || !asked.isEmpty || !ready.isEmpty || filters.isCompiling || queue.hasDomains(before: clock.monotonic() + WorkQueue.interval)
+        isWorking || !asked.isEmpty || !ready.isEmpty || filters.isCompiling
+            || queue.hasDomains(before: clock.monotonic() + WorkQueue.interval)
     }
 
     init(
