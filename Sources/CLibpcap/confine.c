@@ -38,8 +38,7 @@
 #define REFUSE ANSWER(SECCOMP_RET_ERRNO | (EPERM & SECCOMP_RET_DATA))
 #define PERMIT ANSWER(SECCOMP_RET_ALLOW)
 #define CALL(name) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 1), PERMIT
-/* If it is that call and none of the bits are set in the argument. The accumulator holds the number afterwards as
- * before. */
+/* The same where none of the bits are set in the argument; where they are, it is refused at once. */
 #define CALL_WITHOUT(name, n, bits)                                                                                    \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 4), LOAD(ARGUMENT(n)),                                         \
         BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bits), 0, 1), REFUSE, PERMIT
@@ -174,9 +173,6 @@ static int forbid_the_rest(void) {
 int clibpcap_confine(const struct clibpcap_limits *limits, const char **step) {
     int result;
 
-    *step = "closing what it has open";
-    if (close_range(3, ~0u, 0) != 0)
-        return -errno;
     *step = "limits (setrlimit)";
     if ((result = limit_all(limits)) != 0)
         return result;

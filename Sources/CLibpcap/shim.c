@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
-int clibpcap_unmap_sockets(void) {
+int clibpcap_close_sockets(void) {
     FILE *maps = fopen("/proc/self/maps", "re");
     char line[4096];
     int result = 0;
@@ -26,5 +27,7 @@ int clibpcap_unmap_sockets(void) {
             result = -errno;
     }
     fclose(maps);
+    if (close_range(3, ~0u, 0) != 0)
+        result = -errno;
     return result;
 }

@@ -14,7 +14,7 @@ enum CompilerHandle {
     /// For Local Experimental use (IEEE 802): no frame on `lo` has it, so that none is copied to the socket.
     private static let protocolOfNobody: Int32 = 0x88B5
 
-    /// - Returns: a handle that may only compile, all sockets closed again; `nil`: no memory.
+    /// - Returns: a handle to compile with, and maybe an open socket; `nil`: no memory.
     static func open() -> (handle: OpaquePointer?, kind: HandleKind) {
         var words = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
         guard let live = pcap_create("lo", &words) else { return (dead(), .dead(PCAP_ERROR, "pcap_create")) }
@@ -29,9 +29,7 @@ enum CompilerHandle {
             pcap_close(live)
             return (dead(), .dead(status, text))
         }
-        // Its descriptors are closed with all others. The handle is not closed: it is to compile.
-        let code = clibpcap_unmap_sockets()
-        guard code == 0 else { return (dead(), .dead(PCAP_ERROR, "munmap: errno \(-code)")) }
+        // Its socket goes with all other descriptors, and the handle stays: it is to compile.
         return (live, .live)
     }
 

@@ -24,6 +24,8 @@ public enum FilterChild {
         forgetNames()
         let (handle, kind) = CompilerHandle.open()
         guard let handle else { return ChildAnswer(handle: kind, content: .broken(errno: ENOMEM, step: "opening libpcap")) }
+        let closing = clibpcap_close_sockets()
+        guard closing == 0 else { return ChildAnswer(handle: kind, content: .broken(errno: -closing, step: "closing its sockets")) }
         var limits = clibpcap_limits(processor: UInt64(ChildLimits.processorSeconds), memory: UInt64(ChildLimits.memory))
         var step: UnsafePointer<CChar>?
         let code = clibpcap_confine(&limits, &step)

@@ -21,8 +21,8 @@ struct clibpcap_child {
 };
 
 /*
- * Starts a program, argv[0] by its path, with pipes for standard input and output, /dev/null for standard error, no other
- * descriptor, no environment, no blocked or ignored signals and a process group of its own. Returns 0 or -errno.
+ * Starts a program, argv[0] by its path, with pipes for standard input and output, /dev/null for standard error, no
+ * other descriptor, no environment, no blocked or ignored signals and a process group of its own. Returns 0 or -errno.
  */
 int clibpcap_spawn(char *const argv[], struct clibpcap_child *child);
 
@@ -35,15 +35,15 @@ struct clibpcap_limits {
 };
 
 /*
- * Unmaps the rings of all packet sockets: closed or not, a socket lives as long as its ring is mapped. libpcap's handle
- * may then only compile. Returns 0 or -errno.
+ * Closes every descriptor but 0, 1 and 2, and unmaps the rings of all packet sockets: closed or not, a socket lives as
+ * long as its ring is mapped. libpcap's handle may then only compile. Returns 0 or -errno.
  */
-int clibpcap_unmap_sockets(void);
+int clibpcap_close_sockets(void);
 
 /*
- * Closes every descriptor but 0, 1 and 2, and gives up for good what the calling process could do beside reading files
- * and writing to those three: root and all groups, capabilities, sockets, other programs, processes and threads. The
- * process must have one thread. It is killed when the thread that started it ends.
+ * Gives up for good what the calling process could do beside reading files and writing to descriptors 0, 1 and 2: root
+ * and all groups, capabilities, sockets, other programs, processes and threads. The process must have one thread. It is
+ * killed when the thread that started it ends.
  *
  * Needs nothing of a process that is not root, and CAP_SETUID and CAP_SETGID of one that is. Returns 0; or -errno, with
  * the step that failed in *step, and then the process must not go on.
