@@ -33,7 +33,7 @@ struct ChildProcessTests {
 
     @Test(
         "It is killed and reaped when its time is up",
-        arguments: ["echo $$; exec sleep 60", "echo $$; exec >&- ; sleep 60", "echo $$; trap '' TERM; while :; do :; done"])
+        arguments: ["echo $$; exec sleep 60", "echo $$; exec >&-; exec sleep 60", "echo $$; trap '' TERM; while :; do :; done"])
     func deadline(_ script: String) async throws {
         let start = ContinuousClock.now
         let end = await run(script, time: .milliseconds(300))
