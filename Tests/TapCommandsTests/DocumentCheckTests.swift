@@ -89,6 +89,35 @@ struct DocumentCheckTests {
         ] { #expect(check(text).outcome == .good && check(text).lines.count == 1) }
     }
 
+    @Test("A filter is good or bad, or could not be tried")
+    func filters() {
+        #expect(check("<tap to='ids'><filter>tcp</filter></tap>") == CheckReport(.good, lines: ["f.xml: valid metadata, tap ids"]))
+        let words = "libpcap does not accept the filter: syntax error"
+        let bad = check("<tap to='ids'><filter>tpc</filter></tap>")
+        #expect(bad == CheckReport(.bad, diagnostics: ["f.xml: tap/filter: \(words)"]))
+        let second = check("<taps><tap to='ids'/><tap to='private'><filter>tpc</filter></tap></taps>")
+        #expect(second.diagnostics == ["f.xml: tap[2]/filter: \(words)"])
+        let domain = check(Samples.domainXML(Samples.metadata("<v:tap to='ids'><v:filter>tpc</v:filter></v:tap>")))
+        #expect(domain.diagnostics == ["f.xml: tap/filter: \(words)"])
+        #expect(domain.lines == ["f.xml: web1/ids: not copied: \(words) (invalid-filter)"])
+        let untried = check("<tap to='ids'><filter>vlan</filter></tap>")
+        #expect(untried.outcome == .good && untried.lines.last == "f.xml: note: tap ids: no process for it (attach-failed)")
+    }
+
+    @Test("The filters that are to be compiled")
+    func filtersOfDocuments() async {
+        let tap = "<tap xmlns='urn:virt-tap:1' to='ids'><filter>a</filter></tap>"
+        func filters(_ text: String) async -> [String] {
+            let taps = DocumentCheck(host: Samples.host).taps(in: DocumentFile(name: "f.xml", bytes: Array(text.utf8)))
+            return await FilterCheck { .success(CompiledFilter(expression: $0, instructions: [])) }.results(of: taps).keys.sorted()
+        }
+        #expect(await filters(tap) == ["a"])
+        #expect(await filters("<taps xmlns='urn:virt-tap:1'>" + String(repeating: "\(tap)<tap to='x'/>", count: 20) + "</taps>") == ["a"])
+        #expect(await filters("<domain><name>n</name><metadata>\(tap)</metadata></domain>") == ["a"])
+        #expect(await filters("<virt-tap/>") == [])
+        #expect(await filters("no XML") == [])
+    }
+
     @Test("What is none of these, and what is no XML")
     func other() {
         #expect(check("<html/>").diagnostics.first?.contains("this is none of") == true)
@@ -136,14 +165,15 @@ struct DocumentCheckTests {
         arguments: zip(
             [
                 #"<v:tap to="span"/>"#, #"<v:tap to="private"/>"#, #"<v:tap to="idss"/>"#,
-                #"<v:tap to="ids"><v:filter>tcp</v:filter></v:tap>"#,
+                #"<v:tap to="ids"><v:filter>tpc</v:filter></v:tap>"#,
                 #"<v:tap to="ids" colour="red"/>"#,
                 #"<v:tap to="ids"><v:interface mac="52:54:00:00:00:99"/></v:tap>"#,
             ],
             [
                 "but: destination span: interface mon1 does not exist", "(destination-not-allowed)",
                 "did you mean ids? (no-such-destination)",
-                "(not-implemented)", "(invalid-metadata)", "(no-matching-interface)",
+                "not copied: libpcap does not accept the filter: syntax error (invalid-filter)", "(invalid-metadata)",
+                "(no-matching-interface)",
             ]))
     func refused(metadata: String, sentence: String) {
         let report = check(Samples.domainXML(Samples.metadata(metadata)))

@@ -44,7 +44,10 @@ struct MetadataEditorTests {
     private func run(
         _ store: Store, _ change: MetadataEdit.Change, _ choices: Set<SideChoice> = [], force: Bool = false, host: HostState? = Samples.host
     ) async throws -> MetadataEditor.Report {
-        try await MetadataEditor(store: store, host: host, force: force).run(change, domain: "web1", choices: choices)
+        try await MetadataEditor(
+            store: store, host: host, filters: FilterCheck { Samples.filters[$0] ?? .failure(Failure(.attachFailed, "no compiler")) },
+            force: force
+        ).run(change, domain: "web1", choices: choices)
     }
 
     @Test("Running and persistent are each read, changed and written for itself")
@@ -143,7 +146,8 @@ struct MetadataEditorTests {
         for (arguments, sentence) in [
             (["--to", "idss"], "did you mean ids? (no-such-destination)"), (["--to", "private"], "(destination-not-allowed)"),
             (["--to", "ids", "--interface", "52:54:00:00:00:77"], "(no-matching-interface)"),
-            (["--to", "ids", "--snaplen", "128"], "(not-implemented)"), (["--to", "ids", "--filter", "tcp"], "(not-implemented)"),
+            (["--to", "ids", "--snaplen", "128"], "(not-implemented)"),
+            (["--to", "ids", "--filter", "tpc"], "syntax error (invalid-filter)"),
             (["--to", "ids", "--rate", "1mbit"], "(not-implemented)"), (["--to", "far"], "(not-implemented)"),
             (["--to", "bridge"], "(destination-unsafe)"),
         ] {
@@ -158,7 +162,7 @@ struct MetadataEditorTests {
             let report = try await run(store, change, force: true)
             #expect(store.writes.count == 2 && report.warnings.first?.contains(sentence) == true)
             // Another host's configuration says nothing here.
-            #expect(try await run(store, change, host: nil).warnings.isEmpty)
+            if !arguments.contains("--filter") { #expect(try await run(store, change, host: nil).warnings.isEmpty) }
         }
         // What comes by itself is a warning.
         let report = try await run(Store(live: "", config: nil), try options("--to", "span"))
@@ -166,6 +170,25 @@ struct MetadataEditorTests {
             report.warnings == [
                 "tap span: destination span: interface mon1 does not exist; copying begins when it appears (destination-down)"
             ])
+    }
+
+    @Test("A filter is looked at wherever the domain is; that it could not be tried is a warning")
+    func filters() async throws {
+        for host in [Samples.host, nil] {
+            let store = Store(live: nil, config: "")
+            await #expect {
+                _ = try await run(store, try options("--to", "ids", "--filter", "tpc"), host: host)
+            } throws: { error in
+                (error as? CommandFailure)?.lines.first == "tap ids: libpcap does not accept the filter: syntax error (invalid-filter)"
+            }
+            #expect(store.writes.isEmpty)
+            #expect(try await run(store, try options("--to", "ids", "--filter", "tcp"), host: host).warnings.isEmpty)
+            #expect(
+                try await run(store, try options("--to", "ids", "--filter", "vlan"), host: host).warnings == [
+                    "tap ids: no process for it (attach-failed)"
+                ])
+            #expect(store.writes.map(\.xml) == ["tcp", "vlan"].map { "<tap to=\"ids\">\n  <filter>\($0)</filter>\n</tap>" })
+        }
     }
 
     @Test("A tap of its own destination is a loop")

@@ -57,7 +57,14 @@ enum Samples {
             HostDevice(index: 50, name: "mon0", mac: nil, kind: .other("veth")),
             HostDevice(index: 51, name: "br0", mac: nil, kind: .bridge),
         ]),
-        claims: DeviceClaims(), mechanism: .success(.tcx))
+        claims: DeviceClaims(), mechanism: .success(.tcx), filters: filters)
+
+    /// What a compiler would have said.
+    static let filters: [String: Result<CompiledFilter, Failure>] = [
+        "tcp": .success(CompiledFilter(expression: "tcp", instructions: [6])),
+        "tpc": .failure(Failure(.invalidFilter, "libpcap does not accept the filter: syntax error")),
+        "vlan": .failure(Failure(.attachFailed, "no process for it")),
+    ]
 
     static func domainXML(_ metadata: String, name: String = "web1", live: Bool = true) -> [UInt8] {
         let device = live ? #"<target dev="vnet3"/><alias name="net0"/>"# : ""

@@ -10,8 +10,9 @@ import TapXML
 
 /// A reconciler between a kernel and a libvirt that the test holds, with a clock that the test puts forward.
 final class Bench: Sendable {
-    let kernel = FakeKernel()
-    let libvirt = FakeLibvirt()
+    let kernel: FakeKernel
+    let libvirt: FakeLibvirt
+    let filters: FakeFilters
     let reconciler: Reconciler
     /// Seconds by the reconciler's clock.
     var now: Double { clock.now }
@@ -25,17 +26,25 @@ final class Bench: Sendable {
         """
 
     /// web1 and web2 run with their devices; the destinations are there.
-    init(_ configuration: String = Bench.configuration) throws {
-        let clock = ManualClock()
-        self.clock = clock
+    convenience init(_ configuration: String = Bench.configuration) throws {
+        let kernel = FakeKernel()
         for (index, name) in [(20, "mon0"), (21, "mon1")] {
             kernel.add(Self.monitor(UInt32(index), name))
         }
         for number in 1...2 {
             kernel.add(TestDomain(number).netdev(UInt32(9 + number)))
         }
+        try self.init(configuration, kernel, FakeLibvirt(), FakeFilters())
+    }
+
+    /// The next daemon on the same host.
+    convenience init(sharing other: Bench) throws { try self.init(Bench.configuration, other.kernel, other.libvirt, other.filters) }
+
+    private init(_ configuration: String, _ kernel: FakeKernel, _ libvirt: FakeLibvirt, _ filters: FakeFilters) throws {
+        let clock = ManualClock()
+        (self.clock, self.kernel, self.libvirt, self.filters) = (clock, kernel, libvirt, filters)
         reconciler = Reconciler(
-            dataplane: kernel, source: libvirt,
+            dataplane: kernel, source: libvirt, compiler: filters,
             configuration: LoadedConfiguration(
                 path: "/etc/virt-tap/config.xml", value: try ConfigurationXML.parse(Array(configuration.utf8)),
                 loaded: Timestamp(seconds: 0)),

@@ -23,6 +23,17 @@ struct DomainEvidenceTests {
         #expect(evidence(view(), isAbsent: false) == .running(desired), "what was last heard stands")
     }
 
+    @Test func aFilterThatIsNotCompiledLeavesItOpen() {
+        var tap = Fixture.tap()
+        tap.filter = "tcp"
+        let domain = Fixture.domain([tap, Fixture.tap("other")])
+        var view = view()
+        view.verdicts = TapEvaluation.evaluate(domain, on: Fixture.host())
+        let key = TapKey(domain: domain.uuid, origin: .domain, name: tap.name)
+        #expect(evidence(view) == .running(view.verdicts[1].desired, undecided: [key]))
+        #expect(evidence(view, host: Fixture.host(isPaused: true)) == .running([]), "but the host's word is enough")
+    }
+
     @Test func libvirtsWordThatItDoesNotRun() { #expect(evidence(view(isRunning: false)) == .notRunning) }
 
     @Test func whatIsNoEvidence() {

@@ -82,11 +82,10 @@ struct EvaluationTests {
         #expect(failure(Fixture.domain(), Fixture.host(isPaused: true))?.reason == .disabledByHost)
     }
 
-    @Test(arguments: ["filter", "snaplen", "sample", "sample-flows", "rate", "once"])
+    @Test(arguments: ["snaplen", "sample", "sample-flows", "rate", "once"])
     func notImplemented(_ what: String) {
         var tap = Fixture.tap()
         switch what {
-        case "filter": tap.filter = "tcp"
         case "snaplen": tap.snaplen = .headers
         case "sample": tap.sampling = .packets(oneIn: 10)
         case "sample-flows": tap.sampling = .flows(oneIn: 10)
@@ -96,6 +95,28 @@ struct EvaluationTests {
         let refused = failure(Fixture.domain([tap]))
         #expect(refused?.reason == .notImplemented)
         #expect(refused?.message.contains(what) == true)
+    }
+
+    @Test func filters() {
+        var tap = Fixture.tap()
+        tap.filter = "tcp"
+        let compiled = CompiledFilter(expression: "tcp", instructions: [6])
+        var host = Fixture.host()
+        func verdict() -> TapVerdict { TapEvaluation.evaluate(Fixture.domain([tap]), on: host)[0] }
+        #expect(failure(Fixture.domain([tap]), host)?.reason == .filterPending && TapEvaluation.isUndecided(verdict()))
+        host.filters["tcp"] = .success(compiled)
+        #expect(verdict().desired.map(\.filter) == [compiled] && verdict().desired.map(\.wish.filter) == ["tcp"])
+        #expect(!TapEvaluation.isUndecided(verdict()))
+        for (reason, isUndecided) in [
+            (Reason.invalidFilter, false), (.filterTooLarge, false), (.permissionDenied, true), (.attachFailed, true),
+        ] {
+            host.filters["tcp"] = .failure(Failure(reason, "why"))
+            #expect(failure(Fixture.domain([tap]), host) == Failure(reason, "why"))
+            #expect(TapEvaluation.isUndecided(verdict()) == isUndecided)
+        }
+        // What the host forbids is decided without it.
+        host.configuration.policy.tapsAllowed = false
+        #expect(!TapEvaluation.isUndecided(verdict()))
     }
 
     @Test func destinationsThatCannotBeHad() {

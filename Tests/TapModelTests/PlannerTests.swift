@@ -42,6 +42,20 @@ struct PlannerTests {
         #expect(Planner.plan(.notRunning, observed: [observed]).map(kind) == ["detach"])
     }
 
+    @Test func whatIsUndecidedStays() {
+        let observed = Fixture.observed(wished)
+        let key = TapKey(domain: wished.key.domain, origin: wished.key.origin, name: wished.key.tap)
+        #expect(Planner.plan(.running([], undecided: [key]), observed: [observed]) == [])
+        let other = TapKey(domain: key.domain, origin: key.origin, name: TapName("other")!)
+        #expect(Planner.plan(.running([], undecided: [other]), observed: [observed]).map(kind) == ["detach"])
+        // But for what never copied, or does no longer.
+        let dead = Fixture.observed(wished, hook: .deviceGone)
+        #expect(Planner.plan(.running([], undecided: [key]), observed: [dead]) == [.collect(dead.id)])
+        var halfMade = observed
+        halfMade.spec = nil
+        #expect(Planner.plan(.running([], undecided: [key]), observed: [halfMade]).map(kind) == ["detach"])
+    }
+
     @Test func collectsDeadPinsWhateverIsKnown() {
         let dead = Fixture.observed(wished, hook: .deviceGone)
         #expect(Planner.plan(.unknown, observed: [dead]) == [.collect(dead.id)])

@@ -37,7 +37,7 @@ struct RequiredTapsTests {
         #expect(missing(required(), hook: nil).count == 1)
         #expect(missing(required(), hook: .detached).count == 1)
         #expect(missing(required { $0.destination = .named(TapName("nowhere")!) })[0].contains("no-such-destination"))
-        #expect(missing(required { $0.filter = "tcp" })[0].contains("not-implemented"))
+        #expect(missing(required { $0.filter = "tcp" })[0].contains("filter-pending"))
         #expect(
             missing(required(), Fixture.host(devices: [Fixture.vnet(), Fixture.span { $0.hasAddress = true }]))[0].contains(
                 "destination-unsafe"))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import FilterCompiler
 import TapModel
 import TapXML
 
@@ -11,6 +12,18 @@ struct DocumentCheck {
     var caveats: [String] = []
     /// Whether this host has a group of that name.
     var hasGroup: (String) -> Bool = { _ in true }
+
+    /// The taps of a document whose filters `host` has to know; none of one that cannot be read. Those that the host would refuse
+    /// for their number are left out.
+    func taps(in file: DocumentFile) -> [TapEntry] {
+        let taps: [TapEntry]? =
+            switch try? DocumentKind.detect(file.bytes) {
+            case .metadata: try? MetadataXML.parse(file.bytes).taps
+            case .domain: try? DomainXML.read(file.bytes, defaultUUID: Self.nobody).domain.taps
+            case .configuration, nil: nil
+            }
+        return Array((taps ?? []).prefix(Int(host.configuration.policy.maximumTaps)))
+    }
 
     func check(_ file: DocumentFile) -> CheckReport {
         do throws(XMLProblem) {
@@ -80,6 +93,7 @@ struct DocumentCheck {
                 report.diagnostics.append("\(file.name): tap \(tap.name): \(failure.message)")
             }
         }
+        report.diagnostics += filterDiagnostics(reading.taps, in: file)
         let names = reading.taps.map(\.name.text)
         if report.diagnostics.isEmpty {
             report.lines = ["\(file.name): valid metadata, tap\(names.count == 1 ? "" : "s") \(names.joined(separator: ", "))"]
@@ -98,7 +112,7 @@ struct DocumentCheck {
             return .valid(tap)
         }
         let domain = DomainDefinition(
-            uuid: DomainUUID(bytes: [UInt8](repeating: 0, count: 16))!, name: "", interfaces: [DomainInterface(type: .bridge)],
+            uuid: Self.nobody, name: "", interfaces: [DomainInterface(type: .bridge)],
             taps: entries)
         for verdict in DomainPreview(domain, on: host).verdicts {
             guard case .valid = verdict.entry else { continue }
@@ -109,23 +123,38 @@ struct DocumentCheck {
                 }
             switch failure?.reason {
             // Said above, a matter of the domain's, or wished so.
-            case nil, .noSuchDestination, .destinationNotAllowed, .disabledByMetadata: continue
+            case nil, .noSuchDestination, .destinationNotAllowed, .disabledByMetadata, .invalidFilter, .filterTooLarge: continue
             case .some(let reason):
                 report.note(
                     "tap \(verdict.entry.name): \((failure?.message ?? "").printable) (\(reason.rawValue))", in: file.name,
-                    isBad: reason.state != .disabled)
+                    // That a filter could not be tried is no fault of its own.
+                    isBad: reason.state != .disabled && !TapEvaluation.isUndecided(verdict))
             }
         }
     }
 
     private func domain(_ file: DocumentFile) throws(XMLProblem) -> CheckReport {
         // A file that somebody wrote by hand has no UUID yet; libvirt makes one when it is defined.
-        let reading = try DomainXML.read(file.bytes, defaultUUID: DomainUUID(bytes: [UInt8](repeating: 0, count: 16)))
+        let reading = try DomainXML.read(file.bytes, defaultUUID: Self.nobody)
         let preview = DomainPreview(reading.domain, on: host)
         var report = CheckReport(
             preview.isGood && reading.diagnostics.isEmpty ? .good : .bad,
-            diagnostics: CheckReport.diagnostics(reading.diagnostics, in: file.name))
+            diagnostics: CheckReport.diagnostics(reading.diagnostics, in: file.name) + filterDiagnostics(reading.domain.taps, in: file))
         report.lines = preview.lines(file: file.name) + caveats.map { "\(file.name): \($0)" }
         return report
     }
+
+    /// What libpcap does not accept, with the element's place among the taps: the reading has no lines of it.
+    private func filterDiagnostics(_ taps: [TapEntry], in file: DocumentFile) -> [String] {
+        taps.enumerated().compactMap { index, entry in
+            guard case .valid(let tap) = entry, let expression = tap.filter, case .failure(let failure)? = host.filters[expression],
+                !FilterCompiler.isOfHost(failure)
+            else { return nil }
+            let place = taps.count == 1 ? "tap/filter" : "tap[\(index + 1)]/filter"
+            return "\(file.name): \(place): \(failure.message.printable)"
+        }
+    }
+
+    /// Of a document that says nothing of the domain it is for.
+    private static let nobody = DomainUUID(bytes: [UInt8](repeating: 0, count: 16))!
 }

@@ -5,7 +5,7 @@ import Glibc
 import TapModel
 
 /// `virt-tap check`.
-struct CheckCommand: ParsableCommand {
+struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
         abstract: "Checks a configuration, metadata, or a domain's XML, without a daemon.",
@@ -22,18 +22,19 @@ struct CheckCommand: ParsableCommand {
     @Argument(help: "Files, or - for standard input; none: this host's configuration.", completion: .file())
     var files: [String] = []
 
-    func run() throws {
+    func run() async throws {
         // Also refuses a file that others can write.
         let configuration = try paths.configuration()
         if files.isEmpty, access(paths.config, F_OK) != 0 {
             return try Output.write("\(paths.config.printable): there is no such file, so the defaults hold: no destinations\n")
         }
         let host = ThisHost(configuration, bpffs: paths.bpffs)
-        let check = DocumentCheck(host: host.state, caveats: host.caveats, hasGroup: { getgrnam($0) != nil })
+        var check = DocumentCheck(host: host.state, caveats: host.caveats, hasGroup: { getgrnam($0) != nil })
         var worst = CheckReport.Outcome.good
         for path in files.isEmpty ? [paths.config] : files {
             var file = try DocumentFile.read(path)
             file.isHostConfiguration = isHostConfiguration(path)
+            check.host.filters = await FilterCheck.system.results(of: check.taps(in: file))
             let report = check.check(file)
             for line in report.diagnostics { Output.diagnose(line) }
             try Output.write(report.lines.map { $0 + "\n" }.joined())

@@ -53,7 +53,8 @@ struct EditOptions: ParsableArguments {
         let host = Self.isLocal(uri) ? configuration.map { ThisHost($0, bpffs: places.bpffs).state } : nil
         do {
             let store = try await LibvirtMetadataEditor(uri: uri)
-            let report = try await MetadataEditor(store: store, host: host, force: force).run(change, domain: domain, choices: choices)
+            let report = try await MetadataEditor(store: store, host: host, filters: .system, force: force)
+                .run(change, domain: domain, choices: choices)
             for line in report.warnings { Output.warn(line) }
             try Output.write(report.done.map { $0 + "\n" }.joined())
             if let expectation = report.expectation, Self.isLocal(uri) { try await tell(expectation) }

@@ -9,6 +9,8 @@ struct MetadataEditor {
     var store: any MetadataStore
     /// The host that the domain is on; `nil`: another one, or its configuration cannot be read.
     var host: HostState?
+    /// Who says whether a filter is one; `nil`: it is not looked at.
+    var filters: FilterCheck?
     var force = false
 
     struct Report: Equatable {
@@ -35,10 +37,8 @@ struct MetadataEditor {
         for side in sides {
             let reading = try read(side, of: snapshot)
             let outcome = try MetadataEdit(force: force).apply(change, to: reading, side: side)
-            steps.append(
-                Step(
-                    side: side, outcome: outcome, validation: validation(of: outcome, reading.domain, side),
-                    interfaces: reading.domain.interfaces))
+            let validation = await validation(of: outcome, reading.domain, side)
+            steps.append(Step(side: side, outcome: outcome, validation: validation, interfaces: reading.domain.interfaces))
         }
         try judge(steps, &report)
         try requireSomething(change, steps.map(\.outcome), domain: snapshot.name)
@@ -70,8 +70,12 @@ struct MetadataEditor {
         }
     }
 
-    private func validation(of outcome: MetadataEdit.Outcome, _ domain: DomainDefinition, _ side: MetadataSide) -> TapValidation? {
-        guard let tap = outcome.tap, let host else { return nil }
+    private func validation(of outcome: MetadataEdit.Outcome, _ domain: DomainDefinition, _ side: MetadataSide) async -> TapValidation? {
+        guard let tap = outcome.tap else { return nil }
+        let compiled = await filters?.results(of: [.valid(tap)]) ?? [:]
+        // Of another host that is all that can be told.
+        guard var host else { return tap.filter.flatMap { compiled[$0] }.map { TapValidation(tap, filter: $0) } }
+        host.filters = compiled
         var domain = domain
         domain.taps = outcome.taps.map { .valid($0) }
         return TapValidation(tap, in: domain, on: host, side: side)

@@ -21,7 +21,8 @@ struct TapOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Only this interface, by MAC or alias; may be repeated.", valueName: "mac|alias"))
     var interface: [String] = []
 
-    @Option(help: ArgumentHelp("Only what this pcap-filter(7) expression matches.\(Self.later)", valueName: "expression"))
+    @Option(
+        help: ArgumentHelp("Only what this pcap-filter(7) expression matches, with addresses and no host names.", valueName: "expression"))
     var filter: String?
 
     @Option(

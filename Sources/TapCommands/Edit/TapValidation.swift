@@ -14,7 +14,7 @@ struct TapValidation {
     private static let passing: Set<Reason> = [
         .destinationDown, .neighbourUnreachable, .destinationElsewhere, .destinationOverloaded, .mtuTooSmall, .deviceGone,
         .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied,
-        .attachFailed, .qdiscConflict, .detachedRepeatedly,
+        .attachFailed, .qdiscConflict, .detachedRepeatedly, .filterPending,
     ]
     /// Reasons that an interface may have as long as another one of the tap's is copied.
     private static let partial: Set<Reason> = [.interfaceTypeUnsupported, .deviceNotOwned]
@@ -44,6 +44,11 @@ struct TapValidation {
                 for failure in failures where knowsInterfaces { note(failure, about: tap, isPartial: isPartial) }
             }
         }
+    }
+
+    /// Where nothing is known of the host but that it has libpcap, too.
+    init(_ tap: Tap, filter: Result<CompiledFilter, Failure>) {
+        if case .failure(let failure) = filter { note(failure, about: tap) }
     }
 
     private mutating func note(_ failure: Failure, about tap: Tap, isPartial: Bool = false) {

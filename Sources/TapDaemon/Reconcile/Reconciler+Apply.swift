@@ -9,13 +9,15 @@ extension Reconciler {
     var hostState: HostState {
         HostState(
             configuration: configuration.value, devices: devices, claims: claims,
-            mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) }, isPaused: isPaused)
+            mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) }, isPaused: isPaused,
+            filters: filters.results)
     }
 
-    /// Decides anew what a domain's taps ask for.
+    /// Decides anew what a domain's taps ask for, and has compiled what that depends on.
     func evaluate(_ uuid: DomainUUID, on host: HostState) {
         guard let known = domains[uuid] else { return }
         domains[uuid]?.view.verdicts = known.view.live.map { TapEvaluation.evaluate($0, on: host) } ?? []
+        compileFilters(of: uuid)
     }
 
     /// Brings one domain's attachments to what is wished, with a pause after each action so that others get at RTNL and
@@ -151,6 +153,7 @@ extension Reconciler {
             failures[id] = error
             attachments[id] = try? dataplane.attachment(id)
             if error.reason == .deviceGone { refreshDevices() }
+            if error.reason == .filterTooLarge, let expression = desired.wish.filter { return refuseFilter(expression, error) }
             request(.domain(desired.key.domain), after: 10)
         }
     }

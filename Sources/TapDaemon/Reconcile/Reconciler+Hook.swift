@@ -5,7 +5,7 @@ import TapControl
 import TapModel
 
 /// What the qemu hook asks for. libvirt holds the domain's lock and the guest waits, so nothing here asks libvirt and
-/// nothing waits for anything but the kernel.
+/// nothing waits for anything but the kernel and, briefly, for filters.
 extension Reconciler {
     /// - Parameters:
     ///   - operation: libvirt's name of it: `prepare`, `start`, `started`, `stopped`, `release`, `migrate`, `restore`,
@@ -55,6 +55,9 @@ extension Reconciler {
         return HookAnswer(allow: true, lines: lines ?? [])
     }
 
+    /// How long a guest's start waits at most until its filters are compiled: seconds.
+    private static let filterPatience = 1.0
+
     private func starting(_ definition: DomainDefinition, xml: [UInt8], isStart: Bool) async {
         let uuid = definition.uuid
         var known = domains[uuid] ?? KnownDomain(view: DomainView(uuid: uuid, name: definition.name, isRunning: true))
@@ -72,7 +75,12 @@ extension Reconciler {
         claim(definition.interfaces, for: uuid)
         refreshDevices(of: definition)
         // A little less than the hook waits, so that it gets its answer.
-        await applyAtOnce(uuid, until: now + Double(configuration.value.hookTimeout) * 0.8)
+        let timeout = Double(configuration.value.hookTimeout)
+        await applyAtOnce(uuid, until: now + timeout * 0.8)
+        // What waits for no filter is in place by now.
+        if isStart, await filtersCame(for: uuid, until: now + min(Self.filterPatience, timeout * 0.4)) {
+            await applyAtOnce(uuid, until: now + timeout * 0.8)
+        }
         if isStart { noteArrival(of: uuid) }
     }
 }

@@ -20,7 +20,14 @@ extension Reconciler {
             builder.taps(of: $0.view)
         }
         for (index, key) in TapOccurrence.of(taps).enumerated() { taps[index].stateSince = lastStates[key.key.domain]?[key]?.since }
-        taps += unknownTaps(builder.kernel)
+        for copying in unknownTaps(builder.kernel) {
+            // A tap whose filter is not decided: what was attached before still copies.
+            if let index = taps.firstIndex(where: { isKept(copying, for: $0) }) {
+                taps[index].interfaces = copying.interfaces
+            } else {
+                taps.append(copying)
+            }
+        }
         return StatusDocument(
             host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: libvirtVersion),
             daemon: StatusDocument.Daemon(
@@ -107,6 +114,11 @@ extension Reconciler {
         var unknown = kernel
         unknown.attachments = kernel.attachments.filter { !accounted.contains($0.key) }
         return StatusDocument.pinnedTaps(unknown, devices: devices)
+    }
+
+    private func isKept(_ copying: TapStatus, for tap: TapStatus) -> Bool {
+        tap.uuid == copying.uuid && tap.origin == copying.origin && tap.name == copying.name && tap.interfaces.isEmpty
+            && domains[tap.uuid]?.view.verdicts.contains { $0.entry.name == tap.name && TapEvaluation.isUndecided($0) } == true
     }
 
     private func destinationStatuses(_ records: [DestinationRecord]) -> [DestinationStatus] {

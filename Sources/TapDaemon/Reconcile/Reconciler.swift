@@ -15,6 +15,7 @@ actor Reconciler {
 
     let dataplane: any TapDataplane
     let source: any DomainSource
+    let compiler: any FilterSource
     let clock: DaemonClock
     let logger: Logger
     let identity: DaemonIdentity
@@ -35,6 +36,7 @@ actor Reconciler {
     var destinations: [String: DestinationVerdict] = [:]
     /// What each destination of the configuration was last found to be.
     var destinationsSeen: [String: DestinationVerdict] = [:]
+    var filters = FilterTable()
     var removals = RemovalHistory()
     var arrivals = ArrivalLog()
     /// The state that each tap was last seen in, to log changes and to tell how long it lasts.
@@ -62,16 +64,18 @@ actor Reconciler {
 
     /// Whether a domain is being looked at, or will be within the second for which wishes are merged.
     var isWorkDue: Bool {
-        isWorking || !asked.isEmpty || !ready.isEmpty || queue.hasDomains(before: clock.monotonic() + WorkQueue.interval)
+        isWorking || !asked.isEmpty || !ready.isEmpty || filters.isCompiling
+            || queue.hasDomains(before: clock.monotonic() + WorkQueue.interval)
     }
 
     init(
-        dataplane: sending any TapDataplane, source: any DomainSource, configuration: LoadedConfiguration, identity: DaemonIdentity,
-        clock: DaemonClock = .system, logger: Logger
+        dataplane: sending any TapDataplane, source: any DomainSource, compiler: any FilterSource, configuration: LoadedConfiguration,
+        identity: DaemonIdentity, clock: DaemonClock = .system, logger: Logger
     ) {
         executor = KernelExecutor()
         self.dataplane = dataplane
         self.source = source
+        self.compiler = compiler
         self.configuration = configuration
         self.identity = identity
         self.clock = clock
@@ -247,7 +251,7 @@ actor Reconciler {
     }
 
     /// Brings a domain in order when its turn comes.
-    private func enqueue(_ uuid: DomainUUID) {
+    func enqueue(_ uuid: DomainUUID) {
         if !ready.contains(uuid) { ready.append(uuid) }
         wakeup.wake()
     }
@@ -270,21 +274,6 @@ actor Reconciler {
         }
     }
 
-    /// Measures the gap of a domain that has just been seen to start, if it has taps.
-    func noteArrival(of uuid: DomainUUID) {
-        guard !attachments.of(uuid).isEmpty else { return }
-        if let lead = arrivals.placed(uuid, at: clock.monotonic()) { report(lead, uuid) }
-    }
-
-    private func report(_ lead: Double, _ uuid: DomainUUID) {
-        let milliseconds = Int((abs(lead) * 1_000).rounded())
-        if lead >= 0 {
-            logger.notice("\(label(uuid)): taps in place \(milliseconds) ms before the guest ran: no gap")
-        } else {
-            logger.warning("\(label(uuid)): the guest ran \(milliseconds) ms before its taps were in place; the hook would close this gap")
-        }
-    }
-
     /// Looks at everything: after a connection, on SIGHUP, and once in a while in case something was missed.
     private func resynchronise() {
         refreshDevices()
@@ -292,6 +281,7 @@ actor Reconciler {
         refreshDestinations()
         for attachment in attachments.all where attachment.spec == nil { execute(.detach(attachment.id, why: "it is half made")) }
         forgetUnusedDestinations()
+        forgetUnusedFilters()
         guard isConnected, asked.insert(.all).inserted else { return enqueueTapped() }
         let now = clock.monotonic()
         Task {

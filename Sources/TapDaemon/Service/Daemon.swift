@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Dataplane
+import FilterCompiler
 import Glibc
 import Hypervisor
 import Logging
@@ -43,7 +44,7 @@ struct Daemon {
             logger.warning("\(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
         }
         let reconciler = Reconciler(
-            dataplane: dataplane, source: source,
+            dataplane: dataplane, source: source, compiler: FilterCompiler(),
             configuration: loaded,
             identity: DaemonIdentity(pid: getpid(), uri: LibvirtURI.effective(uri), started: clock.wall()), clock: clock,
             logger: logger)

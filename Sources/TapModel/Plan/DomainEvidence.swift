@@ -2,8 +2,9 @@
 
 /// What is positively known of a domain when its attachments are planned.
 public enum DomainEvidence: Hashable, Sendable {
-    /// It runs, and this is what its live XML asks for here.
-    case running([DesiredAttachment])
+    /// It runs, and this is what its live XML asks for here; of `undecided` taps, whose filter is not compiled, that is not
+    /// known yet, and what is attached for them stays.
+    case running([DesiredAttachment], undecided: Set<TapKey> = [])
     /// libvirt said that it does not run, or that there is no such domain.
     case notRunning
     /// Nothing: an error, a time-out, no connection. Never a reason to end copying.
@@ -25,7 +26,15 @@ public enum DomainEvidence: Hashable, Sendable {
         // XML that cannot be read says nothing; and without a mechanism nothing can be attached, so what is there is not to
         // be taken for unwanted.
         guard domain.live != nil, case .success = host.mechanism else { return .unknown }
-        return .running(domain.verdicts.flatMap(\.desired))
+        return .running(domain.verdicts.flatMap(\.desired), undecided: undecided(domain))
+    }
+
+    private static func undecided(_ domain: DomainView) -> Set<TapKey> {
+        Set(
+            domain.verdicts.filter(TapEvaluation.isUndecided).compactMap { verdict -> TapKey? in
+                guard case .valid(let tap) = verdict.entry else { return nil }
+                return TapKey(domain: domain.uuid, origin: tap.origin, name: tap.name)
+            })
     }
 
     /// Whether a guest may hold an attachment's device open. A tap device that is up has a carrier exactly while somebody

@@ -7,12 +7,12 @@ public enum Planner {
     ///
     /// - Parameters:
     ///   - evidence: what is known of the domain. An attachment ends only on positive evidence: the running domain's
-    ///     XML without it, the domain not running, or its device gone.
+    ///     XML without it, the domain not running, or its device gone. Those of an undecided tap stay as they are.
     ///   - observed: all attachments with this domain's UUID.
     public static func plan(_ evidence: DomainEvidence, observed: [ObservedAttachment]) -> [Action] {
         var actions: [Action] = []
         var desired: [AttachmentID: DesiredAttachment] = [:]
-        if case .running(let list) = evidence {
+        if case .running(let list, _) = evidence {
             for one in list { desired[one.key.id] = one }
         }
         for attachment in observed.sorted(by: { $0.id.text < $1.id.text }) {
@@ -26,8 +26,11 @@ public enum Planner {
             case .notRunning:
                 actions.append(.detach(attachment.id, why: "the domain does not run"))
                 desired[attachment.id] = nil
-            case .running:
+            case .running(_, let undecided):
                 guard let wished = desired.removeValue(forKey: attachment.id) else {
+                    if let key = attachment.spec?.key, undecided.contains(TapKey(domain: key.domain, origin: key.origin, name: key.tap)) {
+                        continue
+                    }
                     actions.append(.detach(attachment.id, why: "the domain's metadata and this host's configuration no longer ask for it"))
                     continue
                 }
@@ -35,7 +38,7 @@ public enum Planner {
             }
         }
         // What is left has no pins. Added last, so that a device's place is free again before it is taken.
-        if case .running(let list) = evidence {
+        if case .running(let list, _) = evidence {
             var added: Set<AttachmentID> = []
             for one in list where desired[one.key.id] == one && added.insert(one.key.id).inserted {
                 actions.append(.attach(one))

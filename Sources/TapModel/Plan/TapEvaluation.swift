@@ -36,7 +36,6 @@ public enum TapEvaluation {
 
     private static func unimplemented(_ tap: Tap) -> Failure? {
         let wished = [
-            tap.filter.map { _ in "<filter>" },
             tap.snaplen.map { _ in "snaplen" },
             tap.sampling.map {
                 if case .packets = $0 { "sample" } else { "sample-flows" }
@@ -69,6 +68,14 @@ public enum TapEvaluation {
         return .evaluated(
             destination,
             selected.map { InterfaceVerdict(interface: $0, result: verdict($0, of: tap, filter, to: destination, in: domain, host: host)) })
+    }
+
+    /// Whether nothing is known yet of what a tap asks for, since its filter is not compiled or this host could not do it: what
+    /// was attached for it stays as it is.
+    public static func isUndecided(_ verdict: TapVerdict) -> Bool {
+        guard case .valid(let tap) = verdict.entry, tap.filter != nil, case .refused(let failure) = verdict.outcome else { return false }
+        // The last two are the host's, and not a word on the filter.
+        return [.filterPending, .permissionDenied, .attachFailed].contains(failure.reason)
     }
 
     private static func compiled(_ expression: String?, host: HostState) -> Result<CompiledFilter?, Failure> {

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import CLibpcap
+import Glibc
+import TapSystem
+
+/// Runs one child to its end, which comes in time or is brought about.
+struct ChildProcess: Sendable {
+    /// The program's path and its arguments; no shell, no search path.
+    var command: [String]
+    /// Written to its standard input, which ends then. Less than a pipe holds.
+    var input: [UInt8]
+    /// Until it is killed.
+    var time: Duration
+    /// Bytes that it may write.
+    var maximumOutput: Int
+
+    /// Blocks until the child was started, has ended and was reaped. To be called on a thread that ignores SIGPIPE: the child is
+    /// killed when that thread ends.
+    func run() -> ChildEnd {
+        let deadline = Deadline(in: time)
+        var arguments = command.map { strdup($0) } + [nil]
+        defer { arguments.forEach { free($0) } }
+        var child = clibpcap_child()
+        let code = clibpcap_spawn(&arguments, &child)
+        guard code == 0 else { return ChildEnd(cause: .notStarted(-code, "posix_spawn of \(command[0])")) }
+        defer { close(child.output) }
+        // A child that reads nothing leaves it in the pipe, one that has ended already will be found to have.
+        _ = input.withUnsafeBytes { write(child.input, $0.baseAddress, $0.count) }
+        close(child.input)
+
+        var end = ChildEnd(cause: .exited(0))
+        let cause = read(from: child.output, until: deadline, into: &end.output)
+        // Whatever it wrote, it is waited for no longer than its time.
+        let isOver = cause == nil && hasEnded(child.pid, by: deadline)
+        if !isOver { kill(child.pid, SIGKILL) }
+        var status: Int32 = 0
+        var usage = rusage()
+        while wait4(child.pid, &status, 0, &usage) < 0, errno == EINTR {}
+        end.processorSeconds = Self.seconds(usage.ru_utime) + Self.seconds(usage.ru_stime)
+        let signal = status & 0x7F
+        end.cause = isOver ? (signal == 0 ? .exited((status >> 8) & 0xFF) : .signalled(signal)) : cause ?? .outOfTime
+        return end
+    }
+
+    /// - Returns: why it is not waited for any longer; `nil`: it closed its output.
+    private func read(from descriptor: Int32, until deadline: Deadline, into bytes: inout [UInt8]) -> ChildEnd.Cause? {
+        var chunk = [UInt8](repeating: 0, count: 16_384)
+        while true {
+            var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            let ready = Glibc.poll(&poll, 1, deadline.pollMilliseconds)
+            if ready == 0 { return .outOfTime }
+            if ready < 0 {
+                guard errno == EINTR else { return .outOfTime }
+                continue
+            }
+            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return nil }
+            bytes += chunk[..<count]
+            if bytes.count > maximumOutput { return .wroteTooMuch }
+        }
+    }
+
+    /// Waits for the end without reaping, so that the number stays the child's.
+    private func hasEnded(_ pid: pid_t, by deadline: Deadline) -> Bool {
+        while true {
+            var info = siginfo_t()
+            guard waitid(P_PID, id_t(pid), &info, Int32(WEXITED | WNOHANG | WNOWAIT)) == 0 || errno == EINTR else { return false }
+            // Zeroed when there is nothing to tell.
+            if info.si_signo == SIGCHLD { return true }
+            if deadline.hasPassed { return false }
+            usleep(500)
+        }
+    }
+
+    private static func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
+}

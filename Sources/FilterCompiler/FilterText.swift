@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// What can be said of an expression without compiling it.
+enum FilterText {
+    /// Why an expression is not even tried.
+    static func refusal(of expression: String) -> Failure? {
+        let bytes = expression.utf8
+        if bytes.allSatisfy({ $0 == 0x20 || (0x09...0x0D).contains($0) }) {
+            return invalid("the filter is empty: write a pcap-filter expression, or leave it out for everything")
+        }
+        guard bytes.count <= ChildLimits.expression else {
+            return invalid("the filter has \(bytes.count) bytes; at most \(ChildLimits.expression) are allowed: make it shorter")
+        }
+        if bytes.contains(0) { return invalid("the filter has a NUL character: remove it") }
+        for word in ["inbound", "outbound"] where has(word, in: expression) {
+            return invalid(
+                "the filter says \(word), which libpcap sees from the host, the reverse of the guest's view: remove it and write "
+                    + "direction=\"\(word)\" on the tap")
+        }
+        return nil
+    }
+
+    /// Whether a word of the language occurs; names that only contain it do not count.
+    static func has(_ word: String, in expression: String) -> Bool {
+        expression.split { !($0.isASCII && ($0.isLetter || $0.isNumber)) && !"_-.:\\".contains($0) }.contains { $0 == word[...] }
+    }
+
+    static func invalid(_ message: String) -> Failure { Failure(.invalidFilter, message) }
+}

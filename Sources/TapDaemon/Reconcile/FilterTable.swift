@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import FilterCompiler
+import TapModel
+
+/// What the domains' filters compile to, as far as that is known. Times are seconds of a clock that does not jump.
+struct FilterTable {
+    /// For `HostState.filters`.
+    private(set) var results: [String: Result<CompiledFilter, Failure>] = [:]
+    /// What is being compiled, and for whom.
+    private var underWay: [String: DomainUUID] = [:]
+    /// When what failed for this host's sake is tried again.
+    private var retries: [String: Double] = [:]
+
+    /// How long after a failure that was the host's it is tried again.
+    static let retryInterval = 10.0
+
+    var isCompiling: Bool { !underWay.isEmpty }
+
+    func isCompiling(_ expression: String) -> Bool { underWay[expression] != nil }
+
+    /// Whether one of the domain's is being compiled: a domain has one at a time, so that others' wait for one of its at most.
+    func isCompiling(for domain: DomainUUID) -> Bool { underWay.values.contains(domain) }
+
+    /// Whether an expression is to be compiled now.
+    func isDue(_ expression: String, at now: Double) -> Bool {
+        guard underWay[expression] == nil else { return false }
+        return results[expression] == nil || retries[expression].map { now >= $0 } == true
+    }
+
+    mutating func start(_ expression: String, for domain: DomainUUID) { underWay[expression] = domain }
+
+    /// Takes a result. - Returns: in how many seconds it is to be asked for again, if it is the host's trouble.
+    mutating func finish(_ expression: String, _ result: Result<CompiledFilter, Failure>, at now: Double) -> Double? {
+        underWay[expression] = nil
+        results[expression] = result
+        retries[expression] = nil
+        guard case .failure(let failure) = result, FilterCompiler.isOfHost(failure) else { return nil }
+        retries[expression] = now + Self.retryInterval
+        return Self.retryInterval
+    }
+
+    /// Notes that the kernel takes no program with this filter. What is not known any more is not refused.
+    mutating func refuse(_ expression: String, _ failure: Failure) {
+        if results[expression] != nil { results[expression] = .failure(failure) }
+    }
+
+    /// Forgets what nobody asks for any more.
+    mutating func keep(_ wished: Set<String>) {
+        guard results.keys.contains(where: { !wished.contains($0) }) else { return }
+        results = results.filter { wished.contains($0.key) }
+        retries = retries.filter { wished.contains($0.key) }
+    }
+}
