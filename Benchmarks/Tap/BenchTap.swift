@@ -1,6 +1,91 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import ArgumentParser
+import Dataplane
+import Foundation
+
+/// What a tapped packet costs: runs as root in namespaces of its own, which `scripts/bench-tap` makes.
 @main
-struct BenchTap {
-    static func main() {}
+struct BenchTap: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench-tap", abstract: "Prints what a tapped packet costs. scripts/bench-tap runs it.")
+
+    enum Part: String, CaseIterable, ExpressibleByArgument {
+        /// Frames through a bridge, with a tap or a peer of it in between.
+        case path
+        /// Filters by themselves.
+        case filters
+        /// TCP from guest to guest.
+        case guests
+    }
+
+    @Option(help: ArgumentHelp("Only these parts.", valueName: "part,…"), transform: parts)
+    var parts = Part.allCases
+
+    @Option(help: ArgumentHelp("Only these variants of the path.", valueName: "name,…"), transform: words)
+    var variants: [String] = []
+
+    @Option(help: ArgumentHelp("Only these sizes of frames.", valueName: "64,512,1500,64k"), transform: words)
+    var sizes: [String] = []
+
+    @Option(help: "How often each variant is measured.")
+    var rounds = 30
+
+    @Flag(help: "Few rounds of small batches: whether everything works, not what it costs.")
+    var quick = false
+
+    @Option(help: "The processor that frames are written on.")
+    var processor: Int?
+
+    @Option(help: "The filters in C, compiled: filters.bpf.o.")
+    var filters: String?
+
+    @Flag(help: "Through Open vSwitch as well.")
+    var ovs = false
+
+    @Option(help: "Where everything goes as JSON.")
+    var json: String?
+
+    @Option(help: "Where the plot goes as SVG.")
+    var plot: String?
+
+    private static func words(_ text: String) -> [String] { text.split(separator: ",").map(String.init) }
+
+    private static func parts(_ text: String) throws -> [Part] {
+        try words(text).map {
+            guard let part = Part(rawValue: $0) else { throw ValidationError("\($0) is none of \(Part.allCases)") }
+            return part
+        }
+    }
+
+    func run() throws {
+        let bpffs = "/sys/fs/bpf/bench"
+        try FileManager.default.createDirectory(atPath: bpffs, withIntermediateDirectories: false)
+        let dataplane = KernelDataplane(bpffs: bpffs)
+        let clock = try ProcessorClock(processor: processor)
+        var report = Report(machine: .current(), deferredWorkIsSeen: clock.seesDeferredWork)
+        let rounds = quick ? min(rounds, 3) : rounds
+        if parts.contains(.path) {
+            let path = try BridgePath()
+            report.paths += try measure(path, VariantCatalogue(dataplane).all, clock, rounds)
+        }
+        let text = TextReport(report).text
+        print(text)
+        if let json { try report.json().write(to: URL(fileURLWithPath: json)) }
+        if let plot { try PlotWriter(report).svg().write(toFile: plot, atomically: true, encoding: .utf8) }
+    }
+
+    private func measure(_ path: any ForwardingPath, _ catalogue: [Variant], _ clock: ProcessorClock, _ rounds: Int) throws
+        -> [VariantResult]
+    {
+        let unknown = variants.filter { name in !catalogue.contains { $0.name == name } }
+        guard unknown.isEmpty else { throw ValidationError("no such variant: \(unknown); there are \(catalogue.map(\.name))") }
+        let chosen = catalogue.filter { variants.isEmpty || variants.contains($0.name) }
+        let frames = TestFrame.all.filter { sizes.isEmpty || sizes.contains($0.name) }
+        let benchmark = PathBenchmark(sampler: Sampler(path: path, clock: clock), rounds: rounds)
+        return try frames.flatMap { frame in
+            FileHandle.standardError.write(Data("bench-tap: \(path.title), \(frame.label)\n".utf8))
+            return try benchmark.measure(chosen, frame, batch: quick ? frame.batch / 10 : frame.batch)
+        }
+    }
 }
