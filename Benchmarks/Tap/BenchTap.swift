@@ -65,15 +65,34 @@ struct BenchTap: ParsableCommand {
         let clock = try ProcessorClock(processor: processor)
         var report = Report(machine: .current(), deferredWorkIsSeen: clock.seesDeferredWork)
         let rounds = quick ? min(rounds, 3) : rounds
+        let path = try BridgePath()
         if parts.contains(.path) {
-            let path = try BridgePath()
             report.paths += try measure(path, VariantCatalogue(dataplane).all, clock, rounds)
+        }
+        if parts.contains(.filters), let filters {
+            let peers = try PeerObject(filters)
+            let race = FilterRace(peers: peers, rounds: rounds, repeats: quick ? 100_000 : 1_000_000)
+            Self.say("filters by themselves")
+            report.filters = try FilterCase.all.flatMap { try race.run($0) }
+            Self.say("filters on a path")
+            let sampler = Sampler(path: path, clock: clock)
+            let chain = PathBenchmark(sampler: sampler, rounds: rounds)
+            report.chains = try chain.measure(FilterChain.variants(FilterCase.all, peers), TestFrame.all[0], batch: quick ? 500 : 5_000)
+        }
+        if parts.contains(.guests) {
+            Self.say("guest to guest")
+            // Guests and relays need every processor.
+            try clock.unpin()
+            report.guests = try GuestBenchmark().measure(GuestVariant.all(dataplane), rounds: min(rounds, 7), seconds: 1)
         }
         let text = TextReport(report).text
         print(text)
         if let json { try report.json().write(to: URL(fileURLWithPath: json)) }
         if let plot { try PlotWriter(report).svg().write(toFile: plot, atomically: true, encoding: .utf8) }
     }
+
+    /// A run takes minutes.
+    private static func say(_ what: String) { FileHandle.standardError.write(Data("bench-tap: \(what)\n".utf8)) }
 
     private func measure(_ path: any ForwardingPath, _ catalogue: [Variant], _ clock: ProcessorClock, _ rounds: Int) throws
         -> [VariantResult]
@@ -84,7 +103,7 @@ struct BenchTap: ParsableCommand {
         let frames = TestFrame.all.filter { sizes.isEmpty || sizes.contains($0.name) }
         let benchmark = PathBenchmark(sampler: Sampler(path: path, clock: clock), rounds: rounds)
         return try frames.flatMap { frame in
-            FileHandle.standardError.write(Data("bench-tap: \(path.title), \(frame.label)\n".utf8))
+            Self.say("\(path.title), \(frame.label)")
             return try benchmark.measure(chosen, frame, batch: quick ? frame.batch / 10 : frame.batch)
         }
     }

@@ -31,13 +31,12 @@ struct TestFrame: Sendable {
 
     /// 64 kB less what IPv4 does not let a packet have, in segments of 1,448 bytes.
     private static func large() -> TestFrame {
-        let payload = 65_160
-        let segment = 1_448
+        let (payload, segment) = (65_000, 1_448)
         func little(_ value: Int) -> [UInt8] { [UInt8(truncatingIfNeeded: value), UInt8(truncatingIfNeeded: value >> 8)] }
         // Unfinished checksum; TCP over IPv4; the headers' length, the segment's size, where the checksum goes.
         let header: [UInt8] = [1, 1] + little(headers) + little(segment) + little(14 + 20) + little(16)
         var segments = [Int](repeating: segment + headers, count: payload / segment)
-        if payload % segment > 0 { segments.append(payload % segment + headers) }
+        segments.append(payload % segment + headers)
         return TestFrame(
             name: "64k", label: "64 kB super-packets", batch: 1_000,
             bytes: header + FrameBuilder.tcp(payload: payload, tcpOptions: 0), segments: segments)

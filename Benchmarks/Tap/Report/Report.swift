@@ -8,6 +8,9 @@ struct Report: Codable {
     /// Whether ksoftirqd's time is in the figures.
     var deferredWorkIsSeen: Bool
     var paths: [VariantResult] = []
+    var filters: [FilterResult] = []
+    var chains: [VariantResult] = []
+    var guests: [GuestResult] = []
 
     init(machine: Machine, deferredWorkIsSeen: Bool) {
         self.machine = machine

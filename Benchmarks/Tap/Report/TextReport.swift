@@ -11,7 +11,7 @@ struct TextReport {
     var text: String {
         var lines = ["\(report.machine.date), Linux \(report.machine.kernel), \(report.machine.processors) × \(report.machine.processor)"]
         if !report.deferredWorkIsSeen { lines.append("ksoftirqd's time could not be read and is not in the figures.") }
-        for table in paths { lines += [""] + table }
+        for table in paths + filters + chains + guests { lines += [""] + table }
         return lines.joined(separator: "\n")
     }
 
@@ -31,6 +31,55 @@ struct TextReport {
         }
     }
 
+    private static func whole(_ value: Double) -> String { String(format: "%.0f", value) }
+    private static func fine(_ value: Double) -> String { String(format: "%.3f", value) }
+    private static func nanoseconds(_ value: Double?) -> String { value.map { String(format: "%.1f", $0) } ?? "" }
+
+    private var filters: [[String]] {
+        guard !report.filters.isEmpty else { return [] }
+        let rows = report.filters.map { result -> [String] in
+            let frame = result.matches ? "matches" : "rejected"
+            if let why = result.error ?? result.objection { return [result.expression, frame, "does not count: \(why)"] }
+            return [result.expression, frame] + FilterResult.Program.allCases.map { Self.nanoseconds(result.median($0)) }
+                + [result.ratio(to: .c), result.ratio(to: .carefulC)].map { $0.map { String(format: "%.2f", $0) } ?? "" }
+        }
+        let head = ["expression", "frame", "empty program", "translated", "C", "careful C", "to C", "to careful C"]
+        return [
+            ["### filters by themselves, ns a run; ratios are less the empty program", ""] + MarkdownTable(head: head, rows: rows).lines
+        ]
+    }
+
+    private var chains: [[String]] {
+        guard let empty = report.chains.first(where: { $0.variant == "empty" }) else { return [] }
+        let rows = report.chains.filter { $0.kind != .untapped }.map { result -> [String] in
+            guard let added = result.added else { return [result.title, result.error ?? result.objections.last ?? "no sample"] }
+            let each = Double(FilterChain.length)
+            // Less the classifier and an empty program, of the same round.
+            let alone = Quartiles(result.pairs(with: empty).map { ($0.own - $0.other) / each })
+            return [result.title, Self.nanoseconds(added.median / each), Self.nanoseconds(alone?.median)]
+                + [alone.map { "\(Self.nanoseconds($0.lower)) to \(Self.nanoseconds($0.upper))" } ?? ""]
+        }
+        let head = ["filter that rejects, run by cls_bpf on 64-byte frames", "ns", "less an empty program", "quartiles"]
+        return [["### filters on a path, \(FilterChain.length) in a row", ""] + MarkdownTable(head: head, rows: rows).lines]
+    }
+
+    private var guests: [[String]] {
+        guard !report.guests.isEmpty else { return [] }
+        let rows = report.guests.map { result -> [String] in
+            guard let reached = Quartiles(result.gigabits), let copies = Quartiles(result.copies) else {
+                return [result.variant, result.title, "does not count: \(result.error ?? result.objections.last ?? "no sample")"]
+            }
+            let ratio = result.variant == "untapped" ? Quartiles(result.beside) : result.ratio
+            let thrown = result.objections.isEmpty ? "" : "; \(result.objections.count) thrown out"
+            return [
+                result.variant, result.title, String(format: "%.2f", reached.median), Self.whole(copies.median),
+                ratio.map { Self.fine($0.median) } ?? "", ratio.map { "\(Self.fine($0.lower)) to \(Self.fine($0.upper))\(thrown)" } ?? "",
+            ]
+        }
+        let head = ["variant", "", "Gbit/s", "copies a second", "to no tap", "quartiles"]
+        return [["### TCP from guest to guest", ""] + MarkdownTable(head: head, rows: rows).lines]
+    }
+
     private static func row(_ result: VariantResult) -> [String] {
         let names = [result.variant, result.title]
         if let error = result.error {
@@ -39,8 +88,6 @@ struct TextReport {
         guard let time = result.nanoseconds, let ratio = result.ratio else {
             return names + ["does not count: \(result.objections.last ?? "no sample")", "", "", "", ""]
         }
-        func whole(_ value: Double) -> String { String(format: "%.0f", value) }
-        func fine(_ value: Double) -> String { String(format: "%.3f", value) }
         let thrown = result.objections.isEmpty ? "" : "; \(result.objections.count) of \(result.objections.count + time.count) thrown out"
         return names + [
             whole(time.median), "\(whole(time.lower)) to \(whole(time.upper))\(thrown)", result.added.map { whole($0.median) } ?? "",
