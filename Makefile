@@ -19,7 +19,7 @@ INSTALL_FILE = install -m 0644
 substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release test test-kernels soak bench-scale demo install install-binaries install-data uninstall fmt lint clean
+.PHONY: help deps build release test test-kernels soak bench bench-ovs bench-scale demo install install-binaries install-data uninstall fmt lint clean
 
 help: ## show this list
 	@echo 'virt-tap: taps for libvirt domains. Targets:'
@@ -50,6 +50,16 @@ test-kernels: ## run the data path's tests under Debian's 6.1 and 6.12 kernels a
 soak: ## break everything at random under guests that start, stop and move, for ten minutes (root)
 	@scripts/deps build test
 	@VT_SOAK_SECONDS="$${VT_SOAK_SECONDS:-600}" SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test --filter SoakTests
+
+bench: ## measure what a tapped packet costs beside tc's mirror, in namespaces of its own (root; ten minutes after the build)
+	@scripts/deps build test bench
+	$(SWIFT) build $(release_flags) --product bench-tap
+	@SWIFT='$(SWIFT)' scripts/bench-tap .build/release $(BENCHFLAGS)
+
+bench-ovs: ## the same beside Open vSwitch's mirror, in Debian's kernel under QEMU (root; rough ratios only)
+	@scripts/deps build test kernels bench
+	$(SWIFT) build $(release_flags) --product bench-tap
+	@SWIFT='$(SWIFT)' scripts/bench-ovs .build/release $(BENCHFLAGS)
 
 bench-scale: ## measure what a thousand tapped interfaces cost, in a private hypervisor (root; four minutes after the build)
 	@scripts/deps build test

@@ -88,7 +88,7 @@ struct BenchTap: ParsableCommand {
         let text = TextReport(report).text
         print(text)
         if let json { try report.json().write(to: URL(fileURLWithPath: json)) }
-        if let plot { try PlotWriter(report).svg().write(toFile: plot, atomically: true, encoding: .utf8) }
+        if let plot { try PlotWriter(report, path: BridgePath.name).svg().write(toFile: plot, atomically: true, encoding: .utf8) }
     }
 
     /// A run takes minutes.

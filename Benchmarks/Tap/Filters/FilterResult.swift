@@ -21,18 +21,14 @@ struct FilterResult: Codable {
 
     func median(_ program: Program) -> Double? { nanoseconds[program].flatMap { Quartiles($0)?.median } }
 
-    /// Of the translated one to another, each less what an empty program takes: medians, since differences of a few
-    /// nanoseconds are too noisy one by one.
-    func ratio(to other: Program) -> Double? {
-        guard objection == nil, let translated = median(.translated), let peer = median(other), let empty = median(.empty) else {
-            return nil
-        }
-        return (translated - empty) / max(peer - empty, 0.1)
-    }
-
-    /// With the cost of running any program in both.
-    func grossRatio(to other: Program) -> Quartiles? {
-        guard objection == nil, let translated = nanoseconds[.translated], let peer = nanoseconds[other] else { return nil }
-        return Quartiles(zip(translated, peer).map { $0 / $1 })
+    /// Of the translated one to another, each less what an empty program takes. The median is that of the medians, since
+    /// differences of a few nanoseconds are noisy one by one.
+    func ratio(to other: Program) -> Quartiles? {
+        guard objection == nil, let translated = median(.translated), let peer = median(other), let empty = median(.empty), peer > empty
+        else { return nil }
+        let rounds = zip(nanoseconds[.translated] ?? [], zip(nanoseconds[other] ?? [], nanoseconds[.empty] ?? []))
+        var ratio = Quartiles(rounds.compactMap { $1.0 > $1.1 ? ($0 - $1.1) / ($1.0 - $1.1) : nil })
+        ratio?.median = (translated - empty) / (peer - empty)
+        return ratio
     }
 }

@@ -6,7 +6,8 @@ import Glibc
 
 /// Through a Linux bridge that has learned where the peer is. Its devices go when the object does.
 final class BridgePath: ForwardingPath {
-    let title = "bridge"
+    static let name = "bridge"
+    let title = BridgePath.name
     let guest: GuestDevice
     let peer: FarEnd
     let sensor: FarEnd

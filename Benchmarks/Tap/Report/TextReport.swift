@@ -11,7 +11,7 @@ struct TextReport {
     var text: String {
         var lines = ["\(report.machine.date), Linux \(report.machine.kernel), \(report.machine.processors) × \(report.machine.processor)"]
         if !report.deferredWorkIsSeen { lines.append("ksoftirqd's time could not be read and is not in the figures.") }
-        for table in paths + filters + chains + guests { lines += [""] + table }
+        for table in paths + filters + chains + guests + aims { lines += [""] + table }
         return lines.joined(separator: "\n")
     }
 
@@ -41,7 +41,7 @@ struct TextReport {
             let frame = result.matches ? "matches" : "rejected"
             if let why = result.error ?? result.objection { return [result.expression, frame, "does not count: \(why)"] }
             return [result.expression, frame] + FilterResult.Program.allCases.map { Self.nanoseconds(result.median($0)) }
-                + [result.ratio(to: .c), result.ratio(to: .carefulC)].map { $0.map { String(format: "%.2f", $0) } ?? "" }
+                + [result.ratio(to: .c), result.ratio(to: .carefulC)].map { $0.map { String(format: "%.2f", $0.median) } ?? "" }
         }
         let head = ["expression", "frame", "empty program", "translated", "C", "careful C", "to C", "to careful C"]
         return [
@@ -78,6 +78,20 @@ struct TextReport {
         }
         let head = ["variant", "", "Gbit/s", "copies a second", "to no tap", "quartiles"]
         return [["### TCP from guest to guest", ""] + MarkdownTable(head: head, rows: rows).lines]
+    }
+
+    private var aims: [[String]] {
+        let aims = Aims(report).all
+        guard !aims.isEmpty else { return [] }
+        let rows = aims.map { aim in
+            [aim.what, String(format: "%.2f", aim.most)]
+                + [
+                    aim.reached.map { Self.fine($0.median) } ?? "",
+                    aim.reached.map { "\(Self.fine($0.lower)) to \(Self.fine($0.upper))" } ?? "",
+                ]
+                + [aim.verdict]
+        }
+        return [["### aims", ""] + MarkdownTable(head: ["ratio", "at most", "reached", "quartiles", ""], rows: rows).lines]
     }
 
     private static func row(_ result: VariantResult) -> [String] {
