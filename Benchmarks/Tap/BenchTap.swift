@@ -34,6 +34,9 @@ struct BenchTap: ParsableCommand {
     @Flag(help: "Few rounds of small batches: whether everything works, not what it costs.")
     var quick = false
 
+    @Option(help: "How many frames are one sample; of super-packets a tenth as many.")
+    var batch: Int?
+
     @Option(help: "The processor that frames are written on.")
     var processor: Int?
 
@@ -67,7 +70,10 @@ struct BenchTap: ParsableCommand {
         let rounds = quick ? min(rounds, 3) : rounds
         let path = try BridgePath()
         if parts.contains(.path) {
-            report.paths += try measure(path, VariantCatalogue(dataplane).all, clock, rounds)
+            let catalogue = try VariantCatalogue(dataplane).all
+            try check(catalogue + (ovs ? SwitchMirror.variants : []))
+            report.paths += try measure(path, catalogue, clock, rounds)
+            if ovs { report.paths += try measure(SwitchPath(), SwitchMirror.variants + catalogue, clock, rounds) }
         }
         if parts.contains(.filters), let filters {
             let peers = try PeerObject(filters)
@@ -94,17 +100,21 @@ struct BenchTap: ParsableCommand {
     /// A run takes minutes.
     private static func say(_ what: String) { FileHandle.standardError.write(Data("bench-tap: \(what)\n".utf8)) }
 
+    private func check(_ catalogue: [Variant]) throws {
+        let names = catalogue.map(\.name)
+        let unknown = variants.filter { !names.contains($0) }
+        guard unknown.isEmpty else { throw ValidationError("no such variant: \(unknown); there are \(names)") }
+    }
+
     private func measure(_ path: any ForwardingPath, _ catalogue: [Variant], _ clock: ProcessorClock, _ rounds: Int) throws
         -> [VariantResult]
     {
-        let unknown = variants.filter { name in !catalogue.contains { $0.name == name } }
-        guard unknown.isEmpty else { throw ValidationError("no such variant: \(unknown); there are \(catalogue.map(\.name))") }
         let chosen = catalogue.filter { variants.isEmpty || variants.contains($0.name) }
         let frames = TestFrame.all.filter { sizes.isEmpty || sizes.contains($0.name) }
         let benchmark = PathBenchmark(sampler: Sampler(path: path, clock: clock), rounds: rounds)
         return try frames.flatMap { frame in
             Self.say("\(path.title), \(frame.label)")
-            return try benchmark.measure(chosen, frame, batch: quick ? frame.batch / 10 : frame.batch)
+            return try benchmark.measure(chosen, frame, batch: batch.map { frame.isLarge ? $0 / 10 : $0 } ?? (quick ? frame.batch / 10 : frame.batch))
         }
     }
 }

@@ -39,6 +39,10 @@ struct FilterRace {
             }
             results.append(result)
         }
+        // What answers one frame wrongly is not the filter, however fast it answers the other.
+        if let objection = results.compactMap(\.objection).first {
+            for index in results.indices { results[index].objection = results[index].objection ?? "on the other frame \(objection)" }
+        }
         return results
     }
 

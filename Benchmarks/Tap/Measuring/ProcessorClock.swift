@@ -40,8 +40,11 @@ struct ProcessorClock {
     /// Whether time that the kernel puts off would be seen.
     var seesDeferredWork: Bool { deferred != nil }
 
+    /// Where ksoftirqd cannot be seen, the time on the wall has to do, which is right on a machine that does nothing else.
     func read() -> Reading {
-        Reading(processor: Self.nanoseconds(CLOCK_THREAD_CPUTIME_ID) + deferredTime(), wall: Self.nanoseconds(CLOCK_MONOTONIC))
+        let wall = Self.nanoseconds(CLOCK_MONOTONIC)
+        let processor = seesDeferredWork ? Self.nanoseconds(CLOCK_THREAD_CPUTIME_ID) + deferredTime() : wall
+        return Reading(processor: processor, wall: wall)
     }
 
     static func nanoseconds(_ clock: clockid_t) -> UInt64 {

@@ -8,6 +8,7 @@ import Glibc
 final class BridgePath: ForwardingPath {
     static let name = "bridge"
     let title = BridgePath.name
+    let decidesLate = false
     let guest: GuestDevice
     let peer: FarEnd
     let sensor: FarEnd

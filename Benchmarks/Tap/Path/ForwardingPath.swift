@@ -13,6 +13,8 @@ protocol ForwardingPath: AnyObject {
     var destinationIndex: UInt32 { get }
     var peer: FarEnd { get }
     var sensor: FarEnd { get }
+    /// Whether what forwards makes up its mind about a flow behind our back, so that copies may come late at first.
+    var decidesLate: Bool { get }
     /// Whatever has to be so again before each sample: what was learned may have been forgotten.
     func prepare() throws
 }

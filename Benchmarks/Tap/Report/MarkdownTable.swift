@@ -8,7 +8,7 @@ struct MarkdownTable {
     var lines: [String] {
         let widths = head.indices.map { column in ([head] + rows).map { column < $0.count ? $0[column].count : 0 }.max() ?? 0 }
         // What explains why there are no figures may be long.
-        let bounded = widths.map { min($0, 70) }
+        let bounded = widths.map { min($0, 90) }
         func line(_ cells: [String]) -> String {
             "| "
                 + zip(cells, bounded).map { cell, width in cell + String(repeating: " ", count: max(0, width - cell.count)) }

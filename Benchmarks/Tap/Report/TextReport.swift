@@ -10,7 +10,7 @@ struct TextReport {
 
     var text: String {
         var lines = ["\(report.machine.date), Linux \(report.machine.kernel), \(report.machine.processors) × \(report.machine.processor)"]
-        if !report.deferredWorkIsSeen { lines.append("ksoftirqd's time could not be read and is not in the figures.") }
+        if !report.deferredWorkIsSeen { lines.append("ksoftirqd's time could not be read: the figures are times on the wall.") }
         for table in paths + filters + chains + guests + aims { lines += [""] + table }
         return lines.joined(separator: "\n")
     }
