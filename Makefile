@@ -56,7 +56,7 @@ bench: ## measure what a tapped packet costs beside tc's mirror, in namespaces o
 	$(SWIFT) build $(release_flags) --product bench-tap
 	@SWIFT='$(SWIFT)' scripts/bench-tap .build/release $(BENCHFLAGS)
 
-bench-ovs: ## the same beside Open vSwitch's mirror, in Debian's kernel under QEMU (root; rough ratios only)
+bench-ovs: ## count the instructions of the same beside Open vSwitch's mirror, in Debian's kernel under QEMU (root)
 	@scripts/deps build test kernels bench
 	$(SWIFT) build $(release_flags) --product bench-tap
 	@SWIFT='$(SWIFT)' scripts/bench-ovs .build/release $(BENCHFLAGS)

@@ -46,6 +46,9 @@ struct BenchTap: ParsableCommand {
     @Flag(help: "Through Open vSwitch as well.")
     var ovs = false
 
+    @Flag(help: "This machine's clock counts instructions, as that of an emulator can: figures are told as such.")
+    var instructions = false
+
     @Option(help: "Where everything goes as JSON.")
     var json: String?
 
@@ -66,7 +69,8 @@ struct BenchTap: ParsableCommand {
         try FileManager.default.createDirectory(atPath: bpffs, withIntermediateDirectories: false)
         let dataplane = KernelDataplane(bpffs: bpffs)
         let clock = try ProcessorClock(processor: processor)
-        var report = Report(machine: .current(), deferredWorkIsSeen: clock.seesDeferredWork)
+        var report = Report(
+            machine: .current(), unit: instructions ? .instructions : .nanoseconds, deferredWorkIsSeen: clock.seesDeferredWork)
         let rounds = quick ? min(rounds, 3) : rounds
         let path = try BridgePath()
         if parts.contains(.path) {
@@ -114,7 +118,8 @@ struct BenchTap: ParsableCommand {
         let benchmark = PathBenchmark(sampler: Sampler(path: path, clock: clock), rounds: rounds)
         return try frames.flatMap { frame in
             Self.say("\(path.title), \(frame.label)")
-            return try benchmark.measure(chosen, frame, batch: batch.map { frame.isLarge ? $0 / 10 : $0 } ?? (quick ? frame.batch / 10 : frame.batch))
+            return try benchmark.measure(
+                chosen, frame, batch: batch.map { frame.isLarge ? $0 / 10 : $0 } ?? (quick ? frame.batch / 10 : frame.batch))
         }
     }
 }

@@ -17,10 +17,6 @@ final class FarEnd {
         static func - (left: Self, right: Self) -> Self {
             Count(frames: left.frames &- right.frames, bytes: left.bytes &- right.bytes, large: left.large &- right.large)
         }
-
-        static func + (left: Self, right: Self) -> Self {
-            Count(frames: left.frames &+ right.frames, bytes: left.bytes &+ right.bytes, large: left.large &+ right.large)
-        }
     }
 
     private let map: CInt

@@ -4,7 +4,13 @@ import Foundation
 
 /// Everything that one run measured.
 struct Report: Codable {
+    enum Unit: String, Codable {
+        case nanoseconds = "ns"
+        case instructions
+    }
+
     var machine: Machine
+    var unit: Unit
     /// Whether ksoftirqd's time is in the figures.
     var deferredWorkIsSeen: Bool
     var paths: [VariantResult] = []
@@ -12,8 +18,9 @@ struct Report: Codable {
     var chains: [VariantResult] = []
     var guests: [GuestResult] = []
 
-    init(machine: Machine, deferredWorkIsSeen: Bool) {
+    init(machine: Machine, unit: Unit, deferredWorkIsSeen: Bool) {
         self.machine = machine
+        self.unit = unit
         self.deferredWorkIsSeen = deferredWorkIsSeen
     }
 

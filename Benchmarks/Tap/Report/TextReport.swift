@@ -10,7 +10,11 @@ struct TextReport {
 
     var text: String {
         var lines = ["\(report.machine.date), Linux \(report.machine.kernel), \(report.machine.processors) × \(report.machine.processor)"]
-        if !report.deferredWorkIsSeen { lines.append("ksoftirqd's time could not be read: the figures are times on the wall.") }
+        if report.unit == .instructions {
+            lines.append("Instructions and not time: every one counts the same, whatever it waits for.")
+        } else if !report.deferredWorkIsSeen {
+            lines.append("ksoftirqd's time could not be read: the figures are times on the wall.")
+        }
         for table in paths + filters + chains + guests + aims { lines += [""] + table }
         return lines.joined(separator: "\n")
     }
@@ -27,7 +31,9 @@ struct TextReport {
         return order.map { key in
             let rows = (groups[key] ?? []).map { Self.row($0) }
             return ["### \(key)", ""]
-                + MarkdownTable(head: ["variant", "", "ns a frame", "quartiles", "adds ns", "to no tap", "quartiles"], rows: rows).lines
+                + MarkdownTable(
+                    head: ["variant", "", "\(report.unit.rawValue) a frame", "quartiles", "adds", "to no tap", "quartiles"], rows: rows
+                ).lines
         }
     }
 
