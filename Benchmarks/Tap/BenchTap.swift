@@ -81,13 +81,13 @@ struct BenchTap: ParsableCommand {
         }
         if parts.contains(.filters), let filters {
             let peers = try PeerObject(filters)
-            let race = FilterRace(peers: peers, rounds: rounds, repeats: quick ? 100_000 : 1_000_000)
+            let race = FilterRace(peers: peers, rounds: rounds, repeats: instructions ? 50_000 : quick ? 100_000 : 1_000_000)
             Self.say("filters by themselves")
             report.filters = try FilterCase.all.flatMap { try race.run($0) }
             Self.say("filters on a path")
             let sampler = Sampler(path: path, clock: clock)
             let chain = PathBenchmark(sampler: sampler, rounds: rounds)
-            report.chains = try chain.measure(FilterChain.variants(FilterCase.all, peers), TestFrame.all[0], batch: quick ? 500 : 5_000)
+            report.chains = try chain.measure(FilterChain.variants(FilterCase.all, peers), TestFrame.all[0], batch: batch ?? (quick ? 500 : 5_000))
         }
         if parts.contains(.guests) {
             Self.say("guest to guest")

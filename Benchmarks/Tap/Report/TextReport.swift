@@ -51,7 +51,7 @@ struct TextReport {
         }
         let head = ["expression", "frame", "empty program", "translated", "C", "careful C", "to C", "to careful C"]
         return [
-            ["### filters by themselves, ns a run; ratios are less the empty program", ""] + MarkdownTable(head: head, rows: rows).lines
+            ["### filters by themselves, \(report.unit.rawValue) a run; ratios are less the empty program", ""] + MarkdownTable(head: head, rows: rows).lines
         ]
     }
 
@@ -65,7 +65,7 @@ struct TextReport {
             return [result.title, Self.nanoseconds(added.median / each), Self.nanoseconds(alone?.median)]
                 + [alone.map { "\(Self.nanoseconds($0.lower)) to \(Self.nanoseconds($0.upper))" } ?? ""]
         }
-        let head = ["filter that rejects, run by cls_bpf on 64-byte frames", "ns", "less an empty program", "quartiles"]
+        let head = ["filter that rejects, run by cls_bpf on 64-byte frames", report.unit.rawValue, "less an empty program", "quartiles"]
         return [["### filters on a path, \(FilterChain.length) in a row", ""] + MarkdownTable(head: head, rows: rows).lines]
     }
 
