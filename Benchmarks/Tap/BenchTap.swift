@@ -29,7 +29,7 @@ struct BenchTap: ParsableCommand {
     var sizes: [String] = []
 
     @Option(help: "How often each variant is measured.")
-    var rounds = 30
+    var rounds = 40
 
     @Flag(help: "Few rounds of small batches: whether everything works, not what it costs.")
     var quick = false
