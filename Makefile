@@ -19,7 +19,7 @@ INSTALL_FILE = install -m 0644
 substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release test test-kernels soak fuzz bench-scale demo install install-binaries install-data uninstall fmt lint clean
+.PHONY: help deps build release test test-kernels soak fuzz bench bench-ovs bench-scale demo install install-binaries install-data uninstall fmt lint clean
 
 help: ## show this list
 	@echo 'virt-tap: taps for libvirt domains. Targets:'
@@ -56,6 +56,16 @@ fuzz: ## compare ten million answers of translated filters with libpcap's (root;
 	@scripts/deps build
 	$(SWIFT) build -c release $(SWIFTFLAGS) --product fuzz-filter
 	@.build/release/fuzz-filter $(FUZZ)
+
+bench: ## measure what a tapped packet costs beside tc's mirror, in namespaces of its own (root; ten minutes after the build)
+	@scripts/deps build test bench
+	$(SWIFT) build $(release_flags) --product bench-tap
+	@SWIFT='$(SWIFT)' scripts/bench-tap .build/release $(BENCHFLAGS)
+
+bench-ovs: ## count the instructions of the same beside Open vSwitch's mirror, in Debian's kernel under QEMU (root)
+	@scripts/deps build test kernels bench
+	$(SWIFT) build $(release_flags) --product bench-tap
+	@SWIFT='$(SWIFT)' scripts/bench-ovs .build/release $(BENCHFLAGS)
 
 bench-scale: ## measure what a thousand tapped interfaces cost, in a private hypervisor (root; four minutes after the build)
 	@scripts/deps build test

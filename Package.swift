@@ -104,7 +104,7 @@ let package = Package(
         .target(name: "DataplaneTestSupport", dependencies: ["CLibbpf", "CLibmnl"], path: "Tests/Support", swiftSettings: strict),
         .testTarget(
             name: "DataplaneTests",
-            dependencies: ["Dataplane", "TapModel", "PacketFilter", "CLibbpf", "CLibmnl", "CLibpcap", "DataplaneTestSupport"],
+            dependencies: ["Dataplane", "TapModel", "PacketFilter", "PacketFilterTestSupport", "CLibbpf", "CLibmnl", "DataplaneTestSupport"],
             swiftSettings: strict),
         // Expressions, frames and the oracles that tests and the fuzzer share.
         .target(

@@ -45,7 +45,7 @@ extension MatrixSuite {
             }
         }
 
-        private func desired(_ tapped: TappedBench, _ device: String) -> DesiredAttachment {
+        private func desired(_ tapped: TappedBench, _ device: String) throws -> DesiredAttachment {
             var desired = try tapped.desired()
             desired.key.ifindex = if_nametoindex(device)
             desired.interface.device = device
@@ -75,7 +75,7 @@ extension MatrixSuite {
             let reference = try Self.plain.get()
             let device = try host.start("web1")
             defer { _ = try? host.virsh("destroy web1") }
-            let desired = desired(tapped, device)
+            let desired = try desired(tapped, device)
             try tapped.dataplane.attach(desired, at: TappedBench.now)
             let start = try state(device)
             #expect(start == reference.start)
@@ -102,7 +102,7 @@ extension MatrixSuite {
             let reference = try Self.limited.get()
             let device = try host.start("web1", interface: Self.defined)
             defer { _ = try? host.virsh("destroy web1") }
-            let desired = desired(tapped, device)
+            let desired = try desired(tapped, device)
             if mechanism == .clsact {
                 let failure = #expect(throws: Failure.self) { try tapped.dataplane.attach(desired, at: TappedBench.now) }
                 #expect(failure?.reason == .qdiscConflict)
@@ -129,7 +129,7 @@ extension MatrixSuite {
             let reference = try Self.limited.get()
             let device = try host.start("web1", interface: Self.defined)
             defer { _ = try? host.virsh("destroy web1") }
-            var desired = desired(tapped, device)
+            var desired = try desired(tapped, device)
             desired.wish.direction = .outbound
             try tapped.dataplane.attach(desired, at: TappedBench.now)
             func limits(_ state: [String]) -> [String] { state.filter { !$0.contains("qdisc ingress") } }
@@ -167,7 +167,7 @@ extension MatrixSuite {
             func rules() throws -> String { try run("ebtables", "-t", "nat", "-L") }
             let before = try rules()
             #expect(before.contains(device))
-            let desired = desired(tapped, device)
+            let desired = try desired(tapped, device)
             try tapped.dataplane.attach(desired, at: TappedBench.now)
             #expect(try rules() == before)
             #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)

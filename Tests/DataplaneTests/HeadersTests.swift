@@ -22,18 +22,31 @@ extension KernelSuite {
         private static let payload = [UInt8](repeating: 0xEE, count: 300)
 
         private static func ipv4(_ number: UInt8, _ rest: [UInt8], options: Int = 0, fragment: Int = 0) -> [UInt8] {
-            big(0x0800) + [0x40 | UInt8(5 + options / 4), 0] + big(20 + options + rest.count) + [0, 1] + big(fragment) + [64, number, 0, 0]
-                + [10, 0, 0, 1, 10, 0, 0, 2] + [UInt8](repeating: 1, count: options) + rest
+            let head: [UInt8] = [0x40 | UInt8(5 + options / 4), 0]
+            var header: [UInt8] = big(0x0800) + head + big(20 + options + rest.count) + [0, 1]
+            header += big(fragment) + [64, number, 0, 0] + [10, 0, 0, 1, 10, 0, 0, 2]
+            header += [UInt8](repeating: 1, count: options)
+            return header + rest
         }
 
         private static func ipv6(_ next: UInt8, _ rest: [UInt8]) -> [UInt8] {
-            big(0x86DD) + [0x60, 0, 0, 0] + big(rest.count) + [next, 64] + [UInt8](repeating: 0xFD, count: 32) + rest
+            var header: [UInt8] = big(0x86DD) + [0x60, 0, 0, 0] + big(rest.count) + [next, 64]
+            header += [UInt8](repeating: 0xFD, count: 32)
+            return header + rest
         }
 
         private static func tcp(options: Int = 0) -> [UInt8] {
-            big(4_000) + big(5_000) + [0, 0, 0, 1, 0, 0, 0, 0, UInt8((20 + options) / 4) << 4, 0x10, 0xFF, 0xFF, 0, 0, 0, 0]
-                + [UInt8](repeating: 1, count: options)
+            var header: [UInt8] = big(4_000) + big(5_000) + [0, 0, 0, 1, 0, 0, 0, 0]
+            header += [UInt8((20 + options) / 4) << 4, 0x10, 0xFF, 0xFF, 0, 0, 0, 0]
+            return header + [UInt8](repeating: 1, count: max(0, options))
         }
+
+        private static func extensions(_ count: Int, then next: UInt8, _ rest: [UInt8]) -> [UInt8] {
+            let headers = (0..<count).flatMap { [$0 == count - 1 ? next : 60] + options.dropFirst() }
+            return ipv6(0, headers + rest)
+        }
+
+        private static let arp: [UInt8] = big(0x0806) + big(1) + big(0x0800) + [6, 4] + big(1) + [UInt8](repeating: 2, count: 20)
 
         private static let udp = big(4_000) + big(5_000) + big(308) + [0, 0]
         private static let options: [UInt8] = [0, 0, 1, 4, 0, 0, 0, 0]
@@ -57,23 +70,14 @@ extension KernelSuite {
             Case(what: "UDP over IPv6", frame: ipv6(17, udp + payload), headers: 50),
             Case(what: "TCP over IPv6", frame: ipv6(6, tcp(options: 12) + payload), headers: 74),
             Case(what: "ICMPv6", frame: ipv6(58, [128, 0, 0, 0, 0, 1, 0, 1] + payload), headers: 50),
-            Case(what: "hop-by-hop options", frame: ipv6(0, [17] + options.dropFirst() + udp + payload), headers: 58),
-            Case(
-                what: "four extension headers",
-                frame: ipv6(
-                    0,
-                    [60] + options.dropFirst() + [60] + options.dropFirst() + [60] + options.dropFirst() + [6] + options.dropFirst() + tcp()
-                        + payload),
-                headers: 94),
+            Case(what: "hop-by-hop options", frame: extensions(1, then: 17, udp + payload), headers: 58),
+            Case(what: "four extension headers", frame: extensions(4, then: 6, tcp() + payload), headers: 94),
             Case(what: "a first fragment of IPv6", frame: ipv6(44, [17, 0, 0, 1, 0, 0, 0, 9] + udp + payload), headers: 58),
             Case(what: "a later fragment of IPv6", frame: ipv6(44, [17, 0, 1, 1, 0, 0, 0, 9] + payload), headers: 50),
             Case(what: "nothing behind IPv6", frame: ipv6(59, payload), headers: 42),
             Case(what: "an unknown EtherType", frame: big(0x88B5) + payload, headers: 2),
             Case(what: "802.3 with LLC", frame: big(300) + payload, headers: 2),
-            Case(
-                what: "ARP",
-                frame: big(0x0806) + big(1) + big(0x0800) + [6, 4] + big(1) + [UInt8](repeating: 2, count: 20) + payload.prefix(18),
-                headers: 30),
+            Case(what: "ARP", frame: arp + payload.prefix(18), headers: 30),
             Case(what: "five tags", frame: (0..<5).flatMap { _ in big(0x8100) + big(7) } + ipv4(17, udp + payload), headers: nil),
         ]
 

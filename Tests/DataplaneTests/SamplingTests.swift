@@ -16,7 +16,7 @@ extension KernelSuite {
             // In groups of 100, so that the spread can be told.
             var groups: [Int] = []
             var copies = 0
-            for start in stride(from: 0, to: count, by: 100) {
+            for start in Swift.stride(from: 0, to: count, by: 100) {
                 for number in start..<(start + 100) { try tapped.bench.guest.write(FrameBuilder.udp(number)) }
                 let now = try #require(try tapped.counters(desired)[.outbound])
                 groups.append(Int(now.copied.packets) - copies)

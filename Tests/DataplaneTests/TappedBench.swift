@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-import CLibpcap
 import Dataplane
 import DataplaneTestSupport
 import Glibc
+import PacketFilter
+import PacketFilterTestSupport
 import TapModel
 
 /// A bench with a data path, and what a test says of it most often.
@@ -86,16 +87,6 @@ extension Counter {
 extension CompiledFilter {
     /// As libpcap compiles it for a file: in a test the expression is the test's own.
     init(pcap expression: String) throws {
-        let handle = pcap_open_dead(DLT_EN10MB, 65_535)
-        defer { pcap_close(handle) }
-        var program = bpf_program()
-        guard pcap_compile(handle, &program, expression, 1, 0) == 0 else { throw CallFailure(String(cString: pcap_geterr(handle))) }
-        defer { pcap_freecode(&program) }
-        self.init(
-            expression: expression,
-            instructions: (0..<Int(program.bf_len)).map {
-                let one = program.bf_insns[$0]
-                return UInt64(one.code) | UInt64(one.jt) << 16 | UInt64(one.jf) << 24 | UInt64(one.k) << 32
-            })
+        self.init(expression: expression, instructions: try PcapFilter(expression, .offline()).instructions.map(\.word))
     }
 }

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// What the issue asks for, looked up in a report.
+struct Aims {
+    private let report: Report
+
+    init(_ report: Report) { self.report = report }
+
+    var all: [Aim] { copying + rejecting + sampling + filters }
+
+    private func results(_ frame: TestFrame) -> [String: VariantResult] {
+        Dictionary(report.paths.filter { $0.frame == frame.name && $0.path == BridgePath.name }.map { ($0.variant, $0) }) { $1 }
+    }
+
+    private var frames: [TestFrame] { TestFrame.all.filter { !results($0).isEmpty } }
+
+    /// What one adds to what the other adds: the ratio of the medians, and of each round's as quartiles.
+    private func addedRatio(_ own: VariantResult?, _ other: VariantResult?) -> Quartiles? {
+        guard let own, let other, let ownAdded = own.added, let otherAdded = other.added, otherAdded.median > 0 else { return nil }
+        var ratio = Quartiles(own.pairs(with: other).filter { $0.other > 0 }.map { $0.own / $0.other })
+        ratio?.median = ownAdded.median / otherAdded.median
+        return ratio
+    }
+
+    /// The path with one to the path with the other.
+    private func pathRatio(_ own: VariantResult?, _ other: VariantResult?) -> Quartiles? {
+        guard let own, let other, let untapped = Quartiles(own.beside)?.median else { return nil }
+        return Quartiles(own.pairs(with: other).map { (untapped + $0.own) / (untapped + $0.other) })
+    }
+
+    private var copying: [Aim] {
+        frames.map { frame in
+            let results = results(frame)
+            return Aim(
+                what: "copying everything: what it adds, to what tc mirred adds; \(frame.label)", most: 1,
+                reached: addedRatio(results["tap"], results["mirred"]))
+        }
+    }
+
+    private var rejecting: [Aim] {
+        frames.flatMap { frame in
+            let results = results(frame)
+            let own = results["reject"]
+            return [Aim(what: "a filter that rejects: the path, to no tap; \(frame.label)", most: 1.05, reached: own?.ratio)]
+                + [("reject-bpf", "cls_bpf"), ("reject-u32", "u32")].map { name, title in
+                    Aim(
+                        what: "a filter that rejects: the path, to the path with \(title); \(frame.label)", most: 1,
+                        reached: pathRatio(own, results[name]))
+                }
+        }
+    }
+
+    private var sampling: [Aim] {
+        frames.map { frame in
+            Aim(what: "sample 1/100: the path, to no tap; \(frame.label)", most: 1.1, reached: results(frame)["sample-100"]?.ratio)
+        }
+    }
+
+    private var filters: [Aim] {
+        report.filters.map { result in
+            let what =
+                "filter `\(result.expression)`, frame that \(result.matches ? "matches" : "is rejected"): to C, each less an empty program"
+            return Aim(what: what, most: 1.2, reached: result.ratio(to: .c))
+        }
+    }
+}

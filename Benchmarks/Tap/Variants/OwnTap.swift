@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Dataplane
+import TapModel
+
+/// Taps of ours on the guest's device, through the data path that the daemon uses.
+struct OwnTap: Attached {
+    private let dataplane: KernelDataplane
+    private let keys: [AttachmentKey]
+    private static let destination = "mon"
+
+    struct Wish {
+        var filter: CompiledFilter?
+        var snaplen: Snaplen?
+        var sampling: Sampling?
+        var rate: RateLimit?
+        var direction = TapDirection.outbound
+    }
+
+    /// - Parameter mechanism: `nil`: the kernel's best.
+    init(_ dataplane: KernelDataplane, on path: any ForwardingPath, taps: Int = 1, mechanism: Mechanism? = nil, _ wish: Wish = Wish())
+        throws
+    {
+        try self.init(
+            dataplane, device: path.guest.name, index: path.guest.index, destination: path.destinationIndex, taps: taps,
+            mechanism: mechanism, wish)
+    }
+
+    init(
+        _ dataplane: KernelDataplane, device: String, index: UInt32, destination: UInt32, taps: Int = 1, mechanism: Mechanism? = nil,
+        _ wish: Wish = Wish()
+    ) throws {
+        self.dataplane = dataplane
+        try dataplane.setDestination(Self.destination, kind: .interface, ifindex: destination)
+        let mechanism = try mechanism ?? dataplane.mechanism(for: .auto)
+        var attached: [AttachmentKey] = []
+        do {
+            for number in 0..<taps {
+                let key = AttachmentKey(
+                    domain: DomainUUID("6b3b4ae2-6a3e-4a0c-a1c5-2d8f3f6f6b01")!, origin: .domain, tap: TapName("bench\(number)")!,
+                    ifindex: index)
+                let interface = AttachedInterface(
+                    alias: "net0", mac: MACAddress(bytes: [0x52, 0x54, 0x00, 0x12, 0x34, 0x56])!, type: .bridge, device: device,
+                    isMacvtap: false)
+                let copy = CopyWish(
+                    direction: wish.direction, destination: Self.destination, mark: PacketMark(), filter: wish.filter?.expression,
+                    snaplen: wish.snaplen, sampling: wish.sampling, rate: wish.rate)
+                let desired = DesiredAttachment(
+                    key: key, domainName: "bench", interface: interface, destinationKind: .interface, wish: copy, filter: wish.filter,
+                    mechanism: mechanism)
+                try dataplane.attach(desired, at: Timestamp(seconds: 1_800_000_000))
+                attached.append(key)
+            }
+        } catch {
+            for key in attached { try? dataplane.detach(key.id) }
+            throw error
+        }
+        keys = attached
+    }
+
+    func counters() throws -> DirectionCounters? {
+        try keys.reduce(into: DirectionCounters()) { sum, key in
+            for counters in try dataplane.counters(of: key.id).values {
+                sum.copied += counters.copied
+                sum.filtered += counters.filtered
+                sum.sampledOut += counters.sampledOut
+                sum.rateLimited += counters.rateLimited
+                sum.errors += counters.errors
+                sum.marked += counters.marked
+            }
+        }
+    }
+
+    func detach() throws {
+        for key in keys { try dataplane.detach(key.id) }
+    }
+}
