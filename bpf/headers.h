@@ -29,6 +29,8 @@
 #define IP6_MORE_FRAGMENTS  0x0001
 /* Ethernet and IPv4 addresses: RFC 826. */
 #define ARP_LENGTH	    28
+/* Without options. */
+#define TCP_LENGTH	    20
 
 struct headers {
 	/* Offsets from the frame's begin, tags beside the bytes not counted. */
@@ -68,13 +70,17 @@ static __always_inline __u32 forget(__u32 number)
 __noinline __u32 tap_transport_length(struct __sk_buff *skb, __u32 offset, __u32 protocol)
 {
 	__u8 data_offset;
+	__u32 length;
 
 	switch (protocol) {
 	case IPPROTO_TCP:
 		/* The upper four bits of byte 12 are its data offset. */
-		if (bpf_skb_load_bytes(skb, offset + 12, &data_offset, sizeof(data_offset)))
+		if (bpf_skb_load_bytes(skb, offset + 12, &data_offset, sizeof(data_offset)) ||
+		    data_offset < 0x50)
 			return 0;
-		return data_offset < 0x50 ? 0 : (data_offset >> 4) * 4;
+		length = (data_offset >> 4) * 4;
+		/* Options that are not there. */
+		return offset + length > skb->len ? TCP_LENGTH : length;
 	case IPPROTO_UDP:
 	case IPPROTO_UDPLITE:
 	case IPPROTO_ICMP:

@@ -45,6 +45,13 @@ extension KernelSuite {
             frame.replaceSubrange(26..<34, with: toGuest ? peer + guest : guest + peer)
             let ports: [UInt8] = [0x0F, 0xA0, UInt8(port >> 8), UInt8(port & 0xFF)]
             frame.replaceSubrange(34..<38, with: toGuest ? [ports[2], ports[3], ports[0], ports[1]] : ports)
+            return withChecksum(frame)
+        }
+
+        private func withChecksum(_ frame: [UInt8]) -> [UInt8] {
+            var frame = frame
+            frame.replaceSubrange(24..<26, with: [0, 0])
+            frame.replaceSubrange(24..<26, with: FrameBuilder.checksum(frame[14..<34]))
             return frame
         }
 
@@ -88,7 +95,7 @@ extension KernelSuite {
                     // What stands where the ports are is payload of the later ones.
                     var frame = flow(number, toGuest: false, port: fragment)
                     frame.replaceSubrange(20..<22, with: [UInt8(fragment >> 8), UInt8(fragment & 0xFF)])
-                    try tapped.bench.guest.write(frame)
+                    try tapped.bench.guest.write(withChecksum(frame))
                 }
             }
             let copies = tapped.bench.sensor.receive(1)

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import CPcapFilter
 import Dataplane
 import DataplaneTestSupport
 import Glibc
-import PacketFilter
-import PacketFilterTestSupport
 import TapModel
 
 /// A bench with a data path, and what a test says of it most often.
@@ -87,6 +86,9 @@ extension Counter {
 extension CompiledFilter {
     /// As libpcap compiles it for a file: in a test the expression is the test's own.
     init(pcap expression: String) throws {
-        self.init(expression: expression, instructions: try PcapFilter(expression, .offline()).instructions.map(\.word))
+        var words = [UInt64](repeating: 0, count: 4_096)
+        let count = cpcapfilter_compile(expression, &words, words.count)
+        guard (1...words.count).contains(count) else { throw CallFailure("pcap_compile \(expression)") }
+        self.init(expression: expression, instructions: Array(words.prefix(count)))
     }
 }

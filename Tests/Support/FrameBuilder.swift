@@ -42,13 +42,19 @@ public enum FrameBuilder {
         (toGuest ? guest + peer : peer + guest) + tags.flatMap { big(0x8100) + big(Int($0)) } + big(type)
     }
 
+    /// Of an IPv4 header (RFC 791, 3.1) whose own is zero: a bridge drops what has a wrong one.
+    public static func checksum(_ header: some Sequence<UInt8>) -> [UInt8] {
+        let header = Array(header)
+        var sum = stride(from: 0, to: header.count, by: 2).reduce(0) { $0 + Int(header[$1]) << 8 + Int(header[$1 + 1]) }
+        while sum > 0xFFFF { sum = sum >> 16 + sum & 0xFFFF }
+        return big(~sum & 0xFFFF)
+    }
+
     private static func ipv4(protocol number: UInt8, length: Int, options: Int = 0) -> [UInt8] {
         var header: [UInt8] =
             [0x40 | UInt8(5 + options / 4), 0] + big(20 + options + length) + [0, 0, 0x40, 0, 64, number, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]
             + [UInt8](repeating: 1, count: options)
-        var sum = stride(from: 0, to: header.count, by: 2).reduce(0) { $0 + Int(header[$1]) << 8 + Int(header[$1 + 1]) }
-        while sum > 0xFFFF { sum = sum >> 16 + sum & 0xFFFF }
-        header.replaceSubrange(10..<12, with: big(~sum & 0xFFFF))
+        header.replaceSubrange(10..<12, with: checksum(header))
         return header
     }
 }
