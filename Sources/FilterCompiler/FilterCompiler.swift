@@ -57,7 +57,8 @@ public actor FilterCompiler {
     private func runChild(_ expression: String, slowly: Bool) async -> ChildEnd {
         await lanes.enter(slowly: slowly)
         let child = ChildProcess(
-            command: command, input: Array(expression.utf8), time: slowly ? ChildLimits.time : ChildLimits.quickTime,
+            command: command, input: Array(expression.utf8), time: ChildLimits.time,
+            processorSeconds: slowly ? .infinity : ChildLimits.quickProcessorSeconds,
             maximumOutput: ChildLimits.answer)
         let end = await ChildThread.run { child.run() }
         await lanes.leave(slowly: slowly)
