@@ -15,9 +15,9 @@ enum ChildLimits {
     static let memory = 256 << 20
     /// Time until the child is killed, the whole of it.
     static let time = Duration.seconds(5)
-    /// The same for a first try, which nearly all filters pass; the few others wait for each other afterwards, and nobody for
-    /// them.
-    static let quickTime = Duration.milliseconds(300)
+    /// Seconds of processor time for a first try, starting included, which nearly all filters pass; the few others wait for each
+    /// other afterwards, and nobody for them.
+    static let quickProcessorSeconds = 0.3
     /// Bytes of an answer: more instructions than anybody takes.
     static let answer = 1 << 20
     /// Children at the same time, of which one may be slow.

@@ -12,8 +12,13 @@ struct ChildProcess: Sendable {
     var input: [UInt8]
     /// Until it is killed.
     var time: Duration
+    /// Seconds of processor time until it is killed, give or take `look`; its own limit may be less.
+    var processorSeconds: Double
     /// Bytes that it may write.
     var maximumOutput: Int
+
+    /// Milliseconds between two looks at how much it has used.
+    private static let look: Int32 = 20
 
     /// Blocks until the child was started, has ended and was reaped. To be called on a thread that ignores SIGPIPE: the child is
     /// killed when that thread ends.
@@ -30,7 +35,7 @@ struct ChildProcess: Sendable {
         close(child.input)
 
         var end = ChildEnd(cause: .exited(0))
-        let cause = read(from: child.output, until: deadline, into: &end.output)
+        let cause = read(from: child, until: deadline, into: &end.output)
         // Whatever it wrote, it is waited for no longer than its time.
         let isOver = cause == nil && hasEnded(child.pid, by: deadline)
         if !isOver { kill(child.pid, SIGKILL) }
@@ -44,17 +49,20 @@ struct ChildProcess: Sendable {
     }
 
     /// - Returns: why it is not waited for any longer; `nil`: it closed its output.
-    private func read(from descriptor: Int32, until deadline: Deadline, into bytes: inout [UInt8]) -> ChildEnd.Cause? {
+    private func read(from child: clibpcap_child, until deadline: Deadline, into bytes: inout [UInt8]) -> ChildEnd.Cause? {
         var chunk = [UInt8](repeating: 0, count: 16_384)
         while true {
-            var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            let ready = Glibc.poll(&poll, 1, deadline.pollMilliseconds)
-            if ready == 0 { return .outOfTime }
+            var poll = pollfd(fd: child.output, events: Int16(POLLIN), revents: 0)
+            let ready = Glibc.poll(&poll, 1, min(deadline.pollMilliseconds, Self.look))
+            if ready == 0 {
+                if deadline.hasPassed || Self.used(by: child.pid) > processorSeconds { return .outOfTime }
+                continue
+            }
             if ready < 0 {
                 guard errno == EINTR else { return .outOfTime }
                 continue
             }
-            let count = Glibc.read(descriptor, &chunk, chunk.count)
+            let count = Glibc.read(child.output, &chunk, chunk.count)
             if count < 0, errno == EINTR { continue }
             guard count > 0 else { return nil }
             bytes += chunk[..<count]
@@ -72,6 +80,13 @@ struct ChildProcess: Sendable {
             if deadline.hasPassed { return false }
             usleep(500)
         }
+    }
+
+    /// Seconds of processor time until now.
+    private static func used(by pid: pid_t) -> Double {
+        var (clock, time) = (clockid_t(), timespec())
+        guard clock_getcpuclockid(pid, &clock) == 0, clock_gettime(clock, &time) == 0 else { return 0 }
+        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 
     private static func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }

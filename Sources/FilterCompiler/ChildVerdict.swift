@@ -51,7 +51,7 @@ struct ChildVerdict {
         case .refused(let words):
             throw FilterText.invalid(sentence(words))
         case .program(let words):
-            if requiresTags, case .dead(let status, let why) = answer.handle, FilterText.has("vlan", in: expression) {
+            if requiresTags, case .dead(let status, let why) = answer.handle, FilterText.asksAboutVLANs(expression) {
                 throw untagged(status, why)
             }
             do throws(FilterError) {

@@ -14,8 +14,9 @@ enum CompilerHandle {
     /// For Local Experimental use (IEEE 802): no frame on `lo` has it, so that none is copied to the socket.
     private static let protocolOfNobody: Int32 = 0x88B5
 
-    /// - Returns: a handle to compile with, and maybe an open socket; `nil`: no memory.
-    static func open() -> (handle: OpaquePointer?, kind: HandleKind) {
+    /// Takes some 30 ms, since the kernel waits until nobody uses a packet socket that was closed.
+    /// - Returns: a handle to compile with, and maybe an open socket; where there can be none, a dead one; `nil`: no memory.
+    static func live() -> (handle: OpaquePointer?, kind: HandleKind) {
         var words = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
         guard let live = pcap_create("lo", &words) else { return (dead(), .dead(PCAP_ERROR, "pcap_create")) }
         pcap_set_snaplen(live, snaplen)
@@ -33,5 +34,6 @@ enum CompilerHandle {
         return (live, .live)
     }
 
-    private static func dead() -> OpaquePointer? { pcap_open_dead(DLT_EN10MB, snaplen) }
+    /// For expressions that do not ask about VLANs.
+    static func dead() -> OpaquePointer? { pcap_open_dead(DLT_EN10MB, snaplen) }
 }

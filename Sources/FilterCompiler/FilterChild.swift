@@ -7,22 +7,25 @@ import Glibc
 ///
 /// It reads the expression from standard input and writes a `ChildAnswer` to standard output. Before it reads, it gives up
 /// whatever it could do beside that (`clibpcap_confine`). One that is not root needs nothing for it, root CAP_SETUID and
-/// CAP_SETGID; with CAP_NET_RAW, AF_PACKET and `lo` up, `vlan` means what it means to tcpdump on a device.
+/// CAP_SETGID. One that is told that the expression asks about VLANs opens `lo` first, which takes CAP_NET_RAW, AF_PACKET and `lo`
+/// up; only then `vlan` means what it means to tcpdump on a device.
 public enum FilterChild {
-    /// What makes a process the child: the first and only argument. It stands in no help.
+    /// What makes a process the child: the first argument. It stands in no help.
     public static let argument = "compile-filter-in-child"
+    /// The second argument, where the expression asks about VLANs.
+    static let tags = "vlan"
 
     /// Turns this process into the child, and ends it, if that is what it was started for. To be called first in `main`,
     /// while there is but one thread; otherwise it does nothing.
     public static func runIfAsked(_ arguments: [String] = CommandLine.arguments) {
-        guard arguments.count == 2, arguments[1] == argument else { return }
-        write(answer().text)
+        guard arguments.count >= 2, arguments[1] == argument else { return }
+        write(answer(seesTags: arguments.dropFirst(2).first == tags).text)
         _exit(0)
     }
 
-    private static func answer() -> ChildAnswer {
+    private static func answer(seesTags: Bool) -> ChildAnswer {
         forgetNames()
-        let (handle, kind) = CompilerHandle.open()
+        let (handle, kind) = seesTags ? CompilerHandle.live() : (CompilerHandle.dead(), .dead(0, "not asked for"))
         guard let handle else { return ChildAnswer(handle: kind, content: .broken(errno: ENOMEM, step: "opening libpcap")) }
         let closing = clibpcap_close_sockets()
         guard closing == 0 else { return ChildAnswer(handle: kind, content: .broken(errno: -closing, step: "closing its sockets")) }

@@ -26,7 +26,7 @@ public actor FilterCompiler {
         self.requiresTags = requiresTags
     }
 
-    /// Takes some 20 ms, at most a few seconds, and longer only behind others that do.
+    /// Takes some 40 ms, at most a few seconds, and longer only behind others that do.
     ///
     /// - Throws: `invalid-filter` with libpcap's words or with the limit that it exceeds; `filter-too-large` with the number
     ///   of instructions. Anything else is the host's trouble, says nothing of the expression and is not remembered:
@@ -57,7 +57,9 @@ public actor FilterCompiler {
     private func runChild(_ expression: String, slowly: Bool) async -> ChildEnd {
         await lanes.enter(slowly: slowly)
         let child = ChildProcess(
-            command: command, input: Array(expression.utf8), time: slowly ? ChildLimits.time : ChildLimits.quickTime,
+            command: command + (FilterText.asksAboutVLANs(expression) ? [FilterChild.tags] : []), input: Array(expression.utf8),
+            time: ChildLimits.time,
+            processorSeconds: slowly ? .infinity : ChildLimits.quickProcessorSeconds,
             maximumOutput: ChildLimits.answer)
         let end = await ChildThread.run { child.run() }
         await lanes.leave(slowly: slowly)

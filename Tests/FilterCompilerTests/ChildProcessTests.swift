@@ -8,12 +8,17 @@ import Testing
 
 @Suite("A child's end comes, and what it said is not believed")
 struct ChildProcessTests {
-    private func run(_ script: String, time: Duration = .seconds(10), maximum: Int = 1_000) async -> ChildEnd {
-        await run(["/bin/sh", "-c", script], time: time, maximum: maximum)
+    private func run(
+        _ script: String, time: Duration = .seconds(10), processor: Double = .infinity, maximum: Int = 1_000
+    ) async -> ChildEnd {
+        await run(["/bin/sh", "-c", script], time: time, processor: processor, maximum: maximum)
     }
 
-    private func run(_ command: [String], time: Duration = .seconds(10), maximum: Int = 1_000) async -> ChildEnd {
-        let child = ChildProcess(command: command, input: Array("tcp".utf8), time: time, maximumOutput: maximum)
+    private func run(
+        _ command: [String], time: Duration = .seconds(10), processor: Double = .infinity, maximum: Int = 1_000
+    ) async -> ChildEnd {
+        let child = ChildProcess(
+            command: command, input: Array("tcp".utf8), time: time, processorSeconds: processor, maximumOutput: maximum)
         return await ChildThread.run { child.run() }!
     }
 
@@ -40,6 +45,11 @@ struct ChildProcessTests {
         #expect(end.cause == .outOfTime && ContinuousClock.now - start < .seconds(3))
         let pid = try #require(pid_t(String(decoding: end.output, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)))
         #expect(kill(pid, 0) == -1 && errno == ESRCH)
+    }
+
+    @Test func itIsKilledWhenItHasUsedItsShare() async {
+        let end = await run("while :; do :; done", processor: 0.2)
+        #expect(end.cause == .outOfTime && end.processorSeconds > 0.15 && end.processorSeconds < 1)
     }
 
     @Test func itIsKilledWhenItWritesTooMuch() async {

@@ -15,7 +15,9 @@ enum Built {
     static let child = [program, FilterChild.argument]
 
     /// The child, after a shell has set the scene for it.
-    static func child(after script: String) -> [String] { ["/bin/sh", "-ec", "\(script)\nexec '\(program)' \(FilterChild.argument)"] }
+    static func child(after script: String) -> [String] {
+        ["/bin/sh", "-ec", "\(script)\nexec '\(program)' \(FilterChild.argument) \"$@\"", "sh"]
+    }
 
     static let isRoot = geteuid() == 0
 }
