@@ -77,7 +77,7 @@ struct DocumentCheckTests {
     @Test("Metadata that would copy nothing here says why")
     func metadataNotes() {
         for (text, reason) in [
-            (#"<tap to="ids" rate="1mbit"/>"#, "not-implemented"), (#"<tap to="far"/>"#, "not-implemented"),
+            (#"<tap to="far"/>"#, "not-implemented"),
             (#"<tap to="bridge"/>"#, "destination-unsafe"), (#"<tap to="span"/>"#, "destination-down"),
         ] {
             let report = check(text)
@@ -85,7 +85,7 @@ struct DocumentCheckTests {
             #expect(report.lines.last?.hasPrefix("f.xml: note: tap ") == true)
         }
         for text in [
-            #"<tap to="private"/>"#, #"<tap to="far" enabled="no"/>"#, #"<tap to="ids"><interface mac="52:54:00:00:00:77"/></tap>"#,
+            #"<tap to="private"/>"#, #"<tap to="ids" rate="1mbit" snaplen="headers"/>"#, #"<tap to="far" enabled="no"/>"#, #"<tap to="ids"><interface mac="52:54:00:00:00:77"/></tap>"#,
         ] { #expect(check(text).outcome == .good && check(text).lines.count == 1) }
     }
 

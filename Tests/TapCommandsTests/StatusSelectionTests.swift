@@ -113,7 +113,7 @@ struct StatusSelectionTests {
                 "outbound",
             ]))
         let inbound = try #require(interface["inbound"] as? [String: [String: Int]])
-        #expect(Set(inbound.keys) == ["seen", "copied", "filtered", "sampled_out", "rate_limited", "errors", "marked"])
+        #expect(Set(inbound.keys) == ["seen", "copied", "filtered", "sampled_out", "rate_limited", "errors", "marked", "already_copied"])
         #expect(inbound["seen"] == ["packets": 1_234, "bytes": 2_000_000])
         let keys = text.split(separator: "\n").filter { $0.hasPrefix("  \"") }.map { $0.split(separator: "\"")[1] }
         #expect(keys == keys.sorted() && text.hasSuffix("}\n") && text.contains("qemu:///system"))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Foundation
 import TapModel
 import Testing
 
@@ -82,20 +83,23 @@ struct EvaluationTests {
         #expect(failure(Fixture.domain(), Fixture.host(isPaused: true))?.reason == .disabledByHost)
     }
 
-    @Test(arguments: ["snaplen", "sample", "sample-flows", "rate", "once"])
-    func notImplemented(_ what: String) {
+    @Test func whatATapChoosesReachesTheKernel() throws {
         var tap = Fixture.tap()
-        switch what {
-        case "snaplen": tap.snaplen = .headers
-        case "sample": tap.sampling = .packets(oneIn: 10)
-        case "sample-flows": tap.sampling = .flows(oneIn: 10)
-        case "rate": tap.rate = RateLimit(perSecond: 1, unit: .bitsPerSecond, burst: nil, text: "1bit", burstText: nil)
-        default: tap.once = true
-        }
-        let refused = failure(Fixture.domain([tap]))
-        #expect(refused?.reason == .notImplemented)
-        #expect(refused?.message.contains(what) == true)
+        tap.snaplen = .headers
+        tap.sampling = .flows(oneIn: 10)
+        tap.rate = Self.slow
+        tap.once = true
+        let verdict = TapEvaluation.evaluate(Fixture.domain([tap]), on: Fixture.host())[0]
+        let wish = try #require(verdict.desired.first?.wish)
+        #expect(wish.snaplen == .headers && wish.sampling == .flows(oneIn: 10) && wish.rate == Self.slow && wish.once)
+        // What the pins of an earlier version do not say was not chosen.
+        let old = #"{"direction":"both","destination":"ids","mark":{"value":8192,"mask":8192}}"#
+        let decoded = try JSONDecoder().decode(CopyWish.self, from: Data(old.utf8))
+        #expect(decoded == CopyWish(direction: .both, destination: "ids", mark: PacketMark()))
+        #expect(try JSONDecoder().decode(CopyWish.self, from: JSONEncoder().encode(wish)) == wish)
     }
+
+    private static let slow = RateLimit(perSecond: 1, unit: .bitsPerSecond, burst: nil, text: "1bit", burstText: nil)
 
     @Test func filters() {
         var tap = Fixture.tap()
@@ -131,8 +135,7 @@ struct EvaluationTests {
         #expect(with { $0.allow = [.uuid(Fixture.uuid)] } == nil)
         #expect(with { $0.target = .domain(name: "sensor", uuid: nil, mac: Fixture.mac, alias: nil) } == .notImplemented)
         #expect(with { $0.target = .tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 1)) } == .notImplemented)
-        #expect(
-            with { $0.rate = RateLimit(perSecond: 1, unit: .bitsPerSecond, burst: nil, text: "1bit", burstText: nil) } == .notImplemented)
+        #expect(with { $0.rate = Self.slow } == nil)
     }
 
     @Test func inlineDestinations() {

@@ -195,7 +195,7 @@ struct StatusTests {
         #expect(interface["outbound"] is NSNull)
         let inbound = try #require(interface["inbound"] as? [String: [String: Int]])
         #expect(inbound["seen"] == ["packets": 4, "bytes": 360])
-        #expect(Set(inbound.keys) == ["seen", "copied", "filtered", "sampled_out", "rate_limited", "errors", "marked"])
+        #expect(Set(inbound.keys) == ["seen", "copied", "filtered", "sampled_out", "rate_limited", "errors", "marked", "already_copied"])
         #expect(try JSONDecoder().decode(StatusDocument.self, from: data) == document)
     }
 }
