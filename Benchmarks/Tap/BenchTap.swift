@@ -87,7 +87,8 @@ struct BenchTap: ParsableCommand {
             Self.say("filters on a path")
             let sampler = Sampler(path: path, clock: clock)
             let chain = PathBenchmark(sampler: sampler, rounds: rounds)
-            report.chains = try chain.measure(FilterChain.variants(FilterCase.all, peers), TestFrame.all[0], batch: batch ?? (quick ? 500 : 5_000))
+            report.chains = try chain.measure(
+                FilterChain.variants(FilterCase.all, peers), TestFrame.all[0], batch: batch ?? (quick ? 500 : 5_000))
         }
         if parts.contains(.guests) {
             Self.say("guest to guest")

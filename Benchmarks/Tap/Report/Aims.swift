@@ -14,12 +14,10 @@ struct Aims {
 
     private var frames: [TestFrame] { TestFrame.all.filter { !results($0).isEmpty } }
 
-    /// What one adds to what the other adds: the ratio of the medians, and of each round's as quartiles.
+    /// What one adds to what the other adds, in each round.
     private func addedRatio(_ own: VariantResult?, _ other: VariantResult?) -> Quartiles? {
-        guard let own, let other, let ownAdded = own.added, let otherAdded = other.added, otherAdded.median > 0 else { return nil }
-        var ratio = Quartiles(own.pairs(with: other).filter { $0.other > 0 }.map { $0.own / $0.other })
-        ratio?.median = ownAdded.median / otherAdded.median
-        return ratio
+        guard let own, let other else { return nil }
+        return Quartiles(own.pairs(with: other).filter { $0.other > 0 }.map { $0.own / $0.other })
     }
 
     /// The path with one to the path with the other.
@@ -59,7 +57,7 @@ struct Aims {
     private var filters: [Aim] {
         report.filters.map { result in
             let what =
-                "filter `\(result.expression)`, frame that \(result.matches ? "matches" : "is rejected"): to C, each less an empty program"
+                "filter `\(result.expression)`, frame that \(result.matches ? "matches" : "is rejected"): to C, each less an empty one"
             return Aim(what: what, most: 1.2, reached: result.ratio(to: .c))
         }
     }
