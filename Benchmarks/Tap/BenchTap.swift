@@ -59,7 +59,7 @@ struct BenchTap: ParsableCommand {
 
     private static func parts(_ text: String) throws -> [Part] {
         try words(text).map {
-            guard let part = Part(rawValue: $0) else { throw ValidationError("\($0) is none of \(Part.allCases)") }
+            guard let part = Part(rawValue: $0) else { throw ValidationError("\($0) is none of \(Part.allCases.map(\.rawValue))") }
             return part
         }
     }

@@ -15,7 +15,7 @@ struct TextReport {
         } else if !report.deferredWorkIsSeen {
             lines.append("ksoftirqd's time could not be read: the figures are times on the wall.")
         }
-        for table in paths + filters + chains + guests + aims { lines += [""] + table }
+        for table in paths + summaries + filters + chains + guests + aims { lines += [""] + table }
         return lines.joined(separator: "\n")
     }
 
@@ -105,6 +105,24 @@ struct TextReport {
                 + [aim.verdict]
         }
         return [["### aims", ""] + MarkdownTable(head: ["ratio", "at most", "reached", "quartiles", ""], rows: rows).lines]
+    }
+
+    /// All sizes of a path side by side, the ratios alone: what docs/performance.md shows.
+    private var summaries: [[String]] {
+        var names = Set<String>()
+        return report.paths.map(\.path).filter { names.insert($0).inserted }.map { path in
+            let results = report.paths.filter { $0.path == path && $0.kind != .untapped }
+            let frames = TestFrame.all.filter { frame in results.contains { $0.frame == frame.name } }
+            var seen = Set<String>()
+            let rows = results.filter { seen.insert($0.variant).inserted }.map { variant in
+                [variant.title]
+                    + frames.map { frame in
+                        let ratio = results.first { $0.frame == frame.name && $0.variant == variant.variant }?.ratio
+                        return ratio.map { String(format: "%.2f (%.2f to %.2f)", $0.median, $0.lower, $0.upper) } ?? "–"
+                    }
+            }
+            return ["### \(path): to no tap", ""] + MarkdownTable(head: [""] + frames.map(\.label), rows: rows).lines
+        }
     }
 
     private static func row(_ result: VariantResult) -> [String] {
