@@ -59,7 +59,7 @@ struct BenchTap: ParsableCommand {
 
     private static func parts(_ text: String) throws -> [Part] {
         try words(text).map {
-            guard let part = Part(rawValue: $0) else { throw ValidationError("\($0) is none of \(Part.allCases)") }
+            guard let part = Part(rawValue: $0) else { throw ValidationError("\($0) is none of \(Part.allCases.map(\.rawValue))") }
             return part
         }
     }
@@ -87,7 +87,8 @@ struct BenchTap: ParsableCommand {
             Self.say("filters on a path")
             let sampler = Sampler(path: path, clock: clock)
             let chain = PathBenchmark(sampler: sampler, rounds: rounds)
-            report.chains = try chain.measure(FilterChain.variants(FilterCase.all, peers), TestFrame.all[0], batch: batch ?? (quick ? 500 : 5_000))
+            report.chains = try chain.measure(
+                FilterChain.variants(FilterCase.all, peers), TestFrame.all[0], batch: batch ?? (quick ? 500 : 5_000))
         }
         if parts.contains(.guests) {
             Self.say("guest to guest")

@@ -3,7 +3,7 @@
 /// One expression and one frame: how long each of the programs takes for it.
 struct FilterResult: Codable {
     enum Program: String, Codable, CaseIterable, CodingKeyRepresentable {
-        /// Returns 0 at once: what running any program costs.
+        /// Returns 0 at once: what running and calling any filter costs.
         case empty
         case translated
         case c
@@ -13,7 +13,7 @@ struct FilterResult: Codable {
 
     var expression: String
     var matches: Bool
-    /// Nanoseconds of one run, one for each round.
+    /// Nanoseconds of one call, one for each round.
     var nanoseconds: [Program: [Double]] = [:]
     /// The answer of one program is not that of another.
     var objection: String?
@@ -21,14 +21,10 @@ struct FilterResult: Codable {
 
     func median(_ program: Program) -> Double? { nanoseconds[program].flatMap { Quartiles($0)?.median } }
 
-    /// Of the translated one to another, each less what an empty program takes. The median is that of the medians, since
-    /// differences of a few nanoseconds are noisy one by one.
+    /// Of the translated one to another, each less what an empty filter takes in the same round.
     func ratio(to other: Program) -> Quartiles? {
-        guard objection == nil, let translated = median(.translated), let peer = median(other), let empty = median(.empty), peer > empty
-        else { return nil }
+        guard objection == nil else { return nil }
         let rounds = zip(nanoseconds[.translated] ?? [], zip(nanoseconds[other] ?? [], nanoseconds[.empty] ?? []))
-        var ratio = Quartiles(rounds.compactMap { $1.0 > $1.1 ? ($0 - $1.1) / ($1.0 - $1.1) : nil })
-        ratio?.median = (translated - empty) / (peer - empty)
-        return ratio
+        return Quartiles(rounds.compactMap { $1.0 > $1.1 ? ($0 - $1.1) / ($1.0 - $1.1) : nil })
     }
 }

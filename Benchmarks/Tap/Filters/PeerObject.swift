@@ -18,10 +18,20 @@ final class PeerObject {
 
     deinit { bpf_object__close(object) }
 
-    func program(_ name: String) throws -> CInt {
+    func program(_ name: String) throws -> CInt { bpf_program__fd(try find(name)) }
+
+    /// Each `struct bpf_insn` as a number.
+    func instructions(_ name: String) throws -> [UInt64] {
+        let program = try find(name)
+        guard let instructions = bpf_program__insns(program) else { throw BenchmarkFailure("\(name) has no instructions") }
+        return UnsafeRawBufferPointer(start: instructions, count: bpf_program__insn_cnt(program) * 8).withMemoryRebound(
+            to: UInt64.self, Array.init)
+    }
+
+    private func find(_ name: String) throws -> OpaquePointer {
         guard let program = bpf_object__find_program_by_name(object, name) else {
             throw BenchmarkFailure("\(name) is not among the filters in C")
         }
-        return bpf_program__fd(program)
+        return program
     }
 }

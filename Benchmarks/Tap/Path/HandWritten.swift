@@ -47,8 +47,22 @@ final class HandWritten {
     }
 
     /// A filter that matches nothing: r0 = 0; exit.
-    static func rejecting() throws -> HandWritten {
-        try HandWritten("bench_reject", [word(move), word(exit)])
+    static var rejectingWords: [UInt64] { [word(move), word(exit)] }
+
+    static func rejecting() throws -> HandWritten { try HandWritten("bench_reject", rejectingWords) }
+
+    /// Calls a filter so many times, one call behind the other, and has the last one's answer: what the filter itself takes
+    /// is then a larger part of what is measured.
+    /// - Parameter filter: a whole program, which becomes a function.
+    static func calling(_ filter: [UInt64], times: Int) throws -> HandWritten {
+        // r6 = r1; so many times r1 = r6 and a call (BPF_PSEUDO_CALL), which counts from the next instruction; exit.
+        let length = 2 + 2 * times
+        var words = [word(0xBF, to: 6, from: 1)]
+        for _ in 0..<times {
+            words.append(word(0xBF, to: 1, from: 6))
+            words.append(word(0x85, from: 1, constant: Int32(length - words.count - 1)))
+        }
+        return try HandWritten("bench_calling", words + [word(exit)] + filter)
     }
 
     /// The least that makes a copy: bpf_clone_redirect, without counters, marks or a destination that can be exchanged.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// What the issue asks for, looked up in a report.
+/// What ought to be reached, of what was measured: looked up in a report.
 struct Aims {
     private let report: Report
 
@@ -14,12 +14,10 @@ struct Aims {
 
     private var frames: [TestFrame] { TestFrame.all.filter { !results($0).isEmpty } }
 
-    /// What one adds to what the other adds: the ratio of the medians, and of each round's as quartiles.
+    /// What one adds to what the other adds, in each round.
     private func addedRatio(_ own: VariantResult?, _ other: VariantResult?) -> Quartiles? {
-        guard let own, let other, let ownAdded = own.added, let otherAdded = other.added, otherAdded.median > 0 else { return nil }
-        var ratio = Quartiles(own.pairs(with: other).filter { $0.other > 0 }.map { $0.own / $0.other })
-        ratio?.median = ownAdded.median / otherAdded.median
-        return ratio
+        guard let own, let other else { return nil }
+        return Quartiles(own.pairs(with: other).filter { $0.other > 0 }.map { $0.own / $0.other })
     }
 
     /// The path with one to the path with the other.
@@ -29,37 +27,41 @@ struct Aims {
     }
 
     private var copying: [Aim] {
-        frames.map { frame in
+        frames.compactMap { frame in
             let results = results(frame)
+            guard results["tap"] != nil, results["mirred"] != nil else { return nil }
             return Aim(
                 what: "copying everything: what it adds, to what tc mirred adds; \(frame.label)", most: 1,
                 reached: addedRatio(results["tap"], results["mirred"]))
         }
     }
 
-    private var rejecting: [Aim] {
-        frames.flatMap { frame in
-            let results = results(frame)
-            let own = results["reject"]
-            return [Aim(what: "a filter that rejects: the path, to no tap; \(frame.label)", most: 1.05, reached: own?.ratio)]
-                + [("reject-bpf", "cls_bpf"), ("reject-u32", "u32")].map { name, title in
-                    Aim(
-                        what: "a filter that rejects: the path, to the path with \(title); \(frame.label)", most: 1,
-                        reached: pathRatio(own, results[name]))
-                }
+    private var rejecting: [Aim] { frames.flatMap { rejecting($0) } }
+
+    private func rejecting(_ frame: TestFrame) -> [Aim] {
+        let results = results(frame)
+        guard let own = results["reject"] else { return [] }
+        var aims = [Aim(what: "a filter that rejects: the path, to no tap; \(frame.label)", most: 1.05, reached: own.ratio)]
+        for (name, title) in [("reject-bpf", "cls_bpf"), ("reject-u32", "u32")] {
+            guard let peer = results[name] else { continue }
+            let what = "a filter that rejects: the path, to the path with \(title); \(frame.label)"
+            aims.append(Aim(what: what, most: 1, reached: pathRatio(own, peer)))
         }
+        return aims
     }
 
     private var sampling: [Aim] {
-        frames.map { frame in
-            Aim(what: "sample 1/100: the path, to no tap; \(frame.label)", most: 1.1, reached: results(frame)["sample-100"]?.ratio)
+        frames.compactMap { frame in
+            results(frame)["sample-100"].map {
+                Aim(what: "sample 1/100: the path, to no tap; \(frame.label)", most: 1.1, reached: $0.ratio)
+            }
         }
     }
 
     private var filters: [Aim] {
         report.filters.map { result in
             let what =
-                "filter `\(result.expression)`, frame that \(result.matches ? "matches" : "is rejected"): to C, each less an empty program"
+                "filter `\(result.expression)`, frame that \(result.matches ? "matches" : "is rejected"): to C, each less an empty one"
             return Aim(what: what, most: 1.2, reached: result.ratio(to: .c))
         }
     }

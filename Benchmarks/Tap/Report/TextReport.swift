@@ -15,7 +15,7 @@ struct TextReport {
         } else if !report.deferredWorkIsSeen {
             lines.append("ksoftirqd's time could not be read: the figures are times on the wall.")
         }
-        for table in paths + filters + chains + guests + aims { lines += [""] + table }
+        for table in paths + summaries + filters + chains + guests + aims { lines += [""] + table }
         return lines.joined(separator: "\n")
     }
 
@@ -37,6 +37,8 @@ struct TextReport {
         }
     }
 
+    /// The JSON has all of it.
+    private static func brief(_ reason: String) -> String { String(reason.prefix { $0 != "\n" }) }
     private static func whole(_ value: Double) -> String { String(format: "%.0f", value) }
     private static func fine(_ value: Double) -> String { String(format: "%.3f", value) }
     private static func nanoseconds(_ value: Double?) -> String { value.map { String(format: "%.1f", $0) } ?? "" }
@@ -45,20 +47,23 @@ struct TextReport {
         guard !report.filters.isEmpty else { return [] }
         let rows = report.filters.map { result -> [String] in
             let frame = result.matches ? "matches" : "rejected"
-            if let why = result.error ?? result.objection { return [result.expression, frame, "does not count: \(why)"] }
+            if let why = result.error ?? result.objection { return [result.expression, frame, "does not count: \(Self.brief(why))"] }
             return [result.expression, frame] + FilterResult.Program.allCases.map { Self.nanoseconds(result.median($0)) }
                 + [result.ratio(to: .c), result.ratio(to: .carefulC)].map { $0.map { String(format: "%.2f", $0.median) } ?? "" }
         }
-        let head = ["expression", "frame", "empty program", "translated", "C", "careful C", "to C", "to careful C"]
+        let head = ["expression", "frame", "empty", "translated", "C", "careful C", "to C", "to careful C"]
         return [
-            ["### filters by themselves, \(report.unit.rawValue) a run; ratios are less the empty program", ""] + MarkdownTable(head: head, rows: rows).lines
+            ["### filters by themselves, \(report.unit.rawValue) a call; ratios are less the empty one", ""]
+                + MarkdownTable(head: head, rows: rows).lines
         ]
     }
 
     private var chains: [[String]] {
         guard let empty = report.chains.first(where: { $0.variant == "empty" }) else { return [] }
         let rows = report.chains.filter { $0.kind != .untapped }.map { result -> [String] in
-            guard let added = result.added else { return [result.title, result.error ?? result.objections.last ?? "no sample"] }
+            guard let added = result.added else {
+                return [result.title, Self.brief(result.error ?? result.objections.last ?? "no sample")]
+            }
             let each = Double(FilterChain.length)
             // Less the classifier and an empty program, of the same round.
             let alone = Quartiles(result.pairs(with: empty).map { ($0.own - $0.other) / each })
@@ -73,7 +78,9 @@ struct TextReport {
         guard !report.guests.isEmpty else { return [] }
         let rows = report.guests.map { result -> [String] in
             guard let reached = Quartiles(result.gigabits), let copies = Quartiles(result.copies) else {
-                return [result.variant, result.title, "does not count: \(result.error ?? result.objections.last ?? "no sample")"]
+                return [
+                    result.variant, result.title, "does not count: \(Self.brief(result.error ?? result.objections.last ?? "no sample"))",
+                ]
             }
             let ratio = result.variant == "untapped" ? Quartiles(result.beside) : result.ratio
             let thrown = result.objections.isEmpty ? "" : "; \(result.objections.count) thrown out"
@@ -100,10 +107,28 @@ struct TextReport {
         return [["### aims", ""] + MarkdownTable(head: ["ratio", "at most", "reached", "quartiles", ""], rows: rows).lines]
     }
 
+    /// All sizes of a path side by side, the ratios alone: what docs/performance.md shows.
+    private var summaries: [[String]] {
+        var names = Set<String>()
+        return report.paths.map(\.path).filter { names.insert($0).inserted }.map { path in
+            let results = report.paths.filter { $0.path == path && $0.kind != .untapped }
+            let frames = TestFrame.all.filter { frame in results.contains { $0.frame == frame.name } }
+            var seen = Set<String>()
+            let rows = results.filter { seen.insert($0.variant).inserted }.map { variant in
+                [variant.title]
+                    + frames.map { frame in
+                        let ratio = results.first { $0.frame == frame.name && $0.variant == variant.variant }?.ratio
+                        return ratio.map { String(format: "%.2f (%.2f to %.2f)", $0.median, $0.lower, $0.upper) } ?? "–"
+                    }
+            }
+            return ["### \(path): to no tap", ""] + MarkdownTable(head: [""] + frames.map(\.label), rows: rows).lines
+        }
+    }
+
     private static func row(_ result: VariantResult) -> [String] {
         let names = [result.variant, result.title]
         if let error = result.error {
-            return names + ["cannot be measured here: \(error.split(separator: "\n").first ?? "")", "", "", "", ""]
+            return names + ["cannot be measured here: \(Self.brief(error))", "", "", "", ""]
         }
         guard let time = result.nanoseconds, let ratio = result.ratio else {
             return names + ["does not count: \(result.objections.last ?? "no sample")", "", "", "", ""]
