@@ -85,7 +85,7 @@ let package = Package(
         .executableTarget(
             name: "bench-tap",
             dependencies: [
-                "Dataplane", "PacketFilter", "TapModel", "CLibbpf", "CLibmnl", "CLibpcap", "DataplaneTestSupport", argumentParser,
+                "Dataplane", "PacketFilter", "TapModel", "CLibbpf", "CLibmnl", "DataplaneTestSupport", argumentParser,
             ],
             path: "Benchmarks/Tap", swiftSettings: strict),
         // Translated filters against libpcap's interpreter, by the million.

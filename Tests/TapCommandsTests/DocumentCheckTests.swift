@@ -85,7 +85,8 @@ struct DocumentCheckTests {
             #expect(report.lines.last?.hasPrefix("f.xml: note: tap ") == true)
         }
         for text in [
-            #"<tap to="private"/>"#, #"<tap to="ids" rate="1mbit" snaplen="headers"/>"#, #"<tap to="far" enabled="no"/>"#, #"<tap to="ids"><interface mac="52:54:00:00:00:77"/></tap>"#,
+            #"<tap to="private"/>"#, #"<tap to="ids" rate="1mbit" snaplen="headers"/>"#, #"<tap to="far" enabled="no"/>"#,
+            #"<tap to="ids"><interface mac="52:54:00:00:00:77"/></tap>"#,
         ] { #expect(check(text).outcome == .good && check(text).lines.count == 1) }
     }
 
