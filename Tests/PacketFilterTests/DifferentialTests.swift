@@ -16,10 +16,10 @@ extension KernelFilterSuite {
         func expressions() throws {
             try PrivateNamespaces.require()
             let handle = PcapHandle.offline()
-            var mutator = FrameMutator(seed: Self.seed)
             var matched = Set<String>()
             for (number, expression) in Expressions.all.enumerated() where number % KernelFilterSuite.stride == 0 {
                 let trial = try FilterTrial(expression, PcapFilter(expression, handle))
+                var mutator = FrameMutator(seed: Self.seed &+ UInt64(number), program: trial.instructions)
                 for frame in SampleFrames.all + (0..<400).map({ _ in mutator.next() }) {
                     let answer = try trial.answer(frame)
                     if answer.isFound { matched.insert(expression) }
@@ -38,9 +38,9 @@ extension KernelFilterSuite {
         func randomPrograms() throws {
             try PrivateNamespaces.require()
             var random = SeededRandom(seed: Self.seed)
-            var mutator = FrameMutator(seed: Self.seed)
             for number in 0..<(500 / KernelFilterSuite.stride) {
                 let trial = try FilterTrial("random program \(number)", PcapFilter(RandomProgram.make(&random)))
+                var mutator = FrameMutator(seed: Self.seed &+ UInt64(number), program: trial.instructions)
                 for _ in 0..<100 {
                     if let difference = try trial.answer(mutator.next()).difference {
                         Issue.record("\(difference)")
