@@ -31,7 +31,10 @@ public enum RandomProgram {
             // What libpcap makes: load, mask, compare.
             if random.once(in: 4) {
                 program.append(ClassicInstruction(code: [0x20, 0x28, 0x30].randomElement(using: &random)!, constant: offset(&random)))
-                if random.once(in: 2) { program.append(ClassicInstruction(code: 0x54, constant: constant(&random))) }
+                if random.once(in: 2) {
+                    program.append(
+                        ClassicInstruction(code: [0x54, 0x54, 0x44, 0xA4].randomElement(using: &random)!, constant: constant(&random)))
+                }
                 program.append(branch(&random, end - program.count - 1))
             } else {
                 program.append(instruction(&random, slots, end - program.count - 1))
