@@ -56,7 +56,7 @@ final class Campaign: Sendable {
             } else {
                 trial = try FilterTrial("random program \(number)", PcapFilter(RandomProgram.make(&random)))
             }
-            var mutator = FrameMutator(seed: random.next())
+            var mutator = FrameMutator(seed: random.next(), program: trial.instructions)
             for _ in 0..<Self.framesAProgram {
                 let frame = mutator.next()
                 let answer = try trial.answer(frame)

@@ -23,7 +23,14 @@ struct FilterFuzz: ParsableCommand {
     @Flag(help: "Only the expressions, no random programs.")
     var expressionsOnly = false
 
+    @Flag(help: "Compare nothing: print what filters become, and how long a chain of hosts may be.")
+    var sizes = false
+
+    @Option(help: "With --sizes: another expression.")
+    var expression: [String] = []
+
     func run() throws {
+        if sizes { return try Sizes.printTable(expression) }
         let seed = seed ?? UInt64.random(in: 0...UInt64(UInt32.max))
         print("seed \(seed), \(Expressions.all.count) expressions, \(SampleFrames.all.count) frames by hand")
         let begin = Date()

@@ -79,6 +79,11 @@ package enum EBPF {
         return word
     }
 
+    /// An instruction's code, and its distance if it is a jump.
+    static func jump(of instruction: UInt64) -> (code: UInt8, offset: Int16) {
+        withUnsafeBytes(of: instruction) { ($0.load(as: UInt8.self), $0.load(fromByteOffset: 2, as: Int16.self)) }
+    }
+
     /// BPF_SIZE.
     private static func size(_ bytes: Int) -> UInt8 {
         switch bytes {

@@ -15,7 +15,6 @@ struct FastGraph {
     private let liveness: Liveness
     private(set) var nodes: [FastNode] = []
     private var numbers: [Int: [KnownValues: Int]] = [:]
-    let start: FastNode.Target
 
     init(_ operations: [ClassicOperation], _ liveness: Liveness) {
         self.operations = operations
@@ -26,7 +25,6 @@ struct FastGraph {
         nodes.append(FastNode(0, known, .none))
         numbers[0] = [known: 0]
         waiting[0] = [0]
-        start = .node(0)
         // All jumps go forward: when a place's turn comes, nothing can be added to it any more.
         for place in operations.indices {
             for number in waiting[place] { expand(number, &waiting) }

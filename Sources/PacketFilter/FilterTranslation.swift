@@ -16,8 +16,8 @@ public enum FilterTranslation {
     ///
     /// It needs Linux 5.11, CAP_BPF and CAP_NET_ADMIN; it reads packets directly, calls bpf_skb_load_bytes, and changes nothing.
     /// - Returns: `struct bpf_insn` of linux/bpf.h each, in the machine's byte order.
-    /// - Throws: `FilterError.tooLarge` when a jump does not reach over it, which is so from some ten thousand instructions
-    ///   on. The verifier may give up earlier.
+    /// - Throws: `FilterError.tooLarge` when a jump does not reach over it, or it has more branches on one path than the verifier
+    ///   keeps in mind: from some sixteen thousand instructions on.
     public static func translate(_ program: ClassicProgram) throws(FilterError) -> [UInt64] {
         let liveness = Liveness(program.operations)
         var emission = Emission(program.operations, liveness)
@@ -27,7 +27,9 @@ public enum FilterTranslation {
             var slow = SlowCopy(entries, &emission)
             slow.write(&emission)
         }
-        guard let instructions = emission.assembler.finished() else { throw .tooLarge(instructions: program.instructions.count) }
+        guard let instructions = emission.assembler.finished(), PendingBranches.most(instructions) <= PendingBranches.limit else {
+            throw .tooLarge(instructions: program.instructions.count)
+        }
         return instructions
     }
 }

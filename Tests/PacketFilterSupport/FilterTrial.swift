@@ -10,6 +10,7 @@ public final class FilterTrial {
     /// It asks for the tag beside the frame, for which `pcap_offline_filter` has no answer.
     private let asksForTag: Bool
     public let kernel: KernelFilter
+    public var instructions: [ClassicInstruction] { oracle.instructions }
     /// Answers in which libpcap's interpreter is known to differ from the kernel's, and did.
     public private(set) var known = 0
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+public import PacketFilter
+
 /// Makes other frames of frames: cut, bits turned, fields exchanged for values that filters look for, bytes put in or
-/// taken out, tags, parts of others.
+/// taken out, tags, parts of others, and what a program looks for.
 public struct FrameMutator: Sendable {
     /// TEST_RUN takes no shorter ones.
     public static let shortest = 14
@@ -20,17 +22,47 @@ public struct FrameMutator: Sendable {
         0x8864, 0x88A8, 0x9100, 6081, 8080, 0xC000, 0xFFFF,
     ]
 
-    public init(seed: UInt64, frames: [[UInt8]] = SampleFrames.all) {
+    /// What a program compares, and where that is in the frame.
+    private let comparisons: [Comparison]
+
+    private struct Comparison {
+        var offset: Int
+        var bytes: Int
+        var value: UInt32
+    }
+
+    /// - Parameter program: frames are made to have, at times, what it looks for, or one more or less.
+    public init(seed: UInt64, frames: [[UInt8]] = SampleFrames.all, program: [ClassicInstruction] = []) {
         random = SeededRandom(seed: seed)
         self.frames = frames
+        comparisons = program.indices.flatMap { Self.comparisons(program, $0) }
+    }
+
+    /// Of a load: what the program compares soon after it.
+    private static func comparisons(_ program: [ClassicInstruction], _ place: Int) -> [Comparison] {
+        let load = program[place]
+        guard [0x20, 0x28, 0x30, 0x40, 0x48, 0x50].contains(load.code), load.constant < 1_400 else { return [] }
+        // Offsets from X are mostly from behind an IPv4 header.
+        let offset = Int(load.constant) + (load.code & 0x40 != 0 ? 20 : 0)
+        let bytes = load.code & 0x18 == 0 ? 4 : load.code & 0x18 == 0x08 ? 2 : 1
+        return program[(place + 1)...].prefix(6).filter { $0.code & 0x0F == 0x05 && $0.code != 0x05 }
+            .map { Comparison(offset: offset, bytes: bytes, value: $0.constant) }
     }
 
     public mutating func next() -> [UInt8] {
         var frame = frames.randomElement(using: &random)!
         if random.once(in: 6) { return frame }
-        for _ in 0..<Int.random(in: 1...4, using: &random) { change(&frame) }
+        if let comparison = comparisons.randomElement(using: &random), !random.once(in: 3) { satisfy(comparison, &frame) }
+        for _ in 0..<Int.random(in: 0...3, using: &random) { change(&frame) }
         if frame.count < Self.shortest { frame += [UInt8](repeating: 0, count: Self.shortest - frame.count) }
         return Array(frame.prefix(Self.longest))
+    }
+
+    private mutating func satisfy(_ comparison: Comparison, _ frame: inout [UInt8]) {
+        guard comparison.offset + comparison.bytes <= frame.count else { return }
+        let value = comparison.value &+ [0, 0, 0, 1, UInt32.max].randomElement(using: &random)!
+        let bytes = Layers.big32(Int(value)).suffix(comparison.bytes)
+        frame.replaceSubrange(comparison.offset..<comparison.offset + comparison.bytes, with: bytes)
     }
 
     private mutating func change(_ frame: inout [UInt8]) {

@@ -25,13 +25,22 @@ public enum RandomProgram {
         let end = program.count + count
         while program.count < end {
             if tags, random.once(in: 6) {
-                // SKF_AD_VLAN_TAG, SKF_AD_VLAN_TAG_PRESENT, SKF_AD_VLAN_TPID
+                // SKF_AD_VLAN_TAG, SKF_AD_VLAN_TAG_PRESENT, SKF_AD_VLAN_TPID, and what they are compared with.
                 program.append(ClassicInstruction(code: 0x28, constant: 0xFFFF_F000 + [44, 48, 60].randomElement(using: &random)!))
+                var comparison = branch(&random, end - program.count - 1)
+                if random.once(in: 2) {
+                    comparison.code = 0x15
+                    comparison.constant = [0, 1, 5, 7, 100, 0xE005, 0x8100, 0x88A8].randomElement(using: &random)!
+                }
+                program.append(comparison)
             }
             // What libpcap makes: load, mask, compare.
             if random.once(in: 4) {
                 program.append(ClassicInstruction(code: [0x20, 0x28, 0x30].randomElement(using: &random)!, constant: offset(&random)))
-                if random.once(in: 2) { program.append(ClassicInstruction(code: 0x54, constant: constant(&random))) }
+                if random.once(in: 2) {
+                    program.append(
+                        ClassicInstruction(code: [0x54, 0x54, 0x44, 0xA4].randomElement(using: &random)!, constant: constant(&random)))
+                }
                 program.append(branch(&random, end - program.count - 1))
             } else {
                 program.append(instruction(&random, slots, end - program.count - 1))

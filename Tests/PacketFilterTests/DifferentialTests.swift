@@ -16,10 +16,10 @@ extension KernelFilterSuite {
         func expressions() throws {
             try PrivateNamespaces.require()
             let handle = PcapHandle.offline()
-            var mutator = FrameMutator(seed: Self.seed)
             var matched = Set<String>()
             for (number, expression) in Expressions.all.enumerated() where number % KernelFilterSuite.stride == 0 {
                 let trial = try FilterTrial(expression, PcapFilter(expression, handle))
+                var mutator = FrameMutator(seed: Self.seed &+ UInt64(number), program: trial.instructions)
                 for frame in SampleFrames.all + (0..<400).map({ _ in mutator.next() }) {
                     let answer = try trial.answer(frame)
                     if answer.isFound { matched.insert(expression) }
@@ -38,13 +38,33 @@ extension KernelFilterSuite {
         func randomPrograms() throws {
             try PrivateNamespaces.require()
             var random = SeededRandom(seed: Self.seed)
-            var mutator = FrameMutator(seed: Self.seed)
             for number in 0..<(500 / KernelFilterSuite.stride) {
                 let trial = try FilterTrial("random program \(number)", PcapFilter(RandomProgram.make(&random)))
+                var mutator = FrameMutator(seed: Self.seed &+ UInt64(number), program: trial.instructions)
                 for _ in 0..<100 {
                     if let difference = try trial.answer(mutator.next()).difference {
                         Issue.record("\(difference)")
                         break
+                    }
+                }
+            }
+        }
+
+        @Test(
+            "What does not fit into what was loaded is not dropped", arguments: [UInt16(0x44), 0xA4, 0x54, 0x84],
+            [UInt32(0x1_0000), 0x1_0800, 0x800, 0x8, 0])
+        func bytesBeyondTheWidth(_ operation: UInt16, _ constant: UInt32) throws {
+            try PrivateNamespaces.require()
+            for comparison: UInt16 in [0x15, 0x25, 0x35, 0x45] {
+                for against: UInt32 in [0x800, 0x1_0800, 0, 0x8, 0x1_0000, 0xFFFF_FFFF] {
+                    let program: [ClassicInstruction] = [
+                        .init(code: 0x28, constant: 12), .init(code: operation, constant: constant),
+                        .init(code: comparison, jumpFalse: 1, constant: against), .init(code: 0x06, constant: 1),
+                        .init(code: 0x06, constant: 0),
+                    ]
+                    let trial = try FilterTrial("0x\(String(operation, radix: 16)) 0x\(String(constant, radix: 16))", PcapFilter(program))
+                    for frame in SampleFrames.all[..<40] + [SampleFrames.all.last!] {
+                        if let difference = try trial.answer(frame).difference { Issue.record("\(difference)") }
                     }
                 }
             }

@@ -16,15 +16,16 @@ extension KernelFilterSuite {
             let handle = try PcapHandle.live()
             let tagged = SampleFrames.tagged
             var refused: [String] = []
-            var mutator = FrameMutator(seed: 7)
-            var taggedMutator = FrameMutator(seed: 8, frames: tagged)
             for (number, expression) in Expressions.all.enumerated() where number % KernelFilterSuite.stride == 0 {
+                let program = try PcapFilter(expression, handle).instructions
                 do {
-                    try wire.attach(PcapFilter(expression, handle).instructions)
+                    try wire.attach(program)
                 } catch let failure as CallFailure where failure.number == EINVAL {
                     refused.append(expression)
                     continue
                 }
+                var mutator = FrameMutator(seed: UInt64(number), program: program)
+                var taggedMutator = FrameMutator(seed: UInt64(number), frames: tagged)
                 var wrong: [String] = []
                 for turn in 0..<24 {
                     let frame = turn < 8 ? mutator.next() : turn < 16 ? taggedMutator.next() : tagged[(number * 8 + turn) % tagged.count]
@@ -72,10 +73,10 @@ extension KernelFilterSuite {
         func randomPrograms() throws {
             let wire = try Wire()
             var random = SeededRandom(seed: 9)
-            var mutator = FrameMutator(seed: 9)
             for _ in 0..<(300 / KernelFilterSuite.stride) {
                 let program = RandomProgram.make(&random, tags: true)
                 try wire.attach(program)
+                var mutator = FrameMutator(seed: random.next(), program: program)
                 for turn in 0..<30 {
                     let frame = mutator.next()
                     if let difference = try wire.difference(frame, turn & 1 == 0 ? .linear : .scattered) {
