@@ -102,10 +102,9 @@ let package = Package(
         .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor", "TapModel", "CLibvirt"], swiftSettings: strict),
         // Devices, frames and namespaces for tests on the real kernel.
         .target(name: "DataplaneTestSupport", dependencies: ["CLibbpf", "CLibmnl"], path: "Tests/Support", swiftSettings: strict),
-        .target(name: "CPcapFilter", path: "Tests/CPcapFilter", linkerSettings: [.linkedLibrary("pcap")]),
         .testTarget(
             name: "DataplaneTests",
-            dependencies: ["Dataplane", "TapModel", "PacketFilter", "CPcapFilter", "CLibbpf", "CLibmnl", "DataplaneTestSupport"],
+            dependencies: ["Dataplane", "TapModel", "PacketFilter", "CLibpcap", "CLibbpf", "CLibmnl", "DataplaneTestSupport"],
             swiftSettings: strict),
         // Expressions, frames and the oracles that tests and the fuzzer share.
         .target(

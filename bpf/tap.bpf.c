@@ -290,10 +290,11 @@ static __always_inline void copy_cut(struct __sk_buff *skb, bool is_super,
 		goto done;
 	if (!is_super) {
 		error = copy_by_hop(skb, TAP_HOP_CUT, cut);
-		if (!error) {
+		if (!error)
 			count_destination(TAP_DESTINATION_SENT, frame);
+		/* Where the headers end nothing is left to be finished behind. */
+		if (!error || tap_headers_only)
 			goto done;
-		}
 	}
 	/* Segments have to be made first; or the kernel refuses to cut what has
 	 * a checksum to be finished behind the cut, which it finishes there.

@@ -8,7 +8,7 @@ import Testing
 extension KernelSuite {
     @Suite("Sampling")
     struct SamplingTests {
-        @Test("One packet in N: the rate and its spread", arguments: Mechanism.here, [(10, 20_000), (3, 6_000), (1, 500)])
+        @Test("One packet in N: the rate and its spread", arguments: Mechanism.here, [(10, 10_000), (3, 3_000), (1, 500)])
         func samplesPackets(_ mechanism: Mechanism, _ numbers: (oneIn: UInt32, count: Int)) throws {
             let (oneIn, count) = numbers
             let tapped = try TappedBench(mechanism)

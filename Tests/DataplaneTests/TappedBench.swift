@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-import CPcapFilter
+import CLibpcap
 import Dataplane
 import DataplaneTestSupport
 import Glibc
@@ -86,9 +86,15 @@ extension Counter {
 extension CompiledFilter {
     /// As libpcap compiles it for a file: in a test the expression is the test's own.
     init(pcap expression: String) throws {
-        var words = [UInt64](repeating: 0, count: 4_096)
-        let count = cpcapfilter_compile(expression, &words, words.count)
-        guard (1...words.count).contains(count) else { throw CallFailure("pcap_compile \(expression)") }
-        self.init(expression: expression, instructions: Array(words.prefix(count)))
+        let handle = pcap_open_dead(DLT_EN10MB, 65_535)
+        defer { pcap_close(handle) }
+        var program = bpf_program()
+        guard pcap_compile(handle, &program, expression, 1, 0) == 0 else { throw CallFailure("pcap_compile \(expression)") }
+        defer { pcap_freecode(&program) }
+        self.init(
+            expression: expression,
+            instructions: UnsafeBufferPointer(start: program.bf_insns, count: Int(program.bf_len)).map {
+                UInt64($0.code) | UInt64($0.jt) << 16 | UInt64($0.jf) << 24 | UInt64($0.k) << 32
+            })
     }
 }

@@ -52,7 +52,9 @@ public final class KernelFilter: Sendable {
         options.log_buf = log?.baseAddress
         options.log_size = UInt32(log?.count ?? 0)
         return instructions.withUnsafeBytes {
-            UntypedCalls.loadProgram(BPF_PROG_TYPE_SCHED_CLS, "filter", "GPL", $0.baseAddress!, instructions.count, &options)
+            bpf_prog_load(
+                BPF_PROG_TYPE_SCHED_CLS, "filter", "GPL", $0.baseAddress!.assumingMemoryBound(to: bpf_insn.self), instructions.count,
+                &options)
         }
     }
 

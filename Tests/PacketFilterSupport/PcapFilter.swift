@@ -6,8 +6,7 @@ public import PacketFilter
 /// An expression as libpcap compiled it, or a program of classic BPF, and libpcap's interpreter for it: the oracle for
 /// frames without a tag beside them.
 public final class PcapFilter {
-    /// `struct bpf_program`: bf_len, and 8 bytes from the start bf_insns.
-    private let program = UnsafeMutableRawPointer.allocate(byteCount: 16, alignment: 8)
+    private var program = bpf_program()
     /// Of a program that did not come from libpcap.
     private let words: UnsafeMutablePointer<UInt64>?
     public let instructions: [ClassicInstruction]
@@ -19,14 +18,14 @@ public final class PcapFilter {
 
     /// Compiles for whatever device or file a handle stands for, with the optimiser and netmask 0.
     public init(_ expression: String, _ handle: PcapHandle) throws {
-        guard UntypedCalls.pcapCompile(handle.pointer, program, expression, 1, 0) == 0 else {
-            program.deallocate()
+        var compiled = bpf_program()
+        guard pcap_compile(handle.pointer, &compiled, expression, 1, 0) == 0 else {
             throw Refused(description: "\(expression): \(String(cString: pcap_geterr(handle.pointer)))")
         }
+        program = compiled
         words = nil
-        let first = program.load(fromByteOffset: 8, as: UnsafeRawPointer.self)
-        instructions = (0..<Int(program.load(as: UInt32.self))).map {
-            ClassicInstruction(word: first.load(fromByteOffset: 8 * $0, as: UInt64.self))
+        instructions = UnsafeBufferPointer(start: compiled.bf_insns, count: Int(compiled.bf_len)).map {
+            ClassicInstruction(code: $0.code, jumpTrue: $0.jt, jumpFalse: $0.jf, constant: $0.k)
         }
     }
 
@@ -35,13 +34,12 @@ public final class PcapFilter {
         for (place, one) in instructions.enumerated() { words[place] = one.word }
         self.words = words
         self.instructions = instructions
-        program.storeBytes(of: UInt32(instructions.count), as: UInt32.self)
-        program.storeBytes(of: UnsafeRawPointer(words), toByteOffset: 8, as: UnsafeRawPointer.self)
+        program.bf_len = UInt32(instructions.count)
+        program.bf_insns = UnsafeMutableRawPointer(words).assumingMemoryBound(to: clibpcap_insn.self)
     }
 
     deinit {
-        if let words { words.deallocate() } else { UntypedCalls.pcapFreeCode(program) }
-        program.deallocate()
+        if let words { words.deallocate() } else { pcap_freecode(&program) }
     }
 
     /// `pcap_offline_filter`.
@@ -49,6 +47,6 @@ public final class PcapFilter {
         var header = pcap_pkthdr()
         header.caplen = UInt32(frame.count)
         header.len = UInt32(frame.count)
-        return UntypedCalls.pcapOfflineFilter(program, &header, frame) != 0
+        return pcap_offline_filter(&program, &header, frame) != 0
     }
 }

@@ -9,7 +9,10 @@
 #define CLIBPCAP_H
 
 #include <nss.h>
+/* Of the same name in linux/bpf.h is another structure, and Swift would refuse to see both in one target. */
+#define bpf_insn clibpcap_insn
 #include <pcap/pcap.h>
+#undef bpf_insn
 #include <stdint.h>
 #include <sys/types.h>
 
