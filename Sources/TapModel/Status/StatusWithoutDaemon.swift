@@ -50,6 +50,8 @@ extension StatusDocument {
                 destination: spec.wish.destination, direction: spec.wish.direction, required: nil, enabled: nil, state: .active,
                 reason: nil,
                 message: nil)
+            let wish = spec.wish
+            status.tell(filter: wish.filter, snaplen: wish.snaplen, sampling: wish.sampling, rate: wish.rate)
             status.interfaces = attachments.compactMap { interface($0, kernel.counters[$0.id] ?? [:], destinations) }
             status.combine()
             return status

@@ -86,3 +86,17 @@ public struct TapStatus: Hashable, Codable, Sendable {
         self.interfaces = interfaces
     }
 }
+
+extension TapStatus {
+    /// What the tap chooses, as the metadata write it.
+    mutating func tell(filter: String?, snaplen: Snaplen?, sampling: Sampling?, rate: RateLimit?) {
+        self.filter = filter
+        self.snaplen = snaplen?.description
+        switch sampling {
+        case .packets(let count): sample = "1/\(count)"
+        case .flows(let count): sampleFlows = "1/\(count)"
+        case nil: break
+        }
+        self.rate = rate?.text
+    }
+}

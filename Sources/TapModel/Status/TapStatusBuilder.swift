@@ -73,14 +73,7 @@ public struct TapStatusBuilder: Sendable {
         status.origin = tap.origin
         status.destination = tap.destination.label
         status.direction = tap.direction
-        status.filter = tap.filter
-        status.snaplen = tap.snaplen?.description
-        switch tap.sampling {
-        case .packets(let count): status.sample = "1/\(count)"
-        case .flows(let count): status.sampleFlows = "1/\(count)"
-        case nil: break
-        }
-        status.rate = tap.rate?.text
+        status.tell(filter: tap.filter, snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate)
         status.required = tap.required
         status.enabled = tap.enabled
         return status
