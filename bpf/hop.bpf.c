@@ -12,39 +12,19 @@
 
 #include <bpf/bpf_helpers.h>
 
-#include "tap.h"
+#include "destinations.h"
 
 #define VLAN_TAG_LEN 4
 
 /* Whether the program that cloned can not be told what becomes of the copy. */
 const volatile __u32 hop_counts = 0;
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TAP_DESTINATIONS);
-	__type(key, __u32);
-	__type(value, struct tap_destination);
-} tap_dests SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, TAP_DESTINATION_COUNTS);
-	__type(key, __u32);
-	__type(value, struct tap_count);
-} tap_dest_counts SEC(".maps");
-
 static __always_inline void count(__u32 slot, enum tap_destination_counter which, __u32 bytes)
 {
-	__u32 key = slot * TAP_DESTINATION_COUNTERS + which;
-	struct tap_count *count;
+	struct tap_count frame = {.packets = 1, .bytes = bytes};
 
-	if (!hop_counts)
-		return;
-	count = bpf_map_lookup_elem(&tap_dest_counts, &key);
-	if (count) {
-		count->packets++;
-		count->bytes += bytes;
-	}
+	if (hop_counts)
+		add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + which, &frame);
 }
 
 SEC("tap")

@@ -15,6 +15,7 @@
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
+#include "destinations.h"
 #include "flow.h"
 #include "headers.h"
 #include "rate.h"
@@ -47,20 +48,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tap_count);
 } tap_counters SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TAP_DESTINATIONS);
-	__type(key, __u32);
-	__type(value, struct tap_destination);
-} tap_dests SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, TAP_DESTINATION_COUNTS);
-	__type(key, __u32);
-	__type(value, struct tap_count);
-} tap_dest_counts SEC(".maps");
 
 /* Until when each destination's copies are paid for: see rate.h. */
 struct {
@@ -100,17 +87,6 @@ struct {
  * compiler it is a helper function, with r1 to r5 lost and r0 for the answer.
  */
 static long (*const tap_filter)(struct __sk_buff *skb) = (void *)TAP_FILTER_CALL;
-
-static __always_inline void add(void *map, __u32 key, const struct tap_count *frame)
-{
-	struct tap_count *count = bpf_map_lookup_elem(map, &key);
-
-	/* Per CPU, and TC programs run with bottom halves off. */
-	if (count) {
-		count->packets += frame->packets;
-		count->bytes += frame->bytes;
-	}
-}
 
 static __always_inline void count(enum tap_counter which, const struct tap_count *frame)
 {

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* The destinations that all programs share, and how they are counted. */
+#ifndef VIRT_TAP_DESTINATIONS_H
+#define VIRT_TAP_DESTINATIONS_H
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "tap.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TAP_DESTINATIONS);
+	__type(key, __u32);
+	__type(value, struct tap_destination);
+} tap_dests SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TAP_DESTINATION_COUNTS);
+	__type(key, __u32);
+	__type(value, struct tap_count);
+} tap_dest_counts SEC(".maps");
+
+static __always_inline void add(void *map, __u32 key, const struct tap_count *frame)
+{
+	struct tap_count *count = bpf_map_lookup_elem(map, &key);
+
+	/* Per CPU, and TC programs run with bottom halves off. */
+	if (count) {
+		count->packets += frame->packets;
+		count->bytes += frame->bytes;
+	}
+}
+
+#endif
