@@ -196,7 +196,7 @@ extension EndToEnd.RunningGuests {
         @Test func whatIsNotUnderstoodSaysSoAndItsNeighbourWorks() async throws {
             try await web1.setMetadata(
                 "<taps><tap name='ids' to='ids' direction='in'/><tap name='ok' to='ids'/><tap name='ok' to='span'/>"
-                    + "<tap name='cut' to='ids' snaplen='64'/><tap name='who' to='idz'/></taps>"
+                    + "<tap to='far'/><tap name='who' to='idz'/></taps>"
             )
             try await host.wait(for: "web1", tap: "ok")
             let taps = try await host.taps(of: "web1").filter { $0.running == true }

@@ -68,6 +68,20 @@ struct DaemonEchoTests {
         #expect(await echo(other, [shown]).done != nil)
     }
 
+    @Test("One share of the traffic is not taken for another")
+    func sampling() async {
+        for sampling in [Sampling.packets(oneIn: 8), .flows(oneIn: 8)] {
+            var other = expectation
+            other.tap?.sampling = sampling
+            let isOfFlows = sampling == .flows(oneIn: 8)
+            func document(_ share: String) -> StatusDocument {
+                self.document(.active) { if isOfFlows { $0.sampleFlows = share } else { $0.sample = share } }
+            }
+            #expect(await echo(other, [self.document(.active), document("1/4"), document("1/8")]).looks == 3)
+            #expect(await echo(expectation, [document("1/8"), self.document(.active)]).looks == 2)
+        }
+    }
+
     @Test("What was removed is gone, or still there")
     func removed() async {
         let gone = TapExpectation(domain: "web1", uuid: Samples.uuid, removed: [Samples.name("ids")])

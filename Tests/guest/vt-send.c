@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 // The test guest's packet generator: numbered UDP packets from one interface, as early as the interface can send.
 //
-// usage: vt-send INTERFACE ADDRESS PORT COUNT INTERVAL_MS KIND NAME
-// The payload is the text "vt KIND NAME NUMBER\n", NUMBER from 1 to COUNT; COUNT 0 sends until it is killed.
+// usage: vt-send INTERFACE ADDRESS PORT COUNT INTERVAL_MS KIND NAME [SIZE]
+// The payload is the text "vt KIND NAME NUMBER\n", NUMBER from 1 to COUNT; COUNT 0 sends until it is killed. With SIZE it
+// is filled up with zeros to so many bytes.
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <stdio.h>
@@ -24,8 +25,10 @@ static void wait_until_running(int fd, const char *interface) {
 }
 
 int main(int argc, char **argv) {
-    if (argc != 8) {
-        fprintf(stderr, "usage: vt-send INTERFACE ADDRESS PORT COUNT INTERVAL_MS KIND NAME\n");
+    char payload[1472] = {0};
+    size_t size = argc == 9 ? strtoul(argv[8], NULL, 10) : 0;
+    if (argc < 8 || argc > 9 || size > sizeof payload) {
+        fprintf(stderr, "usage: vt-send INTERFACE ADDRESS PORT COUNT INTERVAL_MS KIND NAME [SIZE]\n");
         return 64;
     }
     const char *interface = argv[1];
@@ -41,9 +44,9 @@ int main(int argc, char **argv) {
     wait_until_running(fd, interface);
     unsigned long failed = 0;
     for (unsigned long number = 1; count == 0 || number <= count; number++) {
-        char payload[128];
-        int length = snprintf(payload, sizeof payload, "vt %s %s %lu\n", argv[6], argv[7], number);
-        if (sendto(fd, payload, (size_t)length, 0, (struct sockaddr *)&to, sizeof to) != length)
+        size_t text = (size_t)snprintf(payload, sizeof payload, "vt %s %s %lu\n", argv[6], argv[7], number);
+        size_t length = text < size ? size : text;
+        if (sendto(fd, payload, length, 0, (struct sockaddr *)&to, sizeof to) != (ssize_t)length)
             failed++;
         if (interval) {
             struct timespec pause = {(time_t)(interval / 1000), (long)(interval % 1000) * 1000000L};

@@ -54,8 +54,16 @@ struct TapExpectation: Equatable {
     private func shows(_ status: TapStatus, _ tap: Tap) -> Bool {
         guard status.destination == tap.destination.label, status.direction == tap.direction, status.enabled == tap.enabled,
             status.required == tap.required, status.filter == tap.filter, status.snaplen == tap.snaplen?.description,
-            (status.sample != nil || status.sampleFlows != nil) == (tap.sampling != nil), status.rate == tap.rate?.text
+            Self.shows(status, tap.sampling), status.rate == tap.rate?.text
         else { return false }
         return status.interfaces.isEmpty || Set(status.interfaces.map(\.mac)) == Set(interfaces.filter(tap.selects).map(\.mac))
+    }
+
+    private static func shows(_ status: TapStatus, _ sampling: Sampling?) -> Bool {
+        switch sampling {
+        case nil: status.sample == nil && status.sampleFlows == nil
+        case .packets(let count): status.sample == "1/\(count)"
+        case .flows(let count): status.sampleFlows == "1/\(count)"
+        }
     }
 }

@@ -5,8 +5,6 @@ import TapModel
 
 /// What `virt-tap set` says of a tap. Values are checked where they become XML, by the grammar itself.
 struct TapOptions: ParsableArguments {
-    private static let later = " Not carried out by this version: refused without --force."
-
     @Option(help: ArgumentHelp("Where copies go: a destination of the host's configuration.", valueName: "destination"))
     var to: String?
 
@@ -26,17 +24,17 @@ struct TapOptions: ParsableArguments {
     var filter: String?
 
     @Option(
-        help: ArgumentHelp("At most so many bytes of a frame (64 to 65535), or: headers.\(Self.later)", valueName: "bytes|headers"),
+        help: ArgumentHelp("At most so many bytes of a frame (64 to 65535), or: headers.", valueName: "bytes|headers"),
         completion: .list(["headers"]))
     var snaplen: String?
 
-    @Option(help: ArgumentHelp("One packet in N.\(Self.later)", valueName: "1/N"))
+    @Option(help: ArgumentHelp("One packet in N.", valueName: "1/N"))
     var sample: String?
 
-    @Option(help: ArgumentHelp("All packets of one flow in N.\(Self.later)", valueName: "1/N"))
+    @Option(help: ArgumentHelp("All packets of one flow in N.", valueName: "1/N"))
     var sampleFlows: String?
 
-    @Option(help: ArgumentHelp("At most so much, such as 100mbit or 10kpps.\(Self.later)", valueName: "rate"))
+    @Option(help: ArgumentHelp("At most so much, such as 100mbit or 10kpps.", valueName: "rate"))
     var rate: String?
 
     @Flag(help: "Every interface again, hot-plugged ones included.")

@@ -2,11 +2,20 @@
 
 import Foundation
 
-/// One frame of a capture file, from its Ethernet header on.
+/// One frame of a capture file, from its Ethernet header on. When it came makes no difference between two.
 struct CapturedFrame: Hashable, Sendable {
     let bytes: [UInt8]
-    /// Its length on the wire, which is more than `bytes` if it was cut.
+    /// Its length on the wire, which is more than `bytes` if the capture cut it.
     let length: Int
+    /// When it was captured: seconds.
+    let time: Double
+
+    static func == (one: Self, other: Self) -> Bool { one.length == other.length && one.bytes == other.bytes }
+
+    func hash(into hasher: inout Hasher) {
+        hasher.combine(bytes)
+        hasher.combine(length)
+    }
 
     var etherType: Int { bytes.count >= 14 ? Int(bytes[12]) << 8 | Int(bytes[13]) : 0 }
     var isICMP: Bool { etherType == 0x0800 && bytes.count > 23 && bytes[23] == 1 }
@@ -35,7 +44,10 @@ struct CapturedFrame: Hashable, Sendable {
         while offset + 16 <= bytes.count {
             let captured = word(offset + 8)
             guard offset + 16 + captured <= bytes.count else { break }
-            frames.append(CapturedFrame(bytes: Array(bytes[(offset + 16)..<(offset + 16 + captured)]), length: word(offset + 12)))
+            frames.append(
+                CapturedFrame(
+                    bytes: Array(bytes[(offset + 16)..<(offset + 16 + captured)]), length: word(offset + 12),
+                    time: Double(word(offset)) + Double(word(offset + 4)) / 1_000_000))
             offset += 16 + captured
         }
         return frames

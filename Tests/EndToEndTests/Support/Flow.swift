@@ -7,19 +7,31 @@ struct Flow: Sendable {
     let guest: Guest
     /// A word that no other flow of this run has.
     let kind: String
+    let port: Int
 
-    /// - Parameter interval: milliseconds between packets.
-    static func start(_ guest: Guest, to address: String, interval: Int = 5, device: String = "eth0") async throws -> Flow {
-        let flow = Flow(guest: guest, kind: "flow\(UInt32.random(in: 0 ... .max))")
-        try await guest.succeed("\(flow.sender(device, address, interval, count: 0)) >/dev/null 2>&1 & echo $! >/tmp/\(flow.kind)")
+    private init(_ guest: Guest, port: Int) {
+        self.guest = guest
+        self.port = port
+        kind = "flow\(UInt32.random(in: 0 ... .max))"
+    }
+
+    /// - Parameters:
+    ///   - interval: milliseconds between packets.
+    ///   - size: bytes of each packet's payload; as short as it can be if that is more.
+    static func start(
+        _ guest: Guest, to address: String, port: Int = 40002, interval: Int = 5, size: Int = 0, device: String = "eth0"
+    ) async throws -> Flow {
+        let flow = Flow(guest, port: port)
+        try await guest.succeed(
+            "\(flow.sender(device, address, interval, count: 0, size: size)) >/dev/null 2>&1 & echo $! >/tmp/\(flow.kind)")
         return flow
     }
 
     /// Sends so many and returns when they are sent.
     @discardableResult
     static func send(_ count: Int, from guest: Guest, to address: String, device: String = "eth0") async throws -> Flow {
-        let flow = Flow(guest: guest, kind: "flow\(UInt32.random(in: 0 ... .max))")
-        try await guest.succeed(flow.sender(device, address, 1, count: count))
+        let flow = Flow(guest, port: 40002)
+        try await guest.succeed(flow.sender(device, address, 1, count: count, size: 0))
         return flow
     }
 
@@ -50,7 +62,7 @@ struct Flow: Sendable {
         try await eventually("\(count) packets of \(guest.name) at \(sensor.device)") { try numbers(in: sensor) == Array(1...count) }
     }
 
-    private func sender(_ device: String, _ address: String, _ interval: Int, count: Int) -> String {
-        "vt-send \(device) \(address) 40002 \(count) \(interval) \(kind) \(guest.name)"
+    private func sender(_ device: String, _ address: String, _ interval: Int, count: Int, size: Int) -> String {
+        "vt-send \(device) \(address) \(port) \(count) \(interval) \(kind) \(guest.name) \(size)"
     }
 }

@@ -7,8 +7,8 @@ import TapModel
 /// A private hypervisor as virt-tap's users have it: the hook installed before libvirtd starts, a configuration, the
 /// real daemon.
 ///
-/// Three destinations are configured: `ids` and `span`, each a veth pair whose far end (`ids1`, `span1`) is where a
-/// sensor would listen, and `late`, whose interface `late0` nobody has made yet.
+/// Four destinations are configured: `ids` and `span`, each a veth pair whose far end (`ids1`, `span1`) is where a
+/// sensor would listen, `late`, whose interface `late0` nobody has made yet, and `far`, of a kind that is not carried out.
 final class TappedHost: Sendable {
     let lab: LabHost
     /// How env(1) starts virt-tapd and virt-tap: `-u NAME`, `NAME=VALUE`.
@@ -28,6 +28,7 @@ final class TappedHost: Sendable {
           <destination name="ids"><interface name="ids0"/></destination>
           <destination name="span"><interface name="span0"/></destination>
           <destination name="late"><interface name="late0"/></destination>
+          <destination name="far"><vxlan remote="192.0.2.250" vni="7"/></destination>
         </virt-tap>
         """
 
@@ -117,6 +118,10 @@ final class TappedHost: Sendable {
 
     /// Runs `virt-tap` in the host.
     func virtTap(_ arguments: String...) async throws -> CommandResult {
+        try await virtTap(arguments)
+    }
+
+    func virtTap(_ arguments: [String]) async throws -> CommandResult {
         try await lab.run(["env"] + environment + [Self.program("virt-tap")] + arguments)
     }
 

@@ -3,24 +3,36 @@
 import CLibbpf
 import Foundation
 
-/// How many TCX programs hang on a device, asked of the kernel itself: without pins, and without virt-tap's code.
+/// How many TCX programs hang on a device, and which, asked of the kernel itself: without pins, and without virt-tap's code.
 struct KernelPrograms: Hashable, Sendable {
     var ingress = 0
     var egress = 0
 
     /// Those of every device of a host that has any, by the device's name.
     static func all(on host: LabHost) async throws -> [String: KernelPrograms] {
+        try await inside(host, here)
+    }
+
+    /// The kernel's numbers of the programs on one device, those for what comes in first.
+    static func ids(on device: String, of host: LabHost) async throws -> [UInt32] {
+        try await inside(host) {
+            let index = Int32(if_nametoindex(device))
+            return ids(index, CLIBBPF_TCX_INGRESS) + ids(index, CLIBBPF_TCX_EGRESS)
+        }
+    }
+
+    private static func inside<Answer: Sendable>(_ host: LabHost, _ ask: @escaping @Sendable () -> Answer) async throws -> Answer {
         let namespace = open(try host.namespace("net"), O_RDONLY | O_CLOEXEC)
         guard namespace >= 0 else { throw POSIXError(.ENOENT) }
         defer { close(namespace) }
-        let counts: [String: KernelPrograms]? = await withCheckedContinuation { continuation in
+        let answer: Answer? = await withCheckedContinuation { continuation in
             // A thread of its own, which is in the host's namespace until it ends.
             Thread.detachNewThread {
-                continuation.resume(returning: enter(namespace) ? here() : nil)
+                continuation.resume(returning: enter(namespace) ? ask() : nil)
             }
         }
-        guard let counts else { throw POSIXError(.EPERM) }
-        return counts
+        guard let answer else { throw POSIXError(.EPERM) }
+        return answer
     }
 
     /// Takes the calling thread into a network namespace; setns(2), which Swift's C library does not show.
@@ -37,17 +49,18 @@ struct KernelPrograms: Hashable, Sendable {
         var entry = list
         while entry.pointee.if_index != 0, let name = entry.pointee.if_name {
             let index = Int32(entry.pointee.if_index)
-            let programs = KernelPrograms(ingress: count(index, CLIBBPF_TCX_INGRESS), egress: count(index, CLIBBPF_TCX_EGRESS))
+            let programs = KernelPrograms(ingress: ids(index, CLIBBPF_TCX_INGRESS).count, egress: ids(index, CLIBBPF_TCX_EGRESS).count)
             if programs != KernelPrograms() { found[String(cString: name)] = programs }
             entry += 1
         }
         return found
     }
 
-    private static func count(_ index: Int32, _ point: clibbpf_tcx) -> Int {
+    private static func ids(_ index: Int32, _ point: clibbpf_tcx) -> [UInt32] {
         var ids = [UInt32](repeating: 0, count: 64)
         var count = UInt32(ids.count)
-        return bpf_prog_query(index, bpf_attach_type(point.rawValue), 0, nil, &ids, &count) == 0 ? Int(count) : 0
+        guard bpf_prog_query(index, bpf_attach_type(point.rawValue), 0, nil, &ids, &count) == 0 else { return [] }
+        return Array(ids.prefix(Int(count)))
     }
 
     /// Takes a pinned link's program from its device; the pin stays.

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Foundation
+import TapModel
+import Testing
+
+extension EndToEnd {
+    /// A tap that chooses makes the same choice wherever its domain is.
+    @Suite(.serialized, .hostPair { pair in _ = try await pair.one.lab.guest("mover", GuestOptions(ip: "192.0.2.11/24")) })
+    struct MigrationChoiceTests {
+        let pair: HostPair = .current
+
+        @Test func theSameFlowsAreCopiedOnBothHosts() async throws {
+            let filter = "udp dst portrange 40010-40025"
+            let mover = Guest(host: pair.one.lab, name: "mover")
+            #expect(
+                try await pair.one.virtTap("set", "mover", "--to", "ids", "--filter", filter, "--sample-flows", "1/2").status == 0)
+            try await pair.one.wait(for: "mover")
+            let atOne = try await Sensor(pair.one.lab, at: "ids1")
+            let atTwo = try await Sensor(pair.two.lab, at: "ids1")
+            // Where all of it arrives, whichever host it comes from.
+            let original = try await Sensor(pair.two.lab, at: "br0")
+            // Who that is is known before the first numbers: those would not wait.
+            try await mover.pingsWithoutLoss("192.0.2.2", count: 2)
+            var flows: [Flow] = []
+            for port in 40010...40026 { flows.append(try await Flow.start(mover, to: "192.0.2.2", port: port, interval: 50)) }
+            // As fast as the others, and the last to begin.
+            try await flows[16].moves(at: original)
+            let before = try flows.map { try !$0.numbers(in: atOne).isEmpty }
+
+            let moved = try await pair.move(mover, "--persistent", "--undefinesource")
+            let tap = try #require(try await pair.two.tap(of: "mover"))
+            #expect(tap.state == .active && tap.filter == filter && tap.sampleFlows == "1/2", "\(tap.message ?? "")")
+            let line = try #require(pair.two.lab.log("virt-tapd").split(separator: "\n").last { $0.contains("before the guest ran") })
+            #expect(line.contains("mover: taps in place") && line.hasSuffix("no gap"), "\(line)")
+            try await pair.two.wait(for: "mover", "is as defined") { $0.definition == .both }
+            try await eventually("the source has nothing left of it") { try pair.one.pins().isEmpty }
+            try await flows[16].moves(at: original)
+            try await moved.succeed("killall vt-send")
+            _ = try await pair.two.unseen(of: moved)
+
+            // Some of those that match, one in two, and not the one that does not.
+            let after = try flows.map { try !$0.numbers(in: atTwo).isEmpty }
+            #expect(after == before)
+            #expect(after.contains(true) && after.dropLast().contains(false) && after.last == false)
+            for (flow, isChosen) in zip(flows, after) where isChosen {
+                let sent = try flow.numbers(in: original)
+                #expect(try sent == Array(1...#require(sent.last)))
+                try await eventually("the last copy of port \(flow.port)") { try flow.numbers(in: atTwo).last == sent.last }
+                #expect(try (flow.numbers(in: atOne) + flow.numbers(in: atTwo)).sorted() == sent)
+            }
+            let counters = try await pair.two.packets(of: moved, "outbound")
+            for counter in ["copied", "filtered", "sampled_out"] { #expect(try #require(counters[counter]) > 0, "\(counter)") }
+            #expect(try atTwo.frames().count == counters["copied"])
+            for sensor in [atOne, atTwo, original] { #expect(try await sensor.stop() == 0) }
+        }
+    }
+}
