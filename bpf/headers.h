@@ -147,6 +147,9 @@ __noinline int tap_pass_extension(struct __sk_buff *skb, struct headers *headers
 	length = (extension[1] + 1) * 8;
 	if (headers->protocol == IPPROTO_AH)
 		length = (extension[1] + 2) * 4;
+	/* What is not there is not passed over: its end would be beyond the cut. */
+	if (headers->protocol != IPPROTO_FRAGMENT && headers->transport + length > skb->len)
+		return 0;
 	/* Behind a fragment header only the first fragment has more. */
 	if (!headers->is_fragment)
 		headers->flow_protocol = extension[0];

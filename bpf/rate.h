@@ -17,6 +17,8 @@
 
 /* More CPUs than this changing one number within nanoseconds: the frame is refused. */
 #define RATE_TRIES 16
+/* The most that one frame is charged; RateCost.swift keeps costs below 2^43. */
+#define RATE_UNITS (1 << 20)
 
 /* - cost: what the frame takes of the time, and depth: what may be taken at once. */
 __noinline int tap_conforms(__u64 *paid_until, __u64 cost, __u64 depth)
@@ -45,9 +47,12 @@ __noinline int tap_conforms(__u64 *paid_until, __u64 cost, __u64 depth)
 static __always_inline bool conforms(__u64 *paid_until, const volatile struct tap_limit *limit,
 				     __u64 packets, __u64 bytes)
 {
-	__u64 cost = (limit->is_packets ? packets : bytes) * limit->cost >> limit->shift;
+	__u64 units = limit->is_packets ? packets : bytes;
 
-	return tap_conforms(paid_until, cost, limit->depth);
+	/* Or a guest that claims tiny segments makes the product wrap. */
+	if (units > RATE_UNITS)
+		units = RATE_UNITS;
+	return tap_conforms(paid_until, units * limit->cost >> limit->shift, limit->depth);
 }
 
 #endif

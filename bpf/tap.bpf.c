@@ -18,6 +18,7 @@
 #include "destinations.h"
 #include "flow.h"
 #include "headers.h"
+#include "hops.h"
 #include "rate.h"
 #include "tap.h"
 
@@ -64,14 +65,6 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } tap_rate SEC(".maps");
-
-/* The ifindex of each hop's device; 0: there is none. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TAP_HOPS);
-	__type(key, __u32);
-	__type(value, __u32);
-} tap_hops SEC(".maps");
 
 /* By destination. */
 struct {
@@ -148,53 +141,83 @@ static __always_inline void measure(struct __sk_buff *skb, const struct shape *s
 	}
 }
 
+/* What a frame is known by again; what is too short for it is never the same. */
+static __always_inline bool begin_of(struct __sk_buff *skb, __u64 begin[TAP_ONCE_WORDS])
+{
+	return !bpf_skb_load_bytes(skb, 2 * ETH_ALEN, begin, TAP_ONCE_WORDS * sizeof(begin[0]));
+}
+
+static __always_inline bool is_same(const struct tap_last_copy *last, __u32 ifindex, __u32 length,
+				    const __u64 begin[TAP_ONCE_WORDS])
+{
+	__u64 difference = 0;
+
+	for (int i = 0; i < TAP_ONCE_WORDS; i++)
+		difference |= last->begin[i] ^ begin[i];
+	return !difference && last->ifindex == ifindex && last->length == length &&
+	       bpf_jiffies64() - last->jiffies <= 1;
+}
+
 /*
  * Whether a tap with once="yes" has copied this frame to the same destination
  * on its way into this host.
  *
  * Between two guests on one bridge a frame is handed on by the CPU that took it
  * in, without a pause: what that CPU's last such tap did, it did with this
- * frame, if device and length agree. The time is for a program that was taken
- * away meanwhile and says nothing more.
+ * frame, if they are the same. A frame that a program ahead of that tap has
+ * hidden from it is another.
  */
 static __always_inline bool is_copied_already(struct __sk_buff *skb)
 {
 	__u32 slot = tap_destination_slot;
+	__u64 begin[TAP_ONCE_WORDS];
 	struct tap_last_copy *last;
 
 	if (tap_is_outbound)
 		return false;
 	last = bpf_map_lookup_elem(&tap_last, &slot);
-	return last && last->is_copied && last->ifindex == skb->ingress_ifindex &&
-	       last->length == skb->len && bpf_jiffies64() - last->jiffies <= 1;
+	return last && last->is_copied && begin_of(skb, begin) &&
+	       is_same(last, skb->ingress_ifindex, skb->len, begin);
 }
 
 static __always_inline void remember(struct __sk_buff *skb, bool is_copied)
 {
 	__u32 slot = tap_destination_slot;
+	__u64 begin[TAP_ONCE_WORDS];
 	struct tap_last_copy *last;
+	__u32 ifindex, length;
 
 	if (!tap_once || !tap_is_outbound)
 		return;
 	last = bpf_map_lookup_elem(&tap_last, &slot);
-	if (last) {
-		last->ifindex = skb->ifindex;
-		last->length = skb->len;
-		last->is_copied = is_copied;
-		last->jiffies = bpf_jiffies64();
-	}
+	if (!last || !begin_of(skb, begin))
+		return;
+	ifindex = skb->ifindex;
+	length = skb->len;
+	/* Another tap of this device may have copied it to the same place. */
+	if (last->is_copied && is_same(last, ifindex, length, begin))
+		return;
+	last->ifindex = ifindex;
+	last->length = length;
+	for (int i = 0; i < TAP_ONCE_WORDS; i++)
+		last->begin[i] = begin[i];
+	last->jiffies = bpf_jiffies64();
+	last->is_copied = is_copied;
 }
 
 static __always_inline bool is_within_rates(const struct tap_destination *destination,
+					    const struct shape *shape,
 					    const struct tap_count *frame, __u32 cut)
 {
 	__u32 slot = tap_destination_slot, zero = 0;
-	__u64 bytes = frame->bytes;
+	__u64 bytes = shape->length + shape->tag;
 	__u64 *paid_until;
 
-	/* What is left of it: the last segment of a super-packet may be shorter. */
-	if (cut && frame->packets * cut < bytes)
-		bytes = frame->packets * cut;
+	/* What leaves: the last segment of a super-packet may be shorter. */
+	if (cut)
+		bytes = frame->packets * (cut + shape->tag);
+	if (cut && frame->bytes < bytes)
+		bytes = frame->bytes;
 	if (tap_rate_limit.cost) {
 		paid_until = bpf_map_lookup_elem(&tap_rate, &zero);
 		if (paid_until && !conforms(paid_until, &tap_rate_limit, frame->packets, bytes))
@@ -224,19 +247,27 @@ static __always_inline long copy_to(struct __sk_buff *skb, __u32 ifindex)
 }
 
 /* Clones to a hop, which cuts the copy and sends it on. */
-static __always_inline long copy_by_hop(struct __sk_buff *skb, enum tap_hop which, __u32 cut)
+static __always_inline long copy_by_hop(struct __sk_buff *skb, enum tap_hop which, __u32 packets,
+					__u32 cut, __u32 destination)
 {
 	__u32 key = which, place = skb->cb[TAP_CB_PLACE], length = skb->cb[TAP_CB_CUT];
-	__u32 *ifindex = bpf_map_lookup_elem(&tap_hops, &key);
+	struct tap_hop_state *hop = bpf_map_lookup_elem(&tap_hops, &key);
+	__u32 device = skb->cb[TAP_CB_DEVICE];
 	long error;
 
-	if (!ifindex || !*ifindex)
+	if (!hop || !hop->ifindex)
+		return -1;
+	if (which == TAP_HOP_SEGMENT && !may_wait(hop, packets))
 		return -1;
 	skb->cb[TAP_CB_PLACE] = TAP_CB_MAGIC | tap_destination_slot;
 	skb->cb[TAP_CB_CUT] = cut;
-	error = copy_to(skb, *ifindex);
+	skb->cb[TAP_CB_DEVICE] = destination;
+	error = copy_to(skb, hop->ifindex);
 	skb->cb[TAP_CB_PLACE] = place;
 	skb->cb[TAP_CB_CUT] = length;
+	skb->cb[TAP_CB_DEVICE] = device;
+	if (which == TAP_HOP_SEGMENT && error)
+		__sync_fetch_and_sub(&hop->waiting, packets);
 	return error;
 }
 
@@ -259,28 +290,26 @@ static __always_inline void copy_cut(struct __sk_buff *skb, bool is_super,
 				     const struct tap_destination *destination,
 				     const struct tap_count *frame, __u32 cut)
 {
+	__u32 ifindex = destination->ifindex;
 	long error = -1;
 
-	/* A hop cannot tell what became of the copy behind it. */
-	if (!destination->ifindex || destination->flags & TAP_DESTINATION_DOWN)
+	if (!ifindex || frame->packets > TAP_SEGMENTS)
 		goto done;
-	if (!is_super) {
-		error = copy_by_hop(skb, TAP_HOP_CUT, cut);
+	/* The hop finds out where the headers of each segment end. */
+	if (tap_headers_only)
+		cut = 0;
+	if (is_super) {
+		error = copy_by_hop(skb, TAP_HOP_SEGMENT, frame->packets, cut, ifindex);
+		/* Sent is counted there, segment by segment. */
+		if (!error) {
+			count(TAP_COPIED, frame);
+			remember(skb, true);
+			return;
+		}
+	} else {
+		error = copy_by_hop(skb, TAP_HOP_CUT, 1, cut, ifindex);
 		if (!error)
 			count_destination(TAP_DESTINATION_SENT, frame);
-		/* Where the headers end nothing is left to be finished behind. */
-		if (!error || tap_headers_only)
-			goto done;
-	}
-	/* Segments have to be made first; or the kernel refuses to cut what has
-	 * a checksum to be finished behind the cut, which it finishes there.
-	 */
-	error = copy_by_hop(skb, TAP_HOP_SEGMENT, cut);
-	if (!error) {
-		/* Sent is counted there, frame by frame. */
-		count(TAP_COPIED, frame);
-		remember(skb, true);
-		return;
 	}
 done:
 	count(error ? TAP_ERRORS : TAP_COPIED, frame);
@@ -338,7 +367,8 @@ int virt_tap(struct __sk_buff *skb)
 		cut = tap_snaplen - shape.tag;
 
 	destination = bpf_map_lookup_elem(&tap_dests, &slot);
-	if (destination && !is_within_rates(destination, &frame, cut ? cut + shape.tag : 0)) {
+	if (destination && !is_within_rates(destination, &shape, &frame,
+					    is_longer(&shape, &headers, cut) ? cut : 0)) {
 		count(TAP_RATE_LIMITED, &frame);
 		remember(skb, false);
 		return TC_ACT_UNSPEC;

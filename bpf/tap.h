@@ -54,15 +54,28 @@ struct tap_limit {
 /* Each destination has all of enum tap_destination_counter, one after the other. */
 #define TAP_DESTINATION_COUNTS (TAP_DESTINATIONS * TAP_DESTINATION_COUNTERS)
 
-/* The device refuses frames at the moment: only a hop needs to be told. */
-#define TAP_DESTINATION_DOWN 1
+/* A super-packet of more segments than this is not cut, nor one that would make
+ * more segments wait than this. They wait in the processor's backlog, of 1,000
+ * frames, where originals may have to go through, too.
+ */
+#define TAP_SEGMENTS	     128
+#define TAP_SEGMENTS_WAITING 500
+/* Ticks (one to ten seconds) without any that came out: what is said to wait has
+ * been lost.
+ */
+#define TAP_SEGMENTS_LOST    1000
+
+struct tap_hop_state {
+	__u32 ifindex; /* 0: there is no such device */
+	__u32 waiting; /* segments that were sent there and did not come out yet */
+	__u64 jiffies; /* when the last one came out */
+};
 
 /* A place in the destinations map; free while the label is empty. */
 struct tap_destination {
 	__u32 ifindex; /* 0: nowhere at the moment */
 	__u32 kind;    /* for user space only */
-	__u32 flags;
-	__u32 reserved;
+	__u64 reserved;
 	struct tap_limit limit;
 	char label[TAP_LABEL_SIZE]; /* for user space only; NUL-padded */
 };
@@ -78,20 +91,29 @@ enum tap_hop {
 #define TAP_FILTER_CALL 0x76740001
 
 /* What a copy on its way to a hop has in cb: the destination's slot with the
- * magic number, and how many bytes of it are to be left.
+ * magic number, how many bytes of it are to be left (0: its headers), and the
+ * device that it is for. Not the slot decides that: for a moment the hop may
+ * know another table of destinations than the program that cloned.
  */
-#define TAP_CB_MAGIC 0x76740000
-#define TAP_CB_SLOT  0x0000ffff
-#define TAP_CB_PLACE 0
-#define TAP_CB_CUT   1
+#define TAP_CB_MAGIC   0x76740000
+#define TAP_CB_SLOT    0x0000ffff
+#define TAP_CB_PLACE   0
+#define TAP_CB_CUT     1
+#define TAP_CB_DEVICE  2
+/* In the number of bytes: the copy has been counted. */
+#define TAP_CB_COUNTED 0x80000000
 
-/* The last frame that a tap with once="yes" sent out on this CPU. */
+#define TAP_ONCE_WORDS 5
+
+/* The last frame that a tap with once="yes" sent out on this CPU: what it began
+ * with behind the MAC addresses, which has its IP header and more.
+ */
 struct tap_last_copy {
-	__u32 ifindex; /* of the device that it came in by */
+	__u32 ifindex; /* of the device that it came in by; 0: none */
 	__u32 length;
-	__u32 is_copied;
-	__u32 reserved;
+	__u64 begin[TAP_ONCE_WORDS];
 	__u64 jiffies;
+	__u64 is_copied;
 };
 
 #endif

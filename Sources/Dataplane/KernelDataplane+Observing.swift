@@ -25,6 +25,7 @@ extension KernelDataplane {
 
     public func isUndisturbed(_ attachment: ObservedAttachment) throws(Failure) -> Bool {
         guard let spec = attachment.spec else { return false }
+        if spec.wish.snaplen != nil, try !areHopsWhole() { return false }
         return try reporting("looking after attachment \(attachment.id)", needsPins: false) {
             try attachment.hooks.allSatisfy { direction, hook -> Bool in
                 // What is missing already is known to be.
@@ -45,6 +46,19 @@ extension KernelDataplane {
                     } == hook
                 }
             }
+        }
+    }
+
+    /// All attachments have the same hops, so what was found a moment ago is not looked for again.
+    private func areHopsWhole() throws(Failure) -> Bool {
+        try reporting("looking after the devices on which copies are cut", needsPins: false) {
+            var now = timespec()
+            clock_gettime(CLOCK_MONOTONIC, &now)
+            let tick = now.tv_sec * 2 + now.tv_nsec / 500_000_000
+            if let known = knownHops, known.tick == tick { return known.areWhole }
+            let areWhole = try sharedMaps().map { try hops.areWhole($0) } ?? false
+            knownHops = (tick, areWhole)
+            return areWhole
         }
     }
 

@@ -16,6 +16,8 @@ public final class KernelDataplane: TapDataplane {
     private let knownSpecs = KnownSpecs()
     let pinClaim = PinClaim()
     private var hasTCX: Bool?
+    /// In which half second hops were looked at last.
+    var knownHops: (tick: Int, areWhole: Bool)?
 
     /// The verifier's whole log of the last load that it refused.
     public private(set) var lastVerifierLog: String?
@@ -190,7 +192,7 @@ public final class KernelDataplane: TapDataplane {
         var spec = AttachmentSpec(desired, since: since, build: TapProgram.build)
         // Egress first, which decides what qdisc is needed.
         let wanted = desired.wish.direction.directions.sorted { spec.hookPoint($0).isEgress && !spec.hookPoint($1).isEgress }
-        let programs = try load(desired, counters, undo)
+        let programs = try load(desired, replacing: old?.wish, counters, undo)
         known.learn(programs.values.map(\.id))
         spec.inboundProgram = programs[.inbound]?.id
         spec.outboundProgram = programs[.outbound]?.id
@@ -245,13 +247,20 @@ public final class KernelDataplane: TapDataplane {
         }
     }
 
-    private func load(_ desired: DesiredAttachment, _ counters: KernelObject, _ undo: Undo) throws -> [Direction: TapProgram] {
+    private func load(_ desired: DesiredAttachment, replacing former: CopyWish?, _ counters: KernelObject, _ undo: Undo) throws
+        -> [Direction: TapProgram]
+    {
         guard let table = try destinationTable(), let slot = try table.slot(of: desired.wish.destination) else {
             throw Failure(
                 .noSuchDestination, "destination \"\(desired.wish.destination)\" has not been set in the kernel; it is tried again")
         }
-        if desired.wish.snaplen != nil { try hops.ensure(table.maps) }
+        if desired.wish.snaplen != nil {
+            try hops.ensure(table.maps)
+            knownHops = nil
+        }
         let rate = desired.wish.rate == nil ? nil : try rateMap(desired.key.id, undo)
+        // What another rate would still have to pay for does not count.
+        if let rate, former?.rate != desired.wish.rate, former != nil { try kernel.write([UInt8](repeating: 0, count: 8), to: rate, at: 0) }
         let filter = try translate(desired)
         let maps = TapProgram.Maps(counters: counters, shared: table.maps, rate: rate)
         return try desired.wish.direction.directions.reduce(into: [:]) { programs, direction in
@@ -296,7 +305,11 @@ public final class KernelDataplane: TapDataplane {
     // MARK: Detaching
 
     public func detach(_ id: AttachmentID) throws(Failure) {
-        try reporting("detaching \(id)") { try remove(id) }
+        try reporting("detaching \(id)") {
+            let wasCut = try pins.has(id) && specs.read(id)?.wish.snaplen != nil
+            try remove(id)
+            if wasCut { try releaseHops() }
+        }
     }
 
     private func remove(_ id: AttachmentID) throws {
@@ -311,7 +324,6 @@ public final class KernelDataplane: TapDataplane {
         // With an unreadable spec nothing told where its filters are.
         try sweepOrphans(on: id.ifindex)
         try clsact.releaseQdisc(id.ifindex)
-        if spec?.wish.snaplen != nil { try releaseHops() }
     }
 
     /// Removes our devices with the last tap that needs them.
@@ -362,12 +374,12 @@ public final class KernelDataplane: TapDataplane {
 
     @discardableResult
     public func setDestination(
-        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, isDown: Bool, rate: RateLimit?
+        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, rate: RateLimit?
     ) throws(Failure) -> Bool {
         try reporting("destination \"\(label)\"") {
             try makeLayout()
             guard let (maps, areNew) = try SharedMaps.open(pins, create: true) else { return false }
-            try DestinationTable(maps: maps, kernel: kernel).set(label, kind: kind, ifindex: ifindex, isDown: isDown, rate: rate)
+            try DestinationTable(maps: maps, kernel: kernel).set(label, kind: kind, ifindex: ifindex, rate: rate)
             return areNew
         }
     }

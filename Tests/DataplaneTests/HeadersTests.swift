@@ -74,6 +74,9 @@ extension KernelSuite {
             Case(what: "four extension headers", frame: extensions(4, then: 6, tcp() + payload), headers: 94),
             Case(what: "a first fragment of IPv6", frame: ipv6(44, [17, 0, 0, 1, 0, 0, 0, 9] + udp + payload), headers: 58),
             Case(what: "a later fragment of IPv6", frame: ipv6(44, [17, 0, 1, 1, 0, 0, 0, 9] + payload), headers: 50),
+            Case(
+                what: "an extension header longer than the frame", frame: ipv6(60, [17, 200] + options.dropFirst(2) + payload), headers: nil
+            ),
             Case(what: "nothing behind IPv6", frame: ipv6(59, payload), headers: 42),
             Case(what: "an unknown EtherType", frame: big(0x88B5) + payload, headers: 2),
             Case(what: "802.3 with LLC", frame: big(300) + payload, headers: 2),
@@ -105,6 +108,21 @@ extension KernelSuite {
                 #expect(copies.map(\.count) == [0, 4, 8].map { 12 + $0 + min(headers, one.frame.count) }, "\(one.what)")
             }
             #expect(before.seen == before.copied + before.errors)
+        }
+
+        @Test("Fragments that the kernel makes of a super-packet have no UDP header", arguments: Mechanism.here)
+        func cutsFragments(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism, withHeader: true)
+            defer { _ = try? tapped.dataplane.purge() }
+            try tapped.attach(.outbound) { $0.snaplen = .headers }
+            let body = [UInt8](repeating: 0xEE, count: 4_000)
+            let frame =
+                FrameBuilder.peer + FrameBuilder.guest + Self.ipv4(17, Self.big(4_000) + Self.big(5_000) + Self.big(4_008) + [0, 0] + body)
+            // VIRTIO_NET_HDR_GSO_UDP: fragments of 1,480 bytes.
+            try tapped.bench.guest.write(
+                frame, TapDevice.Offload(type: 3, segmentSize: 1_480, headerLength: 42, checksumStart: 34, checksumOffset: 6))
+            let copies = tapped.bench.sensor.receive(1)
+            #expect(copies.allSatisfy { !$0.contains(0xEE) }, "\(copies)")
         }
     }
 }

@@ -74,5 +74,17 @@ extension KernelSuite {
             #expect(after.copied.packets - before.copied.packets == 40)
             #expect(after.alreadyCopied == before.alreadyCopied)
         }
+
+        @Test("Two taps of one guest to one place: what one of them copied is copied", arguments: Mechanism.here)
+        func combinesTaps(_ mechanism: Mechanism) throws {
+            let pair = try Pair(mechanism)
+            for (name, filter) in [("first", "udp"), ("second", "tcp"), ("third", "arp")] {
+                try pair.tapped.attach(.outbound, tap: name) { ($0.once, $0.filter) = (true, filter) }
+            }
+            let receiver = try pair.tapped.attach(.inbound, on: pair.second) { $0.once = true }
+            try pair.send(20, from: pair.tapped.bench.guest)
+            #expect(pair.tapped.bench.sensor.receive(20).count == 20)
+            #expect(try pair.counters(receiver)[.inbound]?.alreadyCopied.packets == 20)
+        }
     }
 }

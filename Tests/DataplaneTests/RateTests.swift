@@ -101,7 +101,7 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism)
             let rate = limit(1_000, .packetsPerSecond, burst: 500)
             try tapped.dataplane.setDestination(
-                "ids", kind: .interface, ifindex: tapped.bench.destinationIndex, isDown: false, rate: rate)
+                "ids", kind: .interface, ifindex: tapped.bench.destinationIndex, rate: rate)
             let taps = [try tapped.attach(.outbound), try tapped.attach(.outbound, tap: "other")]
             let elapsed = try flood([tapped.bench.guest], seconds: 1)
             let counters = try taps.map { try #require(try tapped.counters($0)[.outbound]) }
@@ -124,6 +124,32 @@ extension KernelSuite {
             for _ in 0..<3 { try tapped.bench.guest.write(FrameBuilder.tcp(payload: 14_480), offload) }
             let counters = try #require(try tapped.counters(desired)[.outbound])
             #expect(counters.copied.packets == 10 && counters.rateLimited.packets == 20)
+        }
+
+        @Test("What another rate would still have to pay for does not count", arguments: Mechanism.here)
+        func forgetsDebts(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism)
+            let slow = try tapped.attach(.outbound) { $0.rate = limit(8_000, .bitsPerSecond, burst: 100_000) }
+            for number in 0..<200 { try tapped.bench.guest.write(FrameBuilder.udp(number, payload: 1_000)) }
+            let before = try #require(try tapped.counters(slow)[.outbound])
+            #expect(before.rateLimited.packets > 50)
+            let fast = try tapped.desired(.outbound) { $0.rate = limit(1_000_000_000, .bitsPerSecond, burst: nil) }
+            try tapped.dataplane.replace(fast, at: TappedBench.now)
+            for number in 0..<20 { try tapped.bench.guest.write(FrameBuilder.udp(number, payload: 1_000)) }
+            #expect(try tapped.counters(fast)[.outbound]?.copied.packets == before.copied.packets + 20)
+        }
+
+        @Test("Segments of one byte neither pass a rate nor use it up for long", arguments: Mechanism.here)
+        func isNotFooled(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism, withHeader: true)
+            let desired = try tapped.attach(.outbound) { $0.rate = limit(1_000_000, .bitsPerSecond, burst: 20_000) }
+            let offload = TapDevice.Offload(type: 1, segmentSize: 1, headerLength: 66, checksumStart: 34, checksumOffset: 16)
+            let start = now()
+            for _ in 0..<200 { try tapped.bench.guest.write(FrameBuilder.tcp(payload: 39_046), offload) }
+            let elapsed = now() - start
+            let counters = try #require(try tapped.counters(desired)[.outbound])
+            let frames = Double(counters.copied.packets) / 39_046
+            #expect(frames <= (125_000 * elapsed + 20_000) / 39_112 + 1 && frames >= 1)
         }
     }
 }

@@ -2,6 +2,7 @@
 
 import Dataplane
 import DataplaneTestSupport
+import Foundation
 import Synchronization
 import TapModel
 import Testing
@@ -34,16 +35,22 @@ extension KernelSuite {
         }
 
         @Test("Adding, changing and removing one loses no packet of another, and none of itself", arguments: Mechanism.here)
-        func changesInPlace(_ mechanism: Mechanism) async throws {
+        func changesInPlace(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             defer { _ = try? tapped.dataplane.purge() }
             let other = try tapped.attach(.outbound, tap: "other")
             // Both of what it is changed to and fro match everything that is sent.
             var desired = try tapped.attach(.outbound) { $0.filter = "udp" }
             let guest = tapped.bench.guest
-            let isOver = Atomic<Bool>(false)
-            let sender = Task.detached { while !isOver.load(ordering: .relaxed) { try? guest.write(FrameBuilder.udp(1)) } }
+            let isOver = Flag()
+            let hasEnded = DispatchSemaphore(value: 0)
+            // A thread of its own: with one processor Swift's pool has one thread, which is this one.
+            Thread.detachNewThread {
+                while !isOver.isSet { try? guest.write(FrameBuilder.udp(1)) }
+                hasEnded.signal()
+            }
             for round in 0..<30 {
+                usleep(2_000)
                 desired = try tapped.desired(.outbound) {
                     $0.filter = ["udp", "udp or tcp", "ip", "not arp"][round % 4]
                     if round % 3 == 0 {
@@ -57,8 +64,8 @@ extension KernelSuite {
                     try tapped.dataplane.detach(third.key.id)
                 }
             }
-            isOver.store(true, ordering: .relaxed)
-            await sender.value
+            isOver.set()
+            hasEnded.wait()
             let counters = try [desired, other].map { try #require(try tapped.counters($0)[.outbound]) }
             #expect(counters[0].copied.packets > 100)
             #expect(counters[0].seen == counters[0].copied)
@@ -68,4 +75,13 @@ extension KernelSuite {
             #expect(counters[1].copied.packets - counters[0].copied.packets < 50)
         }
     }
+}
+
+/// Tells another thread to stop.
+private final class Flag: Sendable {
+    private let value = Atomic<Bool>(false)
+
+    var isSet: Bool { value.load(ordering: .relaxed) }
+
+    func set() { value.store(true, ordering: .relaxed) }
 }

@@ -71,7 +71,7 @@ final class FakeKernel: TapDataplane, Sendable {
     }
 
     func setDestination(
-        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, isDown: Bool, rate: RateLimit?
+        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, rate: RateLimit?
     ) throws(Failure) -> Bool {
         if let trouble = state.withLock({ $0.trouble }) { throw trouble }
         return state.withLock {

@@ -6,7 +6,8 @@ enum Hop: UInt32, CaseIterable {
     /// An ifb device. Copies are cut on their way out of it, in the same call, so that the tap's program learns of errors.
     case cut = 0
     /// A veth pair whose sending end can do nothing by itself: the kernel makes segments of super-packets and finishes
-    /// checksums before the other end, where each segment is cut.
+    /// checksums before the other end, where each segment is cut. Segments wait in the processor's
+    /// backlog, which others need: taps send no more than fit into half of it.
     case segment = 1
 
     /// Where taps send copies.

@@ -68,7 +68,7 @@ struct HopDevice {
     func prepare(_ ifindex: UInt32, alias: String) throws {
         var header = ifinfomsg()
         header.ifi_index = CInt(ifindex)
-        try change(Int32(RTM_NEWLINK), 0, header) { mnl_attr_put_strz($0, UInt16(IFLA_IFALIAS), alias) }
+        try call(ifindex, alias)
         do {
             try change(Int32(RTM_NEWLINK), 0, header) { message in
                 let families = mnl_attr_nest_start(message, UInt16(IFLA_AF_SPEC))
@@ -83,6 +83,13 @@ struct HopDevice {
         header.ifi_flags = UInt32(IFF_UP)
         header.ifi_change = UInt32(IFF_UP)
         try change(Int32(RTM_NEWLINK), 0, header) { _ in }
+    }
+
+    /// Names it as ours.
+    func call(_ ifindex: UInt32, _ alias: String) throws {
+        var header = ifinfomsg()
+        header.ifi_index = CInt(ifindex)
+        try change(Int32(RTM_NEWLINK), 0, header) { mnl_attr_put_strz($0, UInt16(IFLA_IFALIAS), alias) }
     }
 
     func remove(_ ifindex: UInt32) throws {

@@ -23,7 +23,7 @@ struct HopInstaller {
             let end = hop.programDevice == hop.device ? device : try HopDevice(name: hop.programDevice, kernel: kernel).find(), end.isUp,
             let program = try kernel.open(pins.hop(hop.pin), CLIBBPF_PROGRAM)
         else { return false }
-        let wanted = try Set([maps.destinations, maps.destinationCounters].map { try kernel.mapInfo($0).id })
+        let wanted = try Set([maps.destinationCounters, maps.hops].map { try kernel.mapInfo($0).id })
         guard try wanted.isSubset(of: kernel.maps(of: program)) else { return false }
         let id = try program.programID()
         return try TrafficControl.filters(HookPoint(ifindex: end.ifindex, isEgress: hop.isProgramAtEgress), kernel)
@@ -45,10 +45,13 @@ struct HopInstaller {
         guard let found = try device.find(), let foundEnd = try end.find() else {
             throw KernelError(call: .changeDevice, number: ENODEV, subject: hop.device)
         }
+        // Ours from now on, whatever fails next.
+        if !found.isOurs { try device.call(found.ifindex, HopDevice.alias("unfinished")) }
         let object = try ProgramObject(Self.program, Self.elf, kernel)
         try object.set("hop_counts", UInt32(hop.counts ? 1 : 0))
         try object.use(maps.destinations, as: MapLayout.destinations)
         try object.use(maps.destinationCounters, as: MapLayout.destinationCounters)
+        try object.use(maps.hops, as: MapLayout.hops)
         let program = try object.load()
         try pins.place(program, at: pins.hop(hop.pin), kind: CLIBBPF_PROGRAM, Undo())
         if try FilterQdisc.on(foundEnd.ifindex, kernel) == nil { try FilterQdisc.clsact.add(to: foundEnd.ifindex, kernel) }
@@ -60,7 +63,7 @@ struct HopInstaller {
         // The alias last: it says that all of this was done.
         if hop.programDevice != hop.device { try end.prepare(foundEnd.ifindex, alias: HopDevice.alias(HopObject.build)) }
         try device.prepare(found.ifindex, alias: HopDevice.alias(HopObject.build))
-        try kernel.write(withUnsafeBytes(of: found.ifindex) { [UInt8]($0) }, to: maps.hops, at: hop.rawValue)
+        try write(found.ifindex, hop, maps)
     }
 
     private static func taken(_ name: String) -> Failure {
@@ -69,15 +72,24 @@ struct HopInstaller {
             "cutting copies needs a device called \(name), and one that is not virt-tap's has that name; rename or remove that one")
     }
 
+    /// With nothing on its way.
+    private func write(_ ifindex: UInt32, _ hop: Hop, _ maps: SharedMaps) throws {
+        var value = [UInt8](repeating: 0, count: Int(MapLayout.hops.valueSize))
+        value.withUnsafeMutableBytes { $0.storeBytes(of: ifindex, as: UInt32.self) }
+        try kernel.write(value, to: maps.hops, at: hop.rawValue)
+    }
+
     private func ifindex(_ hop: Hop, _ maps: SharedMaps) throws -> UInt32 {
-        try kernel.read(maps.hops, at: hop.rawValue, size: 4).withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) }
+        try kernel.read(maps.hops, at: hop.rawValue, size: Int(MapLayout.hops.valueSize)).withUnsafeBytes {
+            $0.loadUnaligned(as: UInt32.self)
+        }
     }
 
     /// Removes all of it; no error for what is not there.
     func remove() throws {
         let maps = try SharedMaps.open(pins, create: false)?.maps
         for hop in Hop.allCases {
-            if let maps { try kernel.write([0, 0, 0, 0], to: maps.hops, at: hop.rawValue) }
+            if let maps { try write(0, hop, maps) }
             let device = HopDevice(name: hop.device, kernel: kernel)
             // A veth's other end goes with it.
             if let found = try device.find(), found.isOurs { try device.remove(found.ifindex) }

@@ -15,7 +15,6 @@ struct DestinationTable {
         var label: String
         var kind: UInt32
         var ifindex: UInt32
-        var isDown = false
         var rate = RateCost()
     }
 
@@ -27,7 +26,8 @@ struct DestinationTable {
             Slot(
                 index: index, label: String(decoding: label, as: UTF8.self),
                 kind: $0.loadUnaligned(fromByteOffset: MapLayout.kindOffset, as: UInt32.self),
-                ifindex: $0.loadUnaligned(as: UInt32.self))
+                ifindex: $0.loadUnaligned(as: UInt32.self),
+                rate: $0.loadUnaligned(fromByteOffset: MapLayout.limitOffset, as: RateCost.self))
         }
     }
 
@@ -37,7 +37,6 @@ struct DestinationTable {
             value.withUnsafeMutableBytes {
                 $0.storeBytes(of: slot.ifindex, as: UInt32.self)
                 $0.storeBytes(of: slot.kind, toByteOffset: MapLayout.kindOffset, as: UInt32.self)
-                $0.storeBytes(of: slot.isDown ? MapLayout.destinationIsDown : 0, toByteOffset: MapLayout.flagsOffset, as: UInt32.self)
                 $0.storeBytes(of: slot.rate, toByteOffset: MapLayout.limitOffset, as: RateCost.self)
             }
             value.replaceSubrange(MapLayout.labelOffset..<(MapLayout.labelOffset + slot.label.utf8.count), with: slot.label.utf8)
@@ -49,16 +48,17 @@ struct DestinationTable {
         try (0..<MapLayout.destinationSlots).first { try slot($0)?.label == label }
     }
 
-    func set(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, isDown: Bool, rate: RateLimit?) throws {
+    func set(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, rate: RateLimit?) throws {
         let room = Int(MapLayout.destinations.valueSize) - MapLayout.labelOffset - 1
         guard (1...room).contains(label.utf8.count) else {
             throw Failure(.attachFailed, "destination \"\(label)\": its name has \(label.utf8.count) bytes; 1 to \(room) are possible")
         }
         var free: UInt32?
         var index: UInt32?
+        var formerRate: RateCost?
         for candidate in 0..<MapLayout.destinationSlots where index == nil {
             if let slot = try slot(candidate) {
-                if slot.label == label { index = candidate }
+                if slot.label == label { (index, formerRate) = (candidate, slot.rate) }
             } else if free == nil {
                 free = candidate
             }
@@ -66,7 +66,6 @@ struct DestinationTable {
         if index == nil, let free {
             // Its last owner's counts.
             for counter in 0..<MapLayout.countersPerDestination { try clear(free, counter) }
-            try kernel.write([UInt8](repeating: 0, count: 8), to: maps.destinationRates, at: free)
         }
         guard let index = index ?? free else {
             throw Failure(
@@ -74,8 +73,10 @@ struct DestinationTable {
                 "destination \"\(label)\": all \(MapLayout.destinationSlots) slots are taken; use fewer destinations, inline ones included")
         }
         let slot = Slot(
-            index: index, label: label, kind: Self.number(kind), ifindex: ifindex, isDown: isDown, rate: RateCost(rate))
+            index: index, label: label, kind: Self.number(kind), ifindex: ifindex, rate: RateCost(rate))
         try write(slot, at: index)
+        // What another rate would still have to pay for, or another owner, does not count.
+        if formerRate != slot.rate { try kernel.write([UInt8](repeating: 0, count: 8), to: maps.destinationRates, at: index) }
     }
 
     func forget(_ label: String) throws {

@@ -49,25 +49,22 @@ enum MapLayout {
 
     /// TAP_DESTINATIONS: how many destinations a host can have at a time.
     static let destinationSlots: UInt32 = 1_024
-    /// struct tap_destination: ifindex, kind, flags, 4 bytes unused, struct tap_limit, label.
+    /// struct tap_destination: ifindex, kind, 8 bytes unused, struct tap_limit, label.
     static let destinations = Shape(name: "virt_tap_dests", variable: "tap_dests", valueSize: 128, entries: destinationSlots)
     static let kindOffset = 4
-    static let flagsOffset = 8
     static let limitOffset = 16
     static let labelOffset = 40
-    /// TAP_DESTINATION_DOWN.
-    static let destinationIsDown: UInt32 = 1
     /// enum tap_destination_counter: sent, errors, rate-limited.
     static let countersPerDestination = 3
     static let destinationCounters = Shape(
         name: "virt_tap_dcount", variable: "tap_dest_counts", valueSize: counterSize,
         entries: destinationSlots * UInt32(countersPerDestination), isPerCPU: true)
     static let destinationRates = Shape(name: "virt_tap_drates", variable: "tap_dest_rates", valueSize: 8, entries: destinationSlots)
-    /// enum tap_hop: an ifindex each.
-    static let hops = Shape(name: "virt_tap_hops", variable: "tap_hops", valueSize: 4, entries: 2)
+    /// struct tap_hop_state: ifindex, and what is on its way. The entries are those of enum tap_hop.
+    static let hops = Shape(name: "virt_tap_hops", variable: "tap_hops", valueSize: 16, entries: 2)
     /// struct tap_last_copy.
     static let lastCopies = Shape(
-        name: "virt_tap_last", variable: "tap_last", valueSize: 24, entries: destinationSlots, isPerCPU: true)
+        name: "virt_tap_last", variable: "tap_last", valueSize: 64, entries: destinationSlots, isPerCPU: true)
 
     static func counterBase(_ direction: Direction) -> UInt32 {
         direction == .inbound ? 0 : UInt32(countersPerDirection)

@@ -14,7 +14,7 @@ struct RateCost: BitwiseCopyable, Hashable {
 
     /// TAP_TIME_SHIFT.
     private static let timeShift: UInt64 = 6
-    /// A super-packet with all its headers has fewer bytes than 2^20, and its cost must fit 64 bits.
+    /// A frame is charged at most 2^20 units, and their cost must fit 64 bits.
     private static let greatestCost: UInt64 = 1 << 43
     /// Without a `burst`: what the rate gives in a twentieth of a second, and at least so many bytes or packets.
     private static let (leastBytes, leastPackets): (UInt64, UInt64) = (16 * 1_024, 10)

@@ -131,6 +131,7 @@ extension Reconciler {
         case .replace(let desired, let restored):
             if !restored.isEmpty { removals.restored(desired.key.id, at: clock.monotonic()) }
             perform(desired.key.id, desired) { () throws(Failure) in try dataplane.replace(desired, at: clock.wall()) }
+            endWhatIsNotWished(desired)
             if !restored.isEmpty, failures[desired.key.id] == nil { logger.notice("\(describe(desired)): put back") }
         case .detach(let id, let why):
             logger.info("\(describe(id)): detached: \(refusal(of: id) ?? why)")
@@ -156,6 +157,17 @@ extension Reconciler {
             if error.reason == .filterTooLarge, let expression = desired.wish.filter { return refuseFilter(expression, error) }
             request(.domain(desired.key.domain), after: 10)
         }
+    }
+
+    /// A wish that chooses otherwise and cannot be carried out: what was chosen before is not asked for any more, and may be
+    /// more than what is.
+    private func endWhatIsNotWished(_ desired: DesiredAttachment) {
+        let id = desired.key.id
+        guard failures[id] != nil, let wish = attachments[id]?.spec?.wish, !wish.choosesAs(desired.wish) else { return }
+        let failure = failures[id]
+        logger.warning("\(describe(desired)): what it copied before is no longer asked for; it copies nothing")
+        remove(id)
+        failures[id] = failure
     }
 
     private func remove(_ id: AttachmentID) {

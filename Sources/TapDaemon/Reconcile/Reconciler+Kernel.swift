@@ -116,7 +116,7 @@ extension Reconciler {
         do {
             if anew || before != verdict {
                 let isNew = try dataplane.setDestination(
-                    verdict.label, kind: verdict.kind, ifindex: verdict.ifindex, isDown: verdict.failure != nil, rate: verdict.rate)
+                    verdict.label, kind: verdict.kind, ifindex: verdict.ifindex, rate: verdict.rate)
                 if isNew, attachments.count > 0 { request(.all) }
             }
             destinations[verdict.label] = verdict

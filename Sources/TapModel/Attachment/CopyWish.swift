@@ -36,6 +36,14 @@ public struct CopyWish: Hashable, Sendable {
     }
 }
 
+extension CopyWish {
+    /// Whether the same of a guest's traffic is copied to the same place.
+    public func choosesAs(_ other: CopyWish) -> Bool {
+        direction == other.direction && destination == other.destination && filter == other.filter && snaplen == other.snaplen
+            && sampling == other.sampling
+    }
+}
+
 extension CopyWish: Codable {
     private enum CodingKeys: String, CodingKey {
         case direction, destination, mark, filter, snaplen, sampling, rate, once

@@ -49,3 +49,8 @@ public struct HostDevice: Hashable, Sendable {
         self.transmitDrops = transmitDrops
     }
 }
+
+extension HostDevice {
+    /// Whether it is named as the devices are that virt-tap makes for itself.
+    public var isOurs: Bool { name.hasPrefix("virttap-") }
+}

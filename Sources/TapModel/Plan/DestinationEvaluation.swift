@@ -95,6 +95,7 @@ public enum DestinationEvaluation {
 
     /// Why frames sent to a device would do more than reach a sensor.
     private static func unsafety(of device: HostDevice, host: HostState) -> String? {
+        if device.isOurs { return "is virt-tap's own, on which copies are cut" }
         switch device.kind {
         case .bridge: return "is a bridge"
         case .loopback: return "is the loopback device"

@@ -43,12 +43,11 @@ public protocol TapDataplane: AnyObject {
 
     /// Says which device copies for `label` go to from now on; 0: none. Known labels keep their counters.
     /// - Parameters:
-    ///   - isDown: whether the device refuses frames at the moment.
     ///   - rate: the upper limit of all copies to it.
     /// - Returns: whether the table of destinations was lost and has been made anew: what is attached does not work on it yet.
     @discardableResult
     func setDestination(
-        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, isDown: Bool, rate: RateLimit?
+        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, rate: RateLimit?
     ) throws(Failure) -> Bool
 
     /// Every destination that was ever set and not forgotten.
@@ -72,6 +71,6 @@ extension TapDataplane {
     /// A destination that takes frames, without a limit.
     @discardableResult
     public func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) -> Bool {
-        try setDestination(label, kind: kind, ifindex: ifindex, isDown: false, rate: nil)
+        try setDestination(label, kind: kind, ifindex: ifindex, rate: nil)
     }
 }
