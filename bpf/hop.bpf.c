@@ -16,15 +16,14 @@
 #include "headers.h"
 #include "hops.h"
 
-/* Whether the program that cloned can not be told what becomes of the copy. */
+/* Whether the program that cloned cannot be told what becomes of the copy: errors are counted here. */
 const volatile __u32 hop_counts = 0;
 
 static __always_inline void count(__u32 slot, enum tap_destination_counter which, __u32 bytes)
 {
 	struct tap_count frame = {.packets = 1, .bytes = bytes};
 
-	if (hop_counts)
-		add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + which, &frame);
+	add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + which, &frame);
 }
 
 /*
@@ -40,7 +39,7 @@ static __always_inline long finish(struct __sk_buff *skb, __u32 place, __u32 cut
 	if (!hop || !hop->ifindex || !may_wait(hop, 1))
 		return -1;
 	skb->cb[TAP_CB_PLACE] = place;
-	skb->cb[TAP_CB_CUT] = cut | TAP_CB_COUNTED;
+	skb->cb[TAP_CB_CUT] = cut;
 	error = bpf_clone_redirect(skb, hop->ifindex, 0);
 	if (error)
 		__sync_fetch_and_sub(&hop->waiting, 1);
@@ -54,7 +53,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 	__u32 device = skb->cb[TAP_CB_DEVICE], key = TAP_HOP_SEGMENT;
 	__u32 length = skb->len;
 	__u32 bytes = length + (skb->vlan_present ? VLAN_TAG_LEN : 0);
-	bool is_counted = cut & TAP_CB_COUNTED;
+	__u32 slot = place & TAP_CB_SLOT;
 	struct tap_hop_state *hop;
 	struct headers headers;
 	bool has_number;
@@ -69,7 +68,6 @@ int virt_tap_hop(struct __sk_buff *skb)
 		if (hop)
 			came_out(hop);
 	}
-	cut &= ~TAP_CB_COUNTED;
 	has_number = cut;
 	if (!has_number) {
 		tap_parse(skb, &headers);
@@ -82,9 +80,11 @@ int virt_tap_hop(struct __sk_buff *skb)
 	/* Not a redirect: nobody would tell what became of it. */
 	if (!error)
 		error = bpf_clone_redirect(skb, device, 0);
-	if (error || !is_counted)
-		count(place & TAP_CB_SLOT, error ? TAP_DESTINATION_ERRORS : TAP_DESTINATION_SENT,
-		      bytes);
+	/* An error at once is told to the tap's program, which counts it. */
+	if (!error)
+		count(slot, TAP_DESTINATION_SENT, bytes);
+	else if (hop_counts)
+		count(slot, TAP_DESTINATION_ERRORS, bytes);
 	return error ? TC_ACT_SHOT : TC_ACT_STOLEN;
 }
 

@@ -298,19 +298,11 @@ static __always_inline void copy_cut(struct __sk_buff *skb, bool is_super,
 	/* The hop finds out where the headers of each segment end. */
 	if (tap_headers_only)
 		cut = 0;
-	if (is_super) {
+	/* What was sent is counted there, segment by segment. */
+	if (is_super)
 		error = copy_by_hop(skb, TAP_HOP_SEGMENT, frame->packets, cut, ifindex);
-		/* Sent is counted there, segment by segment. */
-		if (!error) {
-			count(TAP_COPIED, frame);
-			remember(skb, true);
-			return;
-		}
-	} else {
+	else
 		error = copy_by_hop(skb, TAP_HOP_CUT, 1, cut, ifindex);
-		if (!error)
-			count_destination(TAP_DESTINATION_SENT, frame);
-	}
 done:
 	count(error ? TAP_ERRORS : TAP_COPIED, frame);
 	if (error)

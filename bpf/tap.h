@@ -95,13 +95,11 @@ enum tap_hop {
  * device that it is for. Not the slot decides that: for a moment the hop may
  * know another table of destinations than the program that cloned.
  */
-#define TAP_CB_MAGIC   0x76740000
-#define TAP_CB_SLOT    0x0000ffff
-#define TAP_CB_PLACE   0
-#define TAP_CB_CUT     1
-#define TAP_CB_DEVICE  2
-/* In the number of bytes: the copy has been counted. */
-#define TAP_CB_COUNTED 0x80000000
+#define TAP_CB_MAGIC  0x76740000
+#define TAP_CB_SLOT   0x0000ffff
+#define TAP_CB_PLACE  0
+#define TAP_CB_CUT    1
+#define TAP_CB_DEVICE 2
 
 #define TAP_ONCE_WORDS 5
 
