@@ -82,6 +82,21 @@ struct DaemonEchoTests {
         }
     }
 
+    @Test("Neither a burst nor once is taken for another")
+    func burstAndOnce() async {
+        var other = expectation
+        other.tap?.rate = RateLimit(perSecond: 1_000, unit: .bitsPerSecond, burst: 64, text: "1kbit", burstText: "64")
+        other.tap?.once = true
+        func shown(_ burst: String?, _ once: Bool) -> StatusDocument {
+            document(.active) {
+                $0.rate = "1kbit"
+                $0.burst = burst
+                $0.once = once
+            }
+        }
+        #expect(await echo(other, [shown(nil, true), shown("64", false), shown("64", true)]).looks == 3)
+    }
+
     @Test("What was removed is gone, or still there")
     func removed() async {
         let gone = TapExpectation(domain: "web1", uuid: Samples.uuid, removed: [Samples.name("ids")])

@@ -13,6 +13,7 @@ struct DiagnosisTests {
         var facts = HostFacts(
             kernel: "6.18.44-x", mechanism: .success(.tcx), bpffs: "/sys/fs/bpf", attachments: .success(2),
             capabilities: CapabilityFinding.Subject.allCases.map { CapabilityFinding($0, .yes) },
+            filters: .success(CompiledFilter(expression: "vlan and tcp", instructions: [])),
             libvirt: LibvirtReport(libraryVersion: "9.0.0", daemon: .failure(Failure(.libvirtDisconnected, "gone"))),
             hook: .installed(since: Timestamp(seconds: 100)),
             libvirtProcess: LibvirtProcess(name: "libvirtd", started: Timestamp(seconds: 200)),
@@ -41,6 +42,17 @@ struct DiagnosisTests {
         #expect(level("kernel") { $0.kernel = "strange" } == .unknown)
     }
 
+    @Test("Filters that this host cannot compile")
+    func filters() {
+        let failure = Result<CompiledFilter, Failure>.failure(Failure(.permissionDenied, "no child"))
+        #expect(level("filters") { $0.filters = failure } == .fail)
+        #expect(
+            level("filters") {
+                $0.filters = failure
+                $0.user = 1_000
+            } == .unknown)
+    }
+
     @Test("What keeps programs from being attached")
     func attaching() {
         #expect(level("attaching") { $0.mechanism = .failure(Failure(.kernelTooOld, "no TCX")) } == .fail)
@@ -52,6 +64,7 @@ struct DiagnosisTests {
         #expect(level("bpffs", with(.bpffs, .no(why: "tmpfs"))) == .fail)
         #expect(level("programs", with(.programs, .no(why: "the verifier"))) == .fail)
         #expect(level("tcx", with(.tcx, .no(why: "clsact", minimumKernel: "6.6"))) == .warn)
+        #expect(level("cutting", with(.cutting, .no(why: "no ifb"))) == .warn)
         #expect(level("clsact", with(.clsact, .no(why: "no module"))) == .ok)
         #expect(
             level("clsact") {

@@ -111,13 +111,13 @@ struct MetadataEditorTests {
             try options(
                 "--to", "ids", "--name", "n1", "--direction", "outbound", "--interface", "52:54:00:00:00:01", "--interface", "net0",
                 "--filter",
-                "tcp port 80 && host \"x\" < 3", "--snaplen", "headers", "--sample", "1/10", "--rate", "100mbit", "--required"), force: true
-        )
+                "tcp port 80 && host \"x\" < 3", "--snaplen", "headers", "--sample", "1/10", "--rate", "100mbit", "--burst", "64k",
+                "--once", "--required"), force: true)
         let xml = try #require(store.writes.first?.xml)
         for part in [
             #"name="n1""#, #"to="ids""#, #"direction="outbound""#, #"<interface mac="52:54:00:00:00:01"/>"#, #"<interface alias="net0"/>"#,
             #"<filter>tcp port 80 &amp;&amp; host &quot;x&quot; &lt; 3</filter>"#, #"snaplen="headers""#, #"sample="1/10""#,
-            #"rate="100mbit""#, #"required="yes""#,
+            #"rate="100mbit""#, #"burst="64k""#, #"once="yes""#, #"required="yes""#,
         ] { #expect(xml.contains(part), "\(part) in \(xml)") }
     }
 
@@ -125,9 +125,15 @@ struct MetadataEditorTests {
         "Wrong values are usage errors that name the option",
         arguments: zip(
             [
-                ["--direction", "in"], ["--snaplen", "10"], ["--name", "a b"], ["--sample", "2/3"], ["--rate", "1mbps"], ["--filter", ""],
+                ["--direction", "in"], ["--snaplen", "10"], ["--name", "a b"], ["--sample", "2/3"], ["--rate", "1mbps"],
+                ["--burst", "64k"],
+                ["--rate", "1mbit", "--burst", "1g"], ["--filter", ""],
                 ["--filter", "a\u{1}b"], ["--interface", ""],
-            ], ["--direction: ", "--snaplen: ", "--name: ", "--sample: ", "--rate: ", "--filter: ", "--filter: ", "--interface: "]))
+            ],
+            [
+                "--direction: ", "--snaplen: ", "--name: ", "--sample: ", "--rate: ", "--burst: ", "--burst: ", "--filter: ", "--filter: ",
+                "--interface: ",
+            ]))
     func wrongValues(arguments: [String], prefix: String) async throws {
         let store = Store(live: "", config: "")
         let change = MetadataEdit.Change.set(try TapOptions.parse(["--to", "ids"] + arguments))
@@ -251,15 +257,32 @@ struct MetadataEditorTests {
     @Test("Options are taken back one by one")
     func takenBack() async throws {
         let old = Samples.metadata(
-            #"<v:tap to="ids" enabled="no" required="yes" rate="1mbit" snaplen="128" sample="1/2"><v:interface alias="x"/>"#
+            #"<v:tap to="ids" enabled="no" required="yes" rate="1mbit" burst="64k" once="yes" snaplen="128" sample="1/2"><v:interface alias="x"/>"#
                 + "<v:filter>tcp</v:filter></v:tap>")
         let store = Store(live: old, config: nil)
         _ = try await run(store, try options("--no-required", "--disabled"))
         #expect(store.writes.last?.xml?.contains("required") == false)
         _ = try await run(
             store,
-            try options("--enabled", "--no-required", "--all-interfaces", "--no-filter", "--no-snaplen", "--no-sample", "--no-rate"))
+            try options(
+                "--enabled", "--no-required", "--all-interfaces", "--no-filter", "--no-snaplen", "--no-sample", "--no-rate", "--no-once"))
         #expect(store.writes.last?.xml == "<tap to=\"ids\"/>")
+    }
+
+    @Test("A rate and its burst change each for itself")
+    func burst() async throws {
+        func rate(_ arguments: String...) async throws -> String? {
+            let old = Samples.metadata(#"<v:tap to="ids" rate="1mbit" burst="64k" once="yes"/>"#)
+            let store = Store(live: old, config: nil)
+            _ = try await run(store, .set(try TapOptions.parse(arguments)))
+            return store.writes.last?.xml.map { $0.replacing(#"<tap to="ids" "#, with: "").replacing(#" once="yes"/>"#, with: "") }
+        }
+        #expect(try await rate("--rate", "2mbit") == #"rate="2mbit" burst="64k""#)
+        #expect(try await rate("--burst", "1m") == #"rate="1mbit" burst="1m""#)
+        #expect(try await rate("--no-burst") == #"rate="1mbit""#)
+        #expect(try await rate("--rate", "2kpps", "--no-burst") == #"rate="2kpps""#)
+        #expect(try await rate("--rate", "2kpps", "--burst", "9") == #"rate="2kpps" burst="9""#)
+        await #expect(throws: CommandFailure.self) { try await rate("--rate", "2kpps") }
     }
 
     @Test(
@@ -267,6 +290,7 @@ struct MetadataEditorTests {
         arguments: [
             ["--enabled", "--disabled"], ["--all-interfaces", "--interface", "net0"], ["--no-filter", "--filter", "tcp"],
             ["--no-rate", "--rate", "1mbit"], ["--no-sample", "--sample-flows", "1/2"], ["--no-snaplen", "--snaplen", "64"],
+            ["--no-burst", "--burst", "64k"], ["--no-rate", "--burst", "64k"], ["--once", "--no-once"], ["--required", "--no-required"],
         ])
     func exclusive(arguments: [String]) {
         #expect(throws: (any Error).self) { try TapOptions.parse(["--to", "ids"] + arguments) }

@@ -103,7 +103,8 @@ struct StatusSelectionTests {
         #expect(
             Set(tap.keys).isSuperset(of: [
                 "domain", "uuid", "name", "origin", "definition", "destination", "direction", "filter", "snaplen", "sample", "sample_flows",
-                "rate", "required", "enabled", "state", "reason", "message", "warnings", "interfaces", "state_since", "running",
+                "rate", "burst", "once", "required", "enabled", "state", "reason", "message", "warnings", "interfaces", "state_since",
+                "running",
             ]))
         #expect(tap["filter"] is NSNull)
         let interface = try #require((tap["interfaces"] as? [[String: Any]])?.first)

@@ -90,6 +90,10 @@ import Testing
             }
             // One at a time, so that another domain's waits for one of them at most.
             #expect(!bench.filters.asked.contains("slow too"))
+            // Nor does status, beyond the time that most filters take.
+            try await bench.settle()
+            await bench.advance(FilterTable.usualTime)
+            try await eventually("no work is due") { await !bench.reconciler.isWorkDue }
             bench.filters.release("slow")
             try await eventually("both are attached") { bench.kernel.attached.count == 4 }
         }

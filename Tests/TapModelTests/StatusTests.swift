@@ -181,8 +181,7 @@ struct StatusTests {
         let tap = try #require((json["taps"] as? [[String: Any]])?.first)
         for key in [
             "domain", "uuid", "name", "origin", "definition", "destination", "direction", "filter", "snaplen", "sample", "sample_flows",
-            "rate", "required",
-            "enabled", "state", "reason", "message", "warnings", "interfaces",
+            "rate", "burst", "once", "required", "enabled", "state", "reason", "message", "warnings", "interfaces",
         ] { #expect(tap.keys.contains(key), "\(key)") }
         #expect(tap["filter"] is NSNull && tap["reason"] is NSNull)
         let interface = try #require((tap["interfaces"] as? [[String: Any]])?.first)

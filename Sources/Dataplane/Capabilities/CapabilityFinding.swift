@@ -13,6 +13,8 @@ public struct CapabilityFinding: Hashable, Sendable {
         case jit
         case tcx
         case clsact
+        /// The kinds of device behind which copies are cut: ifb and veth.
+        case cutting
         /// The kernel describes its own types, by which our numbers for TCX can be checked.
         case btf
     }

@@ -15,7 +15,7 @@ extension KernelDataplane {
             CapabilityFinding(.bpffs, probeBPFFS()), CapabilityFinding(.privileges, probePrivileges()),
             CapabilityFinding(.programs, programs),
             CapabilityFinding(.jit, jit), CapabilityFinding(.tcx, probeTCXAnswer()), CapabilityFinding(.clsact, probeClsact()),
-            CapabilityFinding(.btf, probeBTF()),
+            CapabilityFinding(.cutting, probeCutting()), CapabilityFinding(.btf, probeBTF()),
         ]
     }
 
@@ -81,18 +81,25 @@ extension KernelDataplane {
         }
     }
 
-    /// There is no question that only tries: so by what is loaded, or could be.
     private func probeClsact() -> Answer {
+        probe(modules: ["sch_ingress", "cls_bpf"], functions: ["clsact_init", "cls_bpf_classify"], minimumKernel: "4.5")
+    }
+
+    private func probeCutting() -> Answer { probe(modules: ["ifb", "veth"], functions: ["ifb_xmit", "veth_xmit"]) }
+
+    /// There is no question that only tries: so by what is loaded, or could be.
+    /// - Parameter functions: one of each module's.
+    private func probe(modules: [String], functions: Set<String>, minimumKernel: String? = nil) -> Answer {
         var name = utsname()
         uname(&name)
         let release = withUnsafeBytes(of: &name.release) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
         let lists = ["modules.dep", "modules.builtin"].compactMap {
             try? String(contentsOfFile: "/lib/modules/\(release)/\($0)", encoding: .utf8)
         }
-        let missing = ["sch_ingress", "cls_bpf"].filter { module in !lists.contains { $0.contains("/\(module).ko") } }
-        if missing.isEmpty || Self.kernelHas(["clsact_init", "cls_bpf_classify"]) { return .yes }
+        let missing = modules.filter { module in !lists.contains { $0.contains("/\(module).ko") } }
+        if missing.isEmpty || Self.kernelHas(functions) { return .yes }
         if lists.isEmpty { return .unknown(why: "/lib/modules/\(release) cannot be read, nor all of /proc/kallsyms") }
-        return .no(why: "the kernel has no \(missing.joined(separator: " and no ")); install the rest of its modules", minimumKernel: "4.5")
+        return .no(why: "the kernel has no \(missing.joined(separator: " and no ")); install the rest of its modules", minimumKernel: minimumKernel)
     }
 
     /// Whether all of these functions are in the kernel or in a module that is loaded. Names in /proc/kallsyms may be

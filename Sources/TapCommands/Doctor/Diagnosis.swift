@@ -9,7 +9,7 @@ import TapModel
 enum Diagnosis {
     static func findings(_ facts: HostFacts) -> [Finding] {
         [kernel(facts), mechanism(facts)] + facts.capabilities.map { capability($0, facts) }
-            + [libvirt(facts)] + configuration(facts) + [daemon(facts), hook(facts)] + destinations(facts) + [mark(facts)]
+            + [filters(facts), libvirt(facts)] + configuration(facts) + [daemon(facts), hook(facts)] + destinations(facts) + [mark(facts)]
             + privileges(facts)
     }
 
@@ -52,6 +52,7 @@ enum Diagnosis {
             case .jit: ("jit", "programs run as machine code")
             case .tcx: ("tcx", "the kernel has it")
             case .clsact: ("clsact", "the kernel has it")
+            case .cutting: ("cutting", "the kernel has ifb and veth, which snaplen needs")
             case .btf: ("btf", "the kernel describes its types")
             }
         switch found.answer {
@@ -68,9 +69,18 @@ enum Diagnosis {
         switch subject {
         case .bpffs, .programs: .fail
         // The daemon may well have what this process lacks.
-        case .privileges, .jit, .tcx: .warn
+        case .privileges, .jit, .tcx, .cutting: .warn
         case .clsact: (try? facts.mechanism.get()) == .clsact ? .fail : .ok
         case .btf: .ok
+        }
+    }
+
+    private static func filters(_ facts: HostFacts) -> Finding {
+        switch facts.filters {
+        case .success: Finding(.ok, "filters", "libpcap compiles them in a confined child")
+        case .failure(let failure):
+            // By another user's rights nothing is known of the daemon's.
+            Finding(facts.user == 0 ? .fail : .unknown, "filters", failure.message.printable, remedy: facts.user == 0 ? nil : asRoot)
         }
     }
 

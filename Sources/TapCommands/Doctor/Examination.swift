@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Dataplane
+import FilterCompiler
 import Glibc
 import Hypervisor
 import TapControl
@@ -25,7 +26,7 @@ struct Examination {
         return HostFacts(
             kernel: HostIdentity.kernel, choice: inForce.mechanism, mechanism: mechanism, bpffs: paths.bpffs,
             attachments: Self.result { () throws(Failure) in try dataplane.attachments().count }, capabilities: dataplane.capabilities(),
-            libvirt: await LibvirtReport.of(uri: paths.connect ?? inForce.libvirtURI), hook: hook(),
+            filters: await filters(), libvirt: await LibvirtReport.of(uri: paths.connect ?? inForce.libvirtURI), hook: hook(),
             hasTimeout: ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].contains { access("\($0)/timeout", X_OK) == 0 }, user: geteuid(),
             libvirtProcess: LibvirtProcess.running(),
             daemon: daemon, configPath: paths.config, configExists: access(paths.config, F_OK) == 0, configuration: configuration,
@@ -35,6 +36,14 @@ struct Examination {
     private static func result<Value>(_ body: () throws(Failure) -> Value) -> Result<Value, Failure> {
         do {
             return .success(try body())
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func filters() async -> Result<CompiledFilter, Failure> {
+        do throws(Failure) {
+            return .success(try await FilterCompiler(requiresTags: true).compile("vlan and tcp"))
         } catch {
             return .failure(error)
         }

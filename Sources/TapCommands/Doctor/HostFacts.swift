@@ -29,6 +29,8 @@ struct HostFacts {
     /// How many attachments are pinned.
     var attachments: Result<Int, Failure>
     var capabilities: [CapabilityFinding]
+    /// What became of a filter that looks for VLAN tags, which takes all that compiling one can need.
+    var filters: Result<CompiledFilter, Failure>
     var libvirt: LibvirtReport
     var hook: Hook
     /// Whether there is a timeout(1) where the hook's script looks for it.

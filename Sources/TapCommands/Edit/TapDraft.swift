@@ -10,18 +10,32 @@ enum TapDraft {
     /// With `--to` they describe all of it. Without, they change what `existing` says: what is not given stays.
     /// - Throws: the usage error for a value that the grammar refuses; a failure when there is nothing to change.
     static func tap(_ options: TapOptions, existing: [Tap]) throws(CommandFailure) -> Tap {
-        let drafted = try draft(options)
-        if options.to != nil { return drafted }
+        if options.to != nil { return try draft(options, limit: (options.rate, options.burst)) }
         var tap = try chosen(options, existing)
+        let drafted = try draft(options, limit: try limit(options, tap.rate))
         if options.direction != nil { tap.direction = drafted.direction }
         if options.allInterfaces || !options.interface.isEmpty { tap.selectors = drafted.selectors }
         if options.noFilter || options.filter != nil { tap.filter = drafted.filter }
         if options.noSnaplen || options.snaplen != nil { tap.snaplen = drafted.snaplen }
         if options.noSample || options.sample != nil || options.sampleFlows != nil { tap.sampling = drafted.sampling }
-        if options.noRate || options.rate != nil { tap.rate = drafted.rate }
+        if options.noRate || options.noBurst || options.rate != nil || options.burst != nil { tap.rate = drafted.rate }
         if let required = options.required { tap.required = required }
+        if let once = options.once { tap.once = once }
         if let power = options.power { tap.enabled = power == .enabled }
         return tap
+    }
+
+    /// The texts of rate and burst, of which each stays when only the other is given.
+    private static func limit(_ options: TapOptions, _ existing: RateLimit?) throws(CommandFailure) -> (rate: String?, burst: String?) {
+        if options.noRate { return (nil, options.burst) }
+        let rate = options.rate ?? existing?.text
+        guard !options.noBurst, options.burst == nil, let kept = existing?.burstText, let rate else { return (rate, options.burst) }
+        // The same number would be another burst.
+        guard try draft(options, limit: (rate, nil)).rate?.unit == existing?.unit else {
+            throw CommandFailure(
+                .usage, "--rate: the tap has burst=\"\(kept)\", which is of a rate in the other unit: give --burst as well, or --no-burst")
+        }
+        return (rate, kept)
     }
 
     private static func chosen(_ options: TapOptions, _ existing: [Tap]) throws(CommandFailure) -> Tap {
@@ -39,11 +53,12 @@ enum TapDraft {
         return existing[0]
     }
 
-    private static func draft(_ options: TapOptions) throws(CommandFailure) -> Tap {
+    private static func draft(_ options: TapOptions, limit: (rate: String?, burst: String?)) throws(CommandFailure) -> Tap {
         let attributes: [(String, String?)] = [
             ("name", options.name), ("to", options.to ?? "any"), ("direction", options.direction), ("snaplen", options.snaplen),
-            ("sample", options.sample), ("sample-flows", options.sampleFlows), ("rate", options.rate),
+            ("sample", options.sample), ("sample-flows", options.sampleFlows), ("rate", limit.rate), ("burst", limit.burst),
             ("required", options.required == true ? "yes" : nil), ("enabled", options.power == .disabled ? "no" : nil),
+            ("once", options.once == true ? "yes" : nil),
         ]
         var xml = "<tap xmlns=\"\(MetadataXML.namespace)\""
         for case (let name, let value?) in attributes { xml += " \(name)=\"\(try escaped(value, option: name))\"" }

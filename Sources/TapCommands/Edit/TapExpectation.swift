@@ -54,7 +54,8 @@ struct TapExpectation: Equatable {
     private func shows(_ status: TapStatus, _ tap: Tap) -> Bool {
         guard status.destination == tap.destination.label, status.direction == tap.direction, status.enabled == tap.enabled,
             status.required == tap.required, status.filter == tap.filter, status.snaplen == tap.snaplen?.description,
-            Self.shows(status, tap.sampling), status.rate == tap.rate?.text
+            Self.shows(status, tap.sampling), status.rate == tap.rate?.text, status.burst == tap.rate?.burstText,
+            (status.once ?? false) == tap.once
         else { return false }
         return status.interfaces.isEmpty || Set(status.interfaces.map(\.mac)) == Set(interfaces.filter(tap.selects).map(\.mac))
     }

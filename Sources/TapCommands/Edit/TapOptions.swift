@@ -37,6 +37,9 @@ struct TapOptions: ParsableArguments {
     @Option(help: ArgumentHelp("At most so much, such as 100mbit or 10kpps.", valueName: "rate"))
     var rate: String?
 
+    @Option(help: ArgumentHelp("What may come at once over the rate: bytes, such as 64k, or packets.", valueName: "burst"))
+    var burst: String?
+
     @Flag(help: "Every interface again, hot-plugged ones included.")
     var allInterfaces = false
 
@@ -52,8 +55,18 @@ struct TapOptions: ParsableArguments {
     @Flag(help: "No limit any more.")
     var noRate = false
 
-    @Flag(inversion: .prefixedNo, help: "Whether the domain is kept from starting on a host where this tap cannot be placed.")
+    @Flag(help: "The burst that virt-tap chooses for the rate.")
+    var noBurst = false
+
+    @Flag(
+        inversion: .prefixedNo, exclusivity: .exclusive,
+        help: "Whether the domain is kept from starting on a host where this tap cannot be placed.")
     var required: Bool?
+
+    @Flag(
+        inversion: .prefixedNo, exclusivity: .exclusive,
+        help: "Whether a flow between two domains tapped to one destination is copied once.")
+    var once: Bool?
 
     @Flag
     var power: Power?
@@ -71,12 +84,13 @@ struct TapOptions: ParsableArguments {
     }
 
     /// The options that a tap has once: given twice, one of the two would be lost without a word.
-    static let single = ["--to", "--name", "--direction", "--filter", "--snaplen", "--sample", "--sample-flows", "--rate"]
+    static let single = ["--to", "--name", "--direction", "--filter", "--snaplen", "--sample", "--sample-flows", "--rate", "--burst"]
 
     func validate() throws {
         let pairs: [(Bool, Bool, String)] = [
             (allInterfaces, !interface.isEmpty, "--all-interfaces and --interface"), (noFilter, filter != nil, "--no-filter and --filter"),
             (noSnaplen, snaplen != nil, "--no-snaplen and --snaplen"), (noRate, rate != nil, "--no-rate and --rate"),
+            (noBurst, burst != nil, "--no-burst and --burst"), (noRate, burst != nil, "--no-rate and --burst"),
             (noSample, sample != nil || sampleFlows != nil, "--no-sample and a --sample"),
         ]
         for (left, right, names) in pairs where left && right { throw ValidationError("\(names) exclude each other") }

@@ -7,20 +7,24 @@ import TapModel
 struct FilterTable {
     /// For `HostState.filters`.
     private(set) var results: [String: Result<CompiledFilter, Failure>] = [:]
-    /// What is being compiled, and for whom.
-    private var underWay: [String: DomainUUID] = [:]
+    /// What is being compiled, for whom and since when.
+    private var underWay: [String: (domain: DomainUUID, since: Double)] = [:]
     /// When what failed for this host's sake is tried again.
     private var retries: [String: Double] = [:]
 
     /// How long after a failure that was the host's it is tried again.
     static let retryInterval = 10.0
 
-    var isCompiling: Bool { !underWay.isEmpty }
+    /// Seconds within which nearly all filters are compiled.
+    static let usualTime = 0.5
+
+    /// Whether a result is to be expected about now: nobody waits for a filter that was built to be slow.
+    func isResultDue(at now: Double) -> Bool { underWay.values.contains { now - $0.since < Self.usualTime } }
 
     func isCompiling(_ expression: String) -> Bool { underWay[expression] != nil }
 
     /// Whether one of the domain's is being compiled: a domain has one at a time, so that others' wait for one of its at most.
-    func isCompiling(for domain: DomainUUID) -> Bool { underWay.values.contains(domain) }
+    func isCompiling(for domain: DomainUUID) -> Bool { underWay.values.contains { $0.domain == domain } }
 
     /// Whether an expression is to be compiled now.
     func isDue(_ expression: String, at now: Double) -> Bool {
@@ -28,7 +32,7 @@ struct FilterTable {
         return results[expression] == nil || retries[expression].map { now >= $0 } == true
     }
 
-    mutating func start(_ expression: String, for domain: DomainUUID) { underWay[expression] = domain }
+    mutating func start(_ expression: String, for domain: DomainUUID, at now: Double) { underWay[expression] = (domain, now) }
 
     /// Takes a result. - Returns: in how many seconds it is to be asked for again, if it is the host's trouble.
     mutating func finish(_ expression: String, _ result: Result<CompiledFilter, Failure>, at now: Double) -> Double? {

@@ -11,7 +11,7 @@ extension Reconciler {
         let now = clock.monotonic()
         for verdict in verdicts where TapEvaluation.isUndecided(verdict) {
             guard case .valid(let tap) = verdict.entry, let expression = tap.filter, filters.isDue(expression, at: now) else { continue }
-            filters.start(expression, for: uuid)
+            filters.start(expression, for: uuid, at: now)
             Task { await compile(expression, for: uuid) }
             return
         }

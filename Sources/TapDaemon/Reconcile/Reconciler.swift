@@ -64,7 +64,7 @@ actor Reconciler {
 
     /// Whether a domain is being looked at, or will be within the second for which wishes are merged.
     var isWorkDue: Bool {
-        isWorking || !asked.isEmpty || !ready.isEmpty || filters.isCompiling
+        isWorking || !asked.isEmpty || !ready.isEmpty || filters.isResultDue(at: clock.monotonic())
             || queue.hasDomains(before: clock.monotonic() + WorkQueue.interval)
     }
 

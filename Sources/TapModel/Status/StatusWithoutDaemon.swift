@@ -51,7 +51,7 @@ extension StatusDocument {
                 reason: nil,
                 message: nil)
             let wish = spec.wish
-            status.tell(filter: wish.filter, snaplen: wish.snaplen, sampling: wish.sampling, rate: wish.rate)
+            status.tell(filter: wish.filter, snaplen: wish.snaplen, sampling: wish.sampling, rate: wish.rate, once: wish.once)
             status.interfaces = attachments.compactMap { interface($0, kernel.counters[$0.id] ?? [:], destinations) }
             status.combine()
             return status

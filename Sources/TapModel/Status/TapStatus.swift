@@ -40,6 +40,10 @@ public struct TapStatus: Hashable, Codable, Sendable {
     @Nullable public var sample: String?
     @Nullable public var sampleFlows: String?
     @Nullable public var rate: String?
+    /// As the metadata write it (`64k`); `nil`: chosen by virt-tap, or there is no rate.
+    @Nullable public var burst: String?
+    /// `nil` when the metadata cannot be understood.
+    @Nullable public var once: Bool?
     @Nullable public var required: Bool?
     @Nullable public var enabled: Bool?
     public var state: TapState
@@ -54,7 +58,7 @@ public struct TapStatus: Hashable, Codable, Sendable {
         case domain, running, uuid, name, origin, definition, destination, direction, filter, snaplen, sample
         case sampleFlows = "sample_flows"
         case stateSince = "state_since"
-        case rate, required, enabled, state, reason, message, warnings, interfaces
+        case rate, burst, once, required, enabled, state, reason, message, warnings, interfaces
     }
 
     public init(
@@ -76,6 +80,8 @@ public struct TapStatus: Hashable, Codable, Sendable {
         self.sample = sample
         self.sampleFlows = sampleFlows
         self.rate = rate
+        self.burst = nil
+        self.once = nil
         self.required = required
         self.enabled = enabled
         self.state = state
@@ -89,7 +95,7 @@ public struct TapStatus: Hashable, Codable, Sendable {
 
 extension TapStatus {
     /// What the tap chooses, as the metadata write it.
-    mutating func tell(filter: String?, snaplen: Snaplen?, sampling: Sampling?, rate: RateLimit?) {
+    mutating func tell(filter: String?, snaplen: Snaplen?, sampling: Sampling?, rate: RateLimit?, once: Bool) {
         self.filter = filter
         self.snaplen = snaplen?.description
         switch sampling {
@@ -98,5 +104,7 @@ extension TapStatus {
         case nil: break
         }
         self.rate = rate?.text
+        burst = rate?.burstText
+        self.once = once
     }
 }

@@ -73,7 +73,7 @@ public struct TapStatusBuilder: Sendable {
         status.origin = tap.origin
         status.destination = tap.destination.label
         status.direction = tap.direction
-        status.tell(filter: tap.filter, snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate)
+        status.tell(filter: tap.filter, snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate, once: tap.once)
         status.required = tap.required
         status.enabled = tap.enabled
         return status
