@@ -18,7 +18,7 @@
 #include "destinations.h"
 #include "flow.h"
 #include "headers.h"
-#include "hops.h"
+#include "hop.h"
 #include "rate.h"
 #include "tap.h"
 
@@ -246,28 +246,34 @@ static __always_inline long copy_to(struct __sk_buff *skb, __u32 ifindex)
 	return error;
 }
 
-/* Clones to a hop, which cuts the copy and sends it on. */
-static __always_inline long copy_by_hop(struct __sk_buff *skb, enum tap_hop which, __u32 packets,
-					__u32 cut, __u32 destination)
+/* The device of the hop; 0: there is none. */
+static __always_inline __u32 hop_device(void)
 {
-	__u32 key = which, place = skb->cb[TAP_CB_PLACE], length = skb->cb[TAP_CB_CUT];
-	struct tap_hop_state *hop = bpf_map_lookup_elem(&tap_hops, &key);
-	__u32 device = skb->cb[TAP_CB_DEVICE];
+	__u32 zero = 0;
+	struct tap_hop *hop = bpf_map_lookup_elem(&tap_hops, &zero);
+
+	return hop ? hop->ifindex : 0;
+}
+
+/* Clones to the hop, which cuts the copy and sends it on. */
+static __always_inline long copy_by_hop(struct __sk_buff *skb, __u32 hop, __u32 destination,
+					__u64 packets)
+{
+	__u32 place = skb->cb[TAP_CB_PLACE], length = skb->cb[TAP_CB_CUT];
+	__u32 device = skb->cb[TAP_CB_DEVICE], ticket = skb->cb[TAP_CB_TICKET];
 	long error;
 
-	if (!hop || !hop->ifindex)
-		return -1;
-	if (which == TAP_HOP_SEGMENT && !may_wait(hop, packets))
-		return -1;
 	skb->cb[TAP_CB_PLACE] = TAP_CB_MAGIC | tap_destination_slot;
-	skb->cb[TAP_CB_CUT] = cut;
+	/* Where the headers of each segment end is found out there. */
+	skb->cb[TAP_CB_CUT] = tap_headers_only ? 0 : tap_snaplen;
 	skb->cb[TAP_CB_DEVICE] = destination;
-	error = copy_to(skb, hop->ifindex);
+	/* Fragmented by the kernel, a datagram can be one more than counted. */
+	skb->cb[TAP_CB_TICKET] = packets + 1;
+	error = copy_to(skb, hop);
 	skb->cb[TAP_CB_PLACE] = place;
 	skb->cb[TAP_CB_CUT] = length;
 	skb->cb[TAP_CB_DEVICE] = device;
-	if (which == TAP_HOP_SEGMENT && error)
-		__sync_fetch_and_sub(&hop->waiting, packets);
+	skb->cb[TAP_CB_TICKET] = ticket;
 	return error;
 }
 
@@ -282,34 +288,6 @@ static __always_inline bool is_longer(const struct shape *shape, const struct he
 	return shape->length > cut;
 }
 
-/*
- * Copies a frame of which `cut` bytes are to be left; the tag beside the bytes
- * is not among them.
- */
-static __always_inline void copy_cut(struct __sk_buff *skb, bool is_super,
-				     const struct tap_destination *destination,
-				     const struct tap_count *frame, __u32 cut)
-{
-	__u32 ifindex = destination->ifindex;
-	long error = -1;
-
-	if (!ifindex || frame->packets > TAP_SEGMENTS)
-		goto done;
-	/* The hop finds out where the headers of each segment end. */
-	if (tap_headers_only)
-		cut = 0;
-	/* What was sent is counted there, segment by segment. */
-	if (is_super)
-		error = copy_by_hop(skb, TAP_HOP_SEGMENT, frame->packets, cut, ifindex);
-	else
-		error = copy_by_hop(skb, TAP_HOP_CUT, 1, cut, ifindex);
-done:
-	count(error ? TAP_ERRORS : TAP_COPIED, frame);
-	if (error)
-		count_destination(TAP_DESTINATION_ERRORS, frame);
-	remember(skb, !error);
-}
-
 SEC("tap")
 int virt_tap(struct __sk_buff *skb)
 {
@@ -318,7 +296,8 @@ int virt_tap(struct __sk_buff *skb)
 	struct headers headers = {};
 	struct tap_count frame;
 	struct shape shape;
-	__u32 cut = 0;
+	__u32 cut = 0, device = 0, hop = 0;
+	bool is_cut, can_copy;
 	long error = -1;
 
 	shape.length = skb->len;
@@ -358,29 +337,32 @@ int virt_tap(struct __sk_buff *skb)
 	else if (tap_snaplen)
 		cut = tap_snaplen - shape.tag;
 
+	is_cut = is_longer(&shape, &headers, cut);
 	destination = bpf_map_lookup_elem(&tap_dests, &slot);
-	if (destination && !is_within_rates(destination, &shape, &frame,
-					    is_longer(&shape, &headers, cut) ? cut : 0)) {
+	if (destination)
+		device = destination->ifindex;
+	if (is_cut)
+		hop = hop_device();
+	can_copy = device && (!is_cut || (hop && frame.packets <= TAP_SEGMENTS));
+
+	/* What cannot be copied takes nothing of the rate. */
+	if (can_copy && destination &&
+	    !is_within_rates(destination, &shape, &frame, is_cut ? cut : 0)) {
 		count(TAP_RATE_LIMITED, &frame);
 		remember(skb, false);
 		return TC_ACT_UNSPEC;
 	}
+	if (can_copy)
+		error = is_cut ? copy_by_hop(skb, hop, device, frame.packets) :
+				 copy_to(skb, device);
 
-	if (destination && is_longer(&shape, &headers, cut)) {
-		copy_cut(skb, shape.segment_size, destination, &frame, cut);
-		return TC_ACT_UNSPEC;
-	}
-	if (destination && destination->ifindex)
-		error = copy_to(skb, destination->ifindex);
-
-	/* Positive codes say that the device's queue refused the copy. */
-	if (error) {
-		count(TAP_ERRORS, &frame);
+	/* Positive codes say that the device's queue, or the hop, refused the copy. */
+	count(error ? TAP_ERRORS : TAP_COPIED, &frame);
+	if (error)
 		count_destination(TAP_DESTINATION_ERRORS, &frame);
-	} else {
-		count(TAP_COPIED, &frame);
+	/* The hop counts what it sends, segment by segment. */
+	else if (!is_cut)
 		count_destination(TAP_DESTINATION_SENT, &frame);
-	}
 	remember(skb, !error);
 	return TC_ACT_UNSPEC;
 }

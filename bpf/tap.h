@@ -54,21 +54,29 @@ struct tap_limit {
 /* Each destination has all of enum tap_destination_counter, one after the other. */
 #define TAP_DESTINATION_COUNTS (TAP_DESTINATIONS * TAP_DESTINATION_COUNTERS)
 
-/* A super-packet of more segments than this is not cut, nor one that would make
- * more segments wait than this. They wait in the processor's backlog, of 1,000
- * frames, where originals may have to go through, too.
- */
-#define TAP_SEGMENTS	     128
-#define TAP_SEGMENTS_WAITING 500
-/* Ticks (one to ten seconds) without any that came out: what is said to wait has
- * been lost.
- */
-#define TAP_SEGMENTS_LOST    1000
+/* A super-packet of more segments than this is not cut. */
+#define TAP_SEGMENTS 128
 
-struct tap_hop_state {
-	__u32 ifindex; /* 0: there is no such device */
-	__u32 waiting; /* segments that were sent there and did not come out yet */
-	__u64 jiffies; /* when the last one came out */
+/* The device of ours behind which copies are cut. */
+struct tap_hop {
+	__u32 ifindex; /* 0: there is none */
+};
+
+/* How many segments may wait in a processor's backlog, of 1,000 frames. When the
+ * first of a super-packet comes out all count as settled; and where the
+ * destination is a veth, what came out goes through it once more. So copies
+ * take at most twice this and two super-packets more.
+ */
+#define TAP_BACKLOG_SHARE 250
+/* Ticks (one to ten seconds) after the last that was sent: nothing waits so long. */
+#define TAP_BACKLOG_LOST  1000
+#define TAP_BACKLOGS	  1024
+
+struct tap_backlog {
+	__u32 sent;    /* segments; wraps */
+	__u32 settled; /* of these: no longer waiting */
+	__u64 jiffies; /* when the last were sent */
+	__u64 unused[6]; /* a cache line for each CPU */
 };
 
 /* A place in the destinations map; free while the label is empty. */
@@ -80,26 +88,23 @@ struct tap_destination {
 	char label[TAP_LABEL_SIZE]; /* for user space only; NUL-padded */
 };
 
-/* Devices of ours on which copies are changed behind the clone. */
-enum tap_hop {
-	TAP_HOP_CUT,	 /* at once, on its way out */
-	TAP_HOP_SEGMENT, /* segmented and checksummed by the kernel before */
-	TAP_HOPS,
-};
-
 /* The number of a helper function that no kernel has: the place of the filter. */
 #define TAP_FILTER_CALL 0x76740001
 
-/* What a copy on its way to a hop has in cb: the destination's slot with the
- * magic number, how many bytes of it are to be left (0: its headers), and the
- * device that it is for. Not the slot decides that: for a moment the hop may
- * know another table of destinations than the program that cloned.
+/* What a copy on its way to the hop has in cb: the destination's slot with the
+ * magic number, how many bytes of it are to be left, its tag included (0: its
+ * headers), and the device that it is for. Not the slot decides that: for a
+ * moment the hop may know another table of destinations than the program that
+ * cloned. Then how many segments it will be, and past the sending end its
+ * ticket and the CPU that gave it: see backlog.h.
  */
 #define TAP_CB_MAGIC  0x76740000
 #define TAP_CB_SLOT   0x0000ffff
 #define TAP_CB_PLACE  0
 #define TAP_CB_CUT    1
 #define TAP_CB_DEVICE 2
+#define TAP_CB_TICKET 3
+#define TAP_CB_CPU    4
 
 #define TAP_ONCE_WORDS 5
 

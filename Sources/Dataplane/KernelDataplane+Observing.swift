@@ -7,7 +7,10 @@ public import TapModel
 extension KernelDataplane {
     public func attachments() throws(Failure) -> [ObservedAttachment] {
         try reporting("reading what is attached") {
-            if pinClaim.isWanted { try sweepOrphans() }
+            if pinClaim.isWanted {
+                try sweepOrphans()
+                releaseHop()
+            }
             let specs = try pins.attachments().map { (id: $0, spec: try self.specs.read($0)) }
             known.learn(specs.flatMap { $0.spec?.programs ?? [] })
             let shared = try sharedMaps()
@@ -25,7 +28,7 @@ extension KernelDataplane {
 
     public func isUndisturbed(_ attachment: ObservedAttachment) throws(Failure) -> Bool {
         guard let spec = attachment.spec else { return false }
-        if spec.wish.snaplen != nil, try !areHopsWhole() { return false }
+        if spec.wish.snaplen != nil, try !isHopWhole() { return false }
         return try reporting("looking after attachment \(attachment.id)", needsPins: false) {
             try attachment.hooks.allSatisfy { direction, hook -> Bool in
                 // What is missing already is known to be.
@@ -49,16 +52,16 @@ extension KernelDataplane {
         }
     }
 
-    /// All attachments have the same hops, so what was found a moment ago is not looked for again.
-    private func areHopsWhole() throws(Failure) -> Bool {
+    /// All attachments have the same hop, so what was found a moment ago is not looked for again.
+    private func isHopWhole() throws(Failure) -> Bool {
         try reporting("looking after the devices on which copies are cut", needsPins: false) {
             var now = timespec()
             clock_gettime(CLOCK_MONOTONIC, &now)
             let tick = now.tv_sec * 2 + now.tv_nsec / 500_000_000
-            if let known = knownHops, known.tick == tick { return known.areWhole }
-            let areWhole = try sharedMaps().map { try hops.areWhole($0) } ?? false
-            knownHops = (tick, areWhole)
-            return areWhole
+            if let known = knownHop, known.tick == tick { return known.isWhole }
+            let isWhole = try sharedMaps().map { try hop.isWhole($0) } ?? false
+            knownHop = (tick, isWhole)
+            return isWhole
         }
     }
 
@@ -123,7 +126,7 @@ extension KernelDataplane {
         if spec.wish.once { maps.insert(try kernel.mapInfo(shared.lastCopies).id) }
         if spec.wish.snaplen != nil {
             maps.insert(try kernel.mapInfo(shared.hops).id)
-            guard try hops.areWhole(shared) else { return false }
+            guard try hop.isWhole(shared) else { return false }
         }
         return try spec.wish.direction.directions.allSatisfy { direction in
             guard let program = try programPin(spec.key.id, direction) else { return false }

@@ -16,8 +16,8 @@ public final class KernelDataplane: TapDataplane {
     private let knownSpecs = KnownSpecs()
     let pinClaim = PinClaim()
     private var hasTCX: Bool?
-    /// In which half second hops were looked at last.
-    var knownHops: (tick: Int, areWhole: Bool)?
+    /// In which half second the hop was looked at last.
+    var knownHop: (tick: Int, isWhole: Bool)?
 
     /// The verifier's whole log of the last load that it refused.
     public private(set) var lastVerifierLog: String?
@@ -33,7 +33,7 @@ public final class KernelDataplane: TapDataplane {
     }
 
     var specs: SpecStore { SpecStore(pins: pins, known: knownSpecs) }
-    var hops: HopInstaller { HopInstaller(pins: pins) }
+    var hop: HopInstaller { HopInstaller(pins: pins) }
     var tcx: TCXHook { TCXHook(pins: pins) }
     var clsact: ClsactHook { ClsactHook(pins: pins) }
 
@@ -192,7 +192,8 @@ public final class KernelDataplane: TapDataplane {
         var spec = AttachmentSpec(desired, since: since, build: TapProgram.build)
         // Egress first, which decides what qdisc is needed.
         let wanted = desired.wish.direction.directions.sorted { spec.hookPoint($0).isEgress && !spec.hookPoint($1).isEgress }
-        let programs = try load(desired, replacing: old?.wish, counters, undo)
+        let rate = desired.wish.rate == nil ? nil : try rateMap(desired, replacing: old?.wish.rate, undo)
+        let programs = try load(desired, rate, counters)
         known.learn(programs.values.map(\.id))
         spec.inboundProgram = programs[.inbound]?.id
         spec.outboundProgram = programs[.outbound]?.id
@@ -241,26 +242,21 @@ public final class KernelDataplane: TapDataplane {
             if !isWanted { try kernel.unlink(pins.program(id, direction)) }
         }
         if spec.wish.rate == nil { try kernel.unlink(pins.rate(id)) }
-        if old.wish.snaplen != nil, spec.wish.snaplen == nil { try releaseHops() }
+        if old.wish.snaplen != nil, spec.wish.snaplen == nil { releaseHop() }
         if old.mechanism == .clsact, spec.mechanism != .clsact {
             try clsact.releaseQdisc(id.ifindex)
         }
     }
 
-    private func load(_ desired: DesiredAttachment, replacing former: CopyWish?, _ counters: KernelObject, _ undo: Undo) throws
-        -> [Direction: TapProgram]
-    {
+    private func load(_ desired: DesiredAttachment, _ rate: KernelObject?, _ counters: KernelObject) throws -> [Direction: TapProgram] {
         guard let table = try destinationTable(), let slot = try table.slot(of: desired.wish.destination) else {
             throw Failure(
                 .noSuchDestination, "destination \"\(desired.wish.destination)\" has not been set in the kernel; it is tried again")
         }
         if desired.wish.snaplen != nil {
-            try hops.ensure(table.maps)
-            knownHops = nil
+            try hop.ensure(table.maps)
+            knownHop = nil
         }
-        let rate = desired.wish.rate == nil ? nil : try rateMap(desired.key.id, undo)
-        // What another rate would still have to pay for does not count.
-        if let rate, former?.rate != desired.wish.rate, former != nil { try kernel.write([UInt8](repeating: 0, count: 8), to: rate, at: 0) }
         let filter = try translate(desired)
         let maps = TapProgram.Maps(counters: counters, shared: table.maps, rate: rate)
         return try desired.wish.direction.directions.reduce(into: [:]) { programs, direction in
@@ -278,16 +274,26 @@ public final class KernelDataplane: TapDataplane {
         return try FilterTranslation.translate(ClassicProgram(filter.instructions.map { ClassicInstruction(word: $0) }))
     }
 
-    /// The map that all attachments of one tap share: whichever of them has it pinned, else a new one.
-    private func rateMap(_ id: AttachmentID, _ undo: Undo) throws -> KernelObject {
+    /// The map that all attachments of one tap with one rate share: whichever of them has it pinned, else a new one. Another rate
+    /// has another map, since what the former one would still have to pay for does not count, and its programs run on for a moment.
+    private func rateMap(_ desired: DesiredAttachment, replacing former: RateLimit?, _ undo: Undo) throws -> KernelObject {
+        let id = desired.key.id
         func pinned(_ id: AttachmentID) throws -> KernelObject? {
             guard let map = try kernel.open(pins.rate(id), CLIBBPF_MAP), try MapLayout.rate.fits(kernel.mapInfo(map)) else { return nil }
             return map
         }
-        if let map = try pinned(id) { return map }
-        let sibling = try pins.attachmentIDs().lazy.filter { $0.isSameTap(as: id) }.compactMap(pinned).first
-        let map = try sibling ?? MapLayout.rate.make(kernel)
+        if former == desired.wish.rate, let map = try pinned(id) { return map }
+        let siblings = try pins.attachmentIDs().lazy.filter { $0 != id && $0.isSameTap(as: id) }
+        let map =
+            try siblings.filter { try specs.read($0)?.wish.rate == desired.wish.rate }.compactMap(pinned).first
+            ?? makeRateMap()
         try pins.place(map, at: pins.rate(id), kind: CLIBBPF_MAP, undo)
+        return map
+    }
+
+    private func makeRateMap() throws -> KernelObject {
+        let map = try MapLayout.rate.make(kernel)
+        try kernel.write(RateCost.allPaid, to: map, at: 0)
         return map
     }
 
@@ -306,9 +312,8 @@ public final class KernelDataplane: TapDataplane {
 
     public func detach(_ id: AttachmentID) throws(Failure) {
         try reporting("detaching \(id)") {
-            let wasCut = try pins.has(id) && specs.read(id)?.wish.snaplen != nil
             try remove(id)
-            if wasCut { try releaseHops() }
+            releaseHop()
         }
     }
 
@@ -326,10 +331,16 @@ public final class KernelDataplane: TapDataplane {
         try clsact.releaseQdisc(id.ifindex)
     }
 
-    /// Removes our devices with the last tap that needs them.
-    private func releaseHops() throws {
-        let isNeeded = try pins.attachmentIDs().contains { try specs.read($0)?.wish.snaplen != nil }
-        if !isNeeded { try hops.remove() }
+    /// Removes our devices with the last tap that needs them. What fails is tried again at the next look at all attachments: by then
+    /// what the caller did is done, and no reason to undo it.
+    func releaseHop() {
+        guard hop.isThere, let ids = try? pins.attachmentIDs() else { return }
+        let isNeeded = ids.contains { id in
+            // One that cannot be read may need it.
+            guard let spec = try? specs.read(id) else { return true }
+            return spec.wish.snaplen != nil
+        }
+        if !isNeeded { try? hop.remove() }
     }
 
     public func purge() throws(Failure) -> Int {
@@ -354,7 +365,7 @@ public final class KernelDataplane: TapDataplane {
             for entry in try pins.entries(in: pins.layout) where entry.name.hasPrefix("qdisc-") {
                 if let ifindex = UInt32(entry.name.dropFirst("qdisc-".count), radix: 16) { try clsact.releaseQdisc(ifindex) }
             }
-            try hops.remove()
+            try hop.remove()
             try pins.removeAll()
             return ids.count + others + orphans
         }

@@ -55,7 +55,7 @@ struct ChildAnswer: Hashable, Sendable {
             return nil
         }
         if content.hasPrefix("refused ") {
-            self.content = .refused(String(content.dropFirst("refused ".count)))
+            self.content = .refused(Self.line(String(content.dropFirst("refused ".count))))
         } else if let (code, step) = Self.numbered(content, "broken") {
             self.content = .broken(errno: code, step: step)
         } else if content.hasPrefix("program "), let count = Int(content.dropFirst("program ".count)), count == lines.count {
@@ -76,7 +76,7 @@ struct ChildAnswer: Hashable, Sendable {
     private static func numbered(_ line: Substring, _ keyword: String) -> (Int32, String)? {
         let parts = line.split(separator: " ", maxSplits: 2, omittingEmptySubsequences: false)
         guard parts.count == 3, parts[0] == keyword[...], let number = Int32(parts[1]) else { return nil }
-        return (number, String(parts[2]))
+        return (number, Self.line(String(parts[2])))
     }
 
     /// What a stranger wrote, on one line and not too long.

@@ -92,7 +92,7 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism)
             defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) { $0.snaplen = .bytes(64) }
-            for device in ["virttap-cut", "virttap-seg"] { try ip("link del \(device)\n") }
+            for device in ["virttap-cut"] { try ip("link del \(device)\n") }
             #expect(try tapped.exchange(5).areWhole)
             #expect(tapped.bench.sensor.receive(1) == [])
             #expect(try tapped.counters(desired)[.outbound]?.errors.packets == 5)
@@ -146,7 +146,7 @@ extension KernelSuite {
         func leavesNoDevice(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             defer { _ = try? tapped.dataplane.purge() }
-            let names = ["virttap-cut", "virttap-seg", "virttap-seg-in"]
+            let names = ["virttap-cut", "virttap-cut-in"]
             let first = try tapped.attach { $0.snaplen = .bytes(64) }
             let second = try tapped.attach(tap: "other") { $0.snaplen = .headers }
             for name in names {

@@ -123,7 +123,7 @@ extension EndToEnd.RunningGuests {
         private func hopPrograms() async throws -> [String] {
             let shown = [
                 try await host.lab.succeed("tc", "filter", "show", "dev", "virttap-cut", "egress"),
-                try await host.lab.succeed("tc", "filter", "show", "dev", "virttap-seg-in", "ingress"),
+                try await host.lab.succeed("tc", "filter", "show", "dev", "virttap-cut-in", "ingress"),
             ]
             for text in shown { #expect(text.contains(" id "), "\(text)") }
             return shown

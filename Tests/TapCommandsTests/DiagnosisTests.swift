@@ -64,7 +64,7 @@ struct DiagnosisTests {
         #expect(level("bpffs", with(.bpffs, .no(why: "tmpfs"))) == .fail)
         #expect(level("programs", with(.programs, .no(why: "the verifier"))) == .fail)
         #expect(level("tcx", with(.tcx, .no(why: "clsact", minimumKernel: "6.6"))) == .warn)
-        #expect(level("cutting", with(.cutting, .no(why: "no ifb"))) == .warn)
+        #expect(level("cutting", with(.cutting, .no(why: "no veth"))) == .warn)
         #expect(level("clsact", with(.clsact, .no(why: "no module"))) == .ok)
         #expect(
             level("clsact") {

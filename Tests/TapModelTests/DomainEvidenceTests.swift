@@ -29,9 +29,38 @@ struct DomainEvidenceTests {
         let domain = Fixture.domain([tap, Fixture.tap("other")])
         var view = view()
         view.verdicts = TapEvaluation.evaluate(domain, on: Fixture.host())
-        let key = TapKey(domain: domain.uuid, origin: .domain, name: tap.name)
-        #expect(evidence(view) == .running(view.verdicts[1].desired, undecided: [key]))
+        let observed = Fixture.observed(desired[0])
+        #expect(evidence(view) == .running(view.verdicts[1].desired, kept: [observed.id]))
         #expect(evidence(view, host: Fixture.host(isPaused: true)) == .running([]), "but the host's word is enough")
+        var halfMade = observed
+        halfMade.spec = nil
+        var other = observed
+        other.spec?.key.tap = TapName("third")!
+        #expect(evidence(view, observed: [halfMade, other]) == .running(view.verdicts[1].desired))
+    }
+
+    @Test func aFilterThatThisHostCannotCompileLeavesWhatDoesTheSame() {
+        var tap = Fixture.tap()
+        tap.filter = "tcp"
+        var host = Fixture.host()
+        host.filters["tcp"] = .failure(Failure(.permissionDenied, "why"))
+        func kept(_ change: (inout Tap) -> Void = { _ in }) -> Set<AttachmentID>? {
+            var observed = Fixture.observed(desired[0])
+            observed.spec?.wish.filter = "tcp"
+            var changed = tap
+            change(&changed)
+            let domain = Fixture.domain([changed])
+            if let filter = changed.filter { host.filters[filter] = host.filters["tcp"] }
+            let view = DomainView(
+                uuid: Fixture.uuid, name: "web1", isRunning: true, live: domain, verdicts: TapEvaluation.evaluate(domain, on: host))
+            guard case .running([], let kept) = evidence(view, host: host, observed: [observed]) else { return nil }
+            return kept
+        }
+        #expect(kept() == [Fixture.observed(desired[0]).id])
+        #expect(kept { $0.filter = "udp" } == [])
+        #expect(kept { $0.snaplen = .headers } == [])
+        #expect(kept { $0.rate = RateLimit(perSecond: 1, unit: .bitsPerSecond, burst: nil, text: "1bit", burstText: nil) } == [])
+        #expect(kept { $0.selectors = [InterfaceSelector(mac: MACAddress("52:54:00:99:99:99"))] } == [])
     }
 
     @Test func libvirtsWordThatItDoesNotRun() { #expect(evidence(view(isRunning: false)) == .notRunning) }

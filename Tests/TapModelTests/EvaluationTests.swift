@@ -118,6 +118,14 @@ struct EvaluationTests {
             #expect(failure(Fixture.domain([tap]), host) == Failure(reason, "why"))
             #expect(TapEvaluation.isUndecided(verdict()) == isUndecided)
         }
+        // A program with this filter may be too large for the verifier, and one that does less besides not.
+        host.filters["tcp"] = .success(compiled)
+        var larger = tap
+        larger.snaplen = .headers
+        host.refusedWishes[TapEvaluation.evaluate(Fixture.domain([larger]), on: host)[0].desired[0].wish] = Failure(.filterTooLarge, "why")
+        #expect(failure(Fixture.domain([tap]), host) == nil)
+        #expect(failure(Fixture.domain([larger]), host) == Failure(.filterTooLarge, "why"))
+        host.filters["tcp"] = nil
         // What the host forbids is decided without it.
         host.configuration.policy.tapsAllowed = false
         #expect(!TapEvaluation.isUndecided(verdict()))

@@ -44,16 +44,13 @@ struct PlannerTests {
 
     @Test func whatIsUndecidedStays() {
         let observed = Fixture.observed(wished)
-        let key = TapKey(domain: wished.key.domain, origin: wished.key.origin, name: wished.key.tap)
-        #expect(Planner.plan(.running([], undecided: [key]), observed: [observed]) == [])
-        let other = TapKey(domain: key.domain, origin: key.origin, name: TapName("other")!)
-        #expect(Planner.plan(.running([], undecided: [other]), observed: [observed]).map(kind) == ["detach"])
-        // But for what never copied, or does no longer.
+        #expect(Planner.plan(.running([], kept: [observed.id]), observed: [observed]) == [])
+        var key = wished.key
+        key.tap = TapName("other")!
+        #expect(Planner.plan(.running([], kept: [key.id]), observed: [observed]).map(kind) == ["detach"])
+        // But for what copies no longer.
         let dead = Fixture.observed(wished, hook: .deviceGone)
-        #expect(Planner.plan(.running([], undecided: [key]), observed: [dead]) == [.collect(dead.id)])
-        var halfMade = observed
-        halfMade.spec = nil
-        #expect(Planner.plan(.running([], undecided: [key]), observed: [halfMade]).map(kind) == ["detach"])
+        #expect(Planner.plan(.running([], kept: [dead.id]), observed: [dead]) == [.collect(dead.id)])
     }
 
     @Test func collectsDeadPinsWhateverIsKnown() {

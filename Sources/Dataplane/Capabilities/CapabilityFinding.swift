@@ -13,7 +13,7 @@ public struct CapabilityFinding: Hashable, Sendable {
         case jit
         case tcx
         case clsact
-        /// The kinds of device behind which copies are cut: ifb and veth.
+        /// The kind of device on which copies are cut: veth.
         case cutting
         /// The kernel describes its own types, by which our numbers for TCX can be checked.
         case btf

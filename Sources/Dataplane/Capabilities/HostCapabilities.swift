@@ -85,7 +85,7 @@ extension KernelDataplane {
         probe(modules: ["sch_ingress", "cls_bpf"], functions: ["clsact_init", "cls_bpf_classify"], minimumKernel: "4.5")
     }
 
-    private func probeCutting() -> Answer { probe(modules: ["ifb", "veth"], functions: ["ifb_xmit", "veth_xmit"]) }
+    private func probeCutting() -> Answer { probe(modules: ["veth"], functions: ["veth_xmit"]) }
 
     /// There is no question that only tries: so by what is loaded, or could be.
     /// - Parameter functions: one of each module's.

@@ -68,7 +68,7 @@ enum FailureReport {
         case (.attachFilter, EOPNOTSUPP):
             (.qdiscConflict, "The qdisc on the device shares a block of filters with others; remove it, or use a kernel with TCX (6.6).")
         case (.changeDevice, EOPNOTSUPP):
-            (.attachFailed, "The kernel has no device of kind ifb or veth, on which copies are cut; load its module.")
+            (.attachFailed, "The kernel has no devices of kind veth, on which copies are cut; load its module.")
         case (_, EMFILE), (_, ENFILE):
             (.attachFailed, "Too many open files; raise LimitNOFILE.")
         default:

@@ -76,7 +76,7 @@ struct DestinationTable {
             index: index, label: label, kind: Self.number(kind), ifindex: ifindex, rate: RateCost(rate))
         try write(slot, at: index)
         // What another rate would still have to pay for, or another owner, does not count.
-        if formerRate != slot.rate { try kernel.write([UInt8](repeating: 0, count: 8), to: maps.destinationRates, at: index) }
+        if formerRate != slot.rate { try kernel.write(RateCost.allPaid, to: maps.destinationRates, at: index) }
     }
 
     func forget(_ label: String) throws {

@@ -9,7 +9,7 @@ import TapSystem
 ///
 ///     virt-tap/1/destinations, destination-counters, destination-rates, hops, last-copies
 ///                                                        shared by all attachments
-///     virt-tap/1/hop-cut, hop-segment                    the programs on our devices
+///     virt-tap/1/hop-departure, hop-arrival              the programs on our devices
 ///     virt-tap/1/qdisc-<ifindex>                         we made the qdisc there, clsact or ingress
 ///     virt-tap/1/<id>/counters, spec                     one attachment
 ///     virt-tap/1/<id>/rate                               of a tap with a rate; one map for all its attachments
@@ -38,7 +38,7 @@ struct PinTree {
     var destinationCounters: String { layout + "/destination-counters" }
     var destinationRates: String { layout + "/destination-rates" }
     var hops: String { layout + "/hops" }
-    func hop(_ name: String) -> String { layout + "/hop-\(name)" }
+    func hop(_ end: HopEnd) -> String { layout + "/hop-\(end.pin)" }
     var lastCopies: String { layout + "/last-copies" }
 
     /// - Throws: `bpffs-not-mounted`; `permission-denied` when what is there may be somebody else's.

@@ -60,8 +60,10 @@ enum MapLayout {
         name: "virt_tap_dcount", variable: "tap_dest_counts", valueSize: counterSize,
         entries: destinationSlots * UInt32(countersPerDestination), isPerCPU: true)
     static let destinationRates = Shape(name: "virt_tap_drates", variable: "tap_dest_rates", valueSize: 8, entries: destinationSlots)
-    /// struct tap_hop_state: ifindex, and what is on its way. The entries are those of enum tap_hop.
-    static let hops = Shape(name: "virt_tap_hops", variable: "tap_hops", valueSize: 16, entries: 2)
+    /// struct tap_hop: an ifindex.
+    static let hops = Shape(name: "virt_tap_hops", variable: "tap_hops", valueSize: 4, entries: 1)
+    /// struct tap_backlog. The hop's own: its two programs share it, and nobody else has it.
+    static let backlogs = Shape(name: "virt_tap_queues", variable: "tap_backlogs", valueSize: 64, entries: 1_024)
     /// struct tap_last_copy.
     static let lastCopies = Shape(
         name: "virt_tap_last", variable: "tap_last", valueSize: 64, entries: destinationSlots, isPerCPU: true)

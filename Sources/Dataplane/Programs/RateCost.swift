@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Glibc
 import TapModel
 
 /// `struct tap_limit` of bpf/tap.h: a rate as the time that each unit of it takes.
@@ -18,6 +19,15 @@ struct RateCost: BitwiseCopyable, Hashable {
     private static let greatestCost: UInt64 = 1 << 43
     /// Without a `burst`: what the rate gives in a twentieth of a second, and at least so many bytes or packets.
     private static let (leastBytes, leastPackets): (UInt64, UInt64) = (16 * 1_024, 10)
+
+    /// What a map of rates holds when nothing is owed: the time now, in 2^-6 ns. Nine years are the whole range of such times, so
+    /// that zero may lie in the future.
+    static var allPaid: [UInt8] {
+        var now = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &now)
+        let nanoseconds = UInt64(now.tv_sec) * 1_000_000_000 + UInt64(now.tv_nsec)
+        return withUnsafeBytes(of: nanoseconds << timeShift) { [UInt8]($0) }
+    }
 
     init() {}
 

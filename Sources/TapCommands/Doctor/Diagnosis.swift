@@ -52,7 +52,7 @@ enum Diagnosis {
             case .jit: ("jit", "programs run as machine code")
             case .tcx: ("tcx", "the kernel has it")
             case .clsact: ("clsact", "the kernel has it")
-            case .cutting: ("cutting", "the kernel has ifb and veth, which snaplen needs")
+            case .cutting: ("cutting", "the kernel has veth devices, which snaplen needs")
             case .btf: ("btf", "the kernel describes its types")
             }
         switch found.answer {

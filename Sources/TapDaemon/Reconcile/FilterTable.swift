@@ -7,6 +7,8 @@ import TapModel
 struct FilterTable {
     /// For `HostState.filters`.
     private(set) var results: [String: Result<CompiledFilter, Failure>] = [:]
+    /// For `HostState.refusedWishes`.
+    private(set) var refusedWishes: [CopyWish: Failure] = [:]
     /// What is being compiled, for whom and since when.
     private var underWay: [String: (domain: DomainUUID, since: Double)] = [:]
     /// When what failed for this host's sake is tried again.
@@ -44,13 +46,12 @@ struct FilterTable {
         return Self.retryInterval
     }
 
-    /// Notes that the kernel takes no program with this filter. What is not known any more is not refused.
-    mutating func refuse(_ expression: String, _ failure: Failure) {
-        if results[expression] != nil { results[expression] = .failure(failure) }
-    }
+    /// Notes that the kernel takes no program that does this.
+    mutating func refuse(_ wish: CopyWish, _ failure: Failure) { refusedWishes[wish] = failure }
 
     /// Forgets what nobody asks for any more.
     mutating func keep(_ wished: Set<String>) {
+        refusedWishes = refusedWishes.filter { $0.key.filter.map(wished.contains) ?? false }
         guard results.keys.contains(where: { !wished.contains($0) }) else { return }
         results = results.filter { wished.contains($0.key) }
         retries = retries.filter { wished.contains($0.key) }

@@ -10,7 +10,7 @@ extension Reconciler {
         HostState(
             configuration: configuration.value, devices: devices, claims: claims,
             mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) }, isPaused: isPaused,
-            filters: filters.results)
+            filters: filters.results, refusedWishes: filters.refusedWishes)
     }
 
     /// Decides anew what a domain's taps ask for, and has compiled what that depends on.
@@ -154,7 +154,7 @@ extension Reconciler {
             failures[id] = error
             attachments[id] = try? dataplane.attachment(id)
             if error.reason == .deviceGone { refreshDevices() }
-            if error.reason == .filterTooLarge, let expression = desired.wish.filter { return refuseFilter(expression, error) }
+            if error.reason == .filterTooLarge { return refuse(desired.wish, error) }
             request(.domain(desired.key.domain), after: 10)
         }
     }

@@ -31,11 +31,11 @@ extension Reconciler {
         if let retry { for user in users(of: expression) { request(.domain(user), after: retry) } }
     }
 
-    /// Remembers that the kernel's verifier takes no program with this filter, whoever asks for it: it is not tried again, and
+    /// Remembers that the kernel's verifier takes no program that does this, whoever asks for it: it is not tried again, and
     /// what was attached before for those taps goes.
-    func refuseFilter(_ expression: String, _ failure: Failure) {
-        filters.refuse(expression, failure)
-        look(atUsersOf: expression)
+    func refuse(_ wish: CopyWish, _ failure: Failure) {
+        filters.refuse(wish, failure)
+        if let expression = wish.filter { look(atUsersOf: expression) }
     }
 
     /// Waits for what a domain's taps wait for. - Returns: whether anything was waited for.

@@ -37,10 +37,11 @@ public struct CopyWish: Hashable, Sendable {
 }
 
 extension CopyWish {
-    /// Whether the same of a guest's traffic is copied to the same place.
+    /// Whether the same of a guest's traffic is copied to the same place, however it is marked.
     public func choosesAs(_ other: CopyWish) -> Bool {
-        direction == other.direction && destination == other.destination && filter == other.filter && snaplen == other.snaplen
-            && sampling == other.sampling
+        var same = other
+        same.mark = mark
+        return self == same
     }
 }
 

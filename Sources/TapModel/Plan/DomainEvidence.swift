@@ -2,9 +2,9 @@
 
 /// What is positively known of a domain when its attachments are planned.
 public enum DomainEvidence: Hashable, Sendable {
-    /// It runs, and this is what its live XML asks for here; of `undecided` taps, whose filter is not compiled, that is not
-    /// known yet, and what is attached for them stays.
-    case running([DesiredAttachment], undecided: Set<TapKey> = [])
+    /// It runs, and this is what its live XML asks for here. Of taps whose filter is not compiled that is not known yet: what is
+    /// `kept` stays as it is.
+    case running([DesiredAttachment], kept: Set<AttachmentID> = [])
     /// libvirt said that it does not run, or that there is no such domain.
     case notRunning
     /// Nothing: an error, a time-out, no connection. Never a reason to end copying.
@@ -26,15 +26,21 @@ public enum DomainEvidence: Hashable, Sendable {
         // XML that cannot be read says nothing; and without a mechanism nothing can be attached, so what is there is not to
         // be taken for unwanted.
         guard domain.live != nil, case .success = host.mechanism else { return .unknown }
-        return .running(domain.verdicts.flatMap(\.desired), undecided: undecided(domain))
+        let undecided = domain.verdicts.filter(TapEvaluation.isUndecided)
+        return .running(
+            domain.verdicts.flatMap(\.desired),
+            kept: Set(observed.filter { one in undecided.contains { isKept(one, for: $0, of: domain, host) } }.map(\.id)))
     }
 
-    private static func undecided(_ domain: DomainView) -> Set<TapKey> {
-        Set(
-            domain.verdicts.filter(TapEvaluation.isUndecided).compactMap { verdict -> TapKey? in
-                guard case .valid(let tap) = verdict.entry else { return nil }
-                return TapKey(domain: domain.uuid, origin: tap.origin, name: tap.name)
-            })
+    /// Whether an attachment of a tap that is not decided stays: for as long as its filter is being compiled; and when this host cannot
+    /// compile it, which may last, only if it does just what the tap asks for, or it may copy what is not asked for any more.
+    private static func isKept(_ attachment: ObservedAttachment, for verdict: TapVerdict, of domain: DomainView, _ host: HostState) -> Bool {
+        guard case .valid(let tap) = verdict.entry, let spec = attachment.spec,
+            (spec.key.domain, spec.key.origin, spec.key.tap) == (domain.uuid, tap.origin, tap.name)
+        else { return false }
+        if case .refused(let failure) = verdict.outcome, failure.reason == .filterPending { return true }
+        return spec.wish.choosesAs(TapEvaluation.wish(of: tap, on: host))
+            && domain.live?.interfaces.contains { $0.mac == spec.interface.mac && tap.selects($0) } == true
     }
 
     /// Whether a guest may hold an attachment's device open. A tap device that is up has a carrier exactly while somebody

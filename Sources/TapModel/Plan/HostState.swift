@@ -12,10 +12,13 @@ public struct HostState: Sendable {
     public var isPaused: Bool
     /// What libpcap said of each filter expression that was asked about; one that is not here is still being compiled.
     public var filters: [String: Result<CompiledFilter, Failure>]
+    /// Programs that the kernel's verifier does not take: with the same filter and fewer other options it may.
+    public var refusedWishes: [CopyWish: Failure]
 
     public init(
         configuration: HostConfiguration, devices: DeviceTable, claims: DeviceClaims, mechanism: Result<Mechanism, Failure>,
-        isPaused: Bool = false, filters: [String: Result<CompiledFilter, Failure>] = [:]
+        isPaused: Bool = false, filters: [String: Result<CompiledFilter, Failure>] = [:],
+        refusedWishes: [CopyWish: Failure] = [:]
     ) {
         self.configuration = configuration
         self.devices = devices
@@ -23,5 +26,6 @@ public struct HostState: Sendable {
         self.mechanism = mechanism
         self.isPaused = isPaused
         self.filters = filters
+        self.refusedWishes = refusedWishes
     }
 }

@@ -7,7 +7,7 @@ public enum Planner {
     ///
     /// - Parameters:
     ///   - evidence: what is known of the domain. An attachment ends only on positive evidence: the running domain's
-    ///     XML without it, the domain not running, or its device gone. Those of an undecided tap stay as they are.
+    ///     XML without it, the domain not running, or its device gone.
     ///   - observed: all attachments with this domain's UUID.
     public static func plan(_ evidence: DomainEvidence, observed: [ObservedAttachment]) -> [Action] {
         var actions: [Action] = []
@@ -26,11 +26,9 @@ public enum Planner {
             case .notRunning:
                 actions.append(.detach(attachment.id, why: "the domain does not run"))
                 desired[attachment.id] = nil
-            case .running(_, let undecided):
+            case .running(_, let kept):
                 guard let wished = desired.removeValue(forKey: attachment.id) else {
-                    if let key = attachment.spec?.key, undecided.contains(TapKey(domain: key.domain, origin: key.origin, name: key.tap)) {
-                        continue
-                    }
+                    if kept.contains(attachment.id) { continue }
                     actions.append(.detach(attachment.id, why: "the domain's metadata and this host's configuration no longer ask for it"))
                     continue
                 }

@@ -93,6 +93,8 @@ public enum TapEvaluation {
         case .failure(let failure): return .refused(failure)
         case .success(let chosen): mechanism = chosen
         }
+        let wish = wish(of: tap, on: host)
+        if let failure = host.refusedWishes[wish] { return .refused(failure) }
         return .attach(
             DesiredAttachment(
                 key: AttachmentKey(domain: domain.uuid, origin: tap.origin, tap: tap.name, ifindex: device.index),
@@ -100,9 +102,13 @@ public enum TapEvaluation {
                 interface: AttachedInterface(
                     alias: interface.alias, mac: mac, type: interface.type, device: device.name, isMacvtap: device.kind == .macvtap),
                 destinationKind: destination.kind,
-                wish: CopyWish(
-                    direction: tap.direction, destination: destination.label, mark: host.configuration.mark, filter: tap.filter,
-                    snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate, once: tap.once),
-                filter: filter, mechanism: mechanism))
+                wish: wish, filter: filter, mechanism: mechanism))
+    }
+
+    /// What the programs of a tap are to do.
+    static func wish(of tap: Tap, on host: HostState) -> CopyWish {
+        CopyWish(
+            direction: tap.direction, destination: tap.destination.label, mark: host.configuration.mark, filter: tap.filter,
+            snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate, once: tap.once)
     }
 }

@@ -3,13 +3,14 @@
 import CLibmnl
 import Glibc
 
-/// Makes, prepares and removes the devices of hops, by rtnetlink.
+/// Makes, prepares and removes the two devices of the hop, by rtnetlink.
 ///
-/// They have no addresses and make none of themselves, and are known as ours by name and alias. A device of such a name
-/// without our alias is somebody else's and is left alone.
+/// They have no addresses, make none of themselves and answer no ARP, and are known as ours by name and alias. A device of such
+/// a name without our alias is somebody else's and is left alone.
 struct HopDevice {
     /// What the alias of ours begins with.
     private static let owner = "virt-tap "
+    private static let kind = "veth"
     /// IN6_ADDR_GEN_MODE_NONE of linux/if_link.h.
     private static let noAddresses: UInt8 = 1
     private static let largestMTU: UInt32 = 65_535
@@ -17,12 +18,23 @@ struct HopDevice {
     let name: String
     let kernel: Kernel
 
+    init(_ end: HopEnd, _ kernel: Kernel) {
+        name = end.device
+        self.kernel = kernel
+    }
+
     struct Found {
         var ifindex: UInt32
         var alias: String?
         var isUp: Bool
+        /// `veth`; empty: a device of no kind, as a network adapter.
+        var kind: String
+        /// The ifindex of a veth's other end.
+        var other: UInt32?
 
         var isOurs: Bool { alias?.hasPrefix(HopDevice.owner) ?? false }
+        /// Made by nobody else: ours, or what is left of a try of ours that was cut off before it could say so.
+        var mayBeOurs: Bool { isOurs || (kind == HopDevice.kind && alias == nil && !isUp) }
     }
 
     func find() throws -> Found? {
@@ -33,9 +45,11 @@ struct HopDevice {
             guard let message = try NetlinkSocket(kernel).get(Int32(RTM_GETLINK), header), let found = message.header(ifinfomsg.self) else {
                 return nil
             }
+            let attributes = message.attributes(after: ifinfomsg.self)
             return Found(
-                ifindex: UInt32(found.ifi_index), alias: message.attributes(after: ifinfomsg.self).text(Int(IFLA_IFALIAS)),
-                isUp: found.ifi_flags & UInt32(IFF_UP) != 0)
+                ifindex: UInt32(found.ifi_index), alias: attributes.text(Int(IFLA_IFALIAS)), isUp: found.ifi_flags & UInt32(IFF_UP) != 0,
+                kind: attributes.nested(Int(IFLA_LINKINFO))?.text(Int(IFLA_INFO_KIND)) ?? "",
+                other: attributes.number(Int(IFLA_LINK), as: UInt32.self))
         } catch let error as KernelError where error.number == ENODEV {
             return nil
         }
@@ -43,23 +57,21 @@ struct HopDevice {
 
     static func alias(_ build: String) -> String { owner + build }
 
-    /// Makes an ifb device, or a veth pair.
-    func make(peer: String?) throws {
+    /// Makes a veth pair, of which this is one end and `peer` the other.
+    func make(peer: String) throws {
         try change(Int32(RTM_NEWLINK), UInt16(NLM_F_CREATE | NLM_F_EXCL), ifinfomsg()) { message in
             mnl_attr_put_strz(message, UInt16(IFLA_IFNAME), name)
             mnl_attr_put_u32(message, UInt16(IFLA_MTU), Self.largestMTU)
             let info = mnl_attr_nest_start(message, UInt16(IFLA_LINKINFO))
-            mnl_attr_put_strz(message, UInt16(IFLA_INFO_KIND), peer == nil ? "ifb" : "veth")
-            if let peer {
-                let data = mnl_attr_nest_start(message, UInt16(IFLA_INFO_DATA))
-                let nested = mnl_attr_nest_start(message, UInt16(VETH_INFO_PEER))
-                // The peer's own header comes before its attributes.
-                mnl_nlmsg_put_extra_header(message, MemoryLayout<ifinfomsg>.size)
-                mnl_attr_put_strz(message, UInt16(IFLA_IFNAME), peer)
-                mnl_attr_put_u32(message, UInt16(IFLA_MTU), Self.largestMTU)
-                mnl_attr_nest_end(message, nested)
-                mnl_attr_nest_end(message, data)
-            }
+            mnl_attr_put_strz(message, UInt16(IFLA_INFO_KIND), Self.kind)
+            let data = mnl_attr_nest_start(message, UInt16(IFLA_INFO_DATA))
+            let nested = mnl_attr_nest_start(message, UInt16(VETH_INFO_PEER))
+            // The peer's own header comes before its attributes.
+            mnl_nlmsg_put_extra_header(message, MemoryLayout<ifinfomsg>.size)
+            mnl_attr_put_strz(message, UInt16(IFLA_IFNAME), peer)
+            mnl_attr_put_u32(message, UInt16(IFLA_MTU), Self.largestMTU)
+            mnl_attr_nest_end(message, nested)
+            mnl_attr_nest_end(message, data)
             mnl_attr_nest_end(message, info)
         }
     }
@@ -80,8 +92,8 @@ struct HopDevice {
         } catch let error as KernelError where [EAFNOSUPPORT, EOPNOTSUPP, EINVAL].contains(error.number) {
             // A kernel without IPv6 makes no such addresses.
         }
-        header.ifi_flags = UInt32(IFF_UP)
-        header.ifi_change = UInt32(IFF_UP)
+        header.ifi_flags = UInt32(IFF_UP | IFF_NOARP)
+        header.ifi_change = UInt32(IFF_UP | IFF_NOARP)
         try change(Int32(RTM_NEWLINK), 0, header) { _ in }
     }
 
@@ -116,16 +128,25 @@ struct HopDevice {
 
     /// Leaves the device nothing to do by itself: what is sent is segmented, linear and has its checksum before.
     func endOffloads() throws {
+        for command in [ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SSG, ETHTOOL_STXCSUM] { try ethtool(command) }
+    }
+
+    func hasOffloads() throws -> Bool {
+        try [ETHTOOL_GTSO, ETHTOOL_GGSO, ETHTOOL_GSG, ETHTOOL_GTXCSUM].contains { try ethtool($0) != 0 }
+    }
+
+    /// Asks for an offload, or ends it.
+    @discardableResult
+    private func ethtool(_ command: Int32) throws -> UInt32 {
         let descriptor = try kernel.check(.changeDevice, name) { socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0) }
         defer { close(descriptor) }
-        for command in [ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SSG, ETHTOOL_STXCSUM] {
-            var value = ethtool_value(cmd: UInt32(command), data: 0)
-            try withUnsafeMutablePointer(to: &value) { value in
-                var request = ifreq()
-                withUnsafeMutableBytes(of: &request.ifr_ifrn) { $0.copyBytes(from: name.utf8.prefix(15)) }
-                request.ifr_ifru.ifru_data = UnsafeMutableRawPointer(value).assumingMemoryBound(to: CChar.self)
-                try kernel.check(.changeDevice, name) { ioctl(descriptor, UInt(SIOCETHTOOL), &request) }
-            }
+        var value = ethtool_value(cmd: UInt32(command), data: 0)
+        try withUnsafeMutablePointer(to: &value) { value in
+            var request = ifreq()
+            withUnsafeMutableBytes(of: &request.ifr_ifrn) { $0.copyBytes(from: name.utf8.prefix(15)) }
+            request.ifr_ifru.ifru_data = UnsafeMutableRawPointer(value).assumingMemoryBound(to: CChar.self)
+            try kernel.check(.changeDevice, name) { ioctl(descriptor, UInt(SIOCETHTOOL), &request) }
         }
+        return value.data
     }
 }

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import CLibbpf
+import Glibc
+import TapModel
+
+/// Puts the hop in place when the first tap needs it, and takes it away with the last.
+struct HopInstaller {
+    private static let program = "virt_tap_hop"
+    private static let elf = ProgramObject.decode(HopObject.base64)
+    private static let priority: UInt32 = 1
+    private static let handle: UInt32 = 1
+
+    let pins: PinTree
+    var kernel: Kernel { pins.kernel }
+
+    /// Whether the hop is as this version makes it and works on these maps.
+    func isWhole(_ maps: SharedMaps) throws -> Bool {
+        let departure = HopDevice(.departure, kernel)
+        let arrival = HopDevice(.arrival, kernel)
+        guard let sending = try departure.find(), let receiving = try arrival.find(), sending.other == receiving.ifindex,
+            try ifindex(maps) == sending.ifindex
+        else { return false }
+        guard try isWhole(.departure, sending, maps), try isWhole(.arrival, receiving, maps) else { return false }
+        // With these a super-packet would arrive as one.
+        return try !departure.hasOffloads()
+    }
+
+    private func isWhole(_ end: HopEnd, _ device: HopDevice.Found, _ maps: SharedMaps) throws -> Bool {
+        guard device.isUp, device.alias == HopDevice.alias(HopObject.build), let program = try kernel.open(pins.hop(end), CLIBBPF_PROGRAM),
+            try kernel.maps(of: program).contains(kernel.mapInfo(maps.destinationCounters).id)
+        else { return false }
+        let id = try program.programID()
+        return try TrafficControl.filters(HookPoint(ifindex: device.ifindex, isEgress: end.isProgramAtEgress), kernel)
+            .contains { $0.priority == Self.priority && $0.handle == Self.handle && $0.program == id }
+    }
+
+    /// Makes what is missing; what is there and older is exchanged in place.
+    func ensure(_ maps: SharedMaps) throws {
+        if try !isWhole(maps) { try install(maps) }
+    }
+
+    private func install(_ maps: SharedMaps) throws {
+        let (sending, receiving) = try pair()
+        let backlogs = try MapLayout.backlogs.make(kernel)
+        // Where copies arrive first: what is sent finds it there.
+        for (end, ifindex) in [(HopEnd.arrival, receiving), (.departure, sending)] { try attach(end, ifindex, backlogs, maps) }
+        let departure = HopDevice(.departure, kernel)
+        try departure.endOffloads()
+        // The alias last: it says that all of this was done.
+        try HopDevice(.arrival, kernel).prepare(receiving, alias: HopDevice.alias(HopObject.build))
+        try departure.prepare(sending, alias: HopDevice.alias(HopObject.build))
+        try write(sending, maps)
+    }
+
+    /// The two devices' ifindexes, ours from now on, whatever fails next.
+    private func pair() throws -> (sending: UInt32, receiving: UInt32) {
+        func ends() throws -> [HopDevice.Found?] { try HopEnd.allCases.map { try HopDevice($0, kernel).find() } }
+        var found = try ends()
+        for (device, end) in zip(found, HopEnd.allCases) where device?.mayBeOurs == false { throw Self.taken(end.device) }
+        if found[0] == nil || found[0]?.other != found[1]?.ifindex {
+            // One without the other, which was removed, renamed or moved: a veth's other end goes with it.
+            for (device, end) in zip(found, HopEnd.allCases) { if let device { try HopDevice(end, kernel).remove(device.ifindex) } }
+            try HopDevice(.departure, kernel).make(peer: HopEnd.arrival.device)
+            found = try ends()
+        }
+        guard let sending = found[0], let receiving = found[1] else {
+            throw KernelError(call: .changeDevice, number: ENODEV, subject: HopEnd.departure.device)
+        }
+        for (device, end) in [(sending, HopEnd.departure), (receiving, .arrival)] where !device.isOurs {
+            try HopDevice(end, kernel).call(device.ifindex, HopDevice.alias("unfinished"))
+        }
+        return (sending.ifindex, receiving.ifindex)
+    }
+
+    private func attach(_ end: HopEnd, _ ifindex: UInt32, _ backlogs: KernelObject, _ maps: SharedMaps) throws {
+        let object = try ProgramObject(Self.program, Self.elf, kernel)
+        try object.set("hop_is_arrival", UInt32(end == .arrival ? 1 : 0))
+        try object.use(maps.destinations, as: MapLayout.destinations)
+        try object.use(maps.destinationCounters, as: MapLayout.destinationCounters)
+        try object.use(backlogs, as: MapLayout.backlogs)
+        let program = try object.load()
+        try pins.place(program, at: pins.hop(end), kind: CLIBBPF_PROGRAM, Undo())
+        if try FilterQdisc.on(ifindex, kernel) == nil { try FilterQdisc.clsact.add(to: ifindex, kernel) }
+        try kernel.check(.attachFilter, end.device) {
+            clibbpf_filter_attach(CInt(ifindex), end.isProgramAtEgress ? 1 : 0, Self.priority, Self.handle, program.descriptor, 1)
+        }
+    }
+
+    private static func taken(_ name: String) -> Failure {
+        Failure(
+            .attachFailed,
+            "cutting copies needs a device called \(name), and one that is not virt-tap's has that name; rename or remove that one")
+    }
+
+    /// Tells taps where to send copies; 0: nowhere.
+    private func write(_ ifindex: UInt32, _ maps: SharedMaps) throws {
+        try kernel.write(withUnsafeBytes(of: ifindex) { [UInt8]($0) }, to: maps.hops, at: 0)
+    }
+
+    private func ifindex(_ maps: SharedMaps) throws -> UInt32 {
+        try kernel.read(maps.hops, at: 0, size: Int(MapLayout.hops.valueSize)).withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) }
+    }
+
+    /// Whether there is any of it. Cheap.
+    var isThere: Bool { HopEnd.allCases.contains { if_nametoindex($0.device) != 0 || pins.exists(pins.hop($0)) } }
+
+    /// Removes all of it; no error for what is not there.
+    func remove() throws {
+        if let maps = try SharedMaps.open(pins, create: false)?.maps { try write(0, maps) }
+        for end in HopEnd.allCases {
+            let device = HopDevice(end, kernel)
+            // A veth's other end goes with it.
+            if let found = try device.find(), found.isOurs { try device.remove(found.ifindex) }
+            try kernel.unlink(pins.hop(end))
+        }
+    }
+}
