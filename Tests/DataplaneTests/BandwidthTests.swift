@@ -68,7 +68,7 @@ extension MatrixSuite {
             return (start, tuned)
         }
 
-        @Test("Limits set after a tap was placed are set, changed and removed as without it", arguments: Mechanism.here)
+        @Test("Limits set after a tap was placed are set, changed and removed as without it", arguments: Mechanism.possible)
         func takesLimitsLater(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let host = try MatrixLibvirtd.running()
@@ -95,7 +95,7 @@ extension MatrixSuite {
             #expect(after == reference.tuned)
         }
 
-        @Test("Limits of the definition stay when a tap is placed, and are changed and removed as without it", arguments: Mechanism.here)
+        @Test("Limits of the definition stay when a tap is placed, and are changed and removed as without it", arguments: Mechanism.possible)
         func leavesDefinedLimitsAlone(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let host = try MatrixLibvirtd.running()
@@ -150,7 +150,7 @@ extension MatrixSuite {
             #expect(end == Array(reference.tuned[4].dropFirst()))
         }
 
-        @Test("libvirt's own filter rules stay as they are when a tap comes and goes", arguments: Mechanism.here)
+        @Test("libvirt's own filter rules stay as they are when a tap comes and goes", arguments: Mechanism.possible)
         func leavesFilterRulesAlone(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let host = try MatrixLibvirtd.running()
