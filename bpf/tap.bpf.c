@@ -353,8 +353,8 @@ int virt_tap(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	}
 	if (can_copy)
-		error = is_cut ? copy_by_hop(skb, hop, device, frame.packets) :
-				 copy_to(skb, device);
+		error = is_cut ? copy_by_hop(skb, hop, device, frame.packets)
+			       : copy_to(skb, device);
 
 	/* Positive codes say that the device's queue, or the hop, refused the copy. */
 	count(error ? TAP_ERRORS : TAP_COPIED, &frame);

@@ -73,9 +73,9 @@ struct tap_hop {
 #define TAP_BACKLOGS	  1024
 
 struct tap_backlog {
-	__u32 sent;    /* segments; wraps */
-	__u32 settled; /* of these: no longer waiting */
-	__u64 jiffies; /* when the last were sent */
+	__u32 sent;	 /* segments; wraps */
+	__u32 settled;	 /* of these: no longer waiting */
+	__u64 jiffies;	 /* when the last were sent */
 	__u64 unused[6]; /* a cache line for each CPU */
 };
 

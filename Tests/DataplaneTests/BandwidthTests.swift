@@ -95,7 +95,8 @@ extension MatrixSuite {
             #expect(after == reference.tuned)
         }
 
-        @Test("Limits of the definition stay when a tap is placed, and are changed and removed as without it", arguments: Mechanism.possible)
+        @Test(
+            "Limits of the definition stay when a tap is placed, and are changed and removed as without it", arguments: Mechanism.possible)
         func leavesDefinedLimitsAlone(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let host = try MatrixLibvirtd.running()

@@ -99,7 +99,9 @@ extension KernelDataplane {
         let missing = modules.filter { module in !lists.contains { $0.contains("/\(module).ko") } }
         if missing.isEmpty || Self.kernelHas(functions) { return .yes }
         if lists.isEmpty { return .unknown(why: "/lib/modules/\(release) cannot be read, nor all of /proc/kallsyms") }
-        return .no(why: "the kernel has no \(missing.joined(separator: " and no ")); install the rest of its modules", minimumKernel: minimumKernel)
+        return .no(
+            why: "the kernel has no \(missing.joined(separator: " and no ")); install the rest of its modules", minimumKernel: minimumKernel
+        )
     }
 
     /// Whether all of these functions are in the kernel or in a module that is loaded. Names in /proc/kallsyms may be

@@ -34,7 +34,8 @@ public enum DomainEvidence: Hashable, Sendable {
 
     /// Whether an attachment of a tap that is not decided stays: for as long as its filter is being compiled; and when this host cannot
     /// compile it, which may last, only if it does just what the tap asks for, or it may copy what is not asked for any more.
-    private static func isKept(_ attachment: ObservedAttachment, for verdict: TapVerdict, of domain: DomainView, _ host: HostState) -> Bool {
+    private static func isKept(_ attachment: ObservedAttachment, for verdict: TapVerdict, of domain: DomainView, _ host: HostState) -> Bool
+    {
         guard case .valid(let tap) = verdict.entry, let spec = attachment.spec,
             (spec.key.domain, spec.key.origin, spec.key.tap) == (domain.uuid, tap.origin, tap.name)
         else { return false }
