@@ -112,10 +112,13 @@ extension KernelSuite {
                 $0.snaplen = .bytes(64)
                 $0.rate = RateLimit(perSecond: 1, unit: .packetsPerSecond, burst: 10, text: "", burstText: nil)
             }
-            try superPacket(tapped, payload: 60_000, segmentSize: 1)
+            // Linux 6.1 makes no smaller ones.
+            try superPacket(tapped, payload: 60_000, segmentSize: 8)
             for number in 0..<10 { try tapped.bench.guest.write(FrameBuilder.udp(number)) }
             let counters = try #require(try tapped.counters(desired)[.outbound])
-            #expect(counters.errors.packets == 60_000 && counters.copied.packets == 10 && counters.rateLimited.packets == 0)
+            #expect(counters.errors.packets == 7_500)
+            #expect(counters.copied.packets == 10)
+            #expect(counters.rateLimited.packets == 0)
         }
 
         // MARK: The backlog
