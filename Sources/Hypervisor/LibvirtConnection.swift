@@ -128,9 +128,10 @@ final class LibvirtConnection: Sendable {
         try add(context, isNeeded: false) { clibvirt_register_device_added(pointer, deviceAdded, $0, releaseContext) }
         try add(context, isNeeded: false) { clibvirt_register_device_removed(pointer, deviceRemoved, $0, releaseContext) }
 
-        // No reference goes along: a driver without a daemon says yes, keeps nothing and so releases nothing. `self.context`
-        // holds it until closePointers(), which waits for a callback that runs.
-        let opaque = Unmanaged.passUnretained(context).toOpaque()
+        // A reference goes along that nobody gives back, some hundred bytes for each connection: a driver without a daemon says
+        // yes, keeps nothing and so releases nothing, and of a connection that ends while it is closed here this callback was
+        // seen to run when `self.context` was gone already.
+        let opaque = Unmanaged.passRetained(context).toOpaque()
         for pointer in pointers where virConnectRegisterCloseCallback(pointer, connectionClosed, opaque, nil) < 0 {
             let error = LibvirtError.last("listen for the end of the connection")
             if !error.isUnsupported { throw error }
