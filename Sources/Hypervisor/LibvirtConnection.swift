@@ -128,10 +128,9 @@ final class LibvirtConnection: Sendable {
         try add(context, isNeeded: false) { clibvirt_register_device_added(pointer, deviceAdded, $0, releaseContext) }
         try add(context, isNeeded: false) { clibvirt_register_device_removed(pointer, deviceRemoved, $0, releaseContext) }
 
-        // A reference goes along that nobody gives back, some hundred bytes for each connection: a driver without a daemon says
-        // yes, keeps nothing and so releases nothing, and of a connection that ends while it is closed here this callback was
-        // seen to run when `self.context` was gone already.
-        let opaque = Unmanaged.passRetained(context).toOpaque()
+        // No reference goes along: a driver without a daemon says yes, keeps nothing and so releases nothing. `self.context`
+        // holds it, and closePointers() for a while longer.
+        let opaque = Unmanaged.passUnretained(context).toOpaque()
         for pointer in pointers where virConnectRegisterCloseCallback(pointer, connectionClosed, opaque, nil) < 0 {
             let error = LibvirtError.last("listen for the end of the connection")
             if !error.isUnsupported { throw error }
@@ -164,7 +163,17 @@ final class LibvirtConnection: Sendable {
             virConnectUnregisterCloseCallback(pointer, connectionClosed)
             virConnectClose(pointer)
         }
+        // The close callback was seen to run after that, when a connection ended at the same moment.
+        if let context {
+            Task.detached {
+                try? await Task.sleep(for: Self.graceOfCallbacks)
+                withExtendedLifetime(context) {}
+            }
+        }
     }
+
+    /// How long what a callback needs stays after the connection was closed.
+    private static let graceOfCallbacks = Duration.seconds(3)
 
     private static func uri(_ pointer: virConnectPtr) -> String? {
         guard let text = virConnectGetURI(pointer) else { return nil }
