@@ -109,7 +109,7 @@ install-data:
 	for file in schemas/*; do \
 		[ ! -f "$$file" ] || $(INSTALL_FILE) "$$file" '$(DESTDIR)$(DATADIR)/virt-tap/' || exit 1; \
 	done
-	for file in README.md CHANGELOG.md LICENSE docs/*.md docs/decisions/*.md examples/* schemas/*; do \
+	for file in README.md CHANGELOG.md LICENSE docs/*.md docs/*.svg docs/decisions/*.md examples/* schemas/*; do \
 		[ ! -f "$$file" ] || $(INSTALL_FILE) "$$file" '$(DESTDIR)$(DATADIR)/doc/virt-tap'/"$$file" || exit 1; \
 	done
 	$(substitute) hooks/qemu >'$(DESTDIR)$(HOOKDIR)/.virt-tap.new'
