@@ -26,7 +26,6 @@
 #define IP_MORE_FRAGMENTS   0x2000
 #define IP_FRAGMENT_OFFSET  0x1fff
 #define IP6_FRAGMENT_OFFSET 0xfff8
-#define IP6_MORE_FRAGMENTS  0x0001
 /* Ethernet and IPv4 addresses: RFC 826. */
 #define ARP_LENGTH	    28
 /* Without options. */

@@ -2,7 +2,7 @@
 /*
  * Copies one device's traffic in one direction to a destination.
  *
- * One function, loaded once for each attachment and direction and specialised
+ * One program, loaded once for each attachment and direction and specialised
  * by the constants below: what a tap does not ask for is dead code to the
  * verifier and not in the machine code.
  *

@@ -2,9 +2,9 @@
 /*
  * What the copying program and user space share: the layout of the maps.
  *
- * The maps are pinned and outlive the daemon, so this layout is what the "1"
- * in the pins' path stands for. Swift's half is MapLayout.swift; the loader
- * compares the two before it loads anything.
+ * The maps are pinned and outlive the daemon. One of another size is made anew,
+ * so a value whose fields change must change its size, too. Swift's half is
+ * MapLayout.swift; the loader compares the two before it loads anything.
  */
 #ifndef VIRT_TAP_TAP_H
 #define VIRT_TAP_TAP_H
@@ -50,14 +50,14 @@ struct tap_limit {
 };
 
 #define TAP_DESTINATIONS       1024
-#define TAP_LABEL_SIZE	       88
+#define TAP_LABEL_SIZE	       96
 /* Each destination has all of enum tap_destination_counter, one after the other. */
 #define TAP_DESTINATION_COUNTS (TAP_DESTINATIONS * TAP_DESTINATION_COUNTERS)
 
 /* A super-packet of more segments than this is not cut. */
 #define TAP_SEGMENTS 128
 
-/* The device of ours behind which copies are cut. */
+/* The device of ours to which copies are sent that are to be cut. */
 struct tap_hop {
 	__u32 ifindex; /* 0: there is none */
 };

@@ -28,6 +28,28 @@ extension KernelSuite {
             #expect(try tapped.dataplane.destinations().first?.sent.packets == 20)
         }
 
+        @Test("Maps that another version laid out otherwise are made anew, and what was attached is told from what copies to them")
+        func replacesOldMaps() throws {
+            let tapped = try TappedBench(Mechanism.here[0])
+            defer { _ = try? tapped.dataplane.purge() }
+            let desired = try tapped.attach()
+            // Labels were at 8 in the first version, and then at 40 of the same 128 bytes.
+            let path = tapped.bench.bpffs + "/virt-tap/1/destinations"
+            let old = bpf_map_create(BPF_MAP_TYPE_ARRAY, "virt_tap_dests", 4, 128, 1_024, nil)
+            defer { close(old) }
+            try #require(old >= 0 && unlink(path) == 0 && bpf_obj_pin(old, path) == 0)
+            #expect(try tapped.dataplane.destinations() == [])
+            #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == false)
+            #expect(try tapped.dataplane.setDestination("ids", kind: .interface, ifindex: tapped.bench.destinationIndex, rate: nil))
+            #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == false)
+            try tapped.dataplane.replace(desired, at: TappedBench.now)
+            #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
+            let (sent, areWhole) = try tapped.exchange(5)
+            #expect(areWhole)
+            #expect(tapped.bench.sensor.receive(10) == sent)
+            #expect(try tapped.dataplane.destinations().map(\.sent.packets) == [10])
+        }
+
         @Test("Replacing in place under traffic loses no copy and doubles none", arguments: Mechanism.here)
         func replacesUnderTraffic(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)

@@ -50,7 +50,7 @@ enum MapLayout {
     /// TAP_DESTINATIONS: how many destinations a host can have at a time.
     static let destinationSlots: UInt32 = 1_024
     /// struct tap_destination: ifindex, kind, 8 bytes unused, struct tap_limit, label.
-    static let destinations = Shape(name: "virt_tap_dests", variable: "tap_dests", valueSize: 128, entries: destinationSlots)
+    static let destinations = Shape(name: "virt_tap_dests", variable: "tap_dests", valueSize: 136, entries: destinationSlots)
     static let kindOffset = 4
     static let limitOffset = 16
     static let labelOffset = 40
