@@ -36,6 +36,21 @@ struct StatusTests {
         #expect(tap.warnings.isEmpty)
     }
 
+    @Test("The document of a daemon that did not count rate_limited yet is read, and all others come back as they were")
+    func readsOlderDestinations() throws {
+        let full = DestinationStatus(
+            name: "ids", kind: .interface, failure: Failure(.destinationDown, "it is down"), sent: Counter(packets: 3, bytes: 300),
+            errors: Counter(packets: 2, bytes: 200), rateLimited: Counter(packets: 1, bytes: 100))
+        let data = try JSONEncoder().encode(full)
+        #expect(try JSONDecoder().decode(DestinationStatus.self, from: data) == full)
+        var older = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+        older["rate_limited"] = nil
+        var expected = full
+        expected.rateLimited = Counter()
+        #expect(
+            try JSONDecoder().decode(DestinationStatus.self, from: JSONSerialization.data(withJSONObject: older)) == expected)
+    }
+
     @Test func degradedNamesTheInterface() throws {
         let second = Fixture.interface("net1", mac: MACAddress("52:54:00:00:00:02"), type: .hostdev, device: nil)
         let domain = Fixture.domain(interfaces: [Fixture.interface(), second])

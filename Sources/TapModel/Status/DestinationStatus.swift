@@ -9,7 +9,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     @Nullable public var message: String?
     /// Copies that left for it.
     public var sent: Counter
-    /// Copies that its device did not take.
+    /// Copies that its device did not take, or that could not be made what was asked for (cut) on the way.
     public var errors: Counter
     /// Frames that were not copied because its `rate` was used up.
     public var rateLimited: Counter
@@ -32,6 +32,19 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         self.sent = sent
         self.errors = errors
         self.rateLimited = rateLimited
+    }
+
+    /// Accepts a document of a daemon that did not count `rate_limited` yet.
+    public init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        name = try container.decode(String.self, forKey: .name)
+        kind = try container.decode(DestinationTarget.Kind.self, forKey: .kind)
+        state = try container.decode(TapState.self, forKey: .state)
+        _reason = try container.decode(Nullable<Reason>.self, forKey: .reason)
+        _message = try container.decode(Nullable<String>.self, forKey: .message)
+        sent = try container.decode(Counter.self, forKey: .sent)
+        errors = try container.decode(Counter.self, forKey: .errors)
+        rateLimited = try container.decodeIfPresent(Counter.self, forKey: .rateLimited) ?? Counter()
     }
 
     /// A destination of the configuration as it is now.
