@@ -38,7 +38,8 @@ struct DiagnosisTests {
     func kernel() {
         #expect(level("kernel") { $0.kernel = "6.6.0" } == .ok)
         #expect(level("kernel") { $0.kernel = "6.1.0-13-amd64" } == .ok)
-        #expect(level("kernel") { $0.kernel = "5.7.1" } == .fail)
+        #expect(level("kernel") { $0.kernel = "5.12.0" } == .ok)
+        #expect(level("kernel") { $0.kernel = "5.11.22" } == .fail)
         #expect(level("kernel") { $0.kernel = "strange" } == .unknown)
     }
 
