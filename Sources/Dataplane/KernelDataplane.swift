@@ -19,7 +19,7 @@ public final class KernelDataplane: TapDataplane {
     /// In which half second the hop was looked at last.
     var knownHop: (tick: Int, isWhole: Bool)?
 
-    /// The verifier's whole log of the last load that it refused.
+    /// The verifier's whole log, when the last call that failed did so because it refused a program.
     public private(set) var lastVerifierLog: String?
 
     /// Which eBPF object this program carries: `AttachmentSpec.build` of what it attaches.
@@ -49,7 +49,7 @@ public final class KernelDataplane: TapDataplane {
             if needsPins { try pins.requireMounted() }
             return try body()
         } catch {
-            if let log = (error as? KernelError)?.log { lastVerifierLog = log }
+            lastVerifierLog = (error as? KernelError)?.log
             throw FailureReport.failure(error, what)
         }
     }
@@ -65,7 +65,7 @@ public final class KernelDataplane: TapDataplane {
     }
 
     /// The directories, and the claim on them if there is to be one: others may have removed what it was on.
-    private func makeLayout() throws {
+    func makeLayout() throws {
         if pinClaim.isWanted { try pinClaim.take(pins) } else { try pins.makeLayout() }
     }
 
@@ -317,7 +317,7 @@ public final class KernelDataplane: TapDataplane {
         }
     }
 
-    private func remove(_ id: AttachmentID) throws {
+    func remove(_ id: AttachmentID) throws {
         guard try pins.has(id) else { return }
         let spec = try specs.read(id)
         let known = try knownPrograms(id, spec)
@@ -341,76 +341,5 @@ public final class KernelDataplane: TapDataplane {
             return spec.wish.snaplen != nil
         }
         if !isNeeded { try? hop.remove() }
-    }
-
-    public func purge() throws(Failure) -> Int {
-        try reporting("removing everything of virt-tap's") {
-            // All of it first: what is refused is refused as a whole.
-            try pins.open(pins.top)?.requireOursThroughout()
-            // Held while it lasts, if this object has none to keep.
-            let guarding = pinClaim.isWanted ? pinClaim : PinClaim()
-            if pins.exists(pins.top) { try guarding.take(pins) }
-            defer { if guarding !== pinClaim { guarding.release() } }
-            let ids = try pins.attachmentIDs()
-            var first: (any Error)?
-            for id in ids {
-                do { try remove(id) } catch { first = first ?? error }
-            }
-            if let first { throw first }
-            var others = 0
-            for entry in try pins.entries(in: pins.top) where entry.isDirectory && entry.name != "\(MapLayout.version)" {
-                others += try pins.entries(in: "\(pins.top)/\(entry.name)").count { AttachmentID(directory: $0.name) != nil }
-            }
-            let orphans = try purgeFilters()
-            for entry in try pins.entries(in: pins.layout) where entry.name.hasPrefix("qdisc-") {
-                if let ifindex = UInt32(entry.name.dropFirst("qdisc-".count), radix: 16) { try clsact.releaseQdisc(ifindex) }
-            }
-            try hop.remove()
-            try pins.removeAll()
-            return ids.count + others + orphans
-        }
-    }
-
-    /// Removes every filter of ours that no pin tells of.
-    /// - Returns: of how many attachments they were.
-    private func purgeFilters() throws -> Int {
-        try TrafficControl.filterDevices(kernel).reduce(0) { count, ifindex in
-            let filters = try clsact.ownFilters(ifindex)
-            for filter in filters { try clsact.remove(filter) }
-            return count + Set(filters.map { AttachmentSpec.ClsactFilter(priority: $0.priority, handle: $0.handle) }).count
-        }
-    }
-
-    // MARK: Destinations
-
-    @discardableResult
-    public func setDestination(
-        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, rate: RateLimit?
-    ) throws(Failure) -> Bool {
-        try reporting("destination \"\(label)\"") {
-            try makeLayout()
-            guard let (maps, areNew) = try SharedMaps.open(pins, create: true) else { return false }
-            try DestinationTable(maps: maps, kernel: kernel).set(label, kind: kind, ifindex: ifindex, rate: rate)
-            return areNew
-        }
-    }
-
-    public func destinations() throws(Failure) -> [DestinationRecord] {
-        try reporting("reading the destinations") { try destinationTable()?.records() ?? [] }
-    }
-
-    public func forgetDestination(_ label: String) throws(Failure) {
-        try reporting("destination \"\(label)\"") {
-            for id in try pins.attachmentIDs() {
-                if let spec = try specs.read(id), spec.wish.destination == label {
-                    throw Failure(.attachFailed, "it is still used by tap \"\(spec.key.tap)\" of \(spec.domainName)")
-                }
-            }
-            try destinationTable()?.forget(label)
-        }
-    }
-
-    private func destinationTable() throws -> DestinationTable? {
-        try SharedMaps.open(pins, create: false).map { DestinationTable(maps: $0.maps, kernel: kernel) }
     }
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import TapModel
+
 /// An end of the hop: the veth pair of ours on which copies are changed before they go on to their destination. The original
 /// must not be, and a clone is what the frame was.
 enum HopEnd: CaseIterable {
@@ -11,8 +13,8 @@ enum HopEnd: CaseIterable {
 
     var device: String {
         switch self {
-        case .departure: "virttap-cut"
-        case .arrival: "virttap-cut-in"
+        case .departure: "\(HostDevice.ownPrefix)cut"
+        case .arrival: "\(HostDevice.ownPrefix)cut-in"
         }
     }
 

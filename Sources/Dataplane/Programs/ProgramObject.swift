@@ -13,7 +13,7 @@ final class ProgramObject {
     private let object: OpaquePointer
     private let kernel: Kernel
 
-    /// - Parameter name: what the object and its one function are called, and so the loaded program.
+    /// - Parameter name: what the object and its one program are called.
     init(_ name: String, _ elf: [UInt8]?, _ kernel: Kernel) throws {
         guard let elf, Self.section == 0 else { throw KernelError(call: .load, number: ENOEXEC, subject: "the embedded object") }
         var options = bpf_object_open_opts()

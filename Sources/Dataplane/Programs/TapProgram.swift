@@ -10,7 +10,7 @@ struct TapProgram {
     /// The kernel's id.
     let id: UInt32
 
-    /// What the object, its function and so the loaded program are called.
+    /// What the object and its program are called.
     static let name = "virt_tap"
     /// Which program this is: what the kernel runs, and how filters are translated into it.
     static let build = "\(TapObject.build)-\(FilterTranslation.version)"

@@ -150,6 +150,7 @@ extension Reconciler {
         } catch {
             if failures[id] != error {
                 logger.error("\(describe(desired)): \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
+                if let log = dataplane.lastVerifierLog { logger.debug("\(describe(desired)): the verifier's log:\n\(log)") }
             }
             failures[id] = error
             attachments[id] = try? dataplane.attachment(id)

@@ -59,7 +59,8 @@ public protocol TapDataplane: AnyObject {
     /// The counters of an attachment, for the directions that it has.
     func counters(of id: AttachmentID) throws(Failure) -> [Direction: DirectionCounters]
 
-    /// The verifier's whole log of the last load that it refused; the failure has its last useful line.
+    /// The verifier's whole log, when the last call that failed did so because it refused a program: the failure has only its last useful
+    /// line.
     var lastVerifierLog: String? { get }
 
     /// Removes everything that virt-tap has put into the kernel, of this layout and of others.
