@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Glibc
 import TapSystem
 public import TapModel
 
@@ -63,6 +64,6 @@ public actor FilterCompiler {
             maximumOutput: ChildLimits.answer)
         let end = await ChildThread.run { child.run() }
         await lanes.leave(slowly: slowly)
-        return end ?? ChildEnd(cause: .notStarted(11, "a thread"))
+        return end ?? ChildEnd(cause: .notStarted(EAGAIN, "a thread"))
     }
 }

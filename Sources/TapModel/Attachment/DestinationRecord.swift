@@ -9,7 +9,7 @@ public struct DestinationRecord: Hashable, Sendable {
     public var ifindex: UInt32
     /// Copies that the device took.
     public var sent: Counter
-    /// Copies that it did not take.
+    /// Copies that it did not take, or that could not be made what was asked for (cut) on the way.
     public var errors: Counter
     /// Frames that were not copied because the destination's `rate` was used up.
     public var rateLimited: Counter

@@ -52,5 +52,8 @@ public struct HostDevice: Hashable, Sendable {
 
 extension HostDevice {
     /// Whether it is named as the devices are that virt-tap makes for itself.
-    public var isOurs: Bool { name.hasPrefix("virttap-") }
+    public var isOurs: Bool { name.hasPrefix(Self.ownPrefix) }
+
+    /// What the names of all devices begin with that virt-tap makes.
+    public static let ownPrefix = "virttap-"
 }
