@@ -74,7 +74,7 @@ func connectionClosed(_ connection: virConnectPtr?, _ reason: Int32, _ opaque: U
         case VIR_CONNECT_CLOSE_REASON_CLIENT: "the connection to libvirt was closed on this side"
         default: "an input or output error on the connection to libvirt"
         }
-    EventContext.at(opaque)?.closed(why)
+    CloseListeners.context(Int(bitPattern: opaque))?.closed(why)
 }
 
 func releaseContext(_ opaque: UnsafeMutableRawPointer?) {

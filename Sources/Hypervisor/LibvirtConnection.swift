@@ -23,8 +23,8 @@ final class LibvirtConnection: Sendable {
     /// One for each thread; the first also brings the events. libvirt's connections may be used by any thread.
     nonisolated(unsafe) private let pointers: [virConnectPtr]
     private let threads: CallThreads
-    private let context: EventContext?
     private let callbacks: Mutex<[Int32]>
+    private let closeListener = Mutex<Int?>(nil)
 
     /// Opens a connection on a thread of its own and hands it over there; `outcome` is called once.
     ///
@@ -83,7 +83,6 @@ final class LibvirtConnection: Sendable {
         }
         self.uri = Self.uri(opened[0]) ?? uri
         self.threads = threads
-        self.context = context
         pointers = opened
         callbacks = Mutex([])
         if let context {
@@ -128,9 +127,10 @@ final class LibvirtConnection: Sendable {
         try add(context, isNeeded: false) { clibvirt_register_device_added(pointer, deviceAdded, $0, releaseContext) }
         try add(context, isNeeded: false) { clibvirt_register_device_removed(pointer, deviceRemoved, $0, releaseContext) }
 
-        // No reference goes along: a driver without a daemon says yes, keeps nothing and so releases nothing. `self.context`
-        // holds it, and closePointers() for a while longer.
-        let opaque = Unmanaged.passUnretained(context).toOpaque()
+        // No reference goes along: a driver without a daemon says yes, keeps nothing and so releases nothing.
+        let number = CloseListeners.add(context)
+        closeListener.withLock { $0 = number }
+        let opaque = UnsafeMutableRawPointer(bitPattern: number)
         for pointer in pointers where virConnectRegisterCloseCallback(pointer, connectionClosed, opaque, nil) < 0 {
             let error = LibvirtError.last("listen for the end of the connection")
             if !error.isUnsupported { throw error }
@@ -163,17 +163,8 @@ final class LibvirtConnection: Sendable {
             virConnectUnregisterCloseCallback(pointer, connectionClosed)
             virConnectClose(pointer)
         }
-        // The close callback was seen to run after that, when a connection ended at the same moment.
-        if let context {
-            Task.detached {
-                try? await Task.sleep(for: Self.graceOfCallbacks)
-                withExtendedLifetime(context) {}
-            }
-        }
+        if let listener = closeListener.withLock({ $0 }) { CloseListeners.remove(listener) }
     }
-
-    /// How long what a callback needs stays after the connection was closed.
-    private static let graceOfCallbacks = Duration.seconds(3)
 
     private static func uri(_ pointer: virConnectPtr) -> String? {
         guard let text = virConnectGetURI(pointer) else { return nil }
