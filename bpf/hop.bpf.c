@@ -43,12 +43,13 @@ int virt_tap_hop(struct __sk_buff *skb)
 	__u32 length = skb->len, segment_size = skb->gso_size;
 	__u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
 	__u32 slot = place & TAP_CB_SLOT;
+	__u64 flags = place & TAP_CB_RECEIVES ? BPF_F_INGRESS : 0;
 	struct headers headers;
 	bool has_number = cut;
 	long error = 0;
 
 	/* Not sent here by a tap, or for the second time. */
-	if ((place & ~TAP_CB_SLOT) != TAP_CB_MAGIC)
+	if ((place & ~(TAP_CB_SLOT | TAP_CB_RECEIVES)) != TAP_CB_MAGIC)
 		return TC_ACT_SHOT;
 	if (hop_is_arrival)
 		settle(cpu, ticket);
@@ -72,7 +73,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 	skb->cb[TAP_CB_PLACE] = 0;
 	/* Not a redirect: nobody would tell what became of it. */
 	if (!error)
-		error = bpf_clone_redirect(skb, device, 0);
+		error = bpf_clone_redirect(skb, device, flags);
 	/* An error at once is told to the tap's program, which counts it. */
 	if (!error)
 		count(slot, TAP_DESTINATION_SENT, length + tag);

@@ -235,13 +235,13 @@ static __always_inline bool is_within_rates(const struct tap_destination *destin
 }
 
 /* Clones to a device. The original keeps its mark. */
-static __always_inline long copy_to(struct __sk_buff *skb, __u32 ifindex)
+static __always_inline long copy_to(struct __sk_buff *skb, __u32 ifindex, __u64 flags)
 {
 	__u32 mark = skb->mark;
 	long error;
 
 	skb->mark = (mark & ~tap_mark_mask) | tap_mark_value;
-	error = bpf_clone_redirect(skb, ifindex, 0);
+	error = bpf_clone_redirect(skb, ifindex, flags);
 	skb->mark = mark;
 	return error;
 }
@@ -257,19 +257,20 @@ static __always_inline __u32 hop_device(void)
 
 /* Clones to the hop, which cuts the copy and sends it on. */
 static __always_inline long copy_by_hop(struct __sk_buff *skb, __u32 hop, __u32 destination,
-					__u64 packets)
+					bool receives, __u64 packets)
 {
 	__u32 place = skb->cb[TAP_CB_PLACE], length = skb->cb[TAP_CB_CUT];
 	__u32 device = skb->cb[TAP_CB_DEVICE], ticket = skb->cb[TAP_CB_TICKET];
 	long error;
 
-	skb->cb[TAP_CB_PLACE] = TAP_CB_MAGIC | tap_destination_slot;
+	skb->cb[TAP_CB_PLACE] =
+		TAP_CB_MAGIC | (receives ? TAP_CB_RECEIVES : 0) | tap_destination_slot;
 	/* Where the headers of each segment end is found out there. */
 	skb->cb[TAP_CB_CUT] = tap_headers_only ? 0 : tap_snaplen;
 	skb->cb[TAP_CB_DEVICE] = destination;
 	/* Fragmented by the kernel, a datagram can be one more than counted. */
 	skb->cb[TAP_CB_TICKET] = packets + 1;
-	error = copy_to(skb, hop);
+	error = copy_to(skb, hop, 0);
 	skb->cb[TAP_CB_PLACE] = place;
 	skb->cb[TAP_CB_CUT] = length;
 	skb->cb[TAP_CB_DEVICE] = device;
@@ -297,7 +298,7 @@ int virt_tap(struct __sk_buff *skb)
 	struct tap_count frame;
 	struct shape shape;
 	__u32 cut = 0, device = 0, hop = 0;
-	bool is_cut, can_copy;
+	bool is_cut, can_copy, receives = false;
 	long error = -1;
 
 	shape.length = skb->len;
@@ -339,8 +340,10 @@ int virt_tap(struct __sk_buff *skb)
 
 	is_cut = is_longer(&shape, &headers, cut);
 	destination = bpf_map_lookup_elem(&tap_dests, &slot);
-	if (destination)
+	if (destination) {
 		device = destination->ifindex;
+		receives = destination->flags & TAP_DESTINATION_RECEIVES;
+	}
 	if (is_cut)
 		hop = hop_device();
 	can_copy = device && (!is_cut || (hop && frame.packets <= TAP_SEGMENTS));
@@ -353,8 +356,8 @@ int virt_tap(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	}
 	if (can_copy)
-		error = is_cut ? copy_by_hop(skb, hop, device, frame.packets)
-			       : copy_to(skb, device);
+		error = is_cut ? copy_by_hop(skb, hop, device, receives, frame.packets)
+			       : copy_to(skb, device, receives ? BPF_F_INGRESS : 0);
 
 	/* Positive codes say that the device's queue, or the hop, refused the copy. */
 	count(error ? TAP_ERRORS : TAP_COPIED, &frame);

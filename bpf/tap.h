@@ -79,11 +79,15 @@ struct tap_backlog {
 	__u64 unused[6]; /* a cache line for each CPU */
 };
 
+/* Copies are handed to the device as if they had come in by it. */
+#define TAP_DESTINATION_RECEIVES 1
+
 /* A place in the destinations map; free while the label is empty. */
 struct tap_destination {
 	__u32 ifindex; /* 0: nowhere at the moment */
 	__u32 kind;    /* for user space only */
-	__u64 reserved;
+	__u32 flags;
+	__u32 reserved;
 	struct tap_limit limit;
 	char label[TAP_LABEL_SIZE]; /* for user space only; NUL-padded */
 };
@@ -98,13 +102,15 @@ struct tap_destination {
  * cloned. Then how many segments it will be, and past the sending end its
  * ticket and the CPU that gave it: see backlog.h.
  */
-#define TAP_CB_MAGIC  0x76740000
-#define TAP_CB_SLOT   0x0000ffff
-#define TAP_CB_PLACE  0
-#define TAP_CB_CUT    1
-#define TAP_CB_DEVICE 2
-#define TAP_CB_TICKET 3
-#define TAP_CB_CPU    4
+#define TAP_CB_MAGIC	0x76740000
+#define TAP_CB_SLOT	0x00007fff
+/* That copies are handed to the device as if they had come in by it. */
+#define TAP_CB_RECEIVES 0x00008000
+#define TAP_CB_PLACE	0
+#define TAP_CB_CUT	1
+#define TAP_CB_DEVICE	2
+#define TAP_CB_TICKET	3
+#define TAP_CB_CPU	4
 
 #define TAP_ONCE_WORDS 5
 

@@ -5,13 +5,11 @@ public import TapModel
 /// The destinations that all attachments share.
 extension KernelDataplane {
     @discardableResult
-    public func setDestination(
-        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, rate: RateLimit?
-    ) throws(Failure) -> Bool {
+    public func setDestination(_ label: String, _ route: DestinationRoute) throws(Failure) -> Bool {
         try reporting("destination \"\(label)\"") {
             try makeLayout()
             guard let (maps, areNew) = try SharedMaps.open(pins, create: true) else { return false }
-            try DestinationTable(maps: maps, kernel: kernel).set(label, kind: kind, ifindex: ifindex, rate: rate)
+            try DestinationTable(maps: maps, kernel: kernel).set(label, route)
             return areNew
         }
     }

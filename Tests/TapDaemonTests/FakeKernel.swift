@@ -70,13 +70,11 @@ final class FakeKernel: TapDataplane, Sendable {
         }
     }
 
-    func setDestination(
-        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, rate: RateLimit?
-    ) throws(Failure) -> Bool {
+    func setDestination(_ label: String, _ route: DestinationRoute) throws(Failure) -> Bool {
         if let trouble = state.withLock({ $0.trouble }) { throw trouble }
         return state.withLock {
-            $0.destinations[label] = DestinationRecord(label: label, kind: kind, ifindex: ifindex)
-            $0.changes.append("destination \(label) \(ifindex)")
+            $0.destinations[label] = DestinationRecord(label: label, kind: route.kind, ifindex: route.ifindex)
+            $0.changes.append("destination \(label) \(route.ifindex)")
             return false
         }
     }
@@ -136,6 +134,9 @@ extension FakeKernel {
             }.sorted()
         }
     }
+
+    /// The device that copies for a destination go to; `nil`: it was never told of it.
+    func destination(_ label: String) -> UInt32? { state.withLock { $0.destinations[label]?.ifindex } }
 
     func forgetChanges() { state.withLock { $0.changes = [] } }
 

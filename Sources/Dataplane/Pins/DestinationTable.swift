@@ -15,6 +15,7 @@ struct DestinationTable {
         var label: String
         var kind: UInt32
         var ifindex: UInt32
+        var flags: UInt32
         var rate = RateCost()
     }
 
@@ -27,6 +28,7 @@ struct DestinationTable {
                 index: index, label: String(decoding: label, as: UTF8.self),
                 kind: $0.loadUnaligned(fromByteOffset: MapLayout.kindOffset, as: UInt32.self),
                 ifindex: $0.loadUnaligned(as: UInt32.self),
+                flags: $0.loadUnaligned(fromByteOffset: MapLayout.flagsOffset, as: UInt32.self),
                 rate: $0.loadUnaligned(fromByteOffset: MapLayout.limitOffset, as: RateCost.self))
         }
     }
@@ -37,6 +39,7 @@ struct DestinationTable {
             value.withUnsafeMutableBytes {
                 $0.storeBytes(of: slot.ifindex, as: UInt32.self)
                 $0.storeBytes(of: slot.kind, toByteOffset: MapLayout.kindOffset, as: UInt32.self)
+                $0.storeBytes(of: slot.flags, toByteOffset: MapLayout.flagsOffset, as: UInt32.self)
                 $0.storeBytes(of: slot.rate, toByteOffset: MapLayout.limitOffset, as: RateCost.self)
             }
             value.replaceSubrange(MapLayout.labelOffset..<(MapLayout.labelOffset + slot.label.utf8.count), with: slot.label.utf8)
@@ -48,7 +51,7 @@ struct DestinationTable {
         try (0..<MapLayout.destinationSlots).first { try slot($0)?.label == label }
     }
 
-    func set(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, rate: RateLimit?) throws {
+    func set(_ label: String, _ route: DestinationRoute) throws {
         let room = Int(MapLayout.destinations.valueSize) - MapLayout.labelOffset - 1
         guard (1...room).contains(label.utf8.count) else {
             throw Failure(.attachFailed, "destination \"\(label)\": its name has \(label.utf8.count) bytes; 1 to \(room) are possible")
@@ -73,7 +76,8 @@ struct DestinationTable {
                 "destination \"\(label)\": all \(MapLayout.destinationSlots) slots are taken; use fewer destinations, inline ones included")
         }
         let slot = Slot(
-            index: index, label: label, kind: Self.number(kind), ifindex: ifindex, rate: RateCost(rate))
+            index: index, label: label, kind: Self.number(route.kind), ifindex: route.ifindex,
+            flags: route.isReceiving ? MapLayout.isReceiving : 0, rate: RateCost(route.rate))
         try write(slot, at: index)
         // What another rate would still have to pay for, or another owner, does not count.
         if formerRate != slot.rate { try kernel.write(RateCost.allPaid, to: maps.destinationRates, at: index) }

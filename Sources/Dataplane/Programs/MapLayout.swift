@@ -49,9 +49,12 @@ enum MapLayout {
 
     /// TAP_DESTINATIONS: how many destinations a host can have at a time.
     static let destinationSlots: UInt32 = 1_024
-    /// struct tap_destination: ifindex, kind, 8 bytes unused, struct tap_limit, label.
+    /// struct tap_destination: ifindex, kind, flags, 4 bytes unused, struct tap_limit, label.
     static let destinations = Shape(name: "virt_tap_dests", variable: "tap_dests", valueSize: 136, entries: destinationSlots)
     static let kindOffset = 4
+    static let flagsOffset = 8
+    /// TAP_DESTINATION_RECEIVES.
+    static let isReceiving: UInt32 = 1
     static let limitOffset = 16
     static let labelOffset = 40
     /// enum tap_destination_counter: sent, errors, rate-limited.

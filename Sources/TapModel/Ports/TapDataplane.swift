@@ -41,14 +41,10 @@ public protocol TapDataplane: AnyObject {
     /// Ends copying and removes the pins, dead ones included. No error when there are none.
     func detach(_ id: AttachmentID) throws(Failure)
 
-    /// Says which device copies for `label` go to from now on; 0: none. Known labels keep their counters.
-    /// - Parameters:
-    ///   - rate: the upper limit of all copies to it.
+    /// Says where copies for `label` go from now on. Known labels keep their counters.
     /// - Returns: whether the table of destinations was lost and has been made anew: what is attached does not work on it yet.
     @discardableResult
-    func setDestination(
-        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, rate: RateLimit?
-    ) throws(Failure) -> Bool
+    func setDestination(_ label: String, _ route: DestinationRoute) throws(Failure) -> Bool
 
     /// Every destination that was ever set and not forgotten.
     func destinations() throws(Failure) -> [DestinationRecord]
@@ -69,9 +65,11 @@ public protocol TapDataplane: AnyObject {
 }
 
 extension TapDataplane {
-    /// A destination that takes frames, without a limit.
+    /// A device that copies are sent to.
     @discardableResult
-    public func setDestination(_ label: String, kind: DestinationTarget.Kind, ifindex: UInt32) throws(Failure) -> Bool {
-        try setDestination(label, kind: kind, ifindex: ifindex, rate: nil)
+    public func setDestination(
+        _ label: String, kind: DestinationTarget.Kind, ifindex: UInt32, rate: RateLimit? = nil
+    ) throws(Failure) -> Bool {
+        try setDestination(label, DestinationRoute(kind: kind, ifindex: ifindex, rate: rate))
     }
 }

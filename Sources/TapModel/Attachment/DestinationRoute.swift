@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// How copies get to a destination at the moment: what its place in the kernel's table says.
+public struct DestinationRoute: Hashable, Sendable {
+    public var kind: DestinationTarget.Kind
+    /// The device that takes the copies; 0: none at the moment, copies are counted as errors.
+    public var ifindex: UInt32
+    /// Whether copies are handed to the device as if they had come in by it (a macvtap's guest gets those), and not to be sent by it.
+    public var isReceiving: Bool
+    /// The upper limit of all copies to the destination.
+    public var rate: RateLimit?
+
+    public init(kind: DestinationTarget.Kind, ifindex: UInt32, isReceiving: Bool = false, rate: RateLimit? = nil) {
+        self.kind = kind
+        self.ifindex = ifindex
+        self.isReceiving = isReceiving
+        self.rate = rate
+    }
+}
