@@ -82,13 +82,21 @@ enum DomainReader {
             isRunning = try isActive(domain, uuid)
         }
         return DomainSnapshot(
-            uuid: uuid, name: String(cString: name), isRunning: isRunning, isPersistent: isPersistent,
+            uuid: uuid, name: String(cString: name), isRunning: isRunning,
+            hasMigratedAway: try !isRunning && hasMigratedAway(domain, uuid), isPersistent: isPersistent,
             liveXML: isRunning ? live : [],
             persistentXML: isPersistent ? try xml(domain, VIR_DOMAIN_XML_INACTIVE.rawValue, uuid) : nil)
     }
 
     private static func isActive(_ domain: virDomainPtr, _ uuid: DomainUUID) throws -> Bool {
         try yes(virDomainIsActive(domain), "ask whether the domain \(uuid) is running")
+    }
+
+    private static func hasMigratedAway(_ domain: virDomainPtr, _ uuid: DomainUUID) throws -> Bool {
+        var state: Int32 = 0
+        var reason: Int32 = 0
+        guard virDomainGetState(domain, &state, &reason, 0) == 0 else { throw LibvirtError.last("ask for the state of the domain \(uuid)") }
+        return state == Int32(VIR_DOMAIN_SHUTOFF.rawValue) && reason == Int32(VIR_DOMAIN_SHUTOFF_MIGRATED.rawValue)
     }
 
     private static func yes(_ answer: Int32, _ doing: String) throws -> Bool {

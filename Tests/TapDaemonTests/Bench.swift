@@ -38,7 +38,9 @@ final class Bench: Sendable {
     }
 
     /// The next daemon on the same host.
-    convenience init(sharing other: Bench) throws { try self.init(Bench.configuration, other.kernel, other.libvirt, other.filters) }
+    convenience init(_ configuration: String = Bench.configuration, sharing other: Bench) throws {
+        try self.init(configuration, other.kernel, other.libvirt, other.filters)
+    }
 
     private init(_ configuration: String, _ kernel: FakeKernel, _ libvirt: FakeLibvirt, _ filters: FakeFilters) throws {
         let clock = ManualClock()

@@ -141,7 +141,6 @@ struct EvaluationTests {
         #expect(with { $0.allow = [.name("db-*")] } == .destinationNotAllowed)
         #expect(with { $0.allow = [.name("db-*"), .name("we?1")] } == nil)
         #expect(with { $0.allow = [.uuid(Fixture.uuid)] } == nil)
-        #expect(with { $0.target = .domain(name: "sensor", uuid: nil, mac: Fixture.mac, alias: nil) } == .notImplemented)
         #expect(with { $0.target = .tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 1)) } == .notImplemented)
         #expect(with { $0.rate = Self.slow } == nil)
     }
@@ -197,6 +196,8 @@ struct EvaluationTests {
             #expect(reason(device, allowShared: true) == (nil, 20))
         }
         #expect(reason(Fixture.span()) == (nil, 20))
+        let ours = Fixture.span { $0.name = "virttap-cut" }
+        for isShared in [false, true] { #expect(reason(ours, allowShared: isShared) == (.destinationUnsafe, 0)) }
         // Another domain's device, but only when it is that domain's provably.
         let mac = MACAddress("52:54:00:00:00:07")!
         let vnet = Fixture.vnet(30, "vnet7", guest: mac)

@@ -55,9 +55,15 @@ enum Fixture {
         mechanism: Result<Mechanism, Failure> = .success(.tcx), isPaused: Bool = false
     ) -> HostState {
         var claims = DeviceClaims()
-        for domain in domains { claims.set(domain.interfaces, of: domain.uuid) }
+        var directory = DomainDirectory()
+        for domain in domains {
+            claims.set(domain.interfaces, of: domain.uuid)
+            directory[domain.uuid] = DomainDirectory.Entry(name: domain.name, interfaces: domain.interfaces)
+        }
+        directory.isComplete = true
         return HostState(
-            configuration: configuration, devices: DeviceTable(devices), claims: claims, mechanism: mechanism, isPaused: isPaused)
+            configuration: configuration, devices: DeviceTable(devices), claims: claims, directory: directory, mechanism: mechanism,
+            isPaused: isPaused)
     }
 
     /// What the kernel holds after `desired` was attached.

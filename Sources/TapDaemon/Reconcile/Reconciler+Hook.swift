@@ -74,6 +74,9 @@ extension Reconciler {
         changes += 1
         claim(definition.interfaces, for: uuid)
         refreshDevices(of: definition)
+        // Copies for a sensor VM reach it from its first moment.
+        enlist(uuid, DomainDirectory.Entry(name: definition.name, interfaces: definition.interfaces))
+        refreshDestinations(in: uuid)
         // A little less than the hook waits, so that it gets its answer.
         let timeout = Double(configuration.value.hookTimeout)
         await applyAtOnce(uuid, until: now + timeout * 0.8)

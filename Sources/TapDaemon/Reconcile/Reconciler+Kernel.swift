@@ -110,18 +110,40 @@ extension Reconciler {
         }
     }
 
+    /// Notes what is known of a domain; `nil`: it is not on this host.
+    func enlist(_ uuid: DomainUUID, _ entry: DomainDirectory.Entry?) {
+        let before = directory[uuid]
+        guard before != entry else { return }
+        directory[uuid] = entry
+        guard isSensor(uuid, before) || isSensor(uuid, entry) else { return }
+        // Or what is known of its last run's would be taken for this one's.
+        if let live = domains[uuid]?.view.live { refreshDevices(of: live) }
+        refreshDestinations()
+    }
+
+    /// Looks again at the destinations that are in this domain, of which devices may have been missing before.
+    func refreshDestinations(in uuid: DomainUUID) {
+        if isSensor(uuid, directory[uuid]) { refreshDestinations() }
+    }
+
+    /// Whether a destination of the configuration names this domain.
+    private func isSensor(_ uuid: DomainUUID, _ entry: DomainDirectory.Entry?) -> Bool {
+        configuration.value.destinations.contains {
+            guard case .domain(let name, let wanted, _, _) = $0.target else { return false }
+            return wanted == uuid || (name != nil && name == entry?.name)
+        }
+    }
+
     private func set(_ verdict: DestinationVerdict, anew: Bool = false) {
         let before = destinations[verdict.label]
-        guard before != verdict || anew else { return }
         do {
-            if anew || before != verdict {
-                let isNew = try dataplane.setDestination(
-                    verdict.label, kind: verdict.kind, ifindex: verdict.ifindex, rate: verdict.rate)
-                if isNew, attachments.count > 0 { request(.all) }
+            let route = try route(for: verdict)
+            if anew || before?.route != route {
+                if try dataplane.setDestination(verdict.label, route), attachments.count > 0 { request(.all) }
             }
-            destinations[verdict.label] = verdict
-            guard before?.failure != verdict.failure else { return }
-            switch (before?.failure, verdict.failure) {
+            destinations[verdict.label] = (verdict, route)
+            guard before?.verdict.failure != verdict.failure else { return }
+            switch (before?.verdict.failure, verdict.failure) {
             case (_, let failure?): logger.warning("\(failure.message)", metadata: ["reason": "\(failure.reason.rawValue)"])
             case (.some, nil): logger.notice("destination \(verdict.label) takes copies again")
             case (nil, nil): break
@@ -129,6 +151,19 @@ extension Reconciler {
         } catch {
             noteKernelTrouble(error)
         }
+    }
+
+    /// Where copies go, as far as it is known; else where they went, if that is still a guest's device.
+    private func route(for verdict: DestinationVerdict) throws(Failure) -> DestinationRoute {
+        if let ifindex = verdict.ifindex {
+            return DestinationRoute(kind: verdict.kind, ifindex: ifindex, isReceiving: verdict.isReceiving, rate: verdict.rate)
+        }
+        var last = destinations[verdict.label]?.route.ifindex
+        if last == nil { last = try dataplane.destinations().first { $0.label == verdict.label }?.ifindex }
+        let device = last.flatMap { devices[$0] }
+        let isGuests = device?.kind == .tap || device?.kind == .macvtap
+        return DestinationRoute(
+            kind: verdict.kind, ifindex: isGuests ? last ?? 0 : 0, isReceiving: device?.kind == .macvtap, rate: verdict.rate)
     }
 
     /// Frees the places of destinations that nothing uses and the configuration does not define.

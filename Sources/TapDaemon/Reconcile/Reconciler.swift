@@ -29,11 +29,12 @@ actor Reconciler {
 
     var domains: [DomainUUID: KnownDomain] = [:]
     var claims = DeviceClaims()
+    var directory = DomainDirectory()
     var devices = DeviceTable()
     var attachments = AttachmentTable()
     var failures: [AttachmentID: Failure] = [:]
-    /// What the destination map was last told, by label.
-    var destinations: [String: DestinationVerdict] = [:]
+    /// What the destination map was last told, by label, and why.
+    var destinations: [String: (verdict: DestinationVerdict, route: DestinationRoute)] = [:]
     /// What each destination of the configuration was last found to be.
     var destinationsSeen: [String: DestinationVerdict] = [:]
     var filters = FilterTable()
@@ -268,7 +269,10 @@ actor Reconciler {
                 logger.debug("\(label(uuid)): not read: \(error)")
                 if isConnected { request(.domain(uuid), after: 5) }
             }
-            if let live = domains[uuid]?.view.live { refreshDevices(of: live) }
+            if let live = domains[uuid]?.view.live {
+                refreshDevices(of: live)
+                refreshDestinations(in: uuid)
+            }
             asked.remove(.domain(uuid))
             enqueue(uuid)
         }
@@ -289,6 +293,8 @@ actor Reconciler {
                 let snapshots = try await source.domains()
                 refreshDevices()
                 for snapshot in snapshots { take(snapshot, asked: now) }
+                directory.isComplete = true
+                refreshDestinations()
                 // What is not in the list is asked for one by one: a list alone is no evidence that a domain is gone.
                 let listed = Set(snapshots.map(\.uuid))
                 for uuid in Set(domains.keys).union(attachedDomains) where !listed.contains(uuid) { request(.domain(uuid)) }
@@ -330,6 +336,11 @@ actor Reconciler {
         absent.remove(snapshot.uuid)
         changes += 1
         claim(known.view.live?.interfaces ?? [], for: snapshot.uuid)
+        enlist(
+            snapshot.uuid,
+            DomainDirectory.Entry(
+                name: snapshot.name, interfaces: snapshot.isRunning ? known.view.live?.interfaces ?? [] : nil,
+                hasMigratedAway: snapshot.hasMigratedAway))
     }
 
     /// libvirt says that there is no such domain.
@@ -341,6 +352,7 @@ actor Reconciler {
         absent.insert(uuid)
         changes += 1
         claim([], for: uuid)
+        enlist(uuid, nil)
         lastStates[uuid] = nil
     }
 

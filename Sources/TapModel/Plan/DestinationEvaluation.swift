@@ -31,10 +31,16 @@ public enum DestinationEvaluation {
         if definition.mtu != nil {
             return .failure(notImplemented("an MTU on a destination (\(definition.name))"))
         }
-        guard case .interface(let name, let allowShared) = definition.target else {
-            return .failure(notImplemented("a destination of kind \(definition.target.kind.rawValue) (\(definition.name))"))
+        let label = definition.name.text
+        var verdict: DestinationVerdict
+        switch definition.target {
+        case .interface(let name, let allowShared):
+            verdict = interface(name, allowShared: allowShared, label: label, host: host)
+        case .domain(let name, let uuid, let mac, let alias):
+            verdict = SensorEvaluation.verdict(name: name, uuid: uuid, mac: mac, alias: alias, label: label, host: host)
+        case .tunnel:
+            return .failure(notImplemented("a destination of kind \(definition.target.kind.rawValue) (\(label))"))
         }
-        var verdict = interface(name, allowShared: allowShared, label: definition.name.text, host: host)
         verdict.rate = definition.rate
         return .success(verdict)
     }
@@ -70,6 +76,12 @@ public enum DestinationEvaluation {
             return verdict(
                 0, Failure(.destinationDown, "destination \(label): interface \(name) does not exist; copying begins when it appears"))
         }
+        if device.isOurs {
+            return verdict(
+                0,
+                Failure(
+                    .destinationUnsafe, "destination \(label): \(name) is virt-tap's own, on which copies are cut; use a device of the sensor's"))
+        }
         if !allowShared, let why = unsafety(of: device, host: host) {
             return verdict(
                 0,
@@ -95,7 +107,6 @@ public enum DestinationEvaluation {
 
     /// Why frames sent to a device would do more than reach a sensor.
     private static func unsafety(of device: HostDevice, host: HostState) -> String? {
-        if device.isOurs { return "is virt-tap's own, on which copies are cut" }
         switch device.kind {
         case .bridge: return "is a bridge"
         case .loopback: return "is the loopback device"

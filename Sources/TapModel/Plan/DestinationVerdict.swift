@@ -5,17 +5,21 @@ public struct DestinationVerdict: Hashable, Sendable {
     /// Its name in the configuration, or its label.
     public var label: String
     public var kind: DestinationTarget.Kind
-    /// The device that takes the copies; 0: copies are not sent and are counted as errors.
-    public var ifindex: UInt32
+    /// The device that takes the copies; 0: copies are not sent and are counted as errors; `nil`: not known, what the kernel was told
+    /// last stands as long as that is a guest's device.
+    public var ifindex: UInt32?
+    /// Whether copies are handed to the device as if they had come in by it, and not to be sent by it.
+    public var isReceiving: Bool
     /// Why copies do not arrive there; `nil`: as far as this host can see, they do.
     public var failure: Failure?
     /// Upper limit of all copies to it.
     public var rate: RateLimit?
 
-    public init(label: String, kind: DestinationTarget.Kind, ifindex: UInt32, failure: Failure?, rate: RateLimit? = nil) {
+    public init(label: String, kind: DestinationTarget.Kind, ifindex: UInt32?, failure: Failure?, isReceiving: Bool = false, rate: RateLimit? = nil) {
         self.label = label
         self.kind = kind
         self.ifindex = ifindex
+        self.isReceiving = isReceiving
         self.failure = failure
         self.rate = rate
     }

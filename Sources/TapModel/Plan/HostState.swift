@@ -6,6 +6,8 @@ public struct HostState: Sendable {
     public var devices: DeviceTable
     /// What running domains say is theirs.
     public var claims: DeviceClaims
+    /// Which domains there are, to find those that copies go to.
+    public var directory: DomainDirectory
     /// How programs are attached here, or why they cannot be.
     public var mechanism: Result<Mechanism, Failure>
     /// Set while `purge --now` holds all work until a reload.
@@ -16,13 +18,15 @@ public struct HostState: Sendable {
     public var refusedWishes: [CopyWish: Failure]
 
     public init(
-        configuration: HostConfiguration, devices: DeviceTable, claims: DeviceClaims, mechanism: Result<Mechanism, Failure>,
+        configuration: HostConfiguration, devices: DeviceTable, claims: DeviceClaims, directory: DomainDirectory = DomainDirectory(),
+        mechanism: Result<Mechanism, Failure>,
         isPaused: Bool = false, filters: [String: Result<CompiledFilter, Failure>] = [:],
         refusedWishes: [CopyWish: Failure] = [:]
     ) {
         self.configuration = configuration
         self.devices = devices
         self.claims = claims
+        self.directory = directory
         self.mechanism = mechanism
         self.isPaused = isPaused
         self.filters = filters

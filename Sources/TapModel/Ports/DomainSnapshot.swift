@@ -10,6 +10,8 @@ public struct DomainSnapshot: Sendable, Equatable {
     public var name: String
     /// Whether libvirt says that the domain is active (running, paused, starting, shutting down).
     public var isRunning: Bool
+    /// Whether libvirt says that it was shut off by migrating to another host.
+    public var hasMigratedAway: Bool
     /// Whether a definition is kept that outlives this run.
     public var isPersistent: Bool
     /// The XML of the active domain, with device names; empty when it is not running.
@@ -17,10 +19,14 @@ public struct DomainSnapshot: Sendable, Equatable {
     /// The XML the next start will use; `nil` for a transient domain.
     public var persistentXML: [UInt8]?
 
-    public init(uuid: DomainUUID, name: String, isRunning: Bool, isPersistent: Bool, liveXML: [UInt8], persistentXML: [UInt8]?) {
+    public init(
+        uuid: DomainUUID, name: String, isRunning: Bool, hasMigratedAway: Bool = false, isPersistent: Bool, liveXML: [UInt8],
+        persistentXML: [UInt8]?
+    ) {
         self.uuid = uuid
         self.name = name
         self.isRunning = isRunning
+        self.hasMigratedAway = hasMigratedAway
         self.isPersistent = isPersistent
         self.liveXML = liveXML
         self.persistentXML = persistentXML

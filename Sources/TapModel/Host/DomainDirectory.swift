@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// What libvirt says of the domains of this host, to find those that copies are to go to.
+public struct DomainDirectory: Sendable {
+    public struct Entry: Hashable, Sendable {
+        public var name: String
+        /// `nil`: it does not run here.
+        public var interfaces: [DomainInterface]?
+        /// Whether its last run ended by a migration to another host.
+        public var hasMigratedAway: Bool
+
+        public init(name: String, interfaces: [DomainInterface]?, hasMigratedAway: Bool = false) {
+            self.name = name
+            self.interfaces = interfaces
+            self.hasMigratedAway = hasMigratedAway
+        }
+    }
+
+    private var entries: [DomainUUID: Entry] = [:]
+    /// Whether libvirt has listed all domains, so that one that is not here is not on this host.
+    public var isComplete = false
+
+    public init() {}
+
+    public subscript(uuid: DomainUUID) -> Entry? {
+        get { entries[uuid] }
+        set { entries[uuid] = newValue }
+    }
+
+    /// The domains of that name and UUID, where given; libvirt's names are unique among those that are defined or run.
+    func find(name: String?, uuid: DomainUUID?) -> [(uuid: DomainUUID, entry: Entry)] {
+        if let uuid {
+            guard let entry = entries[uuid], name == nil || entry.name == name else { return [] }
+            return [(uuid, entry)]
+        }
+        return entries.filter { $0.value.name == name }.map { (uuid: $0.key, entry: $0.value) }
+    }
+}
