@@ -17,7 +17,8 @@ enum Diagnosis {
         let numbers = facts.kernel.split(whereSeparator: { !$0.isNumber }).prefix(2).compactMap { Int($0) }
         guard numbers.count == 2 else { return Finding(.unknown, "kernel", "\(facts.kernel.printable): the version cannot be read") }
         if (numbers[0], numbers[1]) >= (5, 12) { return Finding(.ok, "kernel", facts.kernel.printable) }
-        return Finding(.fail, "kernel", "\(facts.kernel.printable): too old, 5.12 is needed (atomic operations in eBPF)", remedy: "run a newer kernel")
+        return Finding(
+            .fail, "kernel", "\(facts.kernel.printable): too old, 5.12 is needed (atomic operations in eBPF)", remedy: "run a newer kernel")
     }
 
     private static func mechanism(_ facts: HostFacts) -> Finding {

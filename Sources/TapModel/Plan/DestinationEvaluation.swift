@@ -80,7 +80,8 @@ public enum DestinationEvaluation {
             return verdict(
                 0,
                 Failure(
-                    .destinationUnsafe, "destination \(label): \(name) is virt-tap's own, on which copies are cut; use a device of the sensor's"))
+                    .destinationUnsafe,
+                    "destination \(label): \(name) is virt-tap's own, on which copies are cut; use a device of the sensor's"))
         }
         if !allowShared, let why = unsafety(of: device, host: host) {
             return verdict(

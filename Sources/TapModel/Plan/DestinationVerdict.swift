@@ -15,7 +15,10 @@ public struct DestinationVerdict: Hashable, Sendable {
     /// Upper limit of all copies to it.
     public var rate: RateLimit?
 
-    public init(label: String, kind: DestinationTarget.Kind, ifindex: UInt32?, failure: Failure?, isReceiving: Bool = false, rate: RateLimit? = nil) {
+    public init(
+        label: String, kind: DestinationTarget.Kind, ifindex: UInt32?, failure: Failure?, isReceiving: Bool = false,
+        rate: RateLimit? = nil
+    ) {
         self.label = label
         self.kind = kind
         self.ifindex = ifindex
