@@ -39,7 +39,8 @@ struct SensorTests {
     @Test func nameAndUUIDMustBothMatch() throws {
         let nobody = DomainUUID("00000000-0000-4000-8000-000000000009")!
         for (name, uuid, why) in [
-            ("sensor", nobody, "has the UUID \(Self.uuid)"), ("sensor", Fixture.uuid, "is called web1"), ("other", Self.uuid, "is called sensor"),
+            ("sensor", nobody, "has the UUID \(Self.uuid)"), ("sensor", Fixture.uuid, "is called web1"),
+            ("other", Self.uuid, "is called sensor"),
         ] {
             let verdict = try Self.verdict(name: name, uuid: uuid)
             #expect(verdict.failure?.reason == .destinationElsewhere && verdict.ifindex == 0)
