@@ -4,6 +4,8 @@
 public struct DestinationStatus: Hashable, Codable, Sendable {
     public var name: String
     public var kind: DestinationTarget.Kind
+    /// The device that takes the copies at the moment; `nil`: none, or not known.
+    @Nullable public var device: String?
     public var state: TapState
     @Nullable public var reason: Reason?
     @Nullable public var message: String?
@@ -15,17 +17,18 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     public var rateLimited: Counter
 
     private enum CodingKeys: String, CodingKey {
-        case name, kind, state, reason, message, sent, errors
+        case name, kind, device, state, reason, message, sent, errors
         case rateLimited = "rate_limited"
     }
 
     /// - Parameter failure: why copies do not arrive; `nil`: it is active.
     public init(
-        name: String, kind: DestinationTarget.Kind, failure: Failure?, sent: Counter = Counter(), errors: Counter = Counter(),
+        name: String, kind: DestinationTarget.Kind, device: String? = nil, failure: Failure?, sent: Counter = Counter(), errors: Counter = Counter(),
         rateLimited: Counter = Counter()
     ) {
         self.name = name
         self.kind = kind
+        self.device = device
         state = failure?.state ?? .active
         reason = failure?.reason
         message = failure?.message
@@ -34,11 +37,12 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         self.rateLimited = rateLimited
     }
 
-    /// Accepts a document of a daemon that did not count `rate_limited` yet.
+    /// Accepts a document of a daemon that did not name the device, or count `rate_limited`, yet.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         name = try container.decode(String.self, forKey: .name)
         kind = try container.decode(DestinationTarget.Kind.self, forKey: .kind)
+        _device = try container.decode(Nullable<String>.self, forKey: .device)
         state = try container.decode(TapState.self, forKey: .state)
         _reason = try container.decode(Nullable<Reason>.self, forKey: .reason)
         _message = try container.decode(Nullable<String>.self, forKey: .message)
@@ -50,13 +54,13 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     /// A destination of the configuration as it is now.
     /// - Parameter record: what the kernel has counted for it.
     public init(_ definition: DestinationDefinition, on host: HostState, record: DestinationRecord? = nil) {
-        let failure: Failure? =
+        let (device, failure): (HostDevice?, Failure?) =
             switch DestinationEvaluation.evaluate(definition, host: host) {
-            case .success(let verdict): verdict.failure
-            case .failure(let failure): failure
+            case .success(let verdict): (verdict.ifindex.flatMap { host.devices[$0] }, verdict.failure)
+            case .failure(let failure): (nil, failure)
             }
         self.init(
-            name: definition.name.text, kind: definition.target.kind, failure: failure, sent: record?.sent ?? Counter(),
+            name: definition.name.text, kind: definition.target.kind, device: device?.name, failure: failure, sent: record?.sent ?? Counter(),
             errors: record?.errors ?? Counter(), rateLimited: record?.rateLimited ?? Counter())
     }
 }

@@ -29,8 +29,10 @@ struct Flow: Sendable {
 
     /// Sends so many and returns when they are sent.
     @discardableResult
-    static func send(_ count: Int, from guest: Guest, to address: String, device: String = "eth0") async throws -> Flow {
-        let flow = Flow(guest, port: 40002)
+    static func send(
+        _ count: Int, from guest: Guest, to address: String, port: Int = 40002, device: String = "eth0"
+    ) async throws -> Flow {
+        let flow = Flow(guest, port: port)
         try await guest.succeed(flow.sender(device, address, 1, count: count, size: 0))
         return flow
     }

@@ -12,6 +12,8 @@ struct GuestOptions: Sendable {
     var metadata = ""
     var uuid: String?
     var transient = false
+    /// With tcpdump in it.
+    var tcpdump = false
     /// false: only define it.
     var start = true
     /// Wait until it has configured its interfaces and answers.
@@ -29,6 +31,7 @@ struct GuestOptions: Sendable {
         words += ["--append", append, "--metadata", metadata]
         if let uuid { words += ["--uuid", uuid] }
         if transient { words.append("--transient") }
+        if tcpdump { words.append("--tcpdump") }
         if !start { words.append("--define") }
         if start && ready { words.append("--ready") }
         return words

@@ -33,6 +33,9 @@ struct Sensor: Sendable {
         try await eventually("tcpdump listens on \(device)") { host.log(label).contains("listening on") }
     }
 
+    /// The capture, which grows.
+    var path: String { "\(host.folder)/\(label).pcap" }
+
     /// The frames so far, in order.
     func frames() throws -> [CapturedFrame] {
         try CapturedFrame.readAll(from: Data(contentsOf: URL(fileURLWithPath: "\(host.folder)/\(label).pcap")))
