@@ -54,5 +54,42 @@ extension EndToEnd {
             #expect(try atTwo.frames().count == counters["copied"])
             for sensor in [atOne, atTwo, original] { #expect(try await sensor.stop() == 0) }
         }
+
+        /// The tapped guest stays; its sensor goes to the other host and comes back.
+        @Test func aSensorThatMovesAwayIsMissed() async throws {
+            let mac = "52:54:00:77:77:77"
+            let configuration = TappedHost.configuration.replacingOccurrences(
+                of: "</virt-tap>", with: "<destination name='vm'><domain name='sensor' mac='\(mac)'/></destination></virt-tap>")
+            for host in pair.hosts {
+                try await host.reload(configuration)
+                // Where nobody else is: what arrives there is copies.
+                try await host.lab.succeed("ip", "link", "add", "br7", "up", "type", "bridge", "mcast_snooping", "0")
+            }
+            var options = GuestOptions()
+            options.nics = ["bridge=br7,mac=\(mac)"]
+            options.tcpdump = true
+            let chosen = options
+            async let first = pair.one.lab.guest("sensor", chosen)
+            async let second = pair.one.lab.guest("stayer", GuestOptions(ip: "192.0.2.21/24"))
+            let (sensor, stayer) = try await (first, second)
+            #expect(try await pair.one.virtTap("set", "stayer", "--to", "vm").status == 0)
+            try await pair.one.wait(for: "stayer", tap: "vm")
+            let pins = try await pair.one.pins(of: stayer)
+
+            let away = try await pair.move(sensor, "--persistent")
+            let tap = try await pair.one.wait(for: "stayer", tap: "vm", .failed, .destinationElsewhere)
+            #expect(tap.message?.contains("has migrated to another host") == true, "\(tap.message ?? "")")
+            let witness = try await Sensor(pair.two.lab, at: "br0")
+            try await Flow.send(20, from: stayer, to: "192.0.2.2", port: 40_120).isComplete(at: witness, 20)
+            #expect(try await witness.stop() == 0)
+
+            let back = try await pair.move(away, "--persistent", "--undefinesource")
+            try await pair.one.wait(for: "stayer", tap: "vm")
+            let seen = try await GuestSensor(back)
+            let flow = try await Flow.send(50, from: stayer, to: "192.0.2.2", port: 40_121)
+            try await eventually("all of it is in the sensor VM") { try await seen.count(of: flow) == 50 }
+            #expect(try await pair.one.pins(of: stayer) == pins)
+            for host in pair.hosts { try await host.reload() }
+        }
     }
 }

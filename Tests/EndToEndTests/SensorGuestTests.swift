@@ -94,7 +94,8 @@ extension EndToEnd.RunningGuests {
             try await sensor.plug(interface)
             try await host.wait(for: "web1", tap: "vm")
             try await eventually("the guest has configured it") { try await sensor.run("ip link show eth1 | grep -q UP").status == 0 }
-            try await sensor.succeed("ip link set eth0 down; ip link set eth0 name other; ip link set eth1 down; ip link set eth1 name eth0 up")
+            try await sensor.succeed(
+                "ip link set eth0 down; ip link set eth0 name other; ip link set eth1 down; ip link set eth1 name eth0 up")
             let wire = try await Sensor(host.lab, at: "wire8")
             let original = try await Sensor(host.lab, at: "tap-web1")
             let seen = try await GuestSensor(sensor)

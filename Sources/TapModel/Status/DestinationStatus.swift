@@ -23,7 +23,8 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
 
     /// - Parameter failure: why copies do not arrive; `nil`: it is active.
     public init(
-        name: String, kind: DestinationTarget.Kind, device: String? = nil, failure: Failure?, sent: Counter = Counter(), errors: Counter = Counter(),
+        name: String, kind: DestinationTarget.Kind, device: String? = nil, failure: Failure?, sent: Counter = Counter(),
+        errors: Counter = Counter(),
         rateLimited: Counter = Counter()
     ) {
         self.name = name
@@ -60,7 +61,8 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
             case .failure(let failure): (nil, failure)
             }
         self.init(
-            name: definition.name.text, kind: definition.target.kind, device: device?.name, failure: failure, sent: record?.sent ?? Counter(),
+            name: definition.name.text, kind: definition.target.kind, device: device?.name, failure: failure,
+            sent: record?.sent ?? Counter(),
             errors: record?.errors ?? Counter(), rateLimited: record?.rateLimited ?? Counter())
     }
 }

@@ -10,7 +10,8 @@ struct GuestSensor: Sendable {
     init(_ guest: Guest) async throws {
         self.guest = guest
         try await guest.succeed(
-            "rm -f /tmp/seen; tcpdump -n -i eth0 -Q in -s 0 -B 8192 -U --immediate-mode -Z root -w /tmp/seen 2>/tmp/said & echo $! >/tmp/pid")
+            "rm -f /tmp/seen; tcpdump -n -i eth0 -Q in -s 0 -B 8192 -U --immediate-mode -Z root -w /tmp/seen 2>/tmp/said & echo $! >/tmp/pid"
+        )
         try await eventually("tcpdump listens in \(guest.name)") { try await guest.run("grep -q 'listening on' /tmp/said").status == 0 }
     }
 
