@@ -127,8 +127,8 @@ struct DocumentCheck {
             case .some(let reason):
                 report.note(
                     "tap \(verdict.entry.name): \((failure?.message ?? "").printable) (\(reason.rawValue))", in: file.name,
-                    // That a filter could not be tried is no fault of its own.
-                    isBad: reason.state != .disabled && !TapEvaluation.isUndecided(verdict))
+                    // That a filter could not be tried, or where a sensor VM is, is no fault of its own.
+                    isBad: reason.state != .disabled && reason.state != .pending && !TapEvaluation.isUndecided(verdict))
             }
         }
     }

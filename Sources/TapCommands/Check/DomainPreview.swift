@@ -20,7 +20,8 @@ struct DomainPreview {
             switch verdict.outcome {
             case .refused(let failure): failure.reason.state == .disabled
             case .evaluated(let destination, let interfaces):
-                destination.failure == nil
+                // Where a sensor VM is cannot be known here.
+                (destination.failure == nil || destination.failure?.reason == .libvirtDisconnected)
                     && interfaces.allSatisfy {
                         if case .attach = $0.result { true } else { false }
                     }

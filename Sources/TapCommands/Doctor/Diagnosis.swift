@@ -220,7 +220,7 @@ enum Diagnosis {
             let subject = "destination \(destination.name.printable)"
             if destination.state == .active { return Finding(.ok, subject, "\(destination.kind.rawValue), takes copies") }
             return Finding(
-                .fail, subject,
+                destination.state == .pending ? .unknown : .fail, subject,
                 StatusNotes.withoutSubject(destination.message ?? "does not take copies", destination.name).printable
                     + (destination.reason.map { " (\($0.rawValue))" } ?? ""))
         }
