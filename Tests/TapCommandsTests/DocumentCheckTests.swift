@@ -43,7 +43,8 @@ struct DocumentCheckTests {
             <destination name="here"><interface name="mon0"/></destination>
             <destination name="gone"><interface name="mon9"/></destination>
             <destination name="shared"><interface name="br0"/></destination>
-            <destination name="sensor"><domain name="sensor" alias="net0"/></destination></virt-tap>
+            <destination name="sensor"><domain name="sensor" alias="net0"/></destination>
+            <destination name="tunnel"><vxlan remote="192.0.2.10" vni="7"/></destination></virt-tap>
             """#
         func check(isOwn: Bool, hasGroup: Bool = true) -> CheckReport {
             var file = DocumentFile(name: "f.xml", bytes: Array(text.utf8))
@@ -56,10 +57,11 @@ struct DocumentCheckTests {
         let other = check(isOwn: false)
         #expect(other.diagnostics == [] && other.outcome == .bad)
         #expect(other.lines.first?.hasPrefix("f.xml: a valid configuration, destinations here, gone") == true)
-        #expect(about(other) == ["<policy taps=\"no\"/>", "<limit> is", "destination sensor:"])
+        #expect(about(other) == ["<policy taps=\"no\"/>", "<limit> is", "destination tunnel:"])
         #expect(other.lines.last?.hasSuffix("(not-implemented)") == true)
         let own = check(isOwn: true)
-        #expect(about(own) == ["<policy taps=\"no\"/>", "<limit> is", "destination gone:", "destination shared:", "destination sensor:"])
+        #expect(about(own) == ["<policy taps=\"no\"/>", "<limit> is", "destination gone:", "destination shared:", "destination sensor:", "destination tunnel:"])
+        #expect(own.lines.contains { $0.hasSuffix("(libvirt-disconnected)") })
         #expect(own.lines.contains { $0.hasSuffix("(destination-unsafe)") } && own.lines.contains { $0.hasSuffix("(destination-down)") })
         let groupless = check(isOwn: false, hasGroup: false)
         #expect(groupless.outcome == .badConfiguration && groupless.diagnostics.first?.contains("no such group") == true)
@@ -84,6 +86,8 @@ struct DocumentCheckTests {
             #expect(report.outcome == .bad && report.lines.count == 2 && report.lines.last?.hasSuffix("(\(reason))") == true, "\(report)")
             #expect(report.lines.last?.hasPrefix("f.xml: note: tap ") == true)
         }
+        let unknown = check(#"<tap to="vm"/>"#)
+        #expect(unknown.outcome == .good && unknown.lines.last?.hasSuffix("(libvirt-disconnected)") == true)
         for text in [
             #"<tap to="private"/>"#, #"<tap to="ids" rate="1mbit" snaplen="headers"/>"#, #"<tap to="far" enabled="no"/>"#,
             #"<tap to="ids"><interface mac="52:54:00:00:00:77"/></tap>"#,

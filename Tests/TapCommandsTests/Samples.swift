@@ -47,7 +47,8 @@ enum Samples {
         DestinationDefinition(
             name: name("private"), target: .interface(name: "mon0", allowShared: false), allow: [.name("db-*")]),
         DestinationDefinition(name: name("bridge"), target: .interface(name: "br0", allowShared: false)),
-        DestinationDefinition(name: name("far"), target: .domain(name: "sensor", uuid: nil, mac: nil, alias: nil)),
+        DestinationDefinition(name: name("far"), target: .tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 7))),
+        DestinationDefinition(name: name("vm"), target: .domain(name: "sensor", uuid: nil, mac: nil, alias: "net0")),
     ])
 
     /// With mon0 and without mon1.
