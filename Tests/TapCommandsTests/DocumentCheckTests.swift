@@ -60,7 +60,11 @@ struct DocumentCheckTests {
         #expect(about(other) == ["<policy taps=\"no\"/>", "<limit> is", "destination tunnel:"])
         #expect(other.lines.last?.hasSuffix("(not-implemented)") == true)
         let own = check(isOwn: true)
-        #expect(about(own) == ["<policy taps=\"no\"/>", "<limit> is", "destination gone:", "destination shared:", "destination sensor:", "destination tunnel:"])
+        #expect(
+            about(own) == [
+                "<policy taps=\"no\"/>", "<limit> is", "destination gone:", "destination shared:", "destination sensor:",
+                "destination tunnel:",
+            ])
         #expect(own.lines.contains { $0.hasSuffix("(libvirt-disconnected)") })
         #expect(own.lines.contains { $0.hasSuffix("(destination-unsafe)") } && own.lines.contains { $0.hasSuffix("(destination-down)") })
         let groupless = check(isOwn: false, hasGroup: false)
