@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * Changes copies behind the clone, on a veth pair of ours, and sends them on to
- * their destination. It never meets an original.
+ * their destination: cuts them, and wraps those for another machine. It never
+ * meets an original.
  *
  * It runs twice: where copies leave the sending end, and where they arrive at
  * the other. What can be cut is cut at once, within the call that cloned it, so
@@ -12,7 +13,8 @@
  * each segment is cut where it arrives.
  *
  * A copy that cannot be cut as it was asked for is dropped and counted: what
- * was to be left out must not get out.
+ * was to be left out must not get out. Those that are to be wrapped go on in the
+ * same way, since what leaves the host has to be finished.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -23,15 +25,123 @@
 #include "backlog.h"
 #include "destinations.h"
 #include "headers.h"
+#include "hop.h"
+#include "tunnel.h"
 
 /* Whether this is the end where copies arrive. Nobody can be told of errors there, so they are counted. */
 const volatile __u32 hop_is_arrival = 0;
 
-static __always_inline void count(__u32 slot, enum tap_destination_counter which, __u32 bytes)
+static __always_inline void count(__u32 slot, __u32 which, __u32 bytes)
 {
 	struct tap_count frame = {.packets = 1, .bytes = bytes};
 
 	add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + which, &frame);
+}
+
+/*
+ * Sends a frame that is too large for the path as fragments of one outer packet.
+ * Each is made of a copy of its own, since nothing brings back what was cut off.
+ */
+static __always_inline long send_fragments(struct __sk_buff *skb, const struct wrap *wrap,
+					   __u32 device, __u32 payload, __u32 mtu)
+{
+	__u32 zero = 0, fragments, fragment, most = mtu & ~7U;
+	struct tap_hop *hop = bpf_map_lookup_elem(&tap_hops, &zero);
+	long error = -1;
+
+	/* As even as can be: the last must not be shorter than a network header. */
+	fragments = most ? (payload + most - 1) / most : 0;
+	if (!hop || !hop->ifindex || fragments < 2 || fragments > TAP_FRAGMENTS)
+		return -1;
+	if (fragment_size(payload, fragments) > most)
+		fragments++;
+	for (fragment = 0; fragment < TAP_FRAGMENTS && fragment < fragments; fragment++) {
+		skb->cb[TAP_CB_PLACE] = wrap->place | TAP_CB_FRAGMENT;
+		/* One kind of tunnel needs this, others that. */
+		skb->cb[TAP_CB_SUM] = wrap->sum | wrap->vlan | wrap->is_truncated << 16;
+		skb->cb[TAP_CB_DEVICE] = device;
+		skb->cb[TAP_CB_PART] = fragment << 16 | fragments;
+		skb->cb[TAP_CB_ID] = wrap->fragment_id;
+		error = bpf_clone_redirect(skb, hop->ifindex, 0);
+		if (error)
+			break;
+	}
+	return error;
+}
+
+/* Sends a copy to another machine. Positive: it is too large, and was counted as such. */
+static __always_inline long send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device,
+					 bool is_cut)
+{
+	__u32 slot = place & TAP_CB_SLOT, outer;
+	struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
+	struct wrap wrap = {};
+	bool is_too_large;
+	int sum = 0;
+	int vlan;
+
+	if (!tunnel)
+		return -1;
+	vlan = tap_put_tags(skb);
+	if (vlan < 0)
+		return -1;
+	wrap.place = place;
+	wrap.vlan = vlan;
+	wrap.is_truncated = is_cut;
+	wrap.fragment_id = bpf_get_prandom_u32();
+	is_too_large = skb->len > tunnel->room;
+	if (is_too_large && tunnel->oversize == TAP_OVERSIZE_TRUNCATE) {
+		count(slot, TAP_DESTINATION_TRUNCATED, skb->len);
+		if (bpf_skb_change_tail(skb, tunnel->room, 0))
+			return -1;
+		wrap.is_truncated = 1;
+		is_too_large = false;
+	} else if (is_too_large && tunnel->oversize == TAP_OVERSIZE_DROP) {
+		count(slot, TAP_DESTINATION_OVERSIZED, skb->len);
+		return -1;
+	}
+	wrap.length = skb->len;
+	if (tunnel->is_ipv6 && tunnel->kind == TAP_TUNNEL_UDP) {
+		sum = tap_sum(skb, 0);
+		if (sum < 0)
+			return -1;
+		wrap.sum = sum;
+		wrap.vlan = 0;
+		wrap.is_truncated = 0;
+	}
+	if (is_too_large) {
+		count(slot, TAP_DESTINATION_FRAGMENTED, wrap.length);
+		outer = tunnel->is_ipv6 ? OUTER_IPV6 : OUTER_IPV4;
+		return send_fragments(
+			skb, &wrap, device, tunnel->length - outer + wrap.length,
+			tunnel->mtu - (outer - ETH_HLEN) -
+				(tunnel->is_ipv6 ? sizeof(struct fragment_header) : 0));
+	}
+	if (tap_wrap(skb, &wrap))
+		return -1;
+	skb->cb[TAP_CB_PLACE] = 0;
+	return bpf_clone_redirect(skb, device, 0);
+}
+
+static __always_inline int send_fragment(struct __sk_buff *skb, __u32 place)
+{
+	__u32 part = skb->cb[TAP_CB_PART], device = skb->cb[TAP_CB_DEVICE];
+	__u32 sum = skb->cb[TAP_CB_SUM];
+	struct wrap wrap = {
+		.place = place,
+		.sum = sum & 0xffff,
+		.vlan = sum & 0xffff,
+		.is_truncated = sum >> 16,
+		.fragment = part >> 16,
+		.fragments = part & 0xffff,
+		.fragment_id = skb->cb[TAP_CB_ID],
+		.length = skb->len,
+	};
+
+	skb->cb[TAP_CB_PLACE] = 0;
+	if (tap_wrap_fragment(skb, &wrap) || bpf_clone_redirect(skb, device, 0))
+		return TC_ACT_SHOT;
+	return TC_ACT_STOLEN;
 }
 
 SEC("tap")
@@ -44,18 +154,33 @@ int virt_tap_hop(struct __sk_buff *skb)
 	__u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
 	__u32 slot = place & TAP_CB_SLOT;
 	__u64 flags = place & TAP_CB_RECEIVES ? BPF_F_INGRESS : 0;
+	bool is_wrapped = place & TAP_CB_WRAPS;
 	struct headers headers;
 	bool has_number = cut;
+	bool is_cut = false;
 	long error = 0;
 
 	/* Not sent here by a tap, or for the second time. */
-	if ((place & ~(TAP_CB_SLOT | TAP_CB_RECEIVES)) != TAP_CB_MAGIC)
+	if ((place & ~(TAP_CB_SLOT | TAP_CB_FLAGS)) != TAP_CB_MAGIC)
 		return TC_ACT_SHOT;
-	if (hop_is_arrival)
+	if (!hop_is_arrival && place & TAP_CB_FRAGMENT)
+		return send_fragment(skb, place);
+	if (hop_is_arrival) {
 		settle(cpu, ticket);
-	else if (segment_size)
+	} else if (segment_size) {
 		/* The tap has said how many segments it will be. */
+		if (is_wrapped && cut == TAP_UNCUT) {
+			struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
+
+			if (tunnel)
+				ticket = fit_segments(skb, tunnel, segment_size, tag);
+			if (ticket > TAP_SEGMENTS)
+				return TC_ACT_SHOT;
+		}
 		return may_wait(skb, ticket) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	} else if (is_wrapped && tap_is_unfinished(skb)) {
+		return may_wait(skb, 1) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+	}
 	/* Somebody has given the sending end its offloads back. */
 	if (segment_size)
 		error = -1;
@@ -66,13 +191,17 @@ int virt_tap_hop(struct __sk_buff *skb)
 		tap_parse(skb, &headers);
 		cut = headers.end;
 	}
-	if (!error && length > cut)
+	if (!error && length > cut) {
 		error = bpf_skb_change_tail(skb, cut, 0);
+		is_cut = true;
+	}
 	if (error && has_number && !hop_is_arrival)
 		return may_wait(skb, 1) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 	skb->cb[TAP_CB_PLACE] = 0;
 	/* Not a redirect: nobody would tell what became of it. */
-	if (!error)
+	if (!error && is_wrapped)
+		error = send_wrapped(skb, place, device, is_cut);
+	else if (!error)
 		error = bpf_clone_redirect(skb, device, flags);
 	/* An error at once is told to the tap's program, which counts it. */
 	if (!error)

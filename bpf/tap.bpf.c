@@ -257,16 +257,18 @@ static __always_inline __u32 hop_device(void)
 
 /* Clones to the hop, which cuts the copy and sends it on. */
 static __always_inline long copy_by_hop(struct __sk_buff *skb, __u32 hop, __u32 destination,
-					bool receives, __u64 packets)
+					__u32 flags, bool is_cut, __u64 packets)
 {
 	__u32 place = skb->cb[TAP_CB_PLACE], length = skb->cb[TAP_CB_CUT];
 	__u32 device = skb->cb[TAP_CB_DEVICE], ticket = skb->cb[TAP_CB_TICKET];
 	long error;
 
-	skb->cb[TAP_CB_PLACE] =
-		TAP_CB_MAGIC | (receives ? TAP_CB_RECEIVES : 0) | tap_destination_slot;
+	skb->cb[TAP_CB_PLACE] = TAP_CB_MAGIC | tap_destination_slot |
+				(flags & TAP_DESTINATION_RECEIVES ? TAP_CB_RECEIVES : 0) |
+				(flags & TAP_DESTINATION_WRAPS ? TAP_CB_WRAPS : 0) |
+				(tap_is_outbound ? TAP_CB_OUTBOUND : 0);
 	/* Where the headers of each segment end is found out there. */
-	skb->cb[TAP_CB_CUT] = tap_headers_only ? 0 : tap_snaplen;
+	skb->cb[TAP_CB_CUT] = !is_cut ? TAP_UNCUT : tap_headers_only ? 0 : tap_snaplen;
 	skb->cb[TAP_CB_DEVICE] = destination;
 	/* Fragmented by the kernel, a datagram can be one more than counted. */
 	skb->cb[TAP_CB_TICKET] = packets + 1;
@@ -297,8 +299,8 @@ int virt_tap(struct __sk_buff *skb)
 	struct headers headers = {};
 	struct tap_count frame;
 	struct shape shape;
-	__u32 cut = 0, device = 0, hop = 0;
-	bool is_cut, can_copy, receives = false;
+	__u32 cut = 0, device = 0, hop = 0, flags = 0;
+	bool is_cut, by_hop, can_copy;
 	long error = -1;
 
 	shape.length = skb->len;
@@ -342,11 +344,12 @@ int virt_tap(struct __sk_buff *skb)
 	destination = bpf_map_lookup_elem(&tap_dests, &slot);
 	if (destination) {
 		device = destination->ifindex;
-		receives = destination->flags & TAP_DESTINATION_RECEIVES;
+		flags = destination->flags;
 	}
-	if (is_cut)
+	by_hop = is_cut || flags & TAP_DESTINATION_WRAPS;
+	if (by_hop)
 		hop = hop_device();
-	can_copy = device && (!is_cut || (hop && frame.packets <= TAP_SEGMENTS));
+	can_copy = device && (!by_hop || (hop && frame.packets <= TAP_SEGMENTS));
 
 	/* What cannot be copied takes nothing of the rate. */
 	if (can_copy && destination &&
@@ -355,16 +358,17 @@ int virt_tap(struct __sk_buff *skb)
 		remember(skb, false);
 		return TC_ACT_UNSPEC;
 	}
-	if (can_copy)
-		error = is_cut ? copy_by_hop(skb, hop, device, receives, frame.packets)
-			       : copy_to(skb, device, receives ? BPF_F_INGRESS : 0);
+	if (can_copy && by_hop)
+		error = copy_by_hop(skb, hop, device, flags, is_cut, frame.packets);
+	else if (can_copy)
+		error = copy_to(skb, device, flags & TAP_DESTINATION_RECEIVES ? BPF_F_INGRESS : 0);
 
 	/* Positive codes say that the device's queue, or the hop, refused the copy. */
 	count(error ? TAP_ERRORS : TAP_COPIED, &frame);
 	if (error)
 		count_destination(TAP_DESTINATION_ERRORS, &frame);
 	/* The hop counts what it sends, segment by segment. */
-	else if (!is_cut)
+	else if (!by_hop)
 		count_destination(TAP_DESTINATION_SENT, &frame);
 	remember(skb, !error);
 	return TC_ACT_UNSPEC;

@@ -29,6 +29,10 @@ enum tap_destination_counter {
 	TAP_DESTINATION_SENT,
 	TAP_DESTINATION_ERRORS,
 	TAP_DESTINATION_RATE_LIMITED,
+	/* Copies that were too large for the path; by what became of them. */
+	TAP_DESTINATION_FRAGMENTED,
+	TAP_DESTINATION_TRUNCATED,
+	TAP_DESTINATION_OVERSIZED,
 	TAP_DESTINATION_COUNTERS,
 };
 
@@ -81,6 +85,8 @@ struct tap_backlog {
 
 /* Copies are handed to the device as if they had come in by it. */
 #define TAP_DESTINATION_RECEIVES 1
+/* Copies go by the hop, which wraps them as the tunnels map says for this place. */
+#define TAP_DESTINATION_WRAPS	 2
 
 /* A place in the destinations map; free while the label is empty. */
 struct tap_destination {
@@ -90,6 +96,43 @@ struct tap_destination {
 	__u32 reserved;
 	struct tap_limit limit;
 	char label[TAP_LABEL_SIZE]; /* for user space only; NUL-padded */
+};
+
+#define TAP_HEADER_SIZE 78
+
+/* Outer headers; what is behind the Ethernet header is then at a multiple of four. */
+struct tap_header {
+	__u16 unused;
+	__u8 bytes[TAP_HEADER_SIZE];
+} __attribute__((aligned(8)));
+
+enum tap_tunnel_kind {
+	TAP_TUNNEL_UDP = 1, /* VXLAN, Geneve */
+	TAP_TUNNEL_GRE,
+	TAP_TUNNEL_ERSPAN_II,
+	TAP_TUNNEL_ERSPAN_III,
+};
+
+enum tap_oversize {
+	TAP_OVERSIZE_FRAGMENT,
+	TAP_OVERSIZE_TRUNCATE,
+	TAP_OVERSIZE_DROP,
+};
+
+/* How copies are wrapped for a destination on another machine. */
+struct tap_tunnel {
+	/* Ethernet, IP and what the tunnel has besides; 0 where it differs from copy to copy. */
+	struct tap_header header;
+	__u32 length;	/* of the header, in bytes */
+	__u32 kind;	/* enum tap_tunnel_kind */
+	__u32 is_ipv6;	/* outside */
+	__u32 mtu;	/* of the path: bytes of an IP packet */
+	__u32 room;	/* how long a frame may be that fits into one of them */
+	__u32 oversize; /* enum tap_oversize: what becomes of others */
+	/* As the header has it at its place: for inbound and outbound. */
+	__be32 identifiers[2];
+	/* What the monotonic clock lacks of the real one: nanoseconds. */
+	__u64 clock_offset;
 };
 
 /* The number of a helper function that no kernel has: the place of the filter. */
@@ -103,14 +146,29 @@ struct tap_destination {
  * ticket and the CPU that gave it: see backlog.h.
  */
 #define TAP_CB_MAGIC	0x76740000
-#define TAP_CB_SLOT	0x00007fff
+#define TAP_CB_SLOT	0x00000fff
 /* That copies are handed to the device as if they had come in by it. */
 #define TAP_CB_RECEIVES 0x00008000
+/* That they are wrapped. */
+#define TAP_CB_WRAPS	0x00004000
+/* That the guest sent it. */
+#define TAP_CB_OUTBOUND 0x00002000
+/* A copy of one that is too large, to be made one fragment. Then its other words say which. */
+#define TAP_CB_FRAGMENT 0x00001000
+#define TAP_CB_FLAGS	0x0000f000
 #define TAP_CB_PLACE	0
 #define TAP_CB_CUT	1
 #define TAP_CB_DEVICE	2
 #define TAP_CB_TICKET	3
 #define TAP_CB_CPU	4
+/* For a cut of nothing. */
+#define TAP_UNCUT	0xffffffff
+/* Of fragments: the sum of the frame; which one of how many; the packet's number. */
+#define TAP_CB_SUM	1
+#define TAP_CB_PART	3
+#define TAP_CB_ID	4
+/* A copy that would be more fragments is too large. */
+#define TAP_FRAGMENTS	8
 
 #define TAP_ONCE_WORDS 5
 

@@ -28,7 +28,7 @@ extension KernelDataplane {
 
     public func isUndisturbed(_ attachment: ObservedAttachment) throws(Failure) -> Bool {
         guard let spec = attachment.spec else { return false }
-        if spec.wish.snaplen != nil, try !isHopWhole() { return false }
+        if spec.needsHop, try !isHopWhole() { return false }
         return try reporting("looking after attachment \(attachment.id)", needsPins: false) {
             try attachment.hooks.allSatisfy { direction, hook -> Bool in
                 // What is missing already is known to be.
@@ -124,10 +124,7 @@ extension KernelDataplane {
             maps.insert(try kernel.mapInfo(rate).id)
         }
         if spec.wish.once { maps.insert(try kernel.mapInfo(shared.lastCopies).id) }
-        if spec.wish.snaplen != nil {
-            maps.insert(try kernel.mapInfo(shared.hops).id)
-            guard try hop.isWhole(shared) else { return false }
-        }
+        if spec.needsHop, try !hop.isWhole(shared) { return false }
         return try spec.wish.direction.directions.allSatisfy { direction in
             guard let program = try programPin(spec.key.id, direction) else { return false }
             return try program.programID() == spec.program(direction) && maps.isSubset(of: kernel.maps(of: program))

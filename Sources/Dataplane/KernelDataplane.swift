@@ -242,7 +242,7 @@ public final class KernelDataplane: TapDataplane {
             if !isWanted { try kernel.unlink(pins.program(id, direction)) }
         }
         if spec.wish.rate == nil { try kernel.unlink(pins.rate(id)) }
-        if old.wish.snaplen != nil, spec.wish.snaplen == nil { releaseHop() }
+        if old.needsHop, !spec.needsHop { releaseHop() }
         if old.mechanism == .clsact, spec.mechanism != .clsact {
             try clsact.releaseQdisc(id.ifindex)
         }
@@ -253,7 +253,7 @@ public final class KernelDataplane: TapDataplane {
             throw Failure(
                 .noSuchDestination, "destination \"\(desired.wish.destination)\" has not been set in the kernel; it is tried again")
         }
-        if desired.wish.snaplen != nil {
+        if desired.wish.snaplen != nil || desired.destinationKind.isTunnel {
             try hop.ensure(table.maps)
             knownHop = nil
         }
@@ -338,7 +338,7 @@ public final class KernelDataplane: TapDataplane {
         let isNeeded = ids.contains { id in
             // One that cannot be read may need it.
             guard let spec = try? specs.read(id) else { return true }
-            return spec.wish.snaplen != nil
+            return spec.needsHop
         }
         if !isNeeded { try? hop.remove() }
     }

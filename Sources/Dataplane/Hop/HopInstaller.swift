@@ -28,7 +28,7 @@ struct HopInstaller {
 
     private func isWhole(_ end: HopEnd, _ device: HopDevice.Found, _ maps: SharedMaps) throws -> Bool {
         guard device.isUp, device.alias == HopDevice.alias(HopObject.build), let program = try kernel.open(pins.hop(end), CLIBBPF_PROGRAM),
-            try kernel.maps(of: program).contains(kernel.mapInfo(maps.destinationCounters).id)
+            try maps.idsOfHop(kernel).isSubset(of: kernel.maps(of: program))
         else { return false }
         let id = try program.programID()
         return try TrafficControl.filters(HookPoint(ifindex: device.ifindex, isEgress: end.isProgramAtEgress), kernel)
@@ -43,8 +43,9 @@ struct HopInstaller {
     private func install(_ maps: SharedMaps) throws {
         let (sending, receiving) = try pair()
         let backlogs = try MapLayout.backlogs.make(kernel)
+        let sums = try MapLayout.sums.make(kernel)
         // Where copies arrive first: what is sent finds it there.
-        for (end, ifindex) in [(HopEnd.arrival, receiving), (.departure, sending)] { try attach(end, ifindex, backlogs, maps) }
+        for (end, ifindex) in [(HopEnd.arrival, receiving), (.departure, sending)] { try attach(end, ifindex, backlogs, sums, maps) }
         let departure = HopDevice(.departure, kernel)
         try departure.endOffloads()
         // The alias last: it says that all of this was done.
@@ -73,12 +74,16 @@ struct HopInstaller {
         return (sending.ifindex, receiving.ifindex)
     }
 
-    private func attach(_ end: HopEnd, _ ifindex: UInt32, _ backlogs: KernelObject, _ maps: SharedMaps) throws {
+    private func attach(_ end: HopEnd, _ ifindex: UInt32, _ backlogs: KernelObject, _ sums: KernelObject, _ maps: SharedMaps) throws {
         let object = try ProgramObject(Self.program, Self.elf, kernel)
         try object.set("hop_is_arrival", UInt32(end == .arrival ? 1 : 0))
         try object.use(maps.destinations, as: MapLayout.destinations)
         try object.use(maps.destinationCounters, as: MapLayout.destinationCounters)
+        try object.use(maps.tunnels, as: MapLayout.tunnels)
+        try object.use(maps.sequences, as: MapLayout.sequences)
+        try object.use(maps.hops, as: MapLayout.hops)
         try object.use(backlogs, as: MapLayout.backlogs)
+        try object.use(sums, as: MapLayout.sums)
         let program = try object.load()
         try pins.place(program, at: pins.hop(end), kind: CLIBBPF_PROGRAM, Undo())
         if try FilterQdisc.on(ifindex, kernel) == nil { try FilterQdisc.clsact.add(to: ifindex, kernel) }

@@ -77,7 +77,12 @@ struct DestinationTable {
         }
         let slot = Slot(
             index: index, label: label, kind: Self.number(route.kind), ifindex: route.ifindex,
-            flags: route.isReceiving ? MapLayout.isReceiving : 0, rate: RateCost(route.rate))
+            flags: (route.isReceiving ? MapLayout.isReceiving : 0) | (route.kind.isTunnel ? MapLayout.isWrapping : 0),
+            rate: RateCost(route.rate))
+        // First how copies are wrapped: those for the device that was there before go on as they were.
+        if let tunnel = route.tunnel {
+            try kernel.write(TunnelEntry(tunnel, clockOffset: TunnelEntry.clockOffset()).bytes, to: maps.tunnels, at: index)
+        }
         try write(slot, at: index)
         // What another rate would still have to pay for, or another owner, does not count.
         if formerRate != slot.rate { try kernel.write(RateCost.allPaid, to: maps.destinationRates, at: index) }
@@ -94,7 +99,8 @@ struct DestinationTable {
             let base = Int(index) * MapLayout.countersPerDestination
             return DestinationRecord(
                 label: slot.label, kind: kind, ifindex: slot.ifindex, sent: try counters.sum(at: base),
-                errors: try counters.sum(at: base + 1), rateLimited: try counters.sum(at: base + 2))
+                errors: try counters.sum(at: base + 1), rateLimited: try counters.sum(at: base + 2), fragmented: try counters.sum(at: base + 3),
+                truncated: try counters.sum(at: base + 4), oversized: try counters.sum(at: base + 5))
         }
     }
 

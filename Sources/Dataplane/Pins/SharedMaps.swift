@@ -7,10 +7,13 @@ struct SharedMaps {
     let destinations: KernelObject
     let destinationCounters: KernelObject
     let destinationRates: KernelObject
+    let tunnels: KernelObject
+    let sequences: KernelObject
     let hops: KernelObject
     let lastCopies: KernelObject
 
-    var all: [(KernelObject, MapLayout.Shape)] {
+    /// Those that a tap's program works on.
+    var ofTaps: [(KernelObject, MapLayout.Shape)] {
         [
             (destinations, MapLayout.destinations), (destinationCounters, MapLayout.destinationCounters),
             (destinationRates, MapLayout.destinationRates), (hops, MapLayout.hops), (lastCopies, MapLayout.lastCopies),
@@ -36,11 +39,12 @@ struct SharedMaps {
         guard let destinations = try map(pins.destinations, MapLayout.destinations),
             let destinationCounters = try map(pins.destinationCounters, MapLayout.destinationCounters),
             let destinationRates = try map(pins.destinationRates, MapLayout.destinationRates),
+            let tunnels = try map(pins.tunnels, MapLayout.tunnels), let sequences = try map(pins.sequences, MapLayout.sequences),
             let hops = try map(pins.hops, MapLayout.hops), let lastCopies = try map(pins.lastCopies, MapLayout.lastCopies)
         else { return nil }
         let maps = SharedMaps(
-            destinations: destinations, destinationCounters: destinationCounters, destinationRates: destinationRates, hops: hops,
-            lastCopies: lastCopies)
+            destinations: destinations, destinationCounters: destinationCounters, destinationRates: destinationRates,
+            tunnels: tunnels, sequences: sequences, hops: hops, lastCopies: lastCopies)
         return (maps, areNew)
     }
 
@@ -48,23 +52,31 @@ struct SharedMaps {
     init(unpinned kernel: Kernel) throws {
         self.init(
             destinations: try MapLayout.destinations.make(kernel), destinationCounters: try MapLayout.destinationCounters.make(kernel),
-            destinationRates: try MapLayout.destinationRates.make(kernel), hops: try MapLayout.hops.make(kernel),
+            destinationRates: try MapLayout.destinationRates.make(kernel), tunnels: try MapLayout.tunnels.make(kernel),
+            sequences: try MapLayout.sequences.make(kernel), hops: try MapLayout.hops.make(kernel),
             lastCopies: try MapLayout.lastCopies.make(kernel))
     }
 
     private init(
-        destinations: KernelObject, destinationCounters: KernelObject, destinationRates: KernelObject, hops: KernelObject,
-        lastCopies: KernelObject
+        destinations: KernelObject, destinationCounters: KernelObject, destinationRates: KernelObject, tunnels: KernelObject,
+        sequences: KernelObject, hops: KernelObject, lastCopies: KernelObject
     ) {
         self.destinations = destinations
         self.destinationCounters = destinationCounters
         self.destinationRates = destinationRates
+        self.tunnels = tunnels
+        self.sequences = sequences
         self.hops = hops
         self.lastCopies = lastCopies
     }
 
+    /// Of those that the hop's programs reach.
+    func idsOfHop(_ kernel: Kernel) throws -> Set<UInt32> {
+        try Set([destinationCounters, tunnels, sequences, hops].map { try kernel.mapInfo($0).id })
+    }
+
     /// The kernel's ids of those that every program of a tap reaches.
     func ids(_ kernel: Kernel) throws -> Set<UInt32> {
-        try Set([destinations, destinationCounters, destinationRates].map { try kernel.mapInfo($0).id })
+        try Set([destinations, destinationCounters, destinationRates, hops].map { try kernel.mapInfo($0).id })
     }
 }

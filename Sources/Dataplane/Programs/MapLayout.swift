@@ -55,14 +55,23 @@ enum MapLayout {
     static let flagsOffset = 8
     /// TAP_DESTINATION_RECEIVES.
     static let isReceiving: UInt32 = 1
+    /// TAP_DESTINATION_WRAPS.
+    static let isWrapping: UInt32 = 2
     static let limitOffset = 16
     static let labelOffset = 40
-    /// enum tap_destination_counter: sent, errors, rate-limited.
-    static let countersPerDestination = 3
+    /// enum tap_destination_counter: sent, errors, rate-limited, fragmented, truncated, oversized.
+    static let countersPerDestination = 6
     static let destinationCounters = Shape(
         name: "virt_tap_dcount", variable: "tap_dest_counts", valueSize: counterSize,
         entries: destinationSlots * UInt32(countersPerDestination), isPerCPU: true)
     static let destinationRates = Shape(name: "virt_tap_drates", variable: "tap_dest_rates", valueSize: 8, entries: destinationSlots)
+    /// struct tap_tunnel: two bytes unused, TAP_HEADER_SIZE bytes of headers, then numbers.
+    static let tunnels = Shape(name: "virt_tap_tunnel", variable: "tap_tunnels", valueSize: 120, entries: destinationSlots)
+    static let tunnelHeaderSize = 78
+    /// Of the next copy to each destination.
+    static let sequences = Shape(name: "virt_tap_seq", variable: "tap_sequences", valueSize: 4, entries: destinationSlots)
+    /// Where checksums are made. The hop's own.
+    static let sums = Shape(name: "virt_tap_sums", variable: "tap_sums", valueSize: 512, entries: 1, isPerCPU: true)
     /// struct tap_hop: an ifindex.
     static let hops = Shape(name: "virt_tap_hops", variable: "tap_hops", valueSize: 4, entries: 1)
     /// struct tap_backlog. The hop's own: its two programs share it, and nobody else has it.

@@ -52,7 +52,7 @@ struct TapProgram {
         try object.set("tap_rate_limit", RateCost(wish.rate))
         try object.use(maps.counters, as: MapLayout.counters)
         try object.use(maps.rate, as: MapLayout.rate)
-        for (map, shape) in maps.shared.all { try object.use(map, as: shape) }
+        for (map, shape) in maps.shared.ofTaps { try object.use(map, as: shape) }
         let program = try object.load(call: filterCall, function: constants.filter)
         return TapProgram(object: program, id: try program.programID())
     }

@@ -50,6 +50,9 @@ public struct AttachmentSpec: Hashable, Codable, Sendable {
         self.clsact = clsact
     }
 
+    /// Whether its copies go by the devices on which copies are changed.
+    public var needsHop: Bool { wish.snaplen != nil || destinationKind.isTunnel }
+
     public func program(_ direction: Direction) -> UInt32? {
         direction == .inbound ? inboundProgram : outboundProgram
     }

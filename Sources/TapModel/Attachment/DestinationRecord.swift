@@ -13,10 +13,16 @@ public struct DestinationRecord: Hashable, Sendable {
     public var errors: Counter
     /// Frames that were not copied because the destination's `rate` was used up.
     public var rateLimited: Counter
+    /// Copies that were too large for the path to another machine, by what became of them: sent in several packets,
+    public var fragmented: Counter
+    /// cut, or
+    public var truncated: Counter
+    /// dropped.
+    public var oversized: Counter
 
     public init(
         label: String, kind: DestinationTarget.Kind, ifindex: UInt32, sent: Counter = Counter(), errors: Counter = Counter(),
-        rateLimited: Counter = Counter()
+        rateLimited: Counter = Counter(), fragmented: Counter = Counter(), truncated: Counter = Counter(), oversized: Counter = Counter()
     ) {
         self.label = label
         self.kind = kind
@@ -24,5 +30,8 @@ public struct DestinationRecord: Hashable, Sendable {
         self.sent = sent
         self.errors = errors
         self.rateLimited = rateLimited
+        self.fragmented = fragmented
+        self.truncated = truncated
+        self.oversized = oversized
     }
 }

@@ -10,10 +10,16 @@ public struct DestinationRoute: Hashable, Sendable {
     /// The upper limit of all copies to the destination.
     public var rate: RateLimit?
 
-    public init(kind: DestinationTarget.Kind, ifindex: UInt32, isReceiving: Bool = false, rate: RateLimit? = nil) {
+    /// What copies are wrapped in; `nil`: nothing.
+    public var tunnel: TunnelHeader?
+
+    public init(
+        kind: DestinationTarget.Kind, ifindex: UInt32, isReceiving: Bool = false, rate: RateLimit? = nil, tunnel: TunnelHeader? = nil
+    ) {
         self.kind = kind
         self.ifindex = ifindex
         self.isReceiving = isReceiving
         self.rate = rate
+        self.tunnel = tunnel
     }
 }

@@ -36,7 +36,8 @@ public struct ObservedAttachment: Hashable, Sendable {
 
     /// Whether it does what `desired` asks for and may be adopted as it is.
     public func satisfies(_ desired: DesiredAttachment) -> Bool {
-        guard let spec, isCurrentBuild, spec.key == desired.key, spec.wish == desired.wish, spec.mechanism == desired.mechanism,
+        guard let spec, isCurrentBuild, spec.key == desired.key, spec.wish == desired.wish,
+            spec.destinationKind.isTunnel == desired.destinationKind.isTunnel, spec.mechanism == desired.mechanism,
             spec.interface.isMacvtap == desired.interface.isMacvtap, Set(hooks.keys) == desired.wish.direction.directions
         else { return false }
         return hooks.values.allSatisfy {

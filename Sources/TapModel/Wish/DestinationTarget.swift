@@ -13,6 +13,9 @@ public enum DestinationTarget: Hashable, Codable, Sendable {
     /// The element's name in the metadata and the configuration, and `kind` in the status document.
     public enum Kind: String, CaseIterable, Codable, Sendable {
         case interface, domain, vxlan, geneve, gre, erspan
+
+        /// Whether it is one to another machine.
+        public var isTunnel: Bool { self != .interface && self != .domain }
     }
 
     public var kind: Kind {

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Glibc
+import TapModel
+
+/// struct tap_tunnel of bpf/tap.h: how copies for one destination are wrapped.
+struct TunnelEntry {
+    let bytes: [UInt8]
+
+    /// - Parameter clockOffset: what the monotonic clock lacks of the real one, in nanoseconds.
+    init(_ tunnel: TunnelHeader, clockOffset: UInt64) {
+        let oversize: UInt32 =
+            switch tunnel.oversize {
+            case .fragment: 0
+            case .truncate: 1
+            case .drop: 2
+            }
+        let numbers = [
+            UInt32(tunnel.bytes.count), tunnel.form.rawValue, tunnel.isIPv6 ? 1 : 0, tunnel.mtu, tunnel.room, oversize,
+            tunnel.inboundIdentifier.bigEndian, tunnel.outboundIdentifier.bigEndian,
+        ]
+        let header = [0, 0] + tunnel.bytes + [UInt8](repeating: 0, count: MapLayout.tunnelHeaderSize - tunnel.bytes.count)
+        bytes = header + numbers.flatMap { withUnsafeBytes(of: $0, Array.init) } + withUnsafeBytes(of: clockOffset, Array.init)
+    }
+
+    static func clockOffset() -> UInt64 {
+        func now(_ clock: clockid_t) -> Int64 {
+            var time = timespec()
+            clock_gettime(clock, &time)
+            return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+        }
+        return UInt64(bitPattern: now(CLOCK_REALTIME) &- now(CLOCK_MONOTONIC))
+    }
+}

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// How packets get from this host to an address: what the outer headers of a tunnel are made of.
+public struct UnderlayPath: Hashable, Sendable {
+    /// The device that they leave by.
+    public var ifindex: UInt32
+    public var device: String
+    /// The source address that the host gives them: 4 or 16 bytes in network order.
+    public var source: [UInt8]
+    public var sourceMAC: MACAddress
+    /// Who takes them next, the gateway or the address itself.
+    public var nextHop: [UInt8]
+    /// `nil`: not known (yet), or it does not answer.
+    public var nextHopMAC: MACAddress?
+    /// The least that the device and the route take: bytes of an IP packet.
+    public var mtu: UInt32
+
+    public init(
+        ifindex: UInt32, device: String, source: [UInt8], sourceMAC: MACAddress, nextHop: [UInt8], nextHopMAC: MACAddress?, mtu: UInt32
+    ) {
+        self.ifindex = ifindex
+        self.device = device
+        self.source = source
+        self.sourceMAC = sourceMAC
+        self.nextHop = nextHop
+        self.nextHopMAC = nextHopMAC
+        self.mtu = mtu
+    }
+}

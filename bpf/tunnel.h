@@ -1,0 +1,477 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Wraps copies for another machine: VXLAN (RFC 7348), Geneve (RFC 8926), GRE
+ * with Ethernet in it (RFC 2784, RFC 2890), ERSPAN types II and III
+ * (draft-foschiano-erspan-03).
+ *
+ * User space builds the outer headers, with next hop and all; here is added what
+ * differs from copy to copy.
+ */
+#ifndef VIRT_TAP_TUNNEL_H
+#define VIRT_TAP_TUNNEL_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/udp.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "headers.h"
+#include "tap.h"
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TAP_DESTINATIONS);
+	__type(key, __u32);
+	__type(value, struct tap_tunnel);
+} tap_tunnels SEC(".maps");
+
+/* The number of the next copy, for ERSPAN. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TAP_DESTINATIONS);
+	__type(key, __u32);
+	__type(value, __u32);
+} tap_sequences SEC(".maps");
+
+/* A multiple of four, as bpf_csum_diff wants it. */
+#define SUM_AT_ONCE 512
+/* Of 65,535 bytes. */
+#define SUM_CHUNKS  128
+
+struct sum_buffer {
+	__u8 bytes[SUM_AT_ONCE];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sum_buffer);
+} tap_sums SEC(".maps");
+
+#define OUTER_IPV4 (ETH_HLEN + sizeof(struct iphdr))
+#define OUTER_IPV6 (ETH_HLEN + sizeof(struct ipv6hdr))
+/* Source ports: RFC 7348, 5. */
+#define FIRST_PORT 49152
+
+/* One end's mark on a frame. */
+struct vlan_tag {
+	__be16 protocol;
+	__be16 control;
+};
+
+#define TAGS_BESIDE 2
+
+static __always_inline __u16 fold(__u64 sum)
+{
+	sum = (sum & 0xffffffff) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return sum;
+}
+
+/* Of a number of 16-bit words. */
+static __always_inline __u64 sum_of(const void *words, int count)
+{
+	const __u16 *word = words;
+	__u64 sum = 0;
+
+	for (int i = 0; i < count; i++)
+		sum += word[i];
+	return sum;
+}
+
+/*
+ * The sum of so many bytes, folded; negative: they cannot be read. A function of
+ * its own to the verifier, which then walks it once.
+ */
+__noinline int tap_sum_part(struct __sk_buff *skb, __u32 offset, __u32 size)
+{
+	__u32 zero = 0;
+	struct sum_buffer *buffer = bpf_map_lookup_elem(&tap_sums, &zero);
+
+	if (!buffer || size < 1 || size > SUM_AT_ONCE)
+		return -1;
+	if (size < SUM_AT_ONCE)
+		__builtin_memset(buffer, 0, sizeof(*buffer));
+	/* The same number, with bounds that the verifier sees. */
+	asm volatile("" : "+r"(size));
+	size = ((size - 1) & (SUM_AT_ONCE - 1)) + 1;
+	if (bpf_skb_load_bytes(skb, offset, buffer, size))
+		return -1;
+	return fold((__u32)bpf_csum_diff(NULL, 0, (__be32 *)buffer, SUM_AT_ONCE, 0));
+}
+
+/* The sum of all bytes from an offset on (RFC 1071); negative: they cannot be read. */
+__noinline int tap_sum(struct __sk_buff *skb, __u32 offset)
+{
+	__u32 length = skb->len, sum = 0;
+
+	for (int i = 0; i < SUM_CHUNKS && offset < length; i++) {
+		__u32 size = length - offset;
+		int part;
+
+		if (size > SUM_AT_ONCE)
+			size = SUM_AT_ONCE;
+		part = tap_sum_part(skb, offset, size);
+		if (part < 0)
+			return -1;
+		/* 128 of 16 bits. */
+		sum += part;
+		offset += SUM_AT_ONCE;
+	}
+	return offset < length ? -1 : fold(sum);
+}
+
+/*
+ * Whether the transport checksum looks as it does before it is filled in: the
+ * sum of the pseudo-header and no more. One in 65,536 that are filled in look
+ * so, too, and take the longer way for nothing.
+ */
+__noinline int tap_is_unfinished(struct __sk_buff *skb)
+{
+	struct headers headers;
+	__u16 check = 0;
+	__u32 length, at;
+	__u64 sum;
+
+	tap_parse(skb, &headers);
+	if (!headers.has_transport || headers.is_fragment)
+		return 0;
+	if (headers.protocol == IPPROTO_TCP)
+		at = 16;
+	else if (headers.protocol == IPPROTO_UDP)
+		at = 6;
+	else
+		return 0;
+	if (bpf_skb_load_bytes(skb, headers.transport + at, &check, sizeof(check)) || !check)
+		return 0;
+	if (headers.type == bpf_htons(ETH_P_IP)) {
+		struct iphdr ip;
+
+		if (bpf_skb_load_bytes(skb, headers.network, &ip, sizeof(ip)))
+			return 0;
+		length = bpf_ntohs(ip.tot_len) - (headers.transport - headers.network);
+		sum = sum_of(&ip.saddr, 4);
+	} else {
+		struct ipv6hdr ip6;
+
+		if (bpf_skb_load_bytes(skb, headers.network, &ip6, sizeof(ip6)))
+			return 0;
+		length = bpf_ntohs(ip6.payload_len) + sizeof(ip6) -
+			 (headers.transport - headers.network);
+		sum = sum_of(&ip6.saddr, 16);
+	}
+	sum += bpf_htons(length) + bpf_htons(headers.protocol);
+	return fold(sum) == check;
+}
+
+/*
+ * Makes a super-packet's segments smaller so that each fits, by as much as they
+ * are too large: the kernel takes it off their size when something is put in
+ * front of the payload, and is asked not to give it back when that goes again.
+ * How many segments it will be; what cannot be helped is seen to when each of
+ * them arrives.
+ */
+static __always_inline __u32 fit_segments(struct __sk_buff *skb, const struct tap_tunnel *tunnel,
+					  __u32 segment_size, __u32 tag)
+{
+	__u32 length = skb->len, excess;
+	struct headers headers;
+
+	tap_parse(skb, &headers);
+	if (headers.end >= length || !headers.has_transport || !segment_size)
+		return TAP_SEGMENTS;
+	excess = headers.end + tag + segment_size;
+	excess = excess > tunnel->room ? excess - tunnel->room : 0;
+	if (excess && excess < segment_size && excess < 4000 && headers.protocol == IPPROTO_TCP &&
+	    !bpf_skb_adjust_room(skb, excess, BPF_ADJ_ROOM_MAC, 0)) {
+		bpf_skb_adjust_room(skb, -(__s32)excess, BPF_ADJ_ROOM_MAC,
+				    BPF_F_ADJ_ROOM_FIXED_GSO);
+		segment_size -= excess;
+	}
+	return (length - headers.end) / segment_size + 1;
+}
+
+/* What differs from copy to copy. */
+struct wrap {
+	__u32 place;
+	/* The outermost tag's control information; 0: none. */
+	__u32 vlan;
+	__u32 is_truncated;
+	/* Of a fragment: which one, of how many; else 0 of 0. */
+	__u32 fragment;
+	__u32 fragments;
+	__u32 fragment_id;
+	/* Of the frame that is wrapped: how long it is, and for UDP over IPv6 the sum of it. */
+	__u32 length;
+	__u32 sum;
+};
+
+/*
+ * Writes the tags that are beside the bytes among them: the kernel would put
+ * them into the outer header. The outermost tag; negative: they cannot be.
+ */
+__noinline int tap_put_tags(struct __sk_buff *skb)
+{
+	struct vlan_tag tags[TAGS_BESIDE] = {};
+	__u8 macs[2 * ETH_ALEN];
+	__u32 count = 0;
+
+	for (int i = 0; i < TAGS_BESIDE; i++) {
+		if (!skb->vlan_present)
+			break;
+		tags[i].protocol = skb->vlan_proto;
+		tags[i].control = bpf_htons(skb->vlan_tci);
+		count = i + 1;
+		/* One that is among the bytes comes beside them instead. */
+		if (bpf_skb_vlan_pop(skb))
+			return -1;
+	}
+	if (!count)
+		return 0;
+	if (skb->vlan_present || bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)))
+		return -1;
+	if (bpf_skb_change_head(skb, count * sizeof(tags[0]), 0) ||
+	    bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0) ||
+	    (count == 1 ? bpf_skb_store_bytes(skb, sizeof(macs), tags, sizeof(tags[0]), 0)
+			: bpf_skb_store_bytes(skb, sizeof(macs), tags, sizeof(tags), 0)))
+		return -1;
+	return bpf_ntohs(tags[0].control);
+}
+
+/* How much of the payload of the outer IP packet each of so many fragments has but the last: RFC 791, 3.2. */
+static __always_inline __u32 fragment_size(__u32 payload, __u32 fragments)
+{
+	return fragments ? (payload / fragments + 7) & ~7U : payload;
+}
+
+static __always_inline void patch_ipv4(__u8 *header, const struct wrap *wrap, __u32 payload,
+				       __u32 offset)
+{
+	struct iphdr *ip = (void *)header + ETH_HLEN;
+
+	ip->tot_len = bpf_htons(sizeof(*ip) + payload);
+	ip->id = bpf_htons(wrap->fragment_id);
+	ip->frag_off = bpf_htons(offset / 8 |
+				 (wrap->fragment + 1 < wrap->fragments ? IP_MORE_FRAGMENTS : 0));
+	ip->check = 0;
+	ip->check = ~fold(sum_of(ip, sizeof(*ip) / 2));
+}
+
+static __always_inline void patch_ipv6(__u8 *header, __u32 payload, __u32 hash)
+{
+	struct ipv6hdr *ip6 = (void *)header + ETH_HLEN;
+
+	ip6->payload_len = bpf_htons(payload);
+	/* RFC 6437: flows are told apart where ports cannot be seen. */
+	ip6->flow_lbl[0] = (ip6->flow_lbl[0] & 0xf0) | (hash >> 16 & 0x0f);
+	ip6->flow_lbl[1] = hash >> 8;
+	ip6->flow_lbl[2] = hash;
+}
+
+/* What is behind the outer IP header. */
+static __always_inline void patch_tunnel(__u8 *at, const struct tap_tunnel *tunnel,
+					 const struct wrap *wrap, __u32 payload, __u32 hash)
+{
+	bool is_outbound = wrap->place & TAP_CB_OUTBOUND;
+	__be32 identifier = tunnel->identifiers[is_outbound ? 1 : 0];
+	__u32 slot = wrap->place & TAP_CB_SLOT, *sequence, number = 0;
+	struct udphdr *udp = (void *)at;
+
+	switch (tunnel->kind) {
+	case TAP_TUNNEL_UDP:
+		udp->source = bpf_htons(FIRST_PORT | (hash & 0x3fff));
+		udp->len = bpf_htons(payload);
+		/* The number has the same place in both kinds. */
+		*(__be32 *)(at + 12) = identifier;
+		break;
+	case TAP_TUNNEL_GRE:
+		/* Without a key the frame begins here. */
+		*(__be32 *)(at + 4) = identifier;
+		break;
+	default:
+		sequence = bpf_map_lookup_elem(&tap_sequences, &slot);
+		/* Of the packet as a whole. */
+		if (sequence && !wrap->fragment)
+			number = __sync_fetch_and_add(sequence, 1);
+		*(__be32 *)(at + 4) = bpf_htonl(number);
+		*(__be16 *)(at + 8) |= bpf_htons(wrap->vlan & 0x0fff);
+		/* Class of service, that the tag is in the frame (II), truncated, session. */
+		*(__be16 *)(at + 10) = bpf_htons(
+			(wrap->vlan & 0xe000) |
+			(tunnel->kind == TAP_TUNNEL_ERSPAN_II && wrap->vlan ? 0x1800 : 0) |
+			(wrap->is_truncated ? 0x0400 : 0) | (bpf_ntohl(identifier) & 0x03ff));
+		if (tunnel->kind == TAP_TUNNEL_ERSPAN_II) {
+			/* The index tells the direction: 0 from the guest into the switch. */
+			*(__be32 *)(at + 12) = bpf_htonl(is_outbound ? 0 : 1);
+		} else {
+			/* In 100 microseconds. */
+			*(__be32 *)(at + 12) =
+				bpf_htonl((bpf_ktime_get_ns() + tunnel->clock_offset) / 100000);
+			/* The same in one bit. */
+			*(__be16 *)(at + 18) = bpf_htons(is_outbound ? 0 : 0x0008);
+		}
+		break;
+	}
+}
+
+/* RFC 8200, 8.1: over IPv6 a UDP checksum must be there. */
+static __always_inline __u16 udp_checksum(const __u8 *header, const struct wrap *wrap,
+					  __u32 payload)
+{
+	__u64 sum = wrap->sum + sum_of(header + OUTER_IPV6, 8);
+	__u16 check;
+
+	sum += sum_of(header + ETH_HLEN + offsetof(struct ipv6hdr, saddr), 16);
+	sum += bpf_htons(payload) + bpf_htons(IPPROTO_UDP);
+	check = ~fold(sum);
+	return check ? check : 0xffff;
+}
+
+/* The outer headers of a copy as a whole; how long they are, 0 when there is no tunnel. */
+static __always_inline __u32 build(struct __sk_buff *skb, const struct wrap *wrap,
+				   const struct tap_tunnel *tunnel, struct tap_header *outer)
+{
+	__u32 hash = bpf_get_hash_recalc(skb), length = tunnel->length, payload;
+	__u8 *header = outer->bytes;
+
+	*outer = tunnel->header;
+	if (tunnel->is_ipv6) {
+		payload = length - OUTER_IPV6 + wrap->length;
+		patch_ipv6(header, payload, hash);
+		patch_tunnel(header + OUTER_IPV6, tunnel, wrap, payload, hash);
+		if (tunnel->kind == TAP_TUNNEL_UDP)
+			*(__u16 *)(header + OUTER_IPV6 + offsetof(struct udphdr, check)) =
+				udp_checksum(header, wrap, payload);
+	} else {
+		payload = length - OUTER_IPV4 + wrap->length;
+		patch_ipv4(header, wrap, payload, 0);
+		patch_tunnel(header + OUTER_IPV4, tunnel, wrap, payload, hash);
+	}
+	return length;
+}
+
+/* Puts the outer headers in front of a copy. */
+__noinline int tap_wrap(struct __sk_buff *skb, const struct wrap *wrap)
+{
+	struct tap_header outer;
+	__u8 *header = outer.bytes;
+	struct tap_tunnel *tunnel;
+	__u32 slot, length;
+
+	if (!wrap)
+		return -1;
+	slot = wrap->place & TAP_CB_SLOT;
+	tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
+	if (!tunnel)
+		return -1;
+	length = build(skb, wrap, tunnel, &outer);
+	if (length < OUTER_IPV4 || length > TAP_HEADER_SIZE)
+		return -1;
+	if (bpf_skb_change_head(skb, length, 0))
+		return -1;
+	return bpf_skb_store_bytes(skb, 0, header, length, 0);
+}
+
+/* RFC 8200, 4.5. */
+struct fragment_header {
+	__u8 next;
+	__u8 reserved;
+	__be16 offset;
+	__be32 id;
+};
+
+/*
+ * Makes of a copy that is too large the one fragment of the outer packet that
+ * is asked for: cuts off what is behind it, takes out what is before it, and
+ * puts the outer headers in front, of those behind IP only as much as is in it.
+ *
+ * What is before it goes in one piece, from the begin of the network header on:
+ * that is where the kernel lets a program take something out, of IP frames
+ * only. So what is left has the MAC addresses still in front, which are
+ * overwritten.
+ */
+__noinline int tap_wrap_fragment(struct __sk_buff *skb, const struct wrap *wrap)
+{
+	__u32 slot, length, whole, size, begin, end, ip_end, more, grow;
+	struct tap_header outer;
+	__u8 *header = outer.bytes;
+	struct fragment_header extension = {};
+	struct tap_tunnel *tunnel;
+	struct headers headers;
+
+	if (!wrap)
+		return -1;
+	slot = wrap->place & TAP_CB_SLOT;
+	tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
+	if (!tunnel)
+		return -1;
+	tap_parse(skb, &headers);
+	length = build(skb, wrap, tunnel, &outer);
+	ip_end = tunnel->is_ipv6 ? OUTER_IPV6 : OUTER_IPV4;
+	if (length < ip_end || length > TAP_HEADER_SIZE)
+		return -1;
+	whole = length - ip_end + wrap->length;
+	size = fragment_size(whole, wrap->fragments);
+	begin = size * wrap->fragment;
+	more = wrap->fragment + 1 < wrap->fragments;
+	end = more ? begin + size : whole;
+	if (end > whole || begin >= end)
+		return -1;
+	if (tunnel->is_ipv6) {
+		struct ipv6hdr *ip6 = (void *)header + ETH_HLEN;
+
+		extension.next = ip6->nexthdr;
+		extension.offset = bpf_htons(begin | more);
+		extension.id = bpf_htonl(wrap->fragment_id);
+		ip6->nexthdr = IPPROTO_FRAGMENT;
+		ip6->payload_len = bpf_htons(end - begin + sizeof(extension));
+	} else {
+		patch_ipv4(header, wrap, end - begin, begin);
+	}
+	/* From here on as places in the frame. */
+	end -= length - ip_end;
+	if (end < skb->len && bpf_skb_change_tail(skb, end, 0))
+		return -1;
+	if (begin) {
+		begin -= length - ip_end;
+		if (begin < headers.network ||
+		    (begin > headers.network &&
+		     bpf_skb_adjust_room(skb, -(__s32)(begin - headers.network), BPF_ADJ_ROOM_MAC,
+					 0)))
+			return -1;
+		grow = ip_end - headers.network;
+		length = ip_end;
+	} else {
+		grow = length;
+	}
+	if (tunnel->is_ipv6)
+		grow += sizeof(extension);
+	if (bpf_skb_change_head(skb, grow, 0))
+		return -1;
+	if (tunnel->is_ipv6) {
+		if (bpf_skb_store_bytes(skb, 0, header, OUTER_IPV6, 0) ||
+		    bpf_skb_store_bytes(skb, OUTER_IPV6, &extension, sizeof(extension), 0))
+			return -1;
+		if (length == OUTER_IPV6)
+			return 0;
+		length -= OUTER_IPV6;
+		if (length < 1 || length > TAP_HEADER_SIZE - OUTER_IPV6)
+			return -1;
+		return bpf_skb_store_bytes(skb, OUTER_IPV6 + sizeof(extension), header + OUTER_IPV6,
+					   length, 0);
+	}
+	if (length < 1 || length > TAP_HEADER_SIZE)
+		return -1;
+	return bpf_skb_store_bytes(skb, 0, header, length, 0);
+}
+
+#endif
