@@ -18,6 +18,8 @@ final class FakeKernel: TapDataplane, Sendable {
         var whenLooked: @Sendable () -> Void = {}
         /// What every call fails with as long as it stands.
         var trouble: Failure?
+        /// By remote address.
+        var paths: [[UInt8]: Result<UnderlayPath, Failure>] = [:]
     }
 
     let state = Mutex(State())
@@ -78,6 +80,12 @@ final class FakeKernel: TapDataplane, Sendable {
             return false
         }
     }
+
+    func path(to remote: [UInt8], source: [UInt8]?) throws(Failure) -> UnderlayPath {
+        try (state.withLock { $0.paths[remote] } ?? .failure(Failure(.neighbourUnreachable, "no route"))).get()
+    }
+
+    func confirm(_ path: UnderlayPath) throws(Failure) {}
 
     func destinations() throws(Failure) -> [DestinationRecord] { state.withLock { Array($0.destinations.values) } }
 

@@ -4,11 +4,25 @@ import CLibmnl
 import Glibc
 public import TapModel
 
-/// Says that some link or address of this network namespace has changed, on a thread of its own.
+/// Says that some link or address of this network namespace has changed, or some route or neighbour, on a thread of its own.
 ///
 /// What has changed is not said: messages get lost when there are many, so whoever listens reads everything again.
 /// Changes that come while nobody takes them are one.
 public final class LinkMonitor: Sendable {
+    /// What is listened to.
+    public enum Subject: Sendable {
+        case links
+        /// Also neighbours, who are busy on a large host: only for those who send something by them.
+        case paths
+
+        fileprivate var groups: Int32 {
+            switch self {
+            case .links: RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
+            case .paths: RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE
+            }
+        }
+    }
+
     /// An element for each time that something changed; ends after `stop()`.
     public let changes: AsyncStream<Void>
 
@@ -18,13 +32,13 @@ public final class LinkMonitor: Sendable {
 
     /// Opens the socket and starts the thread. Needs no privileges.
     /// - Throws: when the kernel gives no socket or no thread.
-    public init() throws(Failure) {
+    public init(_ subject: Subject = .links) throws(Failure) {
         (changes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         let socket = Glibc.socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), NETLINK_ROUTE)
         guard socket >= 0 else { throw Self.failure(errno) }
         var address = sockaddr_nl()
         address.nl_family = UInt16(AF_NETLINK)
-        address.nl_groups = UInt32(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR)
+        address.nl_groups = UInt32(subject.groups)
         let bound = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket, $0, socklen_t(MemoryLayout<sockaddr_nl>.size)) }
         }

@@ -31,9 +31,11 @@ final class NetlinkSocket {
     }
 
     /// One object; `nil` when the kernel has none. Traffic control answers only those that ask for an echo.
-    func get<Header>(_ type: Int32, _ header: Header) throws -> NetlinkMessage? {
+    func get<Header>(
+        _ type: Int32, _ header: Header, put: (UnsafeMutablePointer<nlmsghdr>) -> Void = { _ in }
+    ) throws -> NetlinkMessage? {
         do {
-            return try exchange(type, UInt16(NLM_F_ACK | NLM_F_ECHO), header)?.first
+            return try exchange(type, UInt16(NLM_F_ACK | NLM_F_ECHO), header, put: put)?.first
         } catch let error as KernelError where error.number == ENOENT {
             return nil
         }

@@ -72,3 +72,21 @@ public enum IPAddress {
         return bytes.count <= 16 ? bytes : nil
     }
 }
+
+extension IPAddress {
+    /// The text of an address of 4 or 16 bytes; IPv6 as RFC 5952 has it.
+    public static func text(_ bytes: [UInt8]) -> String {
+        guard bytes.count == 16 else { return bytes.map(String.init).joined(separator: ".") }
+        let groups = stride(from: 0, to: 16, by: 2).map { UInt16(bytes[$0]) << 8 | UInt16(bytes[$0 + 1]) }
+        // The longest run of zeros, of two at least, the first of several.
+        var gap = 0..<0
+        var start = 0
+        for index in 0...8 where index == 8 || groups[index] != 0 {
+            if index - start > max(gap.count, 1) { gap = start..<index }
+            start = index + 1
+        }
+        let words = groups.map { String($0, radix: 16) }
+        guard !gap.isEmpty else { return words.joined(separator: ":") }
+        return words[..<gap.lowerBound].joined(separator: ":") + "::" + words[gap.upperBound...].joined(separator: ":")
+    }
+}

@@ -46,6 +46,17 @@ public protocol TapDataplane: AnyObject {
     @discardableResult
     func setDestination(_ label: String, _ route: DestinationRoute) throws(Failure) -> Bool
 
+    /// How packets get to a remote address now. Asks for the next hop's MAC address where that is not known.
+    /// - Parameters:
+    ///   - remote: 4 or 16 bytes in network order.
+    ///   - source: the address that they are to come from; `nil`: what the route says.
+    /// - Throws: why nothing can be sent there: `neighbour-unreachable` without a route, `destination-unsafe` for an address of this host
+    ///   or of many, `destination-down` for a source that is not this host's, `not-implemented` for a device without MAC addresses.
+    func path(to remote: [UInt8], source: [UInt8]?) throws(Failure) -> UnderlayPath
+
+    /// Asks the next hop whether it is still there: what the kernel does not send itself it does not ask for.
+    func confirm(_ path: UnderlayPath) throws(Failure)
+
     /// Every destination that was ever set and not forgotten.
     func destinations() throws(Failure) -> [DestinationRecord]
 
