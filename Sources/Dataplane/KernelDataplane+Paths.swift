@@ -8,7 +8,8 @@ extension KernelDataplane {
         try reporting("looking for the way to \(IPAddress.text(remote))", needsPins: false) {
             let table = RouteTable(kernel: kernel)
             let path = try table.path(to: remote, source: source)
-            if path.nextHopMAC == nil { try table.ask(path) }
+            // Whoever may not ask may still look.
+            if path.nextHopMAC == nil { try? table.ask(path) }
             return path
         }
     }

@@ -35,7 +35,6 @@ extension EndToEnd {
         /// What is wrong with a tap matters only if it is required.
         @Test(arguments: [
             ("bogus='1' to='ids'", "invalid-metadata"), ("to='elsewhere'", "no-such-destination"),
-            ("to='far'", "not-implemented"),
         ])
         func onlyARequiredTapStopsAStart(_ attributes: String, _ reason: String) async throws {
             let name = reason

@@ -200,7 +200,7 @@ extension EndToEnd.RunningGuests {
             )
             try await host.wait(for: "web1", tap: "ok")
             let taps = try await host.taps(of: "web1").filter { $0.running == true }
-            #expect(taps.map(\.reason) == [.invalidMetadata, nil, .duplicateName, .notImplemented, .noSuchDestination])
+            #expect(taps.map(\.reason) == [.invalidMetadata, nil, .duplicateName, .neighbourUnreachable, .noSuchDestination])
             #expect(taps[0].message?.contains("inbound") == true)
             #expect(taps[4].message?.contains("ids") == true)
             try await web1.removeMetadata()

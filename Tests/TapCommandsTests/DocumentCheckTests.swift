@@ -55,9 +55,9 @@ struct DocumentCheckTests {
             report.lines.dropFirst().map { $0.split(separator: " ")[2...3].joined(separator: " ") }
         }
         let other = check(isOwn: false)
-        #expect(other.diagnostics == [] && other.outcome == .bad)
+        #expect(other.diagnostics == [] && other.outcome == .good)
         #expect(other.lines.first?.hasPrefix("f.xml: a valid configuration, destinations here, gone") == true)
-        #expect(about(other) == ["<policy taps=\"no\"/>", "<limit> is", "destination tunnel:"])
+        #expect(about(other) == ["<policy taps=\"no\"/>", "<limit> is"])
         #expect(other.lines.last?.hasSuffix("(not-implemented)") == true)
         let own = check(isOwn: true)
         #expect(
@@ -83,7 +83,7 @@ struct DocumentCheckTests {
     @Test("Metadata that would copy nothing here says why")
     func metadataNotes() {
         for (text, reason) in [
-            (#"<tap to="far"/>"#, "not-implemented"),
+            (#"<tap to="far"/>"#, "neighbour-unreachable"),
             (#"<tap to="bridge"/>"#, "destination-unsafe"), (#"<tap to="span"/>"#, "destination-down"),
         ] {
             let report = check(text)

@@ -152,7 +152,6 @@ struct MetadataEditorTests {
             (["--to", "idss"], "did you mean ids? (no-such-destination)"), (["--to", "private"], "(destination-not-allowed)"),
             (["--to", "ids", "--interface", "52:54:00:00:00:77"], "(no-matching-interface)"),
             (["--to", "ids", "--filter", "tpc"], "syntax error (invalid-filter)"),
-            (["--to", "far"], "(not-implemented)"),
             (["--to", "bridge"], "(destination-unsafe)"),
         ] {
             let store = Store(live: "", config: "")
@@ -232,7 +231,7 @@ struct MetadataEditorTests {
         #expect(store.writes.count == 1)
         // All else about the tap is judged all the same.
         await #expect(throws: CommandFailure.self) {
-            try await run(store, try options("--to", "far", "--interface", "net0"))
+            try await run(store, try options("--to", "bridge", "--interface", "net0"))
         }
         #expect(store.writes.count == 1)
     }

@@ -141,7 +141,7 @@ struct EvaluationTests {
         #expect(with { $0.allow = [.name("db-*")] } == .destinationNotAllowed)
         #expect(with { $0.allow = [.name("db-*"), .name("we?1")] } == nil)
         #expect(with { $0.allow = [.uuid(Fixture.uuid)] } == nil)
-        #expect(with { $0.target = .tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 1)) } == .notImplemented)
+        #expect(with { $0.target = .tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 1)) } == .neighbourUnreachable)
         #expect(with { $0.rate = Self.slow } == nil)
     }
 
@@ -157,7 +157,7 @@ struct EvaluationTests {
         #expect(inline(vxlan, nil) == .inlineDestinationDenied)
         #expect(inline(vxlan, InlinePolicy(kinds: [.geneve], remotes: [net])) == .inlineDestinationDenied)
         #expect(inline(vxlan, InlinePolicy(kinds: [.vxlan], remotes: [elsewhere])) == .inlineDestinationDenied)
-        #expect(inline(vxlan, InlinePolicy(kinds: [.vxlan], remotes: [net])) == .notImplemented)
+        #expect(inline(vxlan, InlinePolicy(kinds: [.vxlan], remotes: [net])) == .neighbourUnreachable)
         let open = InlinePolicy(kinds: Set(Tunnel.Kind.allCases), remotes: [AddressRange(address: [0, 0, 0, 0], prefixLength: 0)!])
         #expect(inline(.interface(name: "mon0", allowShared: true), open) == .inlineDestinationDenied)
         #expect(inline(.domain(name: "x", uuid: nil, mac: nil, alias: nil), open) == .inlineDestinationDenied)

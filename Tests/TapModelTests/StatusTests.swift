@@ -39,13 +39,15 @@ struct StatusTests {
     @Test("The document of a daemon that did not count rate_limited yet is read, and all others come back as they were")
     func readsOlderDestinations() throws {
         let full = DestinationStatus(
-            name: "ids", kind: .interface, failure: Failure(.destinationDown, "it is down"), sent: Counter(packets: 3, bytes: 300),
-            errors: Counter(packets: 2, bytes: 200), rateLimited: Counter(packets: 1, bytes: 100))
+            name: "ids", kind: .interface, failure: Failure(.destinationDown, "it is down"),
+            record: DestinationRecord(
+                label: "ids", kind: .interface, ifindex: 2, sent: Counter(packets: 3, bytes: 300), errors: Counter(packets: 2, bytes: 200),
+                rateLimited: Counter(packets: 1, bytes: 100)))
         let data = try JSONEncoder().encode(full)
         #expect(try JSONDecoder().decode(DestinationStatus.self, from: data) == full)
         var older = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
         older["rate_limited"] = nil
-        older["device"] = nil
+        for key in ["device", "fragmented", "truncated", "oversized", "warnings"] { older[key] = nil }
         var expected = full
         expected.rateLimited = Counter()
         #expect(

@@ -31,7 +31,8 @@ struct RouteTable {
         guard link.isEthernet, let mac = link.mac else {
             throw Failure(
                 .notImplemented,
-                "\(target) is reached by \(link.name), which has no Ethernet addresses; this version of virt-tap sends nothing by such devices")
+                "\(target) is reached by \(link.name), which has no Ethernet addresses; this version of virt-tap sends nothing by such devices"
+            )
         }
         guard let own = source ?? route[Int(RTA_PREFSRC.rawValue)].map(Array.init) else {
             throw Failure(.destinationDown, "this host has no address to send to \(target) from; give \(link.name) one, or set source=")

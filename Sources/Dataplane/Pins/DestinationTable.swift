@@ -99,7 +99,8 @@ struct DestinationTable {
             let base = Int(index) * MapLayout.countersPerDestination
             return DestinationRecord(
                 label: slot.label, kind: kind, ifindex: slot.ifindex, sent: try counters.sum(at: base),
-                errors: try counters.sum(at: base + 1), rateLimited: try counters.sum(at: base + 2), fragmented: try counters.sum(at: base + 3),
+                errors: try counters.sum(at: base + 1), rateLimited: try counters.sum(at: base + 2),
+                fragmented: try counters.sum(at: base + 3),
                 truncated: try counters.sum(at: base + 4), oversized: try counters.sum(at: base + 5))
         }
     }

@@ -29,7 +29,9 @@ struct ThisHost {
                 caveats.append("whether this kernel takes the programs was not tried: \(error.message.printable)")
             }
         }
-        state = HostState(configuration: configuration, devices: DeviceTable(devices), claims: DeviceClaims(), mechanism: mechanism)
+        state = HostState(
+            configuration: configuration, devices: DeviceTable(devices), claims: DeviceClaims(),
+            paths: dataplane.paths(for: configuration), mechanism: mechanism)
         self.caveats = caveats
     }
 }

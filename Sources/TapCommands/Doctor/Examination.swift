@@ -71,7 +71,9 @@ struct Examination {
     ) -> [DestinationStatus] {
         if case .running(let document) = daemon { return document.destinations }
         let devices = (try? dataplane.devices()) ?? []
-        let host = HostState(configuration: configuration, devices: DeviceTable(devices), claims: DeviceClaims(), mechanism: mechanism)
+        let host = HostState(
+            configuration: configuration, devices: DeviceTable(devices), claims: DeviceClaims(), paths: dataplane.paths(for: configuration),
+            mechanism: mechanism)
         return configuration.destinations.map { DestinationStatus($0, on: host) }
     }
 

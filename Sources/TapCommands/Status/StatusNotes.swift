@@ -90,13 +90,19 @@ enum StatusNotes {
 
     private static func destinations(_ document: StatusDocument) -> [Note] {
         let told = Set(document.taps.flatMap { [$0.message] + $0.interfaces.map(\.message) }.compactMap { $0 })
-        return document.destinations.compactMap { destination in
-            guard destination.state != .active, destination.message.map({ !told.contains($0) }) ?? true else { return nil }
-            return Note(
-                subject: "destination \(destination.name.printable)",
-                text: sentence(destination.message.map { withoutSubject($0, destination.name) }, destination.reason),
-                colour: .of(destination.state))
+        let warnings = document.destinations.flatMap { destination in
+            destination.warnings.map {
+                Note(subject: "destination \(destination.name.printable)", text: sentence($0.message, $0.reason), colour: .yellow)
+            }
         }
+        return warnings
+            + document.destinations.compactMap { destination in
+                guard destination.state != .active, destination.message.map({ !told.contains($0) }) ?? true else { return nil }
+                return Note(
+                    subject: "destination \(destination.name.printable)",
+                    text: sentence(destination.message.map { withoutSubject($0, destination.name) }, destination.reason),
+                    colour: .of(destination.state))
+            }
     }
 
     /// Messages about a destination begin with its name, for the taps that show them too.

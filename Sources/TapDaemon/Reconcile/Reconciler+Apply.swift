@@ -8,7 +8,7 @@ extension Reconciler {
     /// The host as evaluation sees it now.
     var hostState: HostState {
         HostState(
-            configuration: configuration.value, devices: devices, claims: claims, directory: directory,
+            configuration: configuration.value, devices: devices, claims: claims, directory: directory, paths: paths,
             mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) }, isPaused: isPaused,
             filters: filters.results, refusedWishes: filters.refusedWishes)
     }
@@ -71,6 +71,7 @@ extension Reconciler {
 
     /// The steps that are due now, from the kernel as it is.
     private func plan(for uuid: DomainUUID) -> [Action] {
+        lookUpPaths(of: uuid)
         let host = hostState
         evaluate(uuid, on: host)
         let observed = observe(uuid)

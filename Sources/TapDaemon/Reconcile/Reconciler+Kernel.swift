@@ -134,7 +134,7 @@ extension Reconciler {
         }
     }
 
-    private func set(_ verdict: DestinationVerdict, anew: Bool = false) {
+    func set(_ verdict: DestinationVerdict, anew: Bool = false) {
         let before = destinations[verdict.label]
         do {
             let route = try route(for: verdict)
@@ -156,7 +156,9 @@ extension Reconciler {
     /// Where copies go, as far as it is known; else where they went, if that is still a guest's device.
     private func route(for verdict: DestinationVerdict) throws(Failure) -> DestinationRoute {
         if let ifindex = verdict.ifindex {
-            return DestinationRoute(kind: verdict.kind, ifindex: ifindex, isReceiving: verdict.isReceiving, rate: verdict.rate)
+            return DestinationRoute(
+                kind: verdict.kind, ifindex: ifindex, isReceiving: verdict.isReceiving, rate: verdict.rate,
+                tunnel: verdict.tunnel)
         }
         var last = destinations[verdict.label]?.route.ifindex
         if last == nil { last = try dataplane.destinations().first { $0.label == verdict.label }?.ifindex }

@@ -124,6 +124,13 @@ extension Reconciler {
     private func destinationStatuses(_ records: [DestinationRecord]) -> [DestinationStatus] {
         let host = hostState
         let byLabel = Dictionary(records.map { ($0.label, $0) }, uniquingKeysWith: { first, _ in first })
+        var inline: [String: DestinationVerdict] = [:]
+        for verdict in domains.values.flatMap(\.view.verdicts) {
+            if case .valid(let tap) = verdict.entry, case .inline = tap.destination, case .evaluated(let found, _) = verdict.outcome {
+                inline[found.label] = found
+            }
+        }
         return configuration.value.destinations.map { DestinationStatus($0, on: host, record: byLabel[$0.name.text]) }
+            + inline.values.sorted { $0.label < $1.label }.map { DestinationStatus($0, on: host, record: byLabel[$0.label]) }
     }
 }

@@ -30,6 +30,8 @@ actor Reconciler {
     var domains: [DomainUUID: KnownDomain] = [:]
     var claims = DeviceClaims()
     var directory = DomainDirectory()
+    /// How packets get to the other ends of tunnels, as it was found last.
+    var paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:]
     var devices = DeviceTable()
     var attachments = AttachmentTable()
     var failures: [AttachmentID: Failure] = [:]
@@ -53,6 +55,8 @@ actor Reconciler {
     var changes = 0
 
     private var queue = WorkQueue()
+    /// When next hops were asked last.
+    private var confirmed = -Double.infinity
     private let wakeup = Wakeup()
     private(set) var isStopped = false
     private var isWorking = false
@@ -93,7 +97,9 @@ actor Reconciler {
         let count = attachments.count
         if count > 0 { logger.info("found \(count) attachment(s) in the kernel; they went on copying") }
         claimWhatIsTapped()
+        refreshPaths(isConfirming: true)
         refreshDestinations()
+        pathsChanged()
         request(.all)
     }
 
@@ -123,6 +129,7 @@ actor Reconciler {
         refreshDevices()
         changes += 1
         refreshDestinations()
+        pathsChanged()
         for uuid in domainsConcerned(by: before) { request(.domain(uuid)) }
     }
 
@@ -228,6 +235,11 @@ actor Reconciler {
                 look(at: uuid)
             case .run(.sweep):
                 request(.sweep, after: await sweep())
+            case .run(.paths):
+                let isConfirming = clock.monotonic() - confirmed >= Self.confirmInterval
+                if isConfirming { confirmed = clock.monotonic() }
+                refreshPaths(isConfirming: isConfirming)
+                if !paths.isEmpty { request(.paths, after: Self.confirmInterval) }
             case .wait(let until):
                 let delay = until - clock.monotonic()
                 let alarm = Task {
@@ -282,6 +294,8 @@ actor Reconciler {
     private func resynchronise() {
         refreshDevices()
         refreshAttachments()
+        refreshPaths(isConfirming: false)
+        pathsChanged()
         refreshDestinations()
         for attachment in attachments.all where attachment.spec == nil { execute(.detach(attachment.id, why: "it is half made")) }
         forgetUnusedDestinations()

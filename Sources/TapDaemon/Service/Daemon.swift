@@ -56,7 +56,8 @@ struct Daemon {
                 services: [
                     .init(service: ReconcilerService(reconciler: reconciler)),
                     .init(service: ControlService(server: server, notifier: notifier)),
-                    .init(service: DeviceService(reconciler: reconciler, logger: logger)),
+                    .init(service: DeviceService(reconciler: reconciler, subject: .links, logger: logger)),
+                    .init(service: DeviceService(reconciler: reconciler, subject: .paths, logger: logger)),
                     .init(service: ReloadService(reconciler: reconciler, file: file, notifier: notifier)),
                     .init(service: HypervisorService(source: source, reconciler: reconciler)),
                 ],

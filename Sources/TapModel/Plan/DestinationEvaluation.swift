@@ -28,9 +28,6 @@ public enum DestinationEvaluation {
 
     /// A destination of the configuration as it is now, whoever uses it.
     public static func evaluate(_ definition: DestinationDefinition, host: HostState) -> Result<DestinationVerdict, Failure> {
-        if definition.mtu != nil {
-            return .failure(notImplemented("an MTU on a destination (\(definition.name))"))
-        }
         let label = definition.name.text
         var verdict: DestinationVerdict
         switch definition.target {
@@ -38,8 +35,8 @@ public enum DestinationEvaluation {
             verdict = interface(name, allowShared: allowShared, label: label, host: host)
         case .domain(let name, let uuid, let mac, let alias):
             verdict = SensorEvaluation.verdict(name: name, uuid: uuid, mac: mac, alias: alias, label: label, host: host)
-        case .tunnel:
-            return .failure(notImplemented("a destination of kind \(definition.target.kind.rawValue) (\(label))"))
+        case .tunnel(let tunnel):
+            verdict = TunnelEvaluation.verdict(tunnel, label: label, mtu: definition.mtu, host: host)
         }
         verdict.rate = definition.rate
         return .success(verdict)
@@ -65,7 +62,7 @@ public enum DestinationEvaluation {
         guard let remote = IPAddress.bytes(tunnel.remote), policy.remotes.contains(where: { $0.contains(remote) }) else {
             return .failure(Failure(.inlineDestinationDenied, "this host's policy allows no inline destination at \(tunnel.remote)"))
         }
-        return .failure(notImplemented("a destination of kind \(tunnel.kind.rawValue) (\(label))"))
+        return .success(TunnelEvaluation.verdict(tunnel, label: label, host: host))
     }
 
     private static func interface(_ name: String, allowShared: Bool, label: String, host: HostState) -> DestinationVerdict {
@@ -124,7 +121,4 @@ public enum DestinationEvaluation {
         return device.hasAddress ? "has an IP address" : nil
     }
 
-    private static func notImplemented(_ what: String) -> Failure {
-        Failure(.notImplemented, "\(what) is not carried out by this version of virt-tap")
-    }
 }

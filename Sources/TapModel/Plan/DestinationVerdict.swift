@@ -15,9 +15,12 @@ public struct DestinationVerdict: Hashable, Sendable {
     /// Upper limit of all copies to it.
     public var rate: RateLimit?
 
+    /// What copies are wrapped in; `nil`: nothing.
+    public var tunnel: TunnelHeader?
+
     public init(
         label: String, kind: DestinationTarget.Kind, ifindex: UInt32?, failure: Failure?, isReceiving: Bool = false,
-        rate: RateLimit? = nil
+        rate: RateLimit? = nil, tunnel: TunnelHeader? = nil
     ) {
         self.label = label
         self.kind = kind
@@ -25,5 +28,6 @@ public struct DestinationVerdict: Hashable, Sendable {
         self.isReceiving = isReceiving
         self.failure = failure
         self.rate = rate
+        self.tunnel = tunnel
     }
 }

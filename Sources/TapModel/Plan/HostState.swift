@@ -8,6 +8,8 @@ public struct HostState: Sendable {
     public var claims: DeviceClaims
     /// Which domains there are, to find those that copies go to.
     public var directory: DomainDirectory
+    /// How packets get to the other ends of tunnels.
+    public var paths: [UnderlayQuery: Result<UnderlayPath, Failure>]
     /// How programs are attached here, or why they cannot be.
     public var mechanism: Result<Mechanism, Failure>
     /// Set while `purge --now` holds all work until a reload.
@@ -19,6 +21,7 @@ public struct HostState: Sendable {
 
     public init(
         configuration: HostConfiguration, devices: DeviceTable, claims: DeviceClaims, directory: DomainDirectory = DomainDirectory(),
+        paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:],
         mechanism: Result<Mechanism, Failure>,
         isPaused: Bool = false, filters: [String: Result<CompiledFilter, Failure>] = [:],
         refusedWishes: [CopyWish: Failure] = [:]
@@ -27,6 +30,7 @@ public struct HostState: Sendable {
         self.devices = devices
         self.claims = claims
         self.directory = directory
+        self.paths = paths
         self.mechanism = mechanism
         self.isPaused = isPaused
         self.filters = filters

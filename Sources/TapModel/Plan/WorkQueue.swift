@@ -9,6 +9,8 @@ public struct WorkQueue: Sendable {
         case domain(DomainUUID)
         /// Look whether somebody took away what is attached.
         case sweep
+        /// Look how packets get to other machines.
+        case paths
     }
 
     public enum Next: Hashable, Sendable {
@@ -43,7 +45,7 @@ public struct WorkQueue: Sendable {
     }
 
     /// Whether a domain, or everything, is to be looked at before `time`.
-    public func hasDomains(before time: Double) -> Bool { due.contains { $0.item != .sweep && $0.time < time } }
+    public func hasDomains(before time: Double) -> Bool { due.contains { $0.item != .sweep && $0.item != .paths && $0.time < time } }
 
     /// Notes that the kernel was changed for `item`, which is then left alone for a while.
     public mutating func executed(_ item: Item, at now: Double) { notBefore[item] = now + Self.interval }

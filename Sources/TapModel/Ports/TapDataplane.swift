@@ -76,6 +76,14 @@ public protocol TapDataplane: AnyObject {
 }
 
 extension TapDataplane {
+    /// The ways to all tunnels of a configuration.
+    public func paths(for configuration: HostConfiguration) -> [UnderlayQuery: Result<UnderlayPath, Failure>] {
+        configuration.destinations.reduce(into: [:]) { paths, definition in
+            guard case .tunnel(let tunnel) = definition.target, let query = UnderlayQuery(tunnel) else { return }
+            paths[query] = Result { () throws(Failure) in try path(to: query.remote, source: query.source) }
+        }
+    }
+
     /// A device that copies are sent to.
     @discardableResult
     public func setDestination(

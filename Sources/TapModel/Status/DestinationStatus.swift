@@ -15,17 +15,26 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     public var errors: Counter
     /// Frames that were not copied because its `rate` was used up.
     public var rateLimited: Counter
+    /// Copies to another machine that were too large for the path: sent in several packets,
+    public var fragmented: Counter
+    /// cut,
+    public var truncated: Counter
+    /// or dropped.
+    public var oversized: Counter
+    /// What to know about it although copies arrive.
+    public var warnings: [TapStatus.Warning]
 
     private enum CodingKeys: String, CodingKey {
-        case name, kind, device, state, reason, message, sent, errors
+        case name, kind, device, state, reason, message, sent, errors, fragmented, truncated, oversized, warnings
         case rateLimited = "rate_limited"
     }
 
-    /// - Parameter failure: why copies do not arrive; `nil`: it is active.
+    /// - Parameters:
+    ///   - failure: why copies do not arrive; `nil`: it is active.
+    ///   - record: what the kernel has counted for it.
     public init(
-        name: String, kind: DestinationTarget.Kind, device: String? = nil, failure: Failure?, sent: Counter = Counter(),
-        errors: Counter = Counter(),
-        rateLimited: Counter = Counter()
+        name: String, kind: DestinationTarget.Kind, device: String? = nil, failure: Failure?, record: DestinationRecord? = nil,
+        warnings: [TapStatus.Warning] = []
     ) {
         self.name = name
         self.kind = kind
@@ -33,12 +42,16 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         state = failure?.state ?? .active
         reason = failure?.reason
         message = failure?.message
-        self.sent = sent
-        self.errors = errors
-        self.rateLimited = rateLimited
+        sent = record?.sent ?? Counter()
+        errors = record?.errors ?? Counter()
+        rateLimited = record?.rateLimited ?? Counter()
+        fragmented = record?.fragmented ?? Counter()
+        truncated = record?.truncated ?? Counter()
+        oversized = record?.oversized ?? Counter()
+        self.warnings = warnings
     }
 
-    /// Accepts a document of a daemon that did not name the device, or count `rate_limited`, yet.
+    /// Accepts a document of a daemon that did not say all of it yet.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         name = try container.decode(String.self, forKey: .name)
@@ -49,20 +62,44 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         _message = try container.decode(Nullable<String>.self, forKey: .message)
         sent = try container.decode(Counter.self, forKey: .sent)
         errors = try container.decode(Counter.self, forKey: .errors)
-        rateLimited = try container.decodeIfPresent(Counter.self, forKey: .rateLimited) ?? Counter()
+        func later(_ key: CodingKeys) throws -> Counter { try container.decodeIfPresent(Counter.self, forKey: key) ?? Counter() }
+        rateLimited = try later(.rateLimited)
+        fragmented = try later(.fragmented)
+        truncated = try later(.truncated)
+        oversized = try later(.oversized)
+        warnings = try container.decodeIfPresent([TapStatus.Warning].self, forKey: .warnings) ?? []
     }
 
     /// A destination of the configuration as it is now.
     /// - Parameter record: what the kernel has counted for it.
     public init(_ definition: DestinationDefinition, on host: HostState, record: DestinationRecord? = nil) {
-        let (device, failure): (HostDevice?, Failure?) =
-            switch DestinationEvaluation.evaluate(definition, host: host) {
-            case .success(let verdict): (verdict.ifindex.flatMap { host.devices[$0] }, verdict.failure)
-            case .failure(let failure): (nil, failure)
-            }
-        self.init(
-            name: definition.name.text, kind: definition.target.kind, device: device?.name, failure: failure,
-            sent: record?.sent ?? Counter(),
-            errors: record?.errors ?? Counter(), rateLimited: record?.rateLimited ?? Counter())
+        switch DestinationEvaluation.evaluate(definition, host: host) {
+        case .success(let verdict):
+            self.init(verdict, on: host, record: record)
+        case .failure(let failure):
+            self.init(name: definition.name.text, kind: definition.target.kind, failure: failure, record: record)
+        }
     }
+
+    /// A destination as it was found to be, one of a domain's metadata too.
+    public init(_ verdict: DestinationVerdict, on host: HostState, record: DestinationRecord? = nil) {
+        self.init(
+            name: verdict.label, kind: verdict.kind, device: verdict.ifindex.flatMap { host.devices[$0]?.name },
+            failure: verdict.failure, record: record, warnings: [verdict.tunnel.flatMap { Self.oversize(record, $0) }].compactMap { $0 })
+    }
+
+    /// That some copies did not fit the path, as soon as one did not.
+    private static func oversize(_ record: DestinationRecord?, _ tunnel: TunnelHeader) -> TapStatus.Warning? {
+        guard let record else { return nil }
+        let counts = [(record.fragmented, "sent in fragments"), (record.truncated, "cut"), (record.oversized, "dropped")]
+        let texts = counts.filter { $0.0.packets > 0 }.map { "\($0.0.packets) \($0.1)" }
+        guard !texts.isEmpty else { return nil }
+        return TapStatus.Warning(
+            reason: .mtuTooSmall,
+            message: "the path takes packets of \(tunnel.mtu) bytes, so frames of over \(tunnel.room) bytes do not fit: "
+                + "\(texts.joined(separator: ", ")); raise the path's MTU to \(tunnel.mtu - tunnel.room + largestFrame), or see oversize=")
+    }
+
+    /// A full Ethernet frame with a tag.
+    private static let largestFrame: UInt32 = 1_518
 }

@@ -16,9 +16,7 @@ extension StatusDocument {
             config: Config(path: configPath, loaded: nil, stale: false, message: nil), taps: taps(kernel, destinations: failures),
             destinations: kernel.destinations.map {
                 DestinationStatus(
-                    name: $0.label, kind: $0.kind, device: devices?[$0.ifindex]?.name, failure: failures[$0.label] ?? nil, sent: $0.sent,
-                    errors: $0.errors,
-                    rateLimited: $0.rateLimited)
+                    name: $0.label, kind: $0.kind, device: devices?[$0.ifindex]?.name, failure: failures[$0.label] ?? nil, record: $0)
             })
     }
 

@@ -23,6 +23,13 @@ struct Command: Sendable {
         return try await run(standardInput: input.descriptor)
     }
 
+    /// Runs it with this on its standard input.
+    func run(on input: Data) async throws -> CommandResult {
+        var command = self
+        command.input = input
+        return try await command.run()
+    }
+
     /// As `run`, with a descriptor of the caller's for standard input.
     func run(standardInput: Int32) async throws -> CommandResult {
         // Files and not pipes: a daemon that the program left running may hold them as long as it likes.

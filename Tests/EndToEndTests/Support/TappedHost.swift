@@ -8,7 +8,8 @@ import TapModel
 /// real daemon.
 ///
 /// Four destinations are configured: `ids` and `span`, each a veth pair whose far end (`ids1`, `span1`) is where a
-/// sensor would listen, `late`, whose interface `late0` nobody has made yet, and `far`, of a kind that is not carried out.
+/// sensor would listen, `late`, whose interface `late0` nobody has made yet, and `far`, on another
+/// machine where nobody answers.
 final class TappedHost: Sendable {
     let lab: LabHost
     /// How env(1) starts virt-tapd and virt-tap: `-u NAME`, `NAME=VALUE`.

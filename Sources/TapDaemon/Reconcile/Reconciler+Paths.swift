@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Logging
+import TapModel
+
+/// How packets get to the other ends of tunnels: asked of the kernel, followed, and kept alive.
+extension Reconciler {
+    /// How often a next hop is asked whether it is still there, in seconds: the kernel asks only for what it sends itself, and copies
+    /// are not.
+    static let confirmInterval = 5.0
+
+    /// Routes or neighbours of the host changed, or links that they are on.
+    func pathsChanged() {
+        if !tunnels.isEmpty { request(.paths) }
+    }
+
+    /// Looks again at the way to every tunnel's other end; what changed is told to the kernel.
+    ///
+    /// - Parameter isConfirming: asks the next hops, too.
+    func refreshPaths(isConfirming: Bool) {
+        let queries = tunnels
+        guard !queries.isEmpty || !paths.isEmpty else { return }
+        var isChanged = false
+        paths = paths.filter { queries.contains($0.key) }
+        for query in queries {
+            let result = lookUp(query)
+            if paths.updateValue(result, forKey: query) != result { isChanged = true }
+            if isConfirming, case .success(let path) = result { confirm(path) }
+        }
+        guard isChanged else { return }
+        changes += 1
+        refreshDestinations()
+        refreshInlineDestinations()
+    }
+
+    /// Looks up what a domain's inline destinations need and nobody has asked for yet.
+    func lookUpPaths(of uuid: DomainUUID) {
+        guard configuration.value.policy.inline != nil, let live = domains[uuid]?.view.live else { return }
+        for query in Self.inlineTunnels(live) where paths[query] == nil {
+            paths[query] = lookUp(query)
+            request(.paths, after: Self.confirmInterval)
+        }
+    }
+
+    private func lookUp(_ query: UnderlayQuery) -> Result<UnderlayPath, Failure> {
+        Result { () throws(Failure) in try dataplane.path(to: query.remote, source: query.source) }
+    }
+
+    private func confirm(_ path: UnderlayPath) {
+        do {
+            try dataplane.confirm(path)
+        } catch {
+            logger.debug("\(error.message)")
+        }
+    }
+
+    /// Everything that the configuration and the running domains send to other machines.
+    private var tunnels: Set<UnderlayQuery> {
+        var queries = Set(
+            configuration.value.destinations.compactMap { definition -> UnderlayQuery? in
+                if case .tunnel(let tunnel) = definition.target { UnderlayQuery(tunnel) } else { nil }
+            })
+        if configuration.value.policy.inline != nil {
+            for known in domains.values { if let live = known.view.live { queries.formUnion(Self.inlineTunnels(live)) } }
+        }
+        return queries
+    }
+
+    private static func inlineTunnels(_ domain: DomainDefinition) -> [UnderlayQuery] {
+        domain.taps.compactMap { entry in
+            guard case .valid(let tap) = entry, case .inline(.tunnel(let tunnel)) = tap.destination else { return nil }
+            return UnderlayQuery(tunnel)
+        }
+    }
+
+    /// Those that stand in the metadata of domains.
+    private func refreshInlineDestinations() {
+        guard configuration.value.policy.inline != nil else { return }
+        let host = hostState
+        let used = Set(attachments.all.compactMap { $0.spec?.wish.destination })
+        for (uuid, known) in domains {
+            guard known.view.isRunning, let live = known.view.live, !Self.inlineTunnels(live).isEmpty else { continue }
+            evaluate(uuid, on: host)
+            for verdict in domains[uuid]?.view.verdicts ?? [] {
+                guard case .valid(let tap) = verdict.entry, case .inline = tap.destination,
+                    case .evaluated(let destination, _) = verdict.outcome
+                else { continue }
+                if used.contains(destination.label) { set(destination) } else { request(.domain(uuid)) }
+            }
+            noteStates(of: uuid)
+        }
+    }
+}

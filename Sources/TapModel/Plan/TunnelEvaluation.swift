@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// Decides how copies are wrapped and sent for another machine now.
+enum TunnelEvaluation {
+    /// The shortest frame that is worth a packet of its own: an Ethernet frame without its check sequence.
+    private static let leastRoom: UInt32 = 60
+
+    /// - Parameters:
+    ///   - label: the destination's name.
+    ///   - mtu: of the path, where the configuration says so: bytes of an IP packet.
+    static func verdict(_ tunnel: Tunnel, label: String, mtu: UInt32? = nil, host: HostState) -> DestinationVerdict {
+        let kind = tunnel.kind.destinationKind
+        func nowhere(_ reason: Reason, _ why: String) -> DestinationVerdict {
+            DestinationVerdict(label: label, kind: kind, ifindex: 0, failure: Failure(reason, "destination \(label): \(why)"))
+        }
+        guard let query = UnderlayQuery(tunnel), let result = host.paths[query] else {
+            return nowhere(.neighbourUnreachable, "the way to \(tunnel.remote) has not been looked up yet")
+        }
+        let path: UnderlayPath
+        switch result {
+        case .failure(let failure): return nowhere(failure.reason, failure.message)
+        case .success(let found): path = found
+        }
+        guard let header = TunnelHeader(tunnel, remote: query.remote, path: path, mtu: mtu) else {
+            return nowhere(
+                .neighbourUnreachable,
+                "\(IPAddress.text(path.nextHop)), the next hop to \(tunnel.remote) on \(path.device), does not answer \(query.remote.count == 4 ? "ARP" : "NDP"); copying begins when it does"
+            )
+        }
+        guard header.room >= leastRoom else {
+            return nowhere(
+                .mtuTooSmall,
+                "packets to \(tunnel.remote) may have \(header.mtu) bytes, of which the headers take \(header.bytes.count - 14): no frame fits"
+            )
+        }
+        guard host.devices[path.ifindex]?.isUp ?? false else {
+            return nowhere(.destinationDown, "\(path.device), by which \(tunnel.remote) is reached, is down")
+        }
+        return DestinationVerdict(label: label, kind: kind, ifindex: path.ifindex, failure: nil, tunnel: header)
+    }
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Synchronization
+import TapModel
+import Testing
+
+@testable import TapDaemon
+
+/// Tunnels follow what the host's routes and neighbours do.
+@Suite struct PathTests {
+    let web1 = TestDomain(1)
+    private static let remote: [UInt8] = [192, 0, 2, 10]
+
+    private static let configuration = """
+        <virt-tap>
+          <policy><inline kinds='vxlan' remote='192.0.2.0/24'/></policy>
+          <destination name='ids'><vxlan remote='192.0.2.10' vni='7'/></destination>
+        </virt-tap>
+        """
+
+    private static func path(nextHop: String?) -> Result<UnderlayPath, Failure> {
+        .success(
+            UnderlayPath(
+                ifindex: 20, device: "mon0", source: [192, 0, 2, 1], sourceMAC: MACAddress("02:00:00:00:00:0a")!, nextHop: remote,
+                nextHopMAC: nextHop.flatMap { MACAddress($0) }, mtu: 1_500))
+    }
+
+    private func set(_ bench: Bench, _ path: Result<UnderlayPath, Failure>?) {
+        bench.kernel.state.withLock { $0.paths[Self.remote] = path }
+    }
+
+    @Test func aNextHopThatComesLateOrChangesIsFollowed() async throws {
+        let bench = try Bench(Self.configuration)
+        bench.libvirt[web1.uuid] = web1.running()
+        set(bench, Self.path(nextHop: nil))
+        try await bench.run {
+            await bench.connect()
+            try await eventually("nobody answers") { await bench.tap(web1)?.reason == .neighbourUnreachable }
+            try await eventually("it is attached all the same") { bench.kernel.attached.count == 1 }
+            #expect(bench.kernel.destination("ids") == 0)
+            set(bench, Self.path(nextHop: "02:00:00:00:00:0b"))
+            await bench.reconciler.pathsChanged()
+            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+            #expect(bench.kernel.destination("ids") == 20)
+            bench.kernel.forgetChanges()
+            set(bench, Self.path(nextHop: "02:00:00:00:00:0c"))
+            // Also without an event.
+            await bench.advance(6)
+            try await eventually("the new one is told to the kernel") { bench.kernel.changes == ["destination ids 20"] }
+            set(bench, .failure(Failure(.neighbourUnreachable, "no route")))
+            await bench.reconciler.pathsChanged()
+            try await eventually("there is no route") { await bench.tap(web1)?.message?.contains("no route") == true }
+            #expect(bench.kernel.destination("ids") == 0 && bench.kernel.programChanges.isEmpty)
+        }
+    }
+
+    @Test func inlineOnesToo() async throws {
+        let bench = try Bench(Self.configuration)
+        let tap = "<v:tap name='ids'><v:destination><v:vxlan remote='192.0.2.11' vni='9'/></v:destination></v:tap>"
+        bench.libvirt[web1.uuid] = web1.running(tap)
+        let label = "vxlan:192.0.2.11:4789/9"
+        let other: [UInt8] = [192, 0, 2, 11]
+        bench.kernel.state.withLock { $0.paths[other] = Self.path(nextHop: nil) }
+        try await bench.run {
+            await bench.connect()
+            try await eventually("nobody answers") { await bench.tap(web1)?.reason == .neighbourUnreachable }
+            bench.kernel.state.withLock { $0.paths[other] = Self.path(nextHop: "02:00:00:00:00:0b") }
+            await bench.reconciler.pathsChanged()
+            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+            #expect(bench.kernel.destination(label) == 20)
+            #expect(await bench.reconciler.status().destinations.map(\.name) == ["ids", label])
+        }
+    }
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+import Testing
+
+@Suite("Destinations on other machines")
+struct TunnelTests {
+    private static let remote: [UInt8] = [192, 0, 2, 10]
+    private static let tunnel = Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 100)
+
+    private static func path(mtu: UInt32 = 1_500, nextHop: MACAddress? = MACAddress("02:00:00:00:00:0b")) -> UnderlayPath {
+        UnderlayPath(
+            ifindex: 20, device: "mon0", source: [192, 0, 2, 1], sourceMAC: MACAddress("02:00:00:00:00:0a")!, nextHop: [192, 0, 2, 254],
+            nextHopMAC: nextHop, mtu: mtu)
+    }
+
+    private static func verdict(_ result: Result<UnderlayPath, Failure>?, mtu: UInt32? = nil) throws -> DestinationVerdict {
+        var host = Fixture.host()
+        host.paths[UnderlayQuery(tunnel)!] = result
+        let definition = DestinationDefinition(name: TapName("far")!, target: .tunnel(tunnel), mtu: mtu)
+        return try DestinationEvaluation.evaluate(definition, host: host).get()
+    }
+
+    @Test func theWayIsTaken() throws {
+        let verdict = try Self.verdict(.success(Self.path()))
+        #expect(verdict.failure == nil && verdict.ifindex == 20 && verdict.kind == .vxlan)
+        #expect(verdict.tunnel?.room == 1_464)
+        #expect(try Self.verdict(.success(Self.path()), mtu: 1_400).tunnel?.room == 1_364)
+        #expect(try Self.verdict(.success(Self.path(mtu: 1_300)), mtu: 1_400).tunnel?.mtu == 1_300)
+    }
+
+    @Test func whyNothingIsSent() throws {
+        let silent = try Self.verdict(.success(Self.path(nextHop: nil)))
+        #expect(silent.ifindex == 0 && silent.failure?.reason == .neighbourUnreachable)
+        #expect(silent.failure?.message.contains("192.0.2.254, the next hop to 192.0.2.10 on mon0, does not answer ARP") == true)
+        #expect(try Self.verdict(nil).failure?.reason == .neighbourUnreachable)
+        let refused = try Self.verdict(.failure(Failure(.destinationUnsafe, "it is this host")))
+        #expect(refused.failure == Failure(.destinationUnsafe, "destination far: it is this host"))
+        let small = try Self.verdict(.success(Self.path(mtu: 90)))
+        #expect(small.failure?.reason == .mtuTooSmall && small.failure?.message.contains("90 bytes, of which the headers take 36") == true)
+    }
+
+    /// Against the figures of the RFCs.
+    @Test func headers() throws {
+        func header(_ change: (inout Tunnel) -> Void) throws -> TunnelHeader {
+            var tunnel = Self.tunnel
+            change(&tunnel)
+            return try #require(TunnelHeader(tunnel, remote: Self.remote, path: Self.path(), mtu: nil))
+        }
+        let vxlan = try header {
+            $0.dscp = 10
+            $0.ttl = 9
+        }
+        #expect(
+            vxlan.bytes == [
+                0x02, 0, 0, 0, 0, 0x0B, 0x02, 0, 0, 0, 0, 0x0A, 0x08, 0x00,
+                0x45, 40, 0, 0, 0, 0, 0, 0, 9, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 10,
+                0, 0, 0x12, 0xB5, 0, 0, 0, 0, 0x08, 0, 0, 0, 0, 0, 0, 0,
+            ])
+        #expect(vxlan.inboundIdentifier == 100 << 8 && vxlan.form == .udp)
+        let geneve = try header {
+            $0 = Tunnel(kind: .geneve, remote: "192.0.2.10", identifier: 5)
+            $0.inboundIdentifier = 6
+        }
+        #expect(geneve.bytes.suffix(14) == [0x17, 0xC1, 0, 0, 0, 0, 0, 0, 0x65, 0x58, 0, 0, 0, 0])
+        #expect(geneve.inboundIdentifier == 6 << 8 && geneve.outboundIdentifier == 5 << 8)
+        let keyless = try header { $0 = Tunnel(kind: .gre, remote: "192.0.2.10") }
+        #expect(keyless.bytes.suffix(5) == [10, 0, 0, 0x65, 0x58] && keyless.bytes[23] == 47 && keyless.room == 1_476)
+        let gre = try header { $0 = Tunnel(kind: .gre, remote: "192.0.2.10", identifier: 0x1234_5678) }
+        #expect(gre.bytes.suffix(8) == [0x20, 0, 0x65, 0x58, 0, 0, 0, 0] && gre.outboundIdentifier == 0x1234_5678)
+        let second = try header { $0 = Tunnel(kind: .erspan, remote: "192.0.2.10", identifier: 7, version: 1) }
+        #expect(second.bytes.count == 14 + 20 + 16 && second.form == .erspanII)
+        #expect(second.bytes.suffix(16) == [0x10, 0, 0x88, 0xBE, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0])
+        let third = try header { $0 = Tunnel(kind: .erspan, remote: "192.0.2.10", identifier: 7, version: 2) }
+        #expect(third.bytes.count == 14 + 20 + 20 && third.form == .erspanIII && third.bytes[36..<38] == [0x22, 0xEB])
+    }
+
+    @Test func addressesAsText() {
+        for text in ["192.0.2.10", "2001:db8::1", "::", "::1", "fe80::1:0:0:1", "1:2:3:4:5:6:7:8", "2001:db8:0:1::"] {
+            #expect(IPAddress.bytes(text).map(IPAddress.text) == text)
+        }
+        #expect(IPAddress.text(IPAddress.bytes("1:0:2:3:4:5:6:7")!) == "1:0:2:3:4:5:6:7")
+    }
+}
