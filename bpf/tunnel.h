@@ -316,8 +316,8 @@ static __always_inline void patch_tunnel(__u8 *at, const struct tap_tunnel *tunn
 			/* In 100 microseconds. */
 			*(__be32 *)(at + 12) =
 				bpf_htonl((bpf_ktime_get_ns() + tunnel->clock_offset) / 100000);
-			/* The same in one bit. */
-			*(__be16 *)(at + 18) = bpf_htons(is_outbound ? 0 : 0x0008);
+			/* That it is an Ethernet frame; the direction in one bit. */
+			*(__be16 *)(at + 18) = bpf_htons(is_outbound ? 0x8000 : 0x8008);
 		}
 		break;
 	}
