@@ -42,13 +42,15 @@ static __always_inline void count(__u32 slot, __u32 which, __u32 bytes)
  * Sends a frame that is too large for the path as fragments of one outer packet.
  * Each is made of a copy of its own, since nothing brings back what was cut off.
  */
-static __always_inline long send_fragments(struct __sk_buff *skb, const struct wrap *wrap,
-					   __u32 device, __u32 payload, __u32 mtu)
+__noinline int tap_send_fragments(struct __sk_buff *skb, const struct wrap *wrap, __u32 device,
+				  __u32 payload, __u32 mtu)
 {
 	__u32 zero = 0, fragments, fragment, most = mtu & ~7U;
 	struct tap_hop *hop = bpf_map_lookup_elem(&tap_hops, &zero);
-	long error = -1;
+	int error = -1;
 
+	if (!wrap)
+		return -1;
 	/* As even as can be: the last must not be shorter than a network header. */
 	fragments = most ? (payload + most - 1) / most : 0;
 	if (!hop || !hop->ifindex || fragments < 2 || fragments > TAP_FRAGMENTS)
@@ -70,8 +72,7 @@ static __always_inline long send_fragments(struct __sk_buff *skb, const struct w
 }
 
 /* Sends a copy to another machine. Positive: it is too large, and was counted as such. */
-static __always_inline long send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device,
-					 bool is_cut)
+__noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device, __u32 is_cut)
 {
 	__u32 slot = place & TAP_CB_SLOT, outer;
 	struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
@@ -102,7 +103,7 @@ static __always_inline long send_wrapped(struct __sk_buff *skb, __u32 place, __u
 	}
 	wrap.length = skb->len;
 	if (tunnel->is_ipv6 && tunnel->kind == TAP_TUNNEL_UDP) {
-		sum = tap_sum(skb, 0);
+		sum = tap_sum(skb);
 		if (sum < 0)
 			return -1;
 		wrap.sum = sum;
@@ -112,7 +113,7 @@ static __always_inline long send_wrapped(struct __sk_buff *skb, __u32 place, __u
 	if (is_too_large) {
 		count(slot, TAP_DESTINATION_FRAGMENTED, wrap.length);
 		outer = tunnel->is_ipv6 ? OUTER_IPV6 : OUTER_IPV4;
-		return send_fragments(
+		return tap_send_fragments(
 			skb, &wrap, device, tunnel->length - outer + wrap.length,
 			tunnel->mtu - (outer - ETH_HLEN) -
 				(tunnel->is_ipv6 ? sizeof(struct fragment_header) : 0));
@@ -163,8 +164,9 @@ int virt_tap_hop(struct __sk_buff *skb)
 	/* Not sent here by a tap, or for the second time. */
 	if ((place & ~(TAP_CB_SLOT | TAP_CB_FLAGS)) != TAP_CB_MAGIC)
 		return TC_ACT_SHOT;
-	if (!hop_is_arrival && place & TAP_CB_FRAGMENT)
-		return send_fragment(skb, place);
+	/* One that comes out was not made at the other end, which has lost its program. */
+	if (place & TAP_CB_FRAGMENT)
+		return hop_is_arrival ? TC_ACT_SHOT : send_fragment(skb, place);
 	if (hop_is_arrival) {
 		settle(cpu, ticket);
 	} else if (segment_size) {
@@ -200,7 +202,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 	skb->cb[TAP_CB_PLACE] = 0;
 	/* Not a redirect: nobody would tell what became of it. */
 	if (!error && is_wrapped)
-		error = send_wrapped(skb, place, device, is_cut);
+		error = tap_send_wrapped(skb, place, device, is_cut);
 	else if (!error)
 		error = bpf_clone_redirect(skb, device, flags);
 	/* An error at once is told to the tap's program, which counts it. */
