@@ -10,6 +10,8 @@ enum CopyExpectation: Equatable {
     case cut(to: Int)
     /// A whole copy of one frame in so many, at random.
     case share(oneIn: Int)
+    /// One copy of each frame with so many bytes around it; of a super-packet one of all, or one of each segment.
+    case wrapped(in: Int)
     /// Whole copies, at most so many packets a second and so many at once.
     case limited(perSecond: Int, burst: Int)
 
@@ -35,6 +37,12 @@ enum CopyExpectation: Equatable {
             let frames = UInt64(count * frame.segments.count)
             let bytes = UInt64(count * frame.segments.reduce(0) { $0 + min($1, length) })
             return Range(frames: frames...frames, bytes: bytes...bytes)
+        case .wrapped(let overhead):
+            let segments = frame.segments.count
+            let bytes = segments == 1 ? frame.length : frame.segments.reduce(0, +)
+            return Range(
+                frames: UInt64(count)...UInt64(count * segments),
+                bytes: UInt64(count * (frame.length + overhead))...UInt64(count * (bytes + segments * overhead)))
         case .share(let oneIn):
             // Six standard deviations: one sample in a thousand million is thrown out wrongly.
             let share = 1 / Double(oneIn)

@@ -30,8 +30,16 @@ struct OwnTap: Attached {
         _ dataplane: KernelDataplane, device: String, index: UInt32, destination: UInt32, taps: Int = 1, mechanism: Mechanism? = nil,
         _ wish: Wish = Wish()
     ) throws {
+        let route = DestinationRoute(kind: .interface, ifindex: destination)
+        try self.init(dataplane, device: device, index: index, route: route, taps: taps, mechanism: mechanism, wish)
+    }
+
+    init(
+        _ dataplane: KernelDataplane, device: String, index: UInt32, route: DestinationRoute, taps: Int = 1, mechanism: Mechanism? = nil,
+        _ wish: Wish = Wish()
+    ) throws {
         self.dataplane = dataplane
-        try dataplane.setDestination(Self.destination, kind: .interface, ifindex: destination)
+        try dataplane.setDestination(Self.destination, route)
         let mechanism = try mechanism ?? dataplane.mechanism(for: .auto)
         var attached: [AttachmentKey] = []
         do {
@@ -46,7 +54,7 @@ struct OwnTap: Attached {
                     direction: wish.direction, destination: Self.destination, mark: PacketMark(), filter: wish.filter?.expression,
                     snaplen: wish.snaplen, sampling: wish.sampling, rate: wish.rate)
                 let desired = DesiredAttachment(
-                    key: key, domainName: "bench", interface: interface, destinationKind: .interface, wish: copy, filter: wish.filter,
+                    key: key, domainName: "bench", interface: interface, destinationKind: route.kind, wish: copy, filter: wish.filter,
                     mechanism: mechanism)
                 try dataplane.attach(desired, at: Timestamp(seconds: 1_800_000_000))
                 attached.append(key)

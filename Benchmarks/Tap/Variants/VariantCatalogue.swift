@@ -21,7 +21,7 @@ struct VariantCatalogue {
     }
 
     /// On any path.
-    var all: [Variant] { copying + rejectingAll + matchingAll + thinning + floors }
+    var all: [Variant] { copying + wrapping + rejectingAll + matchingAll + thinning + floors }
 
     private func ours(
         _ name: String, _ title: String, _ expected: CopyExpectation, taps: Int = 1, mechanism: Mechanism? = nil,
@@ -53,6 +53,17 @@ struct VariantCatalogue {
             ours("three-taps", "three of our taps, everything", .whole(3), taps: 3),
             peer("three-mirred", "tc mirred (u32) three times", .whole(3), ["u32 match u32 0 0"], copies: 3),
         ]
+    }
+
+    private var wrapping: [Variant] {
+        func ours(_ name: String, _ title: String, _ expected: CopyExpectation, _ wish: OwnTap.Wish = OwnTap.Wish()) -> Variant {
+            Variant(name: name, title: title, kind: .ours, expected: expected) { [dataplane] in try TunnelTap(dataplane, on: $0, wish) }
+        }
+        let peer = Variant(
+            name: "vxlan-mirred", title: "tc mirred (u32) into the kernel's vxlan device", kind: .peer,
+            expected: .wrapped(in: TunnelLink.overhead)
+        ) { try TunnelFilters(on: $0) }
+        return [ours("vxlan", "our tap by VXLAN, everything", .wrapped(in: TunnelLink.overhead)), peer]
     }
 
     private var rejectingAll: [Variant] {
