@@ -22,10 +22,11 @@ enum TunnelEvaluation {
         case .success(let found): path = found
         }
         guard let header = TunnelHeader(tunnel, remote: query.remote, path: path, mtu: mtu) else {
+            let hop = IPAddress.text(path.nextHop)
+            let who = hop == tunnel.remote ? hop : "\(hop), the next hop to \(tunnel.remote),"
+            let asked = path.nextHop.count == 4 ? "ARP" : "NDP"
             return nowhere(
-                .neighbourUnreachable,
-                "\(IPAddress.text(path.nextHop)), the next hop to \(tunnel.remote) on \(path.device), does not answer \(query.remote.count == 4 ? "ARP" : "NDP"); copying begins when it does"
-            )
+                .neighbourUnreachable, "\(who) does not answer \(asked) on \(path.device); copying begins when it does")
         }
         guard header.room >= leastRoom else {
             return nowhere(
