@@ -8,19 +8,17 @@ import TapModel
 struct RouteTable {
     let kernel: Kernel
 
-    /// Neighbours whose address may be used: NUD_VALID of include/net/neighbour.h.
-    private static let valid = UInt16(NUD_PERMANENT | NUD_NOARP | NUD_REACHABLE | NUD_PROBE | NUD_STALE | NUD_DELAY)
     /// ARPHRD_ETHER of linux/if_arp.h.
     private static let ethernet: UInt16 = 1
     /// RTAX_MTU among the nested metrics.
     private static let metricMTU = Int(RTAX_MTU)
+    /// DEVCONF_MTU6 of linux/ipv6.h, which cannot be included beside netinet/in.h: a place in the array IFLA_INET6_CONF.
+    private static let deviceMTU6 = 2
 
     /// What `TapDataplane.path` gives, without asking anybody but the kernel.
     func path(to remote: [UInt8], source: [UInt8]?) throws -> UnderlayPath {
         let target = IPAddress.text(remote)
-        if remote.count == 4 ? remote[0] >= 224 : remote[0] == 0xFF {
-            throw Failure(.destinationUnsafe, "\(target) is an address of many; name one receiver")
-        }
+        try Self.refuseAmbiguous(remote, target)
         if let source, try !isLocal(source) {
             throw Failure(.destinationDown, "\(IPAddress.text(source)) is no address of this host; correct source=")
         }
@@ -41,56 +39,89 @@ struct RouteTable {
         let metric = route.nested(Int(RTA_METRICS.rawValue))?.number(Self.metricMTU, as: UInt32.self)
         return UnderlayPath(
             ifindex: ifindex, device: link.name, source: own, sourceMAC: mac, nextHop: gateway,
-            nextHopMAC: link.hasARP ? try neighbour(gateway, ifindex) : mac, mtu: min(link.mtu, metric ?? .max))
+            nextHopMAC: try Neighbour.read(gateway, ifindex, kernel)?.mac ?? (link.hasARP ? nil : mac),
+            mtu: min(link.mtu, remote.count == 16 ? link.mtu6 ?? .max : .max, metric ?? .max))
     }
 
     /// Has the kernel ask for the next hop, or ask it whether it is still there. Needs CAP_NET_ADMIN.
-    func ask(_ path: UnderlayPath) throws {
-        var header = ndmsg()
-        header.ndm_family = Self.family(path.nextHop)
-        header.ndm_ifindex = Int32(path.ifindex)
-        header.ndm_state = UInt16(NUD_NONE)
-        header.ndm_flags = UInt8(NTF_USE)
-        do {
-            try NetlinkSocket(kernel).change(Int32(RTM_NEWNEIGH), UInt16(NLM_F_CREATE | NLM_F_REPLACE), header) {
-                mnl_attr_put($0, UInt16(NDA_DST), path.nextHop.count, path.nextHop)
-            }
-        } catch let error as KernelError where error.number == ENODEV {
-            // The device is gone, which its monitor tells.
+    func ask(_ path: UnderlayPath) throws { try Neighbour.ask(path.nextHop, path.ifindex, kernel) }
+
+    /// What the route says nothing about: it looks like any other.
+    private static func refuseAmbiguous(_ remote: [UInt8], _ target: String) throws {
+        // The rest of 240.0.0.0/4 is for the routes to decide, which may lack those for all.
+        let isOfMany = remote.count == 4 ? remote[0] & 0xF0 == 0xE0 || remote.allSatisfy { $0 == 255 } : remote[0] == 0xFF
+        if isOfMany {
+            throw Failure(.destinationUnsafe, "\(target) is an address of many; name one receiver")
         }
+        if remote.count == 16, remote.allSatisfy({ $0 == 0 }) { throw ownAddress(target) }
+        // fe80::/10: the kernel would take the first link.
+        if remote.count == 16, remote[0] == 0xFE, remote[1] & 0xC0 == 0x80 {
+            throw Failure(.destinationUnsafe, "\(target) may be on any link of this host; use an address of the receiver that is not")
+        }
+    }
+
+    private static func ownAddress(_ target: String) -> Failure {
+        Failure(.destinationUnsafe, "\(target) is an address of this host itself; use an <interface> or a <domain>, or another machine's")
     }
 
     private static func family(_ address: [UInt8]) -> UInt8 { UInt8(address.count == 4 ? AF_INET : AF_INET6) }
 
-    /// What the kernel would do with a packet; `nil`: nothing, there is no route.
+    /// What the kernel would do with a packet.
+    /// - Throws: `KernelError` with ENETUNREACH when there is no route, and with the number of a route of type unreachable
+    ///   (EHOSTUNREACH), prohibit (EACCES) or blackhole (EINVAL).
     private func lookup(_ remote: [UInt8], source: [UInt8]?) throws -> NetlinkMessage? {
         var header = rtmsg()
         header.rtm_family = Self.family(remote)
         header.rtm_dst_len = UInt8(remote.count * 8)
         if let source { header.rtm_src_len = UInt8(source.count * 8) }
-        do {
-            return try NetlinkSocket(kernel).get(Int32(RTM_GETROUTE), header) {
-                mnl_attr_put($0, UInt16(RTA_DST.rawValue), remote.count, remote)
-                if let source { mnl_attr_put($0, UInt16(RTA_SRC.rawValue), source.count, source) }
-            }
-        } catch let error as KernelError where [ENETUNREACH, EHOSTUNREACH, EACCES, EINVAL].contains(error.number) {
-            return nil
+        return try NetlinkSocket(kernel).get(Int32(RTM_GETROUTE), header) {
+            mnl_attr_put($0, UInt16(RTA_DST.rawValue), remote.count, remote)
+            if let source { mnl_attr_put($0, UInt16(RTA_SRC.rawValue), source.count, source) }
         }
     }
 
+    /// Why there is no way, where the kernel says so.
+    private static func noRoute(_ target: String, _ number: CInt?) -> Failure? {
+        let why: String
+        switch number {
+        case nil, ENETUNREACH: why = "add one (ip route)"
+        case EHOSTUNREACH: why = "one of type unreachable stands in its way (ip route, ip rule)"
+        case EACCES: why = "one of type prohibit stands in its way (ip route, ip rule)"
+        case EINVAL: why = "one of type blackhole stands in its way (ip route, ip rule)"
+        default: return nil
+        }
+        return Failure(.neighbourUnreachable, "this host has no route to \(target); \(why)")
+    }
+
+    /// Asked for IPv6, too, where the kernel gives a route for any source.
     private func isLocal(_ address: [UInt8]) throws -> Bool {
-        try (lookup(address, source: nil)?.header(rtmsg.self)?.rtm_type).map(Int32.init) == Int32(RTN_LOCAL)
+        do {
+            return try (lookup(address, source: nil)?.header(rtmsg.self)?.rtm_type).map(Int32.init) == Int32(RTN_LOCAL)
+        } catch let error as KernelError where Self.noRoute("", error.number) != nil {
+            return false
+        }
     }
 
     private func route(to remote: [UInt8], source: [UInt8]?) throws -> NetlinkAttributes {
         let target = IPAddress.text(remote)
-        let none = Failure(.neighbourUnreachable, "this host has no route to \(target); add one (ip route)")
-        guard let message = try lookup(remote, source: source), let found = message.header(rtmsg.self) else { throw none }
+        let none = Failure(.neighbourUnreachable, "this host has no route to \(target)")
+        let message: NetlinkMessage?
+        do {
+            message = try lookup(remote, source: source)
+        } catch let error as KernelError {
+            throw Self.noRoute(target, error.number) ?? error
+        }
+        guard let message, let found = message.header(rtmsg.self) else { throw none }
         switch Int32(found.rtm_type) {
-        case Int32(RTN_UNICAST): return message.attributes(after: rtmsg.self)
-        case Int32(RTN_LOCAL):
-            throw Failure(
-                .destinationUnsafe, "\(target) is an address of this host itself; use an <interface> or a <domain>, or another machine's")
+        case Int32(RTN_UNICAST):
+            let attributes = message.attributes(after: rtmsg.self)
+            // Copies are sent by the device itself, past what the route would wrap them in.
+            guard attributes[Int(RTA_ENCAP.rawValue)] == nil, attributes[Int(RTA_ENCAP_TYPE.rawValue)] == nil else {
+                throw Failure(
+                    .notImplemented, "the route to \(target) wraps packets once more (encap), which is not done to copies; use another")
+            }
+            return attributes
+        case Int32(RTN_LOCAL): throw Self.ownAddress(target)
         case Int32(RTN_BROADCAST), Int32(RTN_MULTICAST), Int32(RTN_ANYCAST):
             throw Failure(.destinationUnsafe, "\(target) is an address of many; name one receiver")
         default: throw none
@@ -108,6 +139,8 @@ struct RouteTable {
         var name: String
         var mac: MACAddress?
         var mtu: UInt32
+        /// What IPv6 takes by the device, which a router may have said; `nil`: the device has no IPv6.
+        var mtu6: UInt32?
         var isEthernet: Bool
         var hasARP: Bool
     }
@@ -122,21 +155,13 @@ struct RouteTable {
             let attributes = message.attributes(after: ifinfomsg.self)
             return Link(
                 name: attributes.text(Int(IFLA_IFNAME)) ?? "", mac: attributes[Int(IFLA_ADDRESS)].flatMap { MACAddress(bytes: Array($0)) },
-                mtu: attributes.number(Int(IFLA_MTU), as: UInt32.self) ?? 1_500, isEthernet: found.ifi_type == Self.ethernet,
+                mtu: attributes.number(Int(IFLA_MTU), as: UInt32.self) ?? 1_500,
+                mtu6: attributes.nested(Int(IFLA_AF_SPEC))?.nested(Int(AF_INET6))?.number(
+                    Int(IFLA_INET6_CONF), as: UInt32.self, at: Self.deviceMTU6 * MemoryLayout<UInt32>.size),
+                isEthernet: found.ifi_type == Self.ethernet,
                 hasARP: found.ifi_flags & UInt32(IFF_NOARP) == 0)
         } catch let error as KernelError where error.number == ENODEV {
             return nil
         }
-    }
-
-    private func neighbour(_ address: [UInt8], _ ifindex: UInt32) throws -> MACAddress? {
-        var header = ndmsg()
-        header.ndm_family = Self.family(address)
-        header.ndm_ifindex = Int32(ifindex)
-        let message = try NetlinkSocket(kernel).get(Int32(RTM_GETNEIGH), header) {
-            mnl_attr_put($0, UInt16(NDA_DST), address.count, address)
-        }
-        guard let message, let found = message.header(ndmsg.self), found.ndm_state & Self.valid != 0 else { return nil }
-        return message.attributes(after: ndmsg.self)[Int(NDA_LLADDR)].flatMap { MACAddress(bytes: Array($0)) }
     }
 }
