@@ -4,7 +4,7 @@ import CLibmnl
 import Glibc
 public import TapModel
 
-/// Says that some link or address of this network namespace has changed, or some route or neighbour, on a thread of its own.
+/// Says that some link or address of this network namespace has changed, or some route, rule or neighbour, on a thread of its own.
 ///
 /// What has changed is not said: messages get lost when there are many, so whoever listens reads everything again.
 /// Changes that come while nobody takes them are one.
@@ -15,10 +15,14 @@ public final class LinkMonitor: Sendable {
         /// Also neighbours, who are busy on a large host: only for those who send something by them.
         case paths
 
-        fileprivate var groups: Int32 {
+        /// A bit for each group; a kernel that does not know one leaves it out.
+        fileprivate var groups: UInt32 {
             switch self {
-            case .links: RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
-            case .paths: RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE
+            case .links: UInt32(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR)
+            case .paths:
+                // A rule or a next hop that changes may move packets while no route does.
+                UInt32(RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE)
+                    | 1 << (RTNLGRP_IPV6_RULE.rawValue - 1) | 1 << (RTNLGRP_NEXTHOP.rawValue - 1)
             }
         }
     }
@@ -35,10 +39,10 @@ public final class LinkMonitor: Sendable {
     public init(_ subject: Subject = .links) throws(Failure) {
         (changes, continuation) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         let socket = Glibc.socket(AF_NETLINK, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), NETLINK_ROUTE)
-        guard socket >= 0 else { throw Self.failure(errno) }
+        guard socket >= 0 else { throw Self.failure(errno, subject) }
         var address = sockaddr_nl()
         address.nl_family = UInt16(AF_NETLINK)
-        address.nl_groups = UInt32(subject.groups)
+        address.nl_groups = subject.groups
         let bound = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket, $0, socklen_t(MemoryLayout<sockaddr_nl>.size)) }
         }
@@ -48,7 +52,7 @@ public final class LinkMonitor: Sendable {
         guard bound == 0, bell >= 0 else {
             let number = errno
             for descriptor in [socket, ears, bell] where descriptor >= 0 { close(descriptor) }
-            throw Self.failure(number)
+            throw Self.failure(number, subject)
         }
         let listener = Unmanaged.passRetained(Listener(socket: socket, ears: ears, continuation: continuation))
         var thread = pthread_t()
@@ -56,14 +60,14 @@ public final class LinkMonitor: Sendable {
         guard started == 0 else {
             listener.release()
             close(bell)
-            throw Self.failure(started)
+            throw Self.failure(started, subject)
         }
         pthread_detach(thread)
     }
 
-    private static func failure(_ number: CInt) -> Failure {
+    private static func failure(_ number: CInt, _ subject: Subject) -> Failure {
         FailureReport.failure(
-            KernelError(call: .netlink, number: number), "watching links, which are read by the clock until virt-tapd is restarted")
+            KernelError(call: .netlink, number: number), "watching \(subject), which are read by the clock until virt-tapd is restarted")
     }
 
     deinit {
