@@ -3,7 +3,6 @@
 import Dataplane
 import DataplaneTestSupport
 import Foundation
-import Synchronization
 import TapModel
 import Testing
 
@@ -13,43 +12,6 @@ extension KernelSuite {
         private static let near4: [UInt8] = [10, 8, 0, 1]
         private static let far4: [UInt8] = [10, 8, 0, 2]
         private static let far6 = IPAddress.bytes("fd08::2")!
-
-        /// This machine with a link to another.
-        private struct Link {
-            let bench: TestBench
-            let name: String
-            var device: String { bench.destination }
-
-            init() throws {
-                bench = try TestBench()
-                name = "road\(bench.number)"
-                try run("ip", "netns", "add", name)
-                try ip(
-                    """
-                    link set \(bench.far) netns \(name)
-                    addr add 10.8.0.1/24 dev \(bench.destination)
-
-                    """)
-                // Or it takes a second until anybody is asked.
-                for setting in ["accept_dad", "disable_ipv6"] {
-                    try "0".write(toFile: "/proc/sys/net/ipv6/conf/\(bench.destination)/\(setting)", atomically: false, encoding: .utf8)
-                }
-                try ip("addr add fd08::1/64 dev \(bench.destination) nodad\n")
-                try run("ip", "netns", "exec", name, "sh", "-c", "echo 0 >/proc/sys/net/ipv6/conf/\(bench.far)/disable_ipv6")
-                try run(
-                    "ip", "-n", name, "-batch", "-",
-                    input: "link set \(bench.far) up\naddr add 10.8.0.2/24 dev \(bench.far)\naddr add fd08::2/64 dev \(bench.far) nodad\n")
-            }
-
-            func remove() { _ = try? run("ip", "netns", "del", name) }
-
-            /// Its own text of itself.
-            func farMAC() throws -> MACAddress {
-                let words = try run("ip", "-n", name, "-o", "link", "show", bench.far).split(separator: " ").map(String.init)
-                let place = try #require(words.firstIndex(of: "link/ether"))
-                return try #require(MACAddress(words[place + 1]))
-            }
-        }
 
         /// Asks until the next hop is known, for a second at most.
         private func resolved(_ dataplane: KernelDataplane, _ remote: [UInt8], _ source: [UInt8]? = nil) throws -> UnderlayPath {
@@ -61,19 +23,31 @@ extension KernelSuite {
             return path
         }
 
-        private func reason(_ dataplane: KernelDataplane, _ remote: String, _ source: String? = nil) -> Reason? {
+        /// Whether something becomes so within so many seconds.
+        private func comes(within seconds: Double = 2, _ condition: () throws -> Bool) rethrows -> Bool {
+            for _ in 0..<Int(seconds * 50) {
+                if try condition() { return true }
+                usleep(20_000)
+            }
+            return false
+        }
+
+        private func failure(_ dataplane: KernelDataplane, _ remote: String, _ source: String? = nil) -> Failure? {
             do throws(Failure) {
                 _ = try dataplane.path(to: IPAddress.bytes(remote)!, source: source.flatMap { IPAddress.bytes($0) })
                 return nil
             } catch {
-                return error.reason
+                return error
             }
+        }
+
+        private func reason(_ dataplane: KernelDataplane, _ remote: String, _ source: String? = nil) -> Reason? {
+            failure(dataplane, remote, source)?.reason
         }
 
         @Test("On the link and by a gateway, with the source that the route says or that is given")
         func paths() throws {
-            let link = try Link()
-            defer { link.remove() }
+            let link = try Road()
             let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
             let path = try resolved(dataplane, Self.far4)
             #expect(path.device == link.device && path.ifindex == link.bench.destinationIndex)
@@ -99,55 +73,215 @@ extension KernelSuite {
             #expect(far6.nextHop == Self.far6 && far6.mtu == 1_380)
             #expect(try resolved(dataplane, [10, 78, 1, 1]).nextHop == Self.far6)
             #expect(reason(dataplane, "10.8.0.2", "10.99.9.9") == .destinationDown)
+
+            try ip("addr add fd08::9/64 dev \(link.device) nodad\n")
+            #expect(try resolved(dataplane, Self.far6, IPAddress.bytes("fd08::9")).source == IPAddress.bytes("fd08::9"))
+            #expect(reason(dataplane, "fd08::2", "fd99::9") == .destinationDown, "for which the kernel has a route all the same")
+
+            try ip("link set \(link.device) mtu 1350\n")
+            #expect(try dataplane.path(to: Self.far4, source: nil).mtu == 1_350)
+            #expect(try dataplane.path(to: [10, 77, 1, 1], source: nil).mtu == 1_350)
         }
 
         @Test("What nothing can be sent to, and why")
         func refusals() throws {
-            let link = try Link()
-            defer { link.remove() }
+            let link = try Road()
             let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
+            let types = ["unreachable", "prohibit", "blackhole"]
+            let blocked = types.enumerated().map { (type: $1, prefix4: "10.\($0 + 90).0.0/16", prefix6: "fd9\($0)::/64") }
+            try ip(blocked.map { "route add \($0.type) \($0.prefix4)\nroute add \($0.type) \($0.prefix6)\n" }.joined())
+            defer { try? ip(blocked.map { "route del \($0.type) \($0.prefix4)\nroute del \($0.type) \($0.prefix6)\n" }.joined()) }
             try ip(
                 """
-                route add blackhole 10.81.0.0/16
-                route add unreachable 10.82.0.0/16
                 tuntap add dev flat\(link.bench.number) mode tun
                 link set flat\(link.bench.number) up
                 addr add 10.83.0.1/24 dev flat\(link.bench.number)
+                route add 10.84.0.0/16 encap ip id 7 dst 10.8.0.2 dev \(link.device)
+                route add fd84::/64 encap ip6 id 7 dst fd08::2 dev \(link.device)
 
                 """)
             defer { _ = try? run("ip", "link", "del", "flat\(link.bench.number)") }
-            for remote in ["203.0.113.1", "2001:db8::1", "10.81.0.1", "10.82.0.1"] {
-                #expect(reason(dataplane, remote) == .neighbourUnreachable, "\(remote)")
+            for remote in ["203.0.113.1", "2001:db8::1", "240.0.0.1"] {
+                let failure = failure(dataplane, remote)
+                #expect(failure?.reason == .neighbourUnreachable, "\(remote)")
+                #expect(failure?.message.contains("no route to \(remote); add one") == true)
             }
-            for remote in ["10.8.0.1", "fd08::1", "224.0.0.1", "ff02::1", "255.255.255.255", "10.8.0.255"] {
+            for (index, type) in types.enumerated() {
+                for remote in ["10.\(index + 90).0.1", "fd9\(index)::1"] {
+                    let failure = failure(dataplane, remote)
+                    #expect(failure?.reason == .neighbourUnreachable, "\(remote)")
+                    #expect(
+                        failure?.message.contains("no route to \(remote); one of type \(type)") == true, "\(failure?.message ?? "none")")
+                }
+            }
+            for remote in [
+                "10.8.0.1", "fd08::1", "127.0.0.1", "0.0.0.0", "::", "224.0.0.1", "239.255.255.255", "ff02::1", "255.255.255.255",
+                "10.8.0.255", "fe80::1", "febf::1",
+            ] {
                 #expect(reason(dataplane, remote) == .destinationUnsafe, "\(remote)")
             }
-            #expect(reason(dataplane, "10.83.0.2") == .notImplemented)
-            // Nobody is there.
-            #expect(try dataplane.path(to: [10, 8, 0, 200], source: nil).nextHopMAC == nil)
+            for remote in ["10.83.0.2", "10.84.0.1", "fd84::1"] { #expect(reason(dataplane, remote) == .notImplemented, "\(remote)") }
+        }
+
+        @Test("A next hop that does not answer is asked again and again, and used once it answers")
+        func silence() throws {
+            let link = try Road()
+            let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
+            for address in ["10.8.0.200", "fd08::200"] {
+                let remote = IPAddress.bytes(address)!
+                for _ in 0..<2 {
+                    #expect(try dataplane.path(to: remote, source: nil).nextHopMAC == nil)
+                    #expect(try link.neighbour(address).hasSuffix("INCOMPLETE"), "the kernel is asking")
+                    #expect(try comes { try link.neighbour(address).hasSuffix("FAILED") })
+                }
+                try link.ipThere("addr add \(address)/\(remote.count == 4 ? "24" : "64 nodad") dev \(link.bench.far)\n")
+                #expect(try resolved(dataplane, remote).nextHopMAC == link.farMAC())
+            }
+        }
+
+        @Test("A neighbour that somebody looks after is used, and left as it is by whoever confirms", arguments: ["10.8.0.50", "fd08::50"])
+        func keptNeighbours(_ address: String) throws {
+            let link = try Road()
+            let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
+            let remote = IPAddress.bytes(address)!
+            for words in ["nud permanent", "nud noarp", "nud stale extern_learn"] {
+                try ip("neigh replace \(address) lladdr 02:00:00:00:00:50 dev \(link.device) \(words)\n")
+                let before = try link.neighbour(address)
+                let path = try dataplane.path(to: remote, source: nil)
+                #expect(path.nextHopMAC == MACAddress("02:00:00:00:00:50"), "\(words)")
+                for _ in 0..<3 { try dataplane.confirm(path) }
+                #expect(try link.neighbour(address) == before)
+                #expect(try dataplane.path(to: remote, source: nil) == path)
+                try ip("neigh del \(address) dev \(link.device)\n")
+            }
+            // Since Linux 5.16.
+            guard !KernelSuite.isEmulated else { return }
+            let there = remote.count == 4 ? "10.8.0.2" : "fd08::2"
+            try ip("neigh replace \(there) dev \(link.device) managed\n")
+            let path = try resolved(dataplane, IPAddress.bytes(there)!)
+            #expect(try path.nextHopMAC == link.farMAC())
+            try dataplane.confirm(path)
+            #expect(try link.neighbour(there).contains(" managed "))
+        }
+
+        @Test("A stale neighbour is probed when it is to be confirmed, and one that has moved is found again")
+        func confirms() throws {
+            let link = try Road()
+            let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
+            for (number, address) in ["10.8.0.2", "fd08::2"].enumerated() {
+                let remote = IPAddress.bytes(address)!
+                let path = try resolved(dataplane, remote)
+                let makeStale = "neigh change \(address) dev \(link.device) nud stale\n"
+                try ip(makeStale)
+                // A look alone asks nobody.
+                #expect(try dataplane.path(to: remote, source: nil) == path)
+                #expect(try link.neighbour(address).hasSuffix("STALE"))
+                try dataplane.confirm(path)
+                #expect(try !link.neighbour(address).hasSuffix("STALE"))
+                #expect(try comes(within: 4) { try link.neighbour(address).hasSuffix("REACHABLE") })
+
+                // It says nothing: the kernel's probes go to the old address.
+                try run("ip", "-n", link.name, "link", "set", link.bench.far, "address", "02:00:00:00:66:0\(number)")
+                try ip(makeStale)
+                #expect(
+                    try comes(within: 6) {
+                        let path = try dataplane.path(to: remote, source: nil)
+                        try dataplane.confirm(path)
+                        return path.nextHopMAC == MACAddress("02:00:00:00:66:0\(number)")
+                    })
+            }
+        }
+
+        @Test("On a device without ARP it is the kernel's own choice of address, or a neighbour's that somebody has given")
+        func withoutARP() throws {
+            let link = try Road()
+            let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
+            try ip(
+                """
+                link set \(link.device) arp off
+                neigh replace 10.8.0.3 lladdr 02:00:00:00:00:03 dev \(link.device) nud permanent
+
+                """)
+            let path = try dataplane.path(to: Self.far4, source: nil)
+            #expect(path.nextHopMAC == path.sourceMAC)
+            #expect(try link.neighbour("10.8.0.2").isEmpty)
+            try link.sendLarge(to: "10.8.0.2")
+            #expect(try link.neighbour("10.8.0.2").hasSuffix("lladdr \(path.sourceMAC) NOARP"), "what the kernel itself sends to")
+            #expect(try dataplane.path(to: Self.far4, source: nil) == path)
+            #expect(try dataplane.path(to: [10, 8, 0, 3], source: nil).nextHopMAC == MACAddress("02:00:00:00:00:03"))
+        }
+
+        @Test("The MTU is the least of the device's, IPv6's own on it and what a router on the way has said")
+        func pathMTU() throws {
+            let link = try Road()
+            let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
+            try link.there("echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
+            try link.ipThere("link add thin type veth peer name thinner\nlink set thin mtu 1300 up\nlink set thinner up\n")
+            try link.there("echo 0 >/proc/sys/net/ipv6/conf/thin/disable_ipv6")
+            try link.ipThere("addr add 10.76.0.1/24 dev thin\naddr add fd76::1/64 dev thin nodad\n")
+            try ip("route add 10.76.0.0/24 via 10.8.0.2\nroute add fd76::/64 via fd08::2\n")
+            for address in ["10.76.0.9", "fd76::9"] {
+                let remote = IPAddress.bytes(address)!
+                #expect(try resolved(dataplane, remote).mtu == 1_500)
+                try link.sendLarge(to: address)
+                #expect(try dataplane.path(to: remote, source: nil).mtu == 1_300)
+            }
+            #expect(try dataplane.path(to: [10, 76, 0, 8], source: nil).mtu == 1_500, "learned for one address")
+
+            // As a router advertisement would.
+            try link.set("ipv6/conf/\(link.device)/mtu", "1400")
+            #expect(try dataplane.path(to: Self.far6, source: nil).mtu == 1_400)
+            #expect(try dataplane.path(to: Self.far4, source: nil).mtu == 1_500)
+        }
+
+        // Without the link, whose neighbours are told of all the time.
+        @Test(
+            "Rules and next hops that change are told",
+            arguments: [
+                ["rule add to 10.79.0.0/16 table 79", "rule del to 10.79.0.0/16 table 79"],
+                ["-6 rule add to fd79::/64 table 79", "-6 rule del to fd79::/64 table 79"],
+                ["nexthop add id 79 blackhole", "nexthop del id 79"],
+            ])
+        func rules(_ commands: [String]) async throws {
+            try PrivateNamespaces.require()
+            let monitor = try LinkMonitor(.paths)
+            defer { monitor.stop() }
+            let told = Told(monitor)
+            defer { told.stop() }
+            #expect(try await !told.isTold {}, "nothing has happened")
+            for command in commands { #expect(try await told.isTold { try run("env", "-S", "ip \(command)") }, "\(command)") }
         }
 
         @Test("Routes and neighbours that change are told, and another address is followed")
         func changes() async throws {
-            let link = try Link()
-            defer { link.remove() }
+            let link = try Road()
             let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
-            let path = try resolved(dataplane, Self.far4)
+            for remote in [Self.far4, Self.far6] { #expect(try resolved(dataplane, remote).nextHopMAC == link.farMAC()) }
             let monitor = try LinkMonitor(.paths)
             defer { monitor.stop() }
-            let count = Mutex(0)
-            let listener = Task { for await _ in monitor.changes { count.withLock { $0 += 1 } } }
-            defer { listener.cancel() }
-            for command in ["route add 10.79.0.0/16 via 10.8.0.2", "route del 10.79.0.0/16", "neigh flush dev \(link.device)"] {
-                try await Task.sleep(for: .milliseconds(100))
-                let before = count.withLock { $0 }
-                try ip(command + "\n")
-                for _ in 0..<100 where count.withLock({ $0 }) == before { try await Task.sleep(for: .milliseconds(10)) }
-                #expect(count.withLock { $0 } > before, "\(command)")
+            let told = Told(monitor)
+            defer { told.stop() }
+            #expect(try await !told.isTold {}, "nothing has happened")
+            for command in [
+                "route add 10.79.0.0/16 via 10.8.0.2", "route del 10.79.0.0/16", "route add fd79::/64 via fd08::2", "route del fd79::/64",
+                "neigh change 10.8.0.2 dev \(link.device) nud stale", "neigh change fd08::2 dev \(link.device) nud stale",
+            ] {
+                #expect(try await told.isTold { try run("env", "-S", "ip \(command)") }, "\(command)")
             }
-            try run("ip", "-n", link.name, "link", "set", link.bench.far, "address", "02:00:00:00:77:01")
-            try ip("neigh flush dev \(link.device)\n")
-            try dataplane.confirm(path)
+            // The other machine announces its new address, and nobody here does anything.
+            try link.there("echo 1 >/proc/sys/net/ipv4/conf/\(link.bench.far)/arp_notify")
+            try link.there("echo 1 >/proc/sys/net/ipv6/conf/\(link.bench.far)/ndisc_notify")
+            #expect(
+                try await told.isTold {
+                    try run("ip", "-n", link.name, "link", "set", link.bench.far, "address", "02:00:00:00:77:01")
+                })
+            for remote in [Self.far4, Self.far6] {
+                #expect(
+                    try comes { try dataplane.path(to: remote, source: nil).nextHopMAC == MACAddress("02:00:00:00:77:01") },
+                    "\(IPAddress.text(remote))")
+            }
+            // What was known is forgotten, and asked for.
+            #expect(try await told.isTold { try ip("neigh flush dev \(link.device)\n") })
             #expect(try resolved(dataplane, Self.far4).nextHopMAC == MACAddress("02:00:00:00:77:01"))
         }
     }

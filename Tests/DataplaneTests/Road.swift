@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import DataplaneTestSupport
+import Foundation
+import TapModel
+import Testing
+
+/// This machine, 10.8.0.1 and fd08::1, with a link to another in a network namespace of its own, 10.8.0.2 and fd08::2.
+///
+/// The namespace and the link go when the object does; routes, rules and neighbours on the link go with it.
+final class Road {
+    let bench: TestBench
+    /// The other machine's network namespace.
+    let name: String
+    /// The link's end here.
+    var device: String { bench.destination }
+
+    init() throws {
+        bench = try TestBench()
+        name = "road\(bench.number)"
+        try run("ip", "netns", "add", name)
+        try ip(
+            """
+            link set \(bench.far) netns \(name)
+            addr add 10.8.0.1/24 dev \(device)
+
+            """)
+        // Or it takes a second until anybody is asked.
+        for setting in ["accept_dad", "disable_ipv6"] { try set("ipv6/conf/\(device)/\(setting)", "0") }
+        // A neighbour that does not answer has failed in half a second.
+        for family in ["ipv4", "ipv6"] {
+            try set("\(family)/neigh/\(device)/retrans_time_ms", "100")
+            try set("\(family)/neigh/\(device)/delay_first_probe_time", "1")
+            try set("\(family)/neigh/\(device)/locktime", "0")
+        }
+        try ip("addr add fd08::1/64 dev \(device) nodad\n")
+        try there("echo 0 >/proc/sys/net/ipv6/conf/\(bench.far)/disable_ipv6")
+        try ipThere(
+            """
+            link set \(bench.far) up
+            addr add 10.8.0.2/24 dev \(bench.far)
+            addr add fd08::2/64 dev \(bench.far) nodad
+
+            """)
+    }
+
+    deinit {
+        _ = try? run("ip", "netns", "del", name)
+        // The first namespace made ip(8) mount the directory of their names over itself.
+        if (try? FileManager.default.contentsOfDirectory(atPath: "/run/netns"))?.isEmpty == true {
+            _ = try? run("umount", "/run/netns")
+            _ = try? FileManager.default.removeItem(atPath: "/run/netns")
+        }
+    }
+
+    /// A setting below /proc/sys/net.
+    func set(_ path: String, _ value: String) throws {
+        try value.write(toFile: "/proc/sys/net/\(path)", atomically: false, encoding: .utf8)
+    }
+
+    /// A command of the shell on the other machine.
+    @discardableResult
+    func there(_ command: String) throws -> String { try run("ip", "netns", "exec", name, "sh", "-c", command) }
+
+    /// Commands of ip(8) on the other machine, one a line.
+    func ipThere(_ lines: String) throws { try run("ip", "-n", name, "-batch", "-", input: lines) }
+
+    /// The other machine's own word on its address.
+    func farMAC() throws -> MACAddress {
+        let words = try run("ip", "-n", name, "-o", "link", "show", bench.far).split(separator: " ").map(String.init)
+        let place = try #require(words.firstIndex(of: "link/ether"))
+        return try #require(MACAddress(words[place + 1]))
+    }
+
+    /// What the kernel here knows of a neighbour, in ip(8)'s words; empty when nothing.
+    func neighbour(_ address: String) throws -> String {
+        try run("ip", "neigh", "show", address, "dev", device, "nud", "all").trimmingCharacters(in: .whitespacesAndNewlines)
+    }
+
+    /// Sends packets of 1,428 bytes (IPv4) or 1,448 (IPv6) that may not be fragmented.
+    func sendLarge(to address: String) throws {
+        let send = "for i in 1 2 3; do head -c 1400 /dev/zero >&3; sleep 0.1; done"
+        try run("bash", "-c", "exec 3>/dev/udp/\(address)/9; \(send)")
+    }
+}
