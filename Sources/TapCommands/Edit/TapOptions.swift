@@ -5,39 +5,42 @@ import TapModel
 
 /// What `virt-tap set` says of a tap. Values are checked where they become XML, by the grammar itself.
 struct TapOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Where copies go: a destination of the host's configuration.", valueName: "destination"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Where copies go: a destination of the host's configuration.", valueName: "destination"))
     var to: String?
 
-    @Option(help: ArgumentHelp("The tap's name, unique in the domain; default: the destination's.", valueName: "name"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("The tap's name, unique in the domain; default: the destination's.", valueName: "name"))
     var name: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("inbound, outbound or both, as the guest sees it.", valueName: "direction"),
         completion: .list(TapDirection.allCases.map(\.rawValue)))
     var direction: String?
 
-    @Option(help: ArgumentHelp("Only this interface, by MAC or alias; may be repeated.", valueName: "mac|alias"))
+    @Option(parsing: .unconditionalSingleValue, help: ArgumentHelp("Only this interface, by MAC or alias; may be repeated.", valueName: "mac|alias"))
     var interface: [String] = []
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("Only what this pcap-filter(7) expression matches, with addresses and no host names.", valueName: "expression"))
     var filter: String?
 
     @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("At most so many bytes of a frame (64 to 65535), or: headers.", valueName: "bytes|headers"),
         completion: .list(["headers"]))
     var snaplen: String?
 
-    @Option(help: ArgumentHelp("One packet in N.", valueName: "1/N"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("One packet in N.", valueName: "1/N"))
     var sample: String?
 
-    @Option(help: ArgumentHelp("All packets of one flow in N.", valueName: "1/N"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("All packets of one flow in N.", valueName: "1/N"))
     var sampleFlows: String?
 
-    @Option(help: ArgumentHelp("At most so much, such as 100mbit or 10kpps.", valueName: "rate"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("At most so much, such as 100mbit or 10kpps.", valueName: "rate"))
     var rate: String?
 
-    @Option(help: ArgumentHelp("What may come at once over the rate: bytes, such as 64k, or packets.", valueName: "burst"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("What may come at once over the rate: bytes, such as 64k, or packets.", valueName: "burst"))
     var burst: String?
 
     @Flag(help: "Every interface again, hot-plugged ones included.")

@@ -83,11 +83,11 @@ extension StatusDocument {
     private static func failure(of record: DestinationRecord, devices: DeviceTable?) -> Failure? {
         guard record.ifindex != 0 else {
             return Failure(
-                .destinationDown, "destination \(record.label) had no device when virt-tapd last ran: copies are counted as errors")
+                .destinationDown, "destination \(record.label): it had no device when virt-tapd last ran: copies are counted as errors")
         }
         guard let devices else { return nil }
         guard let device = devices[record.ifindex] else {
-            return Failure(.destinationDown, "the device of destination \(record.label) is gone; virt-tapd follows it when it runs")
+            return Failure(.destinationDown, "destination \(record.label): its device is gone; virt-tapd follows it when it runs")
         }
         guard device.isUp, device.hasCarrier else {
             return Failure(

@@ -38,9 +38,13 @@ extension TapValue {
             return ValueProblem("tc's \(lower) means \(bytes) per second: write \(meant) for bits", suggestion: "\(number)\(meant)")
         }
         if lower.hasSuffix("bps") { return ValueProblem("tc's units that end in bps mean bytes per second: \(known)") }
-        return ValueProblem(
-            "\(Quotation.quoted(unit)) is no unit of a rate: \(known)",
-            suggestion: NearestName.of(unit, among: names).map { "\(number)\($0)" })
+        if unit.hasPrefix(".") {
+            return ValueProblem("\(Quotation.quoted(text)) is no rate: write a whole number, with a smaller unit for a part of one")
+        }
+        // What begins with another prefix would come out a million times less.
+        let isPrefixed = lower.first.map { "tpegmk".contains($0) } ?? false
+        let nearest = NearestName.of(unit, among: names).flatMap { !isPrefixed || $0.first == lower.first ? $0 : nil }
+        return ValueProblem("\(Quotation.quoted(unit)) is no unit of a rate: \(known)", suggestion: nearest.map { "\(number)\($0)" })
     }
 
     private static func burst(_ text: String, _ unit: RateLimit.Unit) throws(ValueProblem) -> UInt64 {
