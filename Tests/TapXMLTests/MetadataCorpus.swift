@@ -205,7 +205,10 @@ enum MetadataCorpus {
             InvalidCase(tap("to='a' rate='10Mbit'"), at: "/tap/@rate", says: "no unit of a rate", suggests: "10mbit"),
             InvalidCase(tap("to='a' rate='0mbit'"), at: "/tap/@rate", says: "whole number from 1 to 9999999"),
             InvalidCase(tap("to='a' rate='10000gbit'"), at: "/tap/@rate", says: "1 to 9999 before gbit"),
-            InvalidCase(tap("to='a' rate='1.5gbit'"), at: "/tap/@rate", says: "no unit of a rate"),
+            InvalidCase(tap("to='a' rate='1.5gbit'"), at: "/tap/@rate", says: "write a whole number, with a smaller unit"),
+            InvalidCase(
+                tap("to='a' rate='1tbit'"), at: "/tap/@rate",
+                says: "\"tbit\" is no unit of a rate: write bit, kbit, mbit, gbit, pps or kpps"),
             InvalidCase(tap("to='a' rate='mbit'"), at: "/tap/@rate", says: "whole number from 1"),
             InvalidCase(tap("to='a' rate='-1mbit'"), at: "/tap/@rate", says: "a number and its unit"),
             InvalidCase(tap("to='a' rate='01mbit'"), at: "/tap/@rate", says: "is no rate"),

@@ -5,10 +5,13 @@ import TapModel
 
 /// What `virt-tap set` says of a tap. Values are checked where they become XML, by the grammar itself.
 struct TapOptions: ParsableArguments {
-    @Option(parsing: .unconditional, help: ArgumentHelp("Where copies go: a destination of the host's configuration.", valueName: "destination"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("Where copies go: a destination of the host's configuration.", valueName: "destination")
+    )
     var to: String?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("The tap's name, unique in the domain; default: the destination's.", valueName: "name"))
+    @Option(
+        parsing: .unconditional, help: ArgumentHelp("The tap's name, unique in the domain; default: the destination's.", valueName: "name"))
     var name: String?
 
     @Option(
@@ -17,7 +20,9 @@ struct TapOptions: ParsableArguments {
         completion: .list(TapDirection.allCases.map(\.rawValue)))
     var direction: String?
 
-    @Option(parsing: .unconditionalSingleValue, help: ArgumentHelp("Only this interface, by MAC or alias; may be repeated.", valueName: "mac|alias"))
+    @Option(
+        parsing: .unconditionalSingleValue,
+        help: ArgumentHelp("Only this interface, by MAC or alias; may be repeated.", valueName: "mac|alias"))
     var interface: [String] = []
 
     @Option(
@@ -40,7 +45,9 @@ struct TapOptions: ParsableArguments {
     @Option(parsing: .unconditional, help: ArgumentHelp("At most so much, such as 100mbit or 10kpps.", valueName: "rate"))
     var rate: String?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("What may come at once over the rate: bytes, such as 64k, or packets.", valueName: "burst"))
+    @Option(
+        parsing: .unconditional,
+        help: ArgumentHelp("What may come at once over the rate: bytes, such as 64k, or packets.", valueName: "burst"))
     var burst: String?
 
     @Flag(help: "Every interface again, hot-plugged ones included.")
