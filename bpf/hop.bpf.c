@@ -124,6 +124,17 @@ __noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device
 	return bpf_clone_redirect(skb, device, 0);
 }
 
+/*
+ * Whether every byte has to be what it will be on the wire, since there is a
+ * checksum over all: then nothing may be left for the kernel to fill in later.
+ */
+static __always_inline bool needs_whole(__u32 slot)
+{
+	struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
+
+	return tunnel && tunnel->is_ipv6 && tunnel->kind == TAP_TUNNEL_UDP;
+}
+
 static __always_inline int send_fragment(struct __sk_buff *skb, __u32 place)
 {
 	__u32 part = skb->cb[TAP_CB_PART], device = skb->cb[TAP_CB_DEVICE];
@@ -180,7 +191,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 				return TC_ACT_SHOT;
 		}
 		return may_wait(skb, ticket) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
-	} else if (is_wrapped && tap_is_unfinished(skb)) {
+	} else if (is_wrapped && (needs_whole(slot) || tap_is_unfinished(skb))) {
 		return may_wait(skb, 1) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 	}
 	/* Somebody has given the sending end its offloads back. */

@@ -135,7 +135,8 @@ __noinline int tap_sum(struct __sk_buff *skb)
 /*
  * Whether the transport checksum looks as it does before it is filled in: the
  * sum of the pseudo-header and no more. One in 65,536 that are filled in look
- * so, too, and take the longer way for nothing.
+ * so, too, and take the longer way for nothing. A guest can have another one
+ * filled in that does not look so: the kernel does that where the packet leaves.
  */
 __noinline int tap_is_unfinished(struct __sk_buff *skb)
 {
@@ -195,8 +196,10 @@ static __always_inline __u32 fit_segments(struct __sk_buff *skb, const struct ta
 	excess = excess > tunnel->room ? excess - tunnel->room : 0;
 	if (excess && excess < segment_size && excess < 4000 && headers.protocol == IPPROTO_TCP &&
 	    !bpf_skb_adjust_room(skb, excess, BPF_ADJ_ROOM_MAC, 0)) {
-		bpf_skb_adjust_room(skb, -(__s32)excess, BPF_ADJ_ROOM_MAC,
-				    BPF_F_ADJ_ROOM_FIXED_GSO);
+		/* Or it has bytes in it that nobody sent. */
+		if (bpf_skb_adjust_room(skb, -(__s32)excess, BPF_ADJ_ROOM_MAC,
+					BPF_F_ADJ_ROOM_FIXED_GSO))
+			return TAP_SEGMENTS + 1;
 		segment_size -= excess;
 	}
 	return (length - headers.end) / segment_size + 1;

@@ -197,7 +197,11 @@ extension KernelSuite {
             #expect(receiver.inner.receive(2) == [frames[0]])
             #expect(try record().oversized.packets == 1)
             let counters = try #require(try tapped.counters(desired)[.outbound])
-            #expect(counters.seen.packets == 11 && counters.copied.packets == 10 && counters.errors.packets == 1)
+            // By IPv6 it has gone through the pair, behind which nobody can tell the tap.
+            #expect(
+                counters.seen.packets == 11 && counters.errors.packets == (isIPv6 ? 0 : 1)
+                    && counters.seen == counters.copied + counters.errors)
+            #expect(try record().errors.packets == 1)
         }
 
         @Test("Cut copies are wrapped, too, and directions may have numbers of their own", arguments: cases)

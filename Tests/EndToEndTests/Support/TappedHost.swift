@@ -9,7 +9,7 @@ import TapModel
 ///
 /// Four destinations are configured: `ids` and `span`, each a veth pair whose far end (`ids1`, `span1`) is where a
 /// sensor would listen, `late`, whose interface `late0` nobody has made yet, and `far`, on another
-/// machine where nobody answers.
+/// machine to which there is no route: what asks for a neighbour would be heard by the guests whose frames are counted.
 final class TappedHost: Sendable {
     let lab: LabHost
     /// How env(1) starts virt-tapd and virt-tap: `-u NAME`, `NAME=VALUE`.
@@ -29,7 +29,7 @@ final class TappedHost: Sendable {
           <destination name="ids"><interface name="ids0"/></destination>
           <destination name="span"><interface name="span0"/></destination>
           <destination name="late"><interface name="late0"/></destination>
-          <destination name="far"><vxlan remote="192.0.2.250" vni="7"/></destination>
+          <destination name="far"><vxlan remote="203.0.113.250" vni="7"/></destination>
         </virt-tap>
         """
 
