@@ -9,8 +9,12 @@ import TapModel
 enum DeviceList {
     static func read(_ kernel: Kernel) throws -> [HostDevice] {
         let socket = try NetlinkSocket(kernel)
-        var links = try socket.dump(Int32(RTM_GETLINK), ifinfomsg()).compactMap(Link.init)
-        let addressed = Set(try socket.dump(Int32(RTM_GETADDR), ifaddrmsg()).compactMap(addressedDevice))
+        // Where devices come and go without a pause, as when many guests start, no answer is ever whole. What was there
+        // all the time is in one of them, and each is asked for once more: it may have gone, or changed.
+        var links = try socket.dump(Int32(RTM_GETLINK), ifinfomsg()) { pieces in
+            try Set(pieces.compactMap { Link($0)?.device.index }).compactMap { try one($0, socket) }
+        }.compactMap(Link.init)
+        let addressed = Set(try socket.dump(Int32(RTM_GETADDR), ifaddrmsg(), piecing: { $0 }).compactMap(addressedDevice))
         let names = Dictionary(links.map { ($0.device.index, $0.device.name) }) { first, _ in first }
         for index in links.indices {
             links[index].device.hasAddress = addressed.contains(links[index].device.index)
@@ -21,16 +25,18 @@ enum DeviceList {
 
     /// One of them, without a look at its addresses.
     static func read(_ name: String, _ kernel: Kernel) throws -> HostDevice? {
+        let index = if_nametoindex(name)
+        guard index != 0, let link = try one(index, NetlinkSocket(kernel)).flatMap(Link.init), link.device.name == name else { return nil }
+        var device = link.device
+        device.masterName = link.master.flatMap(Self.name)
+        return device
+    }
+
+    private static func one(_ index: UInt32, _ socket: NetlinkSocket) throws -> NetlinkMessage? {
         var header = ifinfomsg()
-        header.ifi_index = CInt(bitPattern: if_nametoindex(name))
-        guard header.ifi_index != 0 else { return nil }
+        header.ifi_index = CInt(bitPattern: index)
         do {
-            guard let link = try NetlinkSocket(kernel).get(Int32(RTM_GETLINK), header).flatMap(Link.init), link.device.name == name else {
-                return nil
-            }
-            var device = link.device
-            device.masterName = link.master.flatMap(Self.name)
-            return device
+            return try socket.get(Int32(RTM_GETLINK), header)
         } catch let error as KernelError where error.number == ENODEV {
             return nil
         }

@@ -5,6 +5,12 @@ import Glibc
 
 /// One question to rtnetlink at a time. A socket belongs to the network namespace of the thread that opened it.
 final class NetlinkSocket {
+    private struct Answer {
+        var messages: [NetlinkMessage] = []
+        /// Not when something changed while the kernel was telling.
+        var isWhole = true
+    }
+
     private let socket: OpaquePointer
     private let kernel: Kernel
     private var sequence: UInt32 = 0
@@ -24,10 +30,23 @@ final class NetlinkSocket {
     /// Everything of one kind. Asked again, up to ten times, when something changed while the kernel was telling:
     /// such an answer may lack what was there all the time.
     func dump<Header>(_ type: Int32, _ header: Header) throws -> [NetlinkMessage] {
-        for _ in 0..<10 {
-            if let messages = try exchange(type, UInt16(NLM_F_DUMP), header) { return messages }
+        try dump(type, header) { _ in
+            throw KernelError(call: .netlink, number: EAGAIN, subject: "a list that keeps changing")
         }
-        throw KernelError(call: .netlink, number: EAGAIN, subject: "a list that keeps changing")
+    }
+
+    /// The same for a list that can be put together otherwise when it keeps changing.
+    /// - Parameter piecing: is given all the answers, of which none is sure to be whole.
+    func dump<Header>(
+        _ type: Int32, _ header: Header, piecing: ([NetlinkMessage]) throws -> [NetlinkMessage]
+    ) throws -> [NetlinkMessage] {
+        var pieces: [NetlinkMessage] = []
+        for _ in 0..<10 {
+            let answer = try exchange(type, UInt16(NLM_F_DUMP), header)
+            if answer.isWhole { return answer.messages }
+            pieces += answer.messages
+        }
+        return try piecing(pieces)
     }
 
     /// One object; `nil` when the kernel has none. Traffic control answers only those that ask for an echo.
@@ -35,7 +54,7 @@ final class NetlinkSocket {
         _ type: Int32, _ header: Header, put: (UnsafeMutablePointer<nlmsghdr>) -> Void = { _ in }
     ) throws -> NetlinkMessage? {
         do {
-            return try exchange(type, UInt16(NLM_F_ACK | NLM_F_ECHO), header, put: put)?.first
+            return try exchange(type, UInt16(NLM_F_ACK | NLM_F_ECHO), header, put: put).messages.first
         } catch let error as KernelError where error.number == ENOENT {
             return nil
         }
@@ -52,10 +71,9 @@ final class NetlinkSocket {
         _ = try exchange(type, UInt16(NLM_F_ACK) | flags, header, put: put)
     }
 
-    /// - Returns: `nil` when the dump was interrupted.
     private func exchange<Header>(
         _ type: Int32, _ flags: UInt16, _ header: Header, put: (UnsafeMutablePointer<nlmsghdr>) -> Void = { _ in }
-    ) throws -> [NetlinkMessage]? {
+    ) throws -> Answer {
         sequence += 1
         var request = [UInt8](repeating: 0, count: 1_024)
         let sent = request.withUnsafeMutableBytes { buffer in
@@ -72,9 +90,8 @@ final class NetlinkSocket {
         return try receive()
     }
 
-    private func receive() throws -> [NetlinkMessage]? {
-        var messages: [NetlinkMessage] = []
-        var isWhole = true
+    private func receive() throws -> Answer {
+        var answer = Answer()
         // The kernel fills up to 32 KiB at a time where it is given the room.
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1_024, alignment: 8)
         defer { buffer.deallocate() }
@@ -89,16 +106,16 @@ final class NetlinkSocket {
             while mnl_nlmsg_ok(next, left) {
                 let header = next.pointee
                 if header.nlmsg_seq == sequence {
-                    if header.nlmsg_flags & UInt16(NLM_F_DUMP_INTR) != 0 { isWhole = false }
+                    if header.nlmsg_flags & UInt16(NLM_F_DUMP_INTR) != 0 { answer.isWhole = false }
                     switch Int32(header.nlmsg_type) {
                     case NLMSG_ERROR:
                         let error = mnl_nlmsg_get_payload(next)!.load(as: Int32.self)
                         if error != 0 { throw KernelError(call: .netlink, number: -error) }
-                        return messages
+                        return answer
                     case NLMSG_DONE:
-                        return isWhole ? messages : nil
+                        return answer
                     default:
-                        messages.append(NetlinkMessage(next))
+                        answer.messages.append(NetlinkMessage(next))
                     }
                 }
                 next = UnsafePointer(mnl_nlmsg_next(next, &left))
