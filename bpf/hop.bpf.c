@@ -93,6 +93,7 @@ __noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device
 	is_too_large = skb->len > tunnel->room;
 	if (is_too_large && tunnel->oversize == TAP_OVERSIZE_TRUNCATE) {
 		count(slot, TAP_DESTINATION_TRUNCATED, skb->len);
+		count(slot, TAP_DESTINATION_CUT_OFF, skb->len - tunnel->room);
 		if (bpf_skb_change_tail(skb, tunnel->room, 0))
 			return -1;
 		wrap.is_truncated = 1;
@@ -217,10 +218,13 @@ int virt_tap_hop(struct __sk_buff *skb)
 	else if (!error)
 		error = bpf_clone_redirect(skb, device, flags);
 	/* An error at once is told to the tap's program, which counts it. */
-	if (!error)
+	if (!error) {
 		count(slot, TAP_DESTINATION_SENT, length + tag);
-	else if (hop_is_arrival)
+		if (is_cut)
+			count(slot, TAP_DESTINATION_CUT_OFF, length - cut);
+	} else if (hop_is_arrival) {
 		count(slot, TAP_DESTINATION_ERRORS, length + tag);
+	}
 	return error ? TC_ACT_SHOT : TC_ACT_STOLEN;
 }
 

@@ -33,6 +33,8 @@ enum tap_destination_counter {
 	TAP_DESTINATION_FRAGMENTED,
 	TAP_DESTINATION_TRUNCATED,
 	TAP_DESTINATION_OVERSIZED,
+	/* Copies that were cut, and how many bytes of them are not sent. */
+	TAP_DESTINATION_CUT_OFF,
 	TAP_DESTINATION_COUNTERS,
 };
 

@@ -101,7 +101,8 @@ struct DestinationTable {
                 label: slot.label, kind: kind, ifindex: slot.ifindex, sent: try counters.sum(at: base),
                 errors: try counters.sum(at: base + 1), rateLimited: try counters.sum(at: base + 2),
                 fragmented: try counters.sum(at: base + 3),
-                truncated: try counters.sum(at: base + 4), oversized: try counters.sum(at: base + 5))
+                truncated: try counters.sum(at: base + 4), oversized: try counters.sum(at: base + 5),
+                cutOff: try counters.sum(at: base + 6).bytes)
         }
     }
 

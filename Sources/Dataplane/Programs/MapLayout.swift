@@ -59,8 +59,8 @@ enum MapLayout {
     static let isWrapping: UInt32 = 2
     static let limitOffset = 16
     static let labelOffset = 40
-    /// enum tap_destination_counter: sent, errors, rate-limited, fragmented, truncated, oversized.
-    static let countersPerDestination = 6
+    /// enum tap_destination_counter: sent, errors, rate-limited, fragmented, truncated, oversized, cut off.
+    static let countersPerDestination = 7
     static let destinationCounters = Shape(
         name: "virt_tap_dcount", variable: "tap_dest_counts", valueSize: counterSize,
         entries: destinationSlots * UInt32(countersPerDestination), isPerCPU: true)

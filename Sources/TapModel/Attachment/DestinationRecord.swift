@@ -19,10 +19,13 @@ public struct DestinationRecord: Hashable, Sendable {
     public var truncated: Counter
     /// dropped.
     public var oversized: Counter
+    /// Bytes of `sent` that were cut off before it left.
+    public var cutOff: UInt64
 
     public init(
         label: String, kind: DestinationTarget.Kind, ifindex: UInt32, sent: Counter = Counter(), errors: Counter = Counter(),
-        rateLimited: Counter = Counter(), fragmented: Counter = Counter(), truncated: Counter = Counter(), oversized: Counter = Counter()
+        rateLimited: Counter = Counter(), fragmented: Counter = Counter(), truncated: Counter = Counter(), oversized: Counter = Counter(),
+        cutOff: UInt64 = 0
     ) {
         self.label = label
         self.kind = kind
@@ -33,5 +36,6 @@ public struct DestinationRecord: Hashable, Sendable {
         self.fragmented = fragmented
         self.truncated = truncated
         self.oversized = oversized
+        self.cutOff = cutOff
     }
 }
