@@ -75,7 +75,8 @@ final class FakeKernel: TapDataplane, Sendable {
     func setDestination(_ label: String, _ route: DestinationRoute) throws(Failure) -> Bool {
         if let trouble = state.withLock({ $0.trouble }) { throw trouble }
         return state.withLock {
-            $0.destinations[label] = DestinationRecord(label: label, kind: route.kind, ifindex: route.ifindex)
+            $0.destinations[label, default: DestinationRecord(label: label, kind: route.kind, ifindex: 0)].ifindex = route.ifindex
+            $0.destinations[label]?.kind = route.kind
             $0.changes.append("destination \(label) \(route.ifindex)")
             return false
         }

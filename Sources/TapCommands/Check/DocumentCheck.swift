@@ -67,9 +67,6 @@ struct DocumentCheck {
         if !configuration.policy.tapsAllowed {
             report.note("<policy taps=\"no\"/> stops all copying on this host", in: file.name, isBad: false)
         }
-        if configuration.limit != nil {
-            report.note("<limit> is not carried out by this version of virt-tap (not-implemented)", in: file.name, isBad: false)
-        }
         for definition in configuration.destinations {
             let status = DestinationStatus(definition, on: host)
             guard let reason = status.reason, reason == .notImplemented || file.isHostConfiguration else { continue }

@@ -115,12 +115,6 @@ enum Diagnosis {
         if !configuration.policy.tapsAllowed {
             findings.append(Finding(.warn, "policy", "<policy taps=\"no\"/> stops all copying on this host"))
         }
-        if configuration.limit != nil {
-            findings.append(
-                Finding(
-                    .warn, "limit", "<limit> is not carried out by this version: copies are not limited",
-                    remedy: "keep destinations that cannot take everything off busy domains"))
-        }
         return findings
     }
 

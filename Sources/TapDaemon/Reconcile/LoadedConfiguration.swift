@@ -11,11 +11,9 @@ struct LoadedConfiguration: Sendable {
     /// Why the file as it is now was not loaded; the configuration before it stays in force.
     var problem: ConfigurationFileError?
 
-    /// What to know before `new` is put in force in this one's place; at start this one is the defaults.
-    func warnings(changingTo new: HostConfiguration, isStart: Bool = false) -> [String] {
+    /// What to know before `new` is put in force in this one's place.
+    func warnings(changingTo new: HostConfiguration) -> [String] {
         var warnings: [String] = []
-        if new.limit != nil { warnings.append("<limit> is understood, but this version does not limit copies") }
-        if isStart { return warnings }
         if new.libvirtURI != value.libvirtURI { warnings.append("a changed <libvirt uri> takes effect when virt-tapd is restarted") }
         if new.controlGroup != value.controlGroup { warnings.append("a changed <control group> takes effect when virt-tapd is restarted") }
         return warnings

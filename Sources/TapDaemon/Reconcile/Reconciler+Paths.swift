@@ -74,7 +74,7 @@ extension Reconciler {
     }
 
     /// Those that stand in the metadata of domains.
-    private func refreshInlineDestinations() {
+    func refreshInlineDestinations() {
         guard configuration.value.policy.inline != nil else { return }
         let host = hostState
         let used = Set(attachments.all.compactMap { $0.spec?.wish.destination })

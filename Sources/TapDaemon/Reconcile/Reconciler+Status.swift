@@ -74,9 +74,6 @@ extension Reconciler {
                     reason: .hookMissing,
                     message: "\(HookInstallation.path) is not installed: the first packets of a starting guest are not copied"))
         }
-        if configuration.value.limit != nil {
-            warnings.append(TapStatus.Warning(reason: .notImplemented, message: "the host's <limit> is not carried out by this version"))
-        }
         if let problem = configuration.problem {
             warnings.append(
                 TapStatus.Warning(

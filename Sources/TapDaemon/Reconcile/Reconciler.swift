@@ -37,6 +37,8 @@ actor Reconciler {
     var failures: [AttachmentID: Failure] = [:]
     /// What the destination map was last told, by label, and why.
     var destinations: [String: (verdict: DestinationVerdict, route: DestinationRoute)] = [:]
+    /// Keeps all copies together below the host's `<limit>`.
+    var breaker = CopyBreaker()
     /// What each destination of the configuration was last found to be.
     var destinationsSeen: [String: DestinationVerdict] = [:]
     var filters = FilterTable()
@@ -92,6 +94,7 @@ actor Reconciler {
     /// Finds what an earlier daemon left in the kernel, before anything else is known, and keeps it copying.
     func adopt() {
         request(.sweep)
+        request(.load)
         refreshDevices()
         refreshAttachments()
         let count = attachments.count
@@ -145,6 +148,7 @@ actor Reconciler {
             logger.notice("configuration loaded", metadata: ["path": "\(configuration.path)"])
             if isPaused { logger.notice("copying resumes") }
             isPaused = false
+            request(.load)
         case .failure(let error):
             configuration.problem = error
             for line in error.lines { logger.error("configuration not reloaded, the one before stays in force: \(line.printable)") }
@@ -240,6 +244,9 @@ actor Reconciler {
                 if isConfirming { confirmed = clock.monotonic() }
                 refreshPaths(isConfirming: isConfirming)
                 if !paths.isEmpty { request(.paths, after: Self.confirmInterval) }
+            case .run(.load):
+                measureLoad()
+                if configuration.value.limit != nil { request(.load, after: CopyBreaker.interval) }
             case .wait(let until):
                 let delay = until - clock.monotonic()
                 let alarm = Task {

@@ -34,7 +34,6 @@ struct Daemon {
 
         let clock = DaemonClock.system
         let loaded = LoadedConfiguration(path: file.path, value: configuration, loaded: clock.wall())
-        loaded.warnings(changingTo: configuration, isStart: true).forEach { logger.warning("\($0)") }
         let source = LibvirtDomainSource(uri: uri)
         let dataplane = KernelDataplane(bpffs: bpffs)
         do {

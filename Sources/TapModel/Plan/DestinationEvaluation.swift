@@ -39,7 +39,16 @@ public enum DestinationEvaluation {
             verdict = TunnelEvaluation.verdict(tunnel, label: label, mtu: definition.mtu, host: host)
         }
         verdict.rate = definition.rate
-        return .success(verdict)
+        return .success(stopped(verdict, host: host))
+    }
+
+    /// The same, if the host's `<limit>` does not stop it.
+    private static func stopped(_ verdict: DestinationVerdict, host: HostState) -> DestinationVerdict {
+        guard let overload = host.overloads[verdict.label] else { return verdict }
+        var verdict = verdict
+        verdict.ifindex = 0
+        verdict.failure = verdict.failure ?? overload
+        return verdict
     }
 
     private static func inline(_ target: DestinationTarget, label: String, host: HostState) -> Result<DestinationVerdict, Failure> {
@@ -62,7 +71,7 @@ public enum DestinationEvaluation {
         guard let remote = IPAddress.bytes(tunnel.remote), policy.remotes.contains(where: { $0.contains(remote) }) else {
             return .failure(Failure(.inlineDestinationDenied, "this host's policy allows no inline destination at \(tunnel.remote)"))
         }
-        return .success(TunnelEvaluation.verdict(tunnel, label: label, host: host))
+        return .success(stopped(TunnelEvaluation.verdict(tunnel, label: label, host: host), host: host))
     }
 
     private static func interface(_ name: String, allowShared: Bool, label: String, host: HostState) -> DestinationVerdict {

@@ -10,6 +10,8 @@ public struct HostState: Sendable {
     public var directory: DomainDirectory
     /// How packets get to the other ends of tunnels.
     public var paths: [UnderlayQuery: Result<UnderlayPath, Failure>]
+    /// Why copying to a destination is stopped to stay below the host's `<limit>`.
+    public var overloads: [String: Failure]
     /// How programs are attached here, or why they cannot be.
     public var mechanism: Result<Mechanism, Failure>
     /// Set while `purge --now` holds all work until a reload.
@@ -21,7 +23,7 @@ public struct HostState: Sendable {
 
     public init(
         configuration: HostConfiguration, devices: DeviceTable, claims: DeviceClaims, directory: DomainDirectory = DomainDirectory(),
-        paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:],
+        paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:], overloads: [String: Failure] = [:],
         mechanism: Result<Mechanism, Failure>,
         isPaused: Bool = false, filters: [String: Result<CompiledFilter, Failure>] = [:],
         refusedWishes: [CopyWish: Failure] = [:]
@@ -31,6 +33,7 @@ public struct HostState: Sendable {
         self.claims = claims
         self.directory = directory
         self.paths = paths
+        self.overloads = overloads
         self.mechanism = mechanism
         self.isPaused = isPaused
         self.filters = filters

@@ -11,6 +11,15 @@ public struct WorkQueue: Sendable {
         case sweep
         /// Look how packets get to other machines.
         case paths
+        /// Look how much is copied.
+        case load
+
+        fileprivate var concernsDomains: Bool {
+            switch self {
+            case .all, .domain: true
+            case .sweep, .paths, .load: false
+            }
+        }
     }
 
     public enum Next: Hashable, Sendable {
@@ -45,7 +54,7 @@ public struct WorkQueue: Sendable {
     }
 
     /// Whether a domain, or everything, is to be looked at before `time`.
-    public func hasDomains(before time: Double) -> Bool { due.contains { $0.item != .sweep && $0.item != .paths && $0.time < time } }
+    public func hasDomains(before time: Double) -> Bool { due.contains { $0.item.concernsDomains && $0.time < time } }
 
     /// Notes that the kernel was changed for `item`, which is then left alone for a while.
     public mutating func executed(_ item: Item, at now: Double) { notBefore[item] = now + Self.interval }

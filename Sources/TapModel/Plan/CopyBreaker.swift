@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// Enforces the host's `<limit>`: while all copies together exceed it, copying to the destination that has the most stops.
+///
+/// It works on what destinations have counted, from one look to the next. What exceeds the limit adds up, and what stays below pays
+/// it off, as in a leaky bucket: when that comes to more than the limit's `burst` (what the limit lets through in a second,
+/// where none is given) it stops so many destinations, the heaviest first, that the rest stay below.
+///
+/// A destination that was stopped is tried again as soon as what its taps would have sent fits below the limit again, or else after
+/// a while: what they count then is more than they would send where they cut or have a rate.
+public struct CopyBreaker: Sendable {
+    /// Why copying to a destination is stopped, and until when.
+    private struct Stop {
+        /// Not tried again earlier, whatever would fit.
+        var notBefore: Double
+        /// Tried again then, whatever the counters say.
+        var until: Double
+        var failure: Failure
+    }
+
+    private struct Trouble {
+        /// How long it is stopped the next time, in seconds.
+        var pause: Double
+        /// Without another stop until then it begins with the shortest pause again.
+        var until: Double
+    }
+
+    /// How often to look, in seconds.
+    public static let interval = 1.0
+    /// How long a destination is stopped at least, the first time at most, and at most.
+    static let leastPause = 3.0
+    static let firstPause = 10.0
+    static let longestPause = 320.0
+
+    private var stops: [String: Stop] = [:]
+    private var troubles: [String: Trouble] = [:]
+    private var before: (time: Double, loads: [String: DestinationRecord])?
+    private var limit: RateLimit?
+    /// What exceeded the limit and was not paid off.
+    private var excess = 0.0
+
+    public init() {}
+
+    /// Why copying is stopped, by destination.
+    public var failures: [String: Failure] { stops.mapValues(\.failure) }
+
+    /// Takes in what the destinations have counted until `now`, in seconds of a clock that does not jump.
+    ///
+    /// - Parameter limit: the one in force; `nil`, or another than before: nothing is stopped any more.
+    public mutating func look(at records: [DestinationRecord], limit: RateLimit?, now: Double) {
+        let loads = Dictionary(records.map { ($0.label, $0) }) { first, _ in first }
+        let last = before
+        before = (now, loads)
+        guard let limit, limit == self.limit, let last else {
+            self = CopyBreaker()
+            self.limit = limit
+            before = (now, loads)
+            return
+        }
+        let seconds = now - last.time
+        guard seconds > 0 else { return before = last }
+        func rates(_ amount: (DestinationRecord) -> UInt64) -> [String: Double] {
+            loads.mapValues { load in
+                let (new, old) = (amount(load), last.loads[load.label].map(amount) ?? 0)
+                // A place that was given to another counts from nothing.
+                return Double(new >= old ? new - old : new) / seconds
+            }
+        }
+        let most = Double(limit.perSecond)
+        var sending = rates { $0.amount(in: limit.unit) }
+        let wanted = rates { limit.unit == .bitsPerSecond ? $0.errors.bytes &* 8 : $0.errors.packets }
+        var total = sending.values.reduce(0, +)
+        stops = stops.filter { loads[$0.key] != nil }
+        troubles = troubles.filter { loads[$0.key] != nil && ($0.value.until > now || stops[$0.key] != nil) }
+
+        excess = max(0, excess + (total - most) * seconds)
+        if excess > most.burst(of: limit) {
+            excess = 0
+            let all = total
+            // What was stopped during this interval has sent in it, too.
+            sending = sending.filter { stops[$0.key] == nil }
+            total = sending.values.reduce(0, +)
+            for (label, rate) in sending.sorted(by: { ($0.value, $1.key) > ($1.value, $0.key) }) where total > most && rate > 0 {
+                let (all, own) = (limit.unit.text(all), limit.unit.text(rate))
+                stop(label, at: now, "\(all), over its <limit> of \(limit.text), \(own) of it to this destination")
+                total -= rate
+            }
+            return
+        }
+        for (label, stop) in stops.sorted(by: { $0.value.until < $1.value.until }) {
+            let fits = total + wanted[label, default: 0] <= 0.9 * most
+            guard now >= stop.until || now >= stop.notBefore && fits else { continue }
+            total += wanted[label, default: 0]
+            stops[label] = nil
+            if fits {
+                troubles[label] = nil
+            } else if let pause = troubles[label]?.pause {
+                troubles[label]?.until = now + 2 * pause
+            }
+        }
+    }
+
+    private mutating func stop(_ label: String, at now: Double, _ why: String) {
+        let pause = troubles[label]?.pause ?? Self.firstPause
+        troubles[label] = Trouble(pause: min(2 * pause, Self.longestPause), until: .infinity)
+        stops[label] = Stop(
+            notBefore: now + Self.leastPause, until: now + pause,
+            failure: Failure(
+                .destinationOverloaded,
+                "destination \(label): this host's copies came to \(why), so copying to it is stopped; it is tried again within "
+                    + "\(Int(pause)) s; copy less (filter, sample, snaplen, rate), or raise the limit"))
+    }
+}
+
+extension DestinationRecord {
+    /// What has left for it, as a limit counts: bits after the cut and before encapsulation, or packets.
+    fileprivate func amount(in unit: RateLimit.Unit) -> UInt64 {
+        switch unit {
+        case .bitsPerSecond: (sent.bytes &- cutOff) &* 8
+        case .packetsPerSecond: sent.packets
+        }
+    }
+}
+
+extension Double {
+    /// How much may exceed a limit of so much a second before it acts, in bits or packets.
+    fileprivate func burst(of limit: RateLimit) -> Double {
+        guard let burst = limit.burst else { return self }
+        return limit.unit == .bitsPerSecond ? 8 * Double(burst) : Double(burst)
+    }
+}
