@@ -23,6 +23,14 @@ struct {
 	__type(value, struct tap_count);
 } tap_dest_counts SEC(".maps");
 
+/* How copies are wrapped, for those destinations that are on other machines. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TAP_DESTINATIONS);
+	__type(key, __u32);
+	__type(value, struct tap_tunnel);
+} tap_tunnels SEC(".maps");
+
 static __always_inline void add(void *map, __u32 key, const struct tap_count *frame)
 {
 	struct tap_count *count = bpf_map_lookup_elem(map, &key);

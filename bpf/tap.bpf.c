@@ -19,6 +19,7 @@
 #include "flow.h"
 #include "headers.h"
 #include "hop.h"
+#include "loop.h"
 #include "rate.h"
 #include "tap.h"
 
@@ -345,6 +346,11 @@ int virt_tap(struct __sk_buff *skb)
 	if (destination) {
 		device = destination->ifindex;
 		flags = destination->flags;
+	}
+	/* As with a mark. Nothing else has it any more when it comes from another machine. */
+	if (flags & TAP_DESTINATION_WRAPS && is_own_tunnels(skb, slot)) {
+		count(TAP_MARKED, &frame);
+		return TC_ACT_UNSPEC;
 	}
 	by_hop = is_cut || flags & TAP_DESTINATION_WRAPS;
 	if (by_hop)

@@ -21,15 +21,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "destinations.h"
 #include "headers.h"
 #include "tap.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TAP_DESTINATIONS);
-	__type(key, __u32);
-	__type(value, struct tap_tunnel);
-} tap_tunnels SEC(".maps");
 
 /* The number of the next copy, for ERSPAN. */
 struct {

@@ -92,8 +92,8 @@ extension KernelSuite {
             let program = try #require(try tapped.dataplane.programPin(desired.key.id, .outbound))
             var information = bpf_prog_info()
             #expect(clibbpf_program_info(program.descriptor, &information) == 0)
-            // 2,152 on Linux 6.18, twice that on 6.1; 51,675 for one with snaplen="headers" before parsing was a function of its own.
-            #expect((1..<6_000).contains(information.verified_insns), "\(information.verified_insns) instructions")
+            // 3,561 on Linux 6.18, more on 6.1; 51,675 for one with snaplen="headers" before parsing was a function of its own.
+            #expect((1..<10_000).contains(information.verified_insns), "\(information.verified_insns) instructions")
         }
 
         @Test("The hop's program, too", arguments: Mechanism.here)

@@ -16,7 +16,8 @@ struct SharedMaps {
     var ofTaps: [(KernelObject, MapLayout.Shape)] {
         [
             (destinations, MapLayout.destinations), (destinationCounters, MapLayout.destinationCounters),
-            (destinationRates, MapLayout.destinationRates), (hops, MapLayout.hops), (lastCopies, MapLayout.lastCopies),
+            (destinationRates, MapLayout.destinationRates), (tunnels, MapLayout.tunnels), (hops, MapLayout.hops),
+            (lastCopies, MapLayout.lastCopies),
         ]
     }
 
@@ -77,6 +78,6 @@ struct SharedMaps {
 
     /// The kernel's ids of those that every program of a tap reaches.
     func ids(_ kernel: Kernel) throws -> Set<UInt32> {
-        try Set([destinations, destinationCounters, destinationRates, hops].map { try kernel.mapInfo($0).id })
+        try Set([destinations, destinationCounters, destinationRates, tunnels, hops].map { try kernel.mapInfo($0).id })
     }
 }

@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Recognises what our own tunnels send, where it comes by without its mark.
+ *
+ * On this host a copy keeps its mark inside the packet that carries it. Where
+ * such a packet comes back from another machine, or from a guest that forwards it,
+ * the mark is gone, and copied again it would never end: a guest that routes
+ * the tunnel is tapped, or the receiver on another host is tapped too and its
+ * copies come back here, wrapped once more. So a tap passes over packets of its own
+ * destination's tunnel, also inside other tunnels: as many as hosts in a ring.
+ */
+#ifndef VIRT_TAP_LOOP_H
+#define VIRT_TAP_LOOP_H
+
+#include <linux/bpf.h>
+#include <linux/if_ether.h>
+#include <linux/in.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+
+#include "destinations.h"
+#include "headers.h"
+
+#define TUNNELS_IN_TUNNELS 4
+
+/* A frame within the frame. */
+struct layer {
+	/* Where its Ethernet header begins. */
+	__u32 offset;
+	/* That the tunnel which it belongs to is the destination's. */
+	__u32 is_own;
+};
+
+/* What is before the transport header. */
+struct outer {
+	__u32 transport;
+	__u32 protocol;
+	/* From and to where the destination's packets go, by what protocol. */
+	bool is_like_own;
+	/* Not the first fragment. */
+	bool is_rest;
+};
+
+static __always_inline bool parse_outer_ipv4(struct __sk_buff *skb, __u32 offset,
+					     const struct tap_tunnel *tunnel, struct outer *outer)
+{
+	const struct iphdr *own = (const void *)tunnel->header.bytes + ETH_HLEN;
+	struct iphdr ip;
+
+	if (bpf_skb_load_bytes(skb, offset, &ip, sizeof(ip)) || ip.ihl < 5)
+		return false;
+	outer->protocol = ip.protocol;
+	outer->transport = offset + ip.ihl * 4;
+	outer->is_rest = ip.frag_off & bpf_htons(IP_FRAGMENT_OFFSET);
+	outer->is_like_own = !tunnel->is_ipv6 && ip.protocol == own->protocol &&
+			     ip.saddr == own->saddr && ip.daddr == own->daddr;
+	return true;
+}
+
+static __always_inline bool parse_outer_ipv6(struct __sk_buff *skb, __u32 offset,
+					     const struct tap_tunnel *tunnel, struct outer *outer)
+{
+	const struct ipv6hdr *own = (const void *)tunnel->header.bytes + ETH_HLEN;
+	const __u64 *own_addresses = (const void *)&own->saddr;
+	struct ipv6hdr ip6;
+	__u64 addresses[4];
+
+	if (bpf_skb_load_bytes(skb, offset, &ip6, sizeof(ip6)) ||
+	    bpf_skb_load_bytes(skb, offset + offsetof(struct ipv6hdr, saddr), addresses,
+			       sizeof(addresses)))
+		return false;
+	outer->protocol = ip6.nexthdr;
+	outer->transport = offset + sizeof(ip6);
+	outer->is_rest = false;
+	if (ip6.nexthdr == IPPROTO_FRAGMENT) {
+		__u8 fragment[4];
+
+		if (bpf_skb_load_bytes(skb, outer->transport, fragment, sizeof(fragment)))
+			return false;
+		outer->protocol = fragment[0];
+		outer->transport += 8;
+		outer->is_rest = (fragment[2] << 8 | fragment[3]) & IP6_FRAGMENT_OFFSET;
+	}
+	outer->is_like_own = tunnel->is_ipv6 && outer->protocol == own->nexthdr &&
+			     addresses[0] == own_addresses[0] && addresses[1] == own_addresses[1] &&
+			     addresses[2] == own_addresses[2] && addresses[3] == own_addresses[3];
+	return true;
+}
+
+/* Of what UDP or GRE carries: the port, or the kind; and of UDP the number. What was cut off is taken as the same. */
+static __always_inline bool is_own(struct __sk_buff *skb, const struct tap_tunnel *tunnel,
+				   __u32 transport, __be16 kind)
+{
+	__u32 at = tunnel->is_ipv6 ? ETH_HLEN + sizeof(struct ipv6hdr)
+				   : ETH_HLEN + sizeof(struct iphdr);
+	__be32 identifier;
+
+	if (kind != *(const __be16 *)(tunnel->header.bytes + at + 2))
+		return false;
+	return tunnel->kind != TAP_TUNNEL_UDP ||
+	       bpf_skb_load_bytes(skb, transport + 12, &identifier, sizeof(identifier)) ||
+	       identifier == tunnel->identifiers[0] || identifier == tunnel->identifiers[1];
+}
+
+/* How long the tunnel's header is behind IP, of those kinds that tunnel.h writes; 0: it is none. */
+static __always_inline __u32 tunnel_length(struct __sk_buff *skb, const struct outer *outer,
+					   __u8 flags, __be16 kind)
+{
+	/* Flags, length of options, and of Geneve the kind of frame. */
+	__u8 header[4];
+
+	if (outer->protocol == IPPROTO_UDP) {
+		if (bpf_skb_load_bytes(skb, outer->transport + 8, header, sizeof(header)))
+			return 0;
+		/* Whatever its port is: that can be chosen. */
+		if (header[2] == 0x65 && header[3] == 0x58)
+			return 16 + (header[0] & 0x3f) * 4;
+		return header[0] == 0x08 ? 16 : 0;
+	}
+	switch (bpf_ntohs(kind)) {
+	case 0x6558: /* Ethernet in GRE, with checksum, key or sequence number */
+		return 4 + (flags & 0x80 ? 4 : 0) + (flags & 0x20 ? 4 : 0) + (flags & 0x10 ? 4 : 0);
+	case 0x88be:
+		return flags & 0x10 ? 16 : 4;
+	case 0x22eb:
+		return 20;
+	default:
+		return 0;
+	}
+}
+
+/* Whether the frame is a tunnel's packet that is not the destination's: then the layer becomes the frame in it. */
+__noinline int tap_pass_tunnel(struct __sk_buff *skb, struct layer *layer, __u32 slot)
+{
+	struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
+	struct outer outer = {};
+	__be16 type = 0, kind;
+	__u8 begin[4];
+	__u32 offset, length;
+
+	if (!layer || !tunnel)
+		return 0;
+	offset = layer->offset + offsetof(struct ethhdr, h_proto);
+	for (int i = 0; i <= 2; i++) {
+		if (bpf_skb_load_bytes(skb, offset, &type, sizeof(type)))
+			return 0;
+		offset += sizeof(type);
+		if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD))
+			break;
+		offset += VLAN_TAG_LEN - sizeof(type);
+	}
+	offset = forget(offset);
+	if (type == bpf_htons(ETH_P_IP)) {
+		if (!parse_outer_ipv4(skb, offset, tunnel, &outer))
+			return 0;
+	} else if (type == bpf_htons(ETH_P_IPV6)) {
+		if (!parse_outer_ipv6(skb, offset, tunnel, &outer))
+			return 0;
+	} else {
+		return 0;
+	}
+	if (outer.protocol != IPPROTO_UDP && outer.protocol != IPPROTO_GRE)
+		return 0;
+	if (outer.is_rest) {
+		layer->is_own = outer.is_like_own;
+		return 0;
+	}
+	if (bpf_skb_load_bytes(skb, outer.transport, begin, sizeof(begin)))
+		return 0;
+	kind = *(__be16 *)(begin + 2);
+	if (outer.is_like_own && is_own(skb, tunnel, outer.transport, kind)) {
+		layer->is_own = 1;
+		return 0;
+	}
+	length = tunnel_length(skb, &outer, begin[0], kind);
+	layer->offset = outer.transport + length;
+	return length > 0;
+}
+
+/* Whether a frame is, or has in it, a packet that this destination's tunnel has sent. */
+static __always_inline bool is_own_tunnels(struct __sk_buff *skb, __u32 slot)
+{
+	struct layer layer = {};
+
+	for (int i = 0; i < TUNNELS_IN_TUNNELS; i++) {
+		if (!tap_pass_tunnel(skb, &layer, slot))
+			break;
+	}
+	return layer.is_own;
+}
+
+#endif
