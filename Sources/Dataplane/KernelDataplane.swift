@@ -248,7 +248,7 @@ public final class KernelDataplane: TapDataplane {
         }
     }
 
-    private func load(_ desired: DesiredAttachment, _ rate: KernelObject?, _ counters: KernelObject) throws -> [Direction: TapProgram] {
+    func load(_ desired: DesiredAttachment, _ rate: KernelObject?, _ counters: KernelObject) throws -> [Direction: TapProgram] {
         guard let table = try destinationTable(), let slot = try table.slot(of: desired.wish.destination) else {
             throw Failure(
                 .noSuchDestination, "destination \"\(desired.wish.destination)\" has not been set in the kernel; it is tried again")
@@ -291,7 +291,7 @@ public final class KernelDataplane: TapDataplane {
         return map
     }
 
-    private func makeRateMap() throws -> KernelObject {
+    func makeRateMap() throws -> KernelObject {
         let map = try MapLayout.rate.make(kernel)
         try kernel.write(RateCost.allPaid, to: map, at: 0)
         return map

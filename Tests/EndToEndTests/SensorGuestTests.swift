@@ -56,6 +56,9 @@ extension EndToEnd.RunningGuests {
                 #expect(try await seen.digest(of: flow) == GuestSensor.digest(of: flow, in: original))
                 #expect(try await original.stop() == 0)
                 try await seen.stop()
+                let test = try await host.virtTap("test", "web1")
+                #expect(
+                    test.status == 0 && test.text.contains("went into the sensor VM by ") && test.text.contains("promisc"), "\(test.text)")
                 let destination = try #require(try await host.status().destinations.first { $0.name == "vm" })
                 #expect(destination.kind == .domain && destination.state == .active)
                 #expect(destination.device == (try await sensor.devices.first))

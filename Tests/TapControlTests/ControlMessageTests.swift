@@ -21,6 +21,22 @@ struct ControlMessageTests {
         }
     }
 
+    @Test("A test names domain and token, and a tap that can be one")
+    func testRoundTrip() throws {
+        let domain = DomainUUID("6b3b4ae2-6a3e-4a0c-a1c5-2d8f3f6f6b01")!
+        for call in [TestCall(domain: domain, tap: TapName("ids"), token: 0), TestCall(domain: domain, tap: nil, token: .max)] {
+            let header = try MessageHeader(parsing: ControlMessage(.test(call), version: "9").header.line().dropLast())
+            #expect(try ControlMessage(header: header, body: []).request() == .test(call))
+        }
+        for fields in [
+            #""uuid":"6b3b4ae2-6a3e-4a0c-a1c5-2d8f3f6f6b01""#, #""uuid":"x","token":1"#,
+            #""uuid":"6b3b4ae2-6a3e-4a0c-a1c5-2d8f3f6f6b01","token":1,"tap":"-""#,
+        ] {
+            let header = try MessageHeader(parsing: Array("{\"protocol\":1,\"request\":\"test\",\(fields)}".utf8))
+            #expect(throws: ControlError.self) { try ControlMessage(header: header, body: []).request() }
+        }
+    }
+
     @Test("Requests without fields", arguments: [ControlRequest.status, .ping, .purge])
     func plainRoundTrip(request: ControlRequest) throws {
         let header = try MessageHeader(parsing: ControlMessage(request, version: "1").header.line().dropLast())

@@ -15,6 +15,7 @@ struct ControlServerTests {
         case .status: ControlResponse(body: Array("{}".utf8))
         case .ping: ControlResponse()
         case .purge: ControlResponse(removed: 3)
+        case .test(let call): ControlResponse(body: Array("\(call.domain) \(call.tap?.text ?? "all") \(call.token)".utf8))
         case .hook(let call):
             ControlResponse(body: call.xml, hook: HookAnswer(allow: true, message: call.guest, lines: [call.operation, call.extra]))
         }
@@ -33,6 +34,9 @@ struct ControlServerTests {
             let pong = try client.send(.ping, within: .seconds(5))
             #expect(pong.isOK && pong.version == virtTapVersion)
             #expect(try client.send(.purge, within: .seconds(5)).removed == 3)
+            let domain = DomainUUID("6b3b4ae2-6a3e-4a0c-a1c5-2d8f3f6f6b01")!
+            let test = try client.send(.test(TestCall(domain: domain, tap: nil, token: .max)), within: .seconds(5))
+            #expect(String(decoding: test.body, as: UTF8.self) == "\(domain) all \(UInt64.max)")
             let xml = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0) }
             let call = HookCall(guest: "--help\n\u{1B}", operation: "start", suboperation: "begin", extra: "-", xml: xml)
             let answer = try client.send(.hook(call), within: .seconds(20))

@@ -18,6 +18,7 @@ final class FakeKernel: TapDataplane, Sendable {
         var whenLooked: @Sendable () -> Void = {}
         /// What every call fails with as long as it stands.
         var trouble: Failure?
+        var trial: Result<TrialOutcome, Failure> = .success(TrialOutcome(fate: .copied))
         /// By remote address.
         var paths: [[UInt8]: Result<UnderlayPath, Failure>] = [:]
     }
@@ -91,6 +92,13 @@ final class FakeKernel: TapDataplane, Sendable {
     func destinations() throws(Failure) -> [DestinationRecord] { state.withLock { Array($0.destinations.values) } }
 
     func forgetDestination(_ label: String) throws(Failure) { state.withLock { $0.destinations[label] = nil } }
+
+    func trial(_ desired: DesiredAttachment, _ direction: Direction, frame: [UInt8]) throws(Failure) -> TrialOutcome {
+        try state.withLock { state in
+            state.changes.append("trial \(desired.domainName)/\(desired.key.tap) \(direction.rawValue)")
+            return state.trial
+        }.get()
+    }
 
     func counters(of id: AttachmentID) throws(Failure) -> [Direction: DirectionCounters] { state.withLock { $0.counters[id] ?? [:] } }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * libmnl, the constants of rtnetlink and of ethtool, and eventfd, which the Glibc module lacks. All of it is plain
+ * libmnl, the constants of rtnetlink, of ethtool and of packet sockets, and eventfd, which the Glibc module lacks. All of it is plain
  * functions, so Swift calls them as they are.
  */
 #ifndef CLIBMNL_H
@@ -9,8 +9,10 @@
 
 #include <libmnl/libmnl.h>
 #include <linux/ethtool.h>
+#include <linux/filter.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/if_packet.h>
 #include <linux/if_tun.h>
 #include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>

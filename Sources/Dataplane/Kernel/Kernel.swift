@@ -61,6 +61,30 @@ final class Kernel {
         return Set(ids.prefix(Int(count)))
     }
 
+    // MARK: Programs
+
+    /// Runs a classifier once on a frame of its own, as if a device had it: what the program clones is really sent, the frame
+    /// itself goes nowhere.
+    /// - Parameter frame: at least an Ethernet header and an IP header.
+    func testRun(_ program: KernelObject, frame: [UInt8], ifindex: UInt32) throws {
+        var context = __sk_buff()
+        context.ifindex = ifindex
+        try check(.testRun) {
+            frame.withUnsafeBytes { frame in
+                withUnsafePointer(to: &context) { context in
+                    var options = bpf_test_run_opts()
+                    options.sz = MemoryLayout<bpf_test_run_opts>.size
+                    options.data_in = frame.baseAddress
+                    options.data_size_in = UInt32(frame.count)
+                    options.ctx_in = UnsafeRawPointer(context)
+                    options.ctx_size_in = UInt32(MemoryLayout<__sk_buff>.size)
+                    options.`repeat` = 1
+                    return bpf_prog_test_run_opts(program.descriptor, &options)
+                }
+            }
+        }
+    }
+
     // MARK: Pins
 
     func makeDirectory(_ path: String) throws {

@@ -23,5 +23,6 @@ enum KernelCall: String, CaseIterable, Sendable {
     case attachFilter = "add a filter"
     case detachFilter = "remove a filter"
     case netlink = "ask rtnetlink"
+    case testRun = "run a program on a test frame"
     case changeDevice = "make or change a device of ours"
 }

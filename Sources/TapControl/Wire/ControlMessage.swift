@@ -17,6 +17,11 @@ struct ControlMessage: Equatable {
         var header = MessageHeader(version: version)
         header.request = request.name
         var body: [UInt8] = []
+        if case .test(let call) = request {
+            header.uuid = call.domain.description
+            header.tap = call.tap?.text
+            header.token = call.token
+        }
         if case .hook(let call) = request {
             header.guest = call.guest
             header.operation = call.operation
@@ -47,6 +52,13 @@ struct ControlMessage: Equatable {
         case "status": return .status
         case "ping": return .ping
         case "purge": return .purge
+        case "test":
+            guard let domain = header.uuid.flatMap({ DomainUUID($0) }), let token = header.token else {
+                throw .malformed("a test needs uuid and token")
+            }
+            let tap = header.tap.map { TapName($0) }
+            if case .some(nil) = tap { throw .malformed("a tap cannot have such a name") }
+            return .test(TestCall(domain: domain, tap: tap ?? nil, token: token))
         case "hook":
             guard let guest = header.guest, let operation = header.operation else {
                 throw .malformed("a hook call needs guest and operation")

@@ -8,6 +8,8 @@ public enum ControlRequest: Hashable, Sendable {
     case ping
     /// Remove everything from the kernel and pause until a reload.
     case purge
+    /// Send a marked frame along the path of each tap of a domain.
+    case test(TestCall)
     /// libvirt called the qemu hook.
     case hook(HookCall)
 
@@ -17,6 +19,7 @@ public enum ControlRequest: Hashable, Sendable {
         case .status: "status"
         case .ping: "ping"
         case .purge: "purge"
+        case .test: "test"
         case .hook: "hook"
         }
     }
@@ -25,7 +28,7 @@ public enum ControlRequest: Hashable, Sendable {
     public var isReadOnly: Bool {
         switch self {
         case .status, .ping: true
-        case .purge, .hook: false
+        case .purge, .test, .hook: false
         }
     }
 }

@@ -13,6 +13,9 @@ struct MessageHeader: Codable, Equatable {
     var operation: String?
     var suboperation: String?
     var extra: String?
+    var uuid: String?
+    var tap: String?
+    var token: UInt64?
     // Answers.
     var ok: Bool?
     var error: String?

@@ -26,6 +26,12 @@ struct RequestHandler: Sendable {
             } catch {
                 return ControlResponse(error)
             }
+        case .test(let call):
+            do {
+                return ControlResponse(body: [UInt8](try JSONEncoder().encode(await reconciler.test(call))))
+            } catch {
+                return ControlResponse(error: "the result cannot be written: \(error)")
+            }
         case .hook(let call):
             return ControlResponse(hook: await reconciler.hook(operation: call.operation, xml: call.xml))
         }

@@ -63,6 +63,12 @@ public protocol TapDataplane: AnyObject {
     /// Frees the place of a destination that no attachment uses.
     func forgetDestination(_ label: String) throws(Failure)
 
+    /// Gives one frame to what is attached, as if it had come by in that direction, and says what became of the copy, which is really
+    /// sent. Neither the guest nor its network sees anything of it, and the tap's counters do not count it.
+    /// - Parameter desired: as it is attached, with its compiled filter; only one direction of it is tried.
+    /// - Parameter frame: a whole Ethernet frame of IPv4 or IPv6.
+    func trial(_ desired: DesiredAttachment, _ direction: Direction, frame: [UInt8]) throws(Failure) -> TrialOutcome
+
     /// The counters of an attachment, for the directions that it has.
     func counters(of id: AttachmentID) throws(Failure) -> [Direction: DirectionCounters]
 

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// What became of the test frames of one domain, for people.
+struct TestReport {
+    /// A frame that was seen on a device.
+    struct Sighting: Hashable {
+        var number: UInt16
+        var device: String
+        /// Handed to the device to be sent; else it came in by it.
+        var isSent: Bool
+        var outerLength: Int
+        var length: Int
+    }
+
+    /// Taps of the domain as status has them, those that are tested.
+    var taps: [TapStatus]
+    var destinations: [DestinationStatus]
+    var trials: [Trial]
+    /// In the order of seeing.
+    var sightings: [Sighting]
+    /// How many frames each device did not take while the test ran, its own traffic's included.
+    var drops: [String: UInt64] = [:]
+
+    /// Whether every frame of every tap arrived or left the host.
+    var isGood: Bool {
+        !trials.isEmpty && trials.allSatisfy(hasArrived) && taps.allSatisfy { tap in trials.contains { $0.belongs(to: tap) } }
+    }
+
+    /// Whether a frame was seen where its tap sends copies, and the device there dropped none.
+    func hasArrived(_ trial: Trial) -> Bool {
+        trial.outcome?.fate == .copied && arrival(of: trial) != nil && dropping(for: trial) == nil
+    }
+
+    /// A sensor VM's device that dropped frames meanwhile: this one may have been among them.
+    private func dropping(for trial: Trial) -> (device: String, count: UInt64)? {
+        guard let device = tap(of: trial).flatMap(destination)?.device, let count = drops[device], count > 0 else { return nil }
+        return (device, count)
+    }
+
+    private func destination(of tap: TapStatus) -> DestinationStatus? {
+        destinations.first { $0.name == tap.destination }
+    }
+
+    private func tap(of trial: Trial) -> TapStatus? { taps.first { trial.belongs(to: $0) } }
+
+    /// The last that was seen of it, at its destination's device or behind that.
+    private func arrival(of trial: Trial) -> Sighting? {
+        guard let destination = tap(of: trial).flatMap(destination), let device = destination.device else { return nil }
+        let own = sightings.filter { $0.number == trial.number }
+        let atDevice = own.filter { sighting in
+            guard sighting.device == device else { return false }
+            switch destination.kind {
+            case .interface: return sighting.isSent
+            // A macvtap's guest gets what comes in by it.
+            case .domain: return true
+            case .vxlan, .geneve, .gre, .erspan: return sighting.isSent && sighting.outerLength > 0
+            }
+        }
+        guard let first = atDevice.first, let place = own.firstIndex(of: first) else { return nil }
+        return own[place...].last
+    }
+
+    // MARK: - Text
+
+    /// The lines, without newlines.
+    var lines: [String] {
+        var lines: [String] = []
+        for tap in taps {
+            let own = trials.filter { $0.belongs(to: tap) }
+            guard !own.isEmpty else {
+                let why = tap.message.map { ": \($0.printable)" } ?? ""
+                lines.append(
+                    "tap \(tap.name): nothing was sent, since it is \(tap.state.rawValue)\(tap.reason.map { " (\($0.rawValue))" } ?? "")\(why)"
+                )
+                continue
+            }
+            for trial in own { lines += self.lines(of: trial, tap) }
+        }
+        let arrived = trials.count(where: hasArrived)
+        lines.append("\(arrived) of \(trials.count) test frame\(trials.count == 1 ? "" : "s") arrived or left the host")
+        if arrived > 0, taps.contains(where: { destination(of: $0)?.kind == .domain }) {
+            lines.append(
+                "Whether a sensor VM takes frames for other MAC addresses is its guest's own setting: `ip link set DEVICE promisc on` there."
+            )
+        }
+        return lines
+    }
+
+    private func lines(of trial: Trial, _ tap: TapStatus) -> [String] {
+        let interface = tap.interfaces.first { $0.device == trial.device }
+        let counters = trial.direction == .inbound ? interface?.inbound : interface?.outbound
+        var steps: [(place: String, what: String)] = []
+        if let outcome = trial.outcome {
+            let place = interface?.mechanism.map { "\($0.rawValue)" } ?? "hook"
+            let position = interface?.position.map {
+                $0 == 0 ? ", first in the chain" : ", behind \($0) other program\($0 == 1 ? "" : "s")"
+            }
+            steps.append((trial.device, "\(place)\(position ?? ""); copied so far: \(counters?.copied.packets ?? 0)"))
+            if let choice = outcome.leftOutBy {
+                steps.append(("choice", "its \(choice.rawValue) leaves the test frame out, which was sent past it"))
+            }
+            steps.append(("copy", Self.fate(outcome.fate)))
+        } else {
+            steps.append((trial.device, trial.message?.printable ?? "nothing was sent"))
+        }
+        for sighting in sightings where sighting.number == trial.number {
+            let outer = sighting.outerLength > 0 ? ", \(sighting.outerLength) of them outer headers" : ""
+            steps.append((sighting.device, "\(sighting.isSent ? "sent" : "came in"): \(sighting.length) bytes\(outer)"))
+        }
+        if let destination = destination(of: tap) {
+            steps.append((destination.name, "destination; sent so far: \(destination.sent.packets), errors: \(destination.errors.packets)"))
+        }
+        let width = steps.map { DisplayWidth.of($0.place) }.max() ?? 0
+        let direction = trial.direction.rawValue
+        let title = "tap \(tap.name) to \(tap.destination?.printable ?? ""), \(trial.alias?.printable ?? trial.device) \(direction):"
+        return [title]
+            + steps.map { "  \($0.place)\(String(repeating: " ", count: width - DisplayWidth.of($0.place)))  \($0.what)" }
+            + ["  \(conclusion(of: trial, tap))"]
+    }
+
+    private static func fate(_ fate: TrialOutcome.Fate) -> String {
+        switch fate {
+        case .copied: "made"
+        case .rateLimited: "not made: the destination's rate is used up"
+        case .errors: "not made: the destination's device, or virt-tap's own on which copies are cut and wrapped, did not take it"
+        }
+    }
+
+    private func conclusion(of trial: Trial, _ tap: TapStatus) -> String {
+        let destination = destination(of: tap)
+        if arrival(of: trial) != nil, let (device, count) = dropping(for: trial) {
+            return "MAY NOT HAVE ARRIVED: \(device) dropped \(count) frame\(count == 1 ? "" : "s") meanwhile: the sensor does not take them"
+        }
+        guard hasArrived(trial), let arrival = arrival(of: trial) else {
+            let why =
+                destination?.message.map { ": \($0.printable)" }
+                ?? (trial.outcome?.fate == .copied
+                    ? destination?.device.map {
+                        ": \($0) was not seen to take it; another program or qdisc there may have (`tc -s qdisc show dev \($0)`)"
+                    } : nil) ?? ""
+            return "DID NOT ARRIVE\(why)"
+        }
+        switch destination?.kind {
+        case .interface?: return "arrived at \(arrival.device)"
+        case .domain?: return "went into the sensor VM by \(arrival.device)"
+        default: return "left the host by \(arrival.device)"
+        }
+    }
+}
+
+extension Trial {
+    fileprivate func belongs(to status: TapStatus) -> Bool { status.name == tap && status.origin == origin }
+}

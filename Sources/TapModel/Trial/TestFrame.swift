@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// The marked frame that `virt-tap test` sends: known again by its MAC addresses, which no cut takes away.
+///
+/// A UDP datagram from 192.0.2.1 to 198.51.100.1 (RFC 5737: nobody's), port 9 (discard), with a text that says what it is. The MAC addresses
+/// are locally administered (IEEE 802) and hold a token of the test and the frame's number.
+public struct TestFrame: Hashable, Sendable {
+    /// Chosen at random for each test.
+    public let token: UInt64
+    /// Counts the frames of one test.
+    public let number: UInt16
+
+    public init(token: UInt64, number: UInt16) {
+        self.token = token
+        self.number = number
+    }
+
+    /// How many bytes at its begin all frames of one test have in common.
+    private static let common = 10
+    /// Both MAC addresses.
+    private static let markLength = 12
+
+    /// What all frames of a test begin with; the first four bytes are as good as random.
+    public static func begin(token: UInt64) -> [UInt8] { Array(TestFrame(token: token, number: 0).mark.prefix(common)) }
+
+    private var mark: [UInt8] {
+        let token = (0..<8).map { UInt8(truncatingIfNeeded: self.token >> (56 - 8 * $0)) }
+        return [0x02] + token[..<5] + [0x02] + token[5...] + [UInt8(number >> 8), UInt8(number & 0xFF)]
+    }
+
+    /// The frame without its check sequence.
+    public var bytes: [UInt8] {
+        let text = Array("virt-tap test: this frame was sent by `virt-tap test` on purpose".utf8)
+        let udp = Self.big(0x0009) + Self.big(0x0009) + Self.big(8 + text.count) + [0, 0] + text
+        var ip: [UInt8] =
+            [0x45, 0] + Self.big(20 + udp.count) + [0, 0, 0x40, 0, 64, 17, 0, 0] + [192, 0, 2, 1] + [198, 51, 100, 1]
+        var sum = stride(from: 0, to: ip.count, by: 2).reduce(0) { $0 + Int(ip[$1]) << 8 + Int(ip[$1 + 1]) }
+        while sum > 0xFFFF { sum = sum >> 16 + sum & 0xFFFF }
+        ip.replaceSubrange(10..<12, with: Self.big(~sum & 0xFFFF))
+        return mark + Self.big(0x0800) + ip + udp
+    }
+
+    /// The number of a frame of this test that begins at an offset of what was captured; `nil`: none does.
+    public static func number(in capture: some RandomAccessCollection<UInt8>, at offset: Int, token: UInt64) -> UInt16? {
+        guard capture.count >= offset + markLength else { return nil }
+        let mark = Array(capture.dropFirst(offset).prefix(markLength))
+        guard Array(mark.prefix(common)) == begin(token: token) else { return nil }
+        return UInt16(mark[10]) << 8 | UInt16(mark[11])
+    }
+
+    private static func big(_ value: Int) -> [UInt8] { [UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)] }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+import Testing
+
+@testable import TapCommands
+
+/// What `virt-tap test` makes of what the daemon did and what the devices saw.
+@Suite("The report of a test")
+struct TestReportTests {
+    private static func report(
+        _ kind: DestinationTarget.Kind, device: String? = "mon0", fate: TrialOutcome.Fate = .copied, _ sightings: [TestReport.Sighting]
+    ) -> TestReport {
+        let tap = TapStatus(
+            domain: "web1", uuid: DomainUUID("6b3b4ae2-6a3e-4a0c-a1c5-2d8f3f6f6b01")!, name: TapName("ids")!, origin: .domain,
+            definition: .both, destination: "ids", direction: .both, required: false, enabled: true, state: .active, reason: nil,
+            message: nil)
+        let trial = Trial(
+            number: 3, tap: tap.name, origin: .domain, device: "vnet0", alias: "net0", direction: .outbound,
+            outcome: TrialOutcome(fate: fate))
+        return TestReport(
+            taps: [tap], destinations: [DestinationStatus(name: "ids", kind: kind, device: device, failure: nil)], trials: [trial],
+            sightings: sightings)
+    }
+
+    private static func seen(_ device: String, sent: Bool, outer: Int = 0, number: UInt16 = 3) -> TestReport.Sighting {
+        TestReport.Sighting(number: number, device: device, isSent: sent, outerLength: outer, length: 106 + outer)
+    }
+
+    @Test func arrivalIsWhatWasSeenAtTheDestination() {
+        let good = Self.report(.interface, [Self.seen("mon0", sent: true), Self.seen("mon1", sent: false)])
+        #expect(good.isGood)
+        #expect(good.lines.contains("  arrived at mon1") && good.lines.last == "1 of 1 test frame arrived or left the host")
+        for bad in [
+            Self.report(.interface, []), Self.report(.interface, [Self.seen("mon0", sent: false)]),
+            Self.report(.interface, [Self.seen("mon1", sent: true)]), Self.report(.interface, [Self.seen("mon0", sent: true, number: 4)]),
+            Self.report(.interface, fate: .errors, [Self.seen("mon0", sent: true)]),
+            Self.report(.interface, device: nil, [Self.seen("mon0", sent: true)]),
+            // As it was, and not in a tunnel's packet.
+            Self.report(.vxlan, [Self.seen("mon0", sent: true)]),
+        ] {
+            #expect(!bad.isGood)
+            #expect(bad.lines.contains { $0.contains("DID NOT ARRIVE") } && bad.lines.last == "0 of 1 test frame arrived or left the host")
+        }
+        let far = Self.report(.vxlan, [Self.seen("virttap-cut0", sent: true), Self.seen("mon0", sent: true, outer: 50)])
+        #expect(far.isGood && far.lines.contains("  left the host by mon0"))
+        #expect(far.lines.contains { $0.contains("sent: 156 bytes, 50 of them outer headers") })
+    }
+
+    @Test func aSensorThatDropsIsNoArrival() {
+        var report = Self.report(.domain, [Self.seen("mon0", sent: true)])
+        #expect(report.isGood && report.lines.contains("  went into the sensor VM by mon0"))
+        #expect(report.lines.last?.contains("promisc") == true)
+        report.drops = ["mon0": 2]
+        #expect(!report.isGood && report.lines.contains { $0.contains("MAY NOT HAVE ARRIVED: mon0 dropped 2 frames") })
+    }
+
+    @Test func aTapOfWhichNothingWasSentIsNotGood() {
+        var report = Self.report(.interface, [Self.seen("mon0", sent: true)])
+        var other = report.taps[0]
+        other.name = TapName("span")!
+        other.state = .failed
+        other.reason = .destinationDown
+        other.message = "it is down\u{1B}"
+        report.taps.append(other)
+        #expect(!report.isGood)
+        #expect(report.lines.contains("tap span: nothing was sent, since it is failed (destination-down): it is down\\u{1b}"))
+        report.trials = []
+        report.taps = []
+        #expect(!report.isGood)
+    }
+}
