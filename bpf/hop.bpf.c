@@ -167,7 +167,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 	__u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
 	__u32 slot = place & TAP_CB_SLOT;
 	__u64 flags = place & TAP_CB_RECEIVES ? BPF_F_INGRESS : 0;
-	bool is_wrapped = place & TAP_CB_WRAPS;
+	bool is_wrapped = place & TAP_CB_WRAPS, is_finished = place & TAP_CB_FINISHES;
 	struct headers headers;
 	bool has_number = cut;
 	bool is_cut = false;
@@ -183,7 +183,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 		settle(cpu, ticket);
 	} else if (segment_size) {
 		/* The tap has said how many segments it will be. */
-		if (is_wrapped && cut == TAP_UNCUT) {
+		if ((is_wrapped || is_finished) && cut == TAP_UNCUT) {
 			struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
 
 			if (tunnel)
@@ -192,7 +192,8 @@ int virt_tap_hop(struct __sk_buff *skb)
 				return TC_ACT_SHOT;
 		}
 		return may_wait(skb, ticket) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
-	} else if (is_wrapped && (needs_whole(slot) || tap_is_unfinished(skb))) {
+	} else if ((is_wrapped && (needs_whole(slot) || tap_is_unfinished(skb))) ||
+		   (is_finished && !is_wrapped && cut == TAP_UNCUT && tap_is_unfinished(skb))) {
 		return may_wait(skb, 1) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 	}
 	/* Somebody has given the sending end its offloads back. */

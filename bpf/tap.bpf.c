@@ -15,6 +15,7 @@
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
+#include "checksum.h"
 #include "destinations.h"
 #include "flow.h"
 #include "headers.h"
@@ -41,6 +42,8 @@ const volatile __u32 tap_snaplen = 0;
 const volatile __u32 tap_headers_only = 0;
 const volatile struct tap_limit tap_rate_limit = {};
 const volatile __u32 tap_once = 0;
+/* Whether copies for a device of this host are made what a wire would have carried. */
+const volatile __u32 tap_finishes = 0;
 /* Whether this is what the guest sends. */
 const volatile __u32 tap_is_outbound = 0;
 
@@ -267,6 +270,7 @@ static __always_inline long copy_by_hop(struct __sk_buff *skb, __u32 hop, __u32 
 	skb->cb[TAP_CB_PLACE] = TAP_CB_MAGIC | tap_destination_slot |
 				(flags & TAP_DESTINATION_RECEIVES ? TAP_CB_RECEIVES : 0) |
 				(flags & TAP_DESTINATION_WRAPS ? TAP_CB_WRAPS : 0) |
+				(tap_finishes ? TAP_CB_FINISHES : 0) |
 				(tap_is_outbound ? TAP_CB_OUTBOUND : 0);
 	/* Where the headers of each segment end is found out there. */
 	skb->cb[TAP_CB_CUT] = !is_cut ? TAP_UNCUT : tap_headers_only ? 0 : tap_snaplen;
@@ -352,7 +356,8 @@ int virt_tap(struct __sk_buff *skb)
 		count(TAP_MARKED, &frame);
 		return TC_ACT_UNSPEC;
 	}
-	by_hop = is_cut || flags & TAP_DESTINATION_WRAPS;
+	by_hop = is_cut || flags & TAP_DESTINATION_WRAPS ||
+		 (tap_finishes && (shape.segment_size || tap_is_unfinished(skb)));
 	if (by_hop)
 		hop = hop_device();
 	can_copy = device && (!by_hop || (hop && frame.packets <= TAP_SEGMENTS));

@@ -121,7 +121,7 @@ enum tap_oversize {
 	TAP_OVERSIZE_DROP,
 };
 
-/* How copies are wrapped for a destination on another machine. */
+/* How copies are wrapped for a destination on another machine; or, with no length, how long they may be on this one. */
 struct tap_tunnel {
 	/* Ethernet, IP and what the tunnel has besides; 0 where it differs from copy to copy. */
 	struct tap_header header;
@@ -148,7 +148,7 @@ struct tap_tunnel {
  * ticket and the CPU that gave it: see backlog.h.
  */
 #define TAP_CB_MAGIC	0x76740000
-#define TAP_CB_SLOT	0x00000fff
+#define TAP_CB_SLOT	0x000003ff
 /* That copies are handed to the device as if they had come in by it. */
 #define TAP_CB_RECEIVES 0x00008000
 /* That they are wrapped. */
@@ -157,7 +157,9 @@ struct tap_tunnel {
 #define TAP_CB_OUTBOUND 0x00002000
 /* A copy of one that is too large, to be made one fragment. Then its other words say which. */
 #define TAP_CB_FRAGMENT 0x00001000
-#define TAP_CB_FLAGS	0x0000f000
+/* That its checksum is filled in, and a super-packet becomes segments that fit, for a device of this host. */
+#define TAP_CB_FINISHES 0x00000800
+#define TAP_CB_FLAGS	0x0000f800
 #define TAP_CB_PLACE	0
 #define TAP_CB_CUT	1
 #define TAP_CB_DEVICE	2

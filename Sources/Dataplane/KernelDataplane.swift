@@ -253,7 +253,7 @@ public final class KernelDataplane: TapDataplane {
             throw Failure(
                 .noSuchDestination, "destination \"\(desired.wish.destination)\" has not been set in the kernel; it is tried again")
         }
-        if desired.wish.snaplen != nil || desired.destinationKind.isTunnel {
+        if desired.wish.needsHop || desired.destinationKind.isTunnel {
             try hop.ensure(table.maps)
             knownHop = nil
         }

@@ -208,6 +208,30 @@ struct EvaluationTests {
         #expect(reason(free) == (nil, 30))
     }
 
+    /// What fits on a device says that copies for it are finished; what fits on a path is a tunnel's.
+    @Test func copiesAreFinishedWhereTheDestinationSaysWhatFits() throws {
+        func desired(_ change: (inout DestinationDefinition) -> Void) throws -> (wish: CopyWish, verdict: DestinationVerdict) {
+            let host = Fixture.host(Fixture.configuration { change(&$0.destinations[0]) })
+            let tap = TapEvaluation.evaluate(Fixture.domain(), on: host)[0]
+            guard case .evaluated(let verdict, _) = tap.outcome else { throw Failure(.attachFailed, "refused") }
+            return (try #require(tap.desired.first).wish, verdict)
+        }
+        let plain = try desired { _ in }
+        #expect(!plain.wish.finished && !plain.wish.needsHop && plain.verdict.mtu == nil)
+        let finished = try desired { $0.mtu = 1_500 }
+        #expect(finished.wish.finished && finished.wish.needsHop && finished.verdict.mtu == 1_500)
+        let far = try desired {
+            $0.target = .tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 7))
+            $0.mtu = 1_500
+        }
+        #expect(!far.wish.finished && far.verdict.mtu == nil)
+        // A spec of a version that did not know it.
+        let old = #"{"direction":"both","destination":"ids","mark":{"value":8192,"mask":8192}}"#
+        #expect(
+            try JSONDecoder().decode(CopyWish.self, from: Data(old.utf8))
+                == CopyWish(direction: .both, destination: "ids", mark: PacketMark()))
+    }
+
     @Test func destinationThatIsTheTappedDevice() {
         let configuration = Fixture.configuration { $0.destinations[0].target = .interface(name: "vnet0", allowShared: true) }
         #expect(failure(Fixture.domain(), Fixture.host(configuration))?.reason == .destinationLoop)

@@ -82,6 +82,8 @@ struct DestinationTable {
         // First how copies are wrapped: those for the device that was there before go on as they were.
         if let tunnel = route.tunnel {
             try kernel.write(TunnelEntry(tunnel, clockOffset: TunnelEntry.clockOffset()).bytes, to: maps.tunnels, at: index)
+        } else if let mtu = route.mtu {
+            try kernel.write(TunnelEntry(mtu: mtu).bytes, to: maps.tunnels, at: index)
         }
         try write(slot, at: index)
         // What another rate would still have to pay for, or another owner, does not count.

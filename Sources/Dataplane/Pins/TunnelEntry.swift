@@ -24,6 +24,15 @@ struct TunnelEntry {
         bytes = header + numbers.flatMap { withUnsafeBytes(of: $0, Array.init) } + withUnsafeBytes(of: clockOffset, Array.init)
     }
 
+    /// Of a device of this host: nothing is wrapped.
+    /// - Parameter mtu: bytes of an IP packet that fit.
+    init(mtu: UInt32) {
+        let ethernet: UInt32 = 14
+        let numbers: [UInt32] = [0, 0, 0, mtu, mtu + ethernet]
+        let known = [UInt8](repeating: 0, count: 2 + MapLayout.tunnelHeaderSize) + numbers.flatMap { withUnsafeBytes(of: $0, Array.init) }
+        bytes = known + [UInt8](repeating: 0, count: Int(MapLayout.tunnels.valueSize) - known.count)
+    }
+
     static func clockOffset() -> UInt64 {
         func now(_ clock: clockid_t) -> Int64 {
             var time = timespec()

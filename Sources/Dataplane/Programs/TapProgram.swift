@@ -45,7 +45,7 @@ struct TapProgram {
             ("tap_filters", constants.filter.isEmpty ? 0 : 1), ("tap_sample_packets", wish.sampling?.packetThreshold ?? .max),
             ("tap_sample_flows", wish.sampling?.flowThreshold ?? .max), ("tap_snaplen", wish.snaplen?.byteLimit ?? 0),
             ("tap_headers_only", wish.snaplen == .headers ? 1 : 0), ("tap_once", wish.once ? 1 : 0),
-            ("tap_is_outbound", constants.direction == .outbound ? 1 : 0),
+            ("tap_finishes", wish.finished ? 1 : 0), ("tap_is_outbound", constants.direction == .outbound ? 1 : 0),
         ] {
             try object.set(name, value)
         }

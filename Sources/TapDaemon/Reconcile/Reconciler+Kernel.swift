@@ -158,14 +158,15 @@ extension Reconciler {
         if let ifindex = verdict.ifindex {
             return DestinationRoute(
                 kind: verdict.kind, ifindex: ifindex, isReceiving: verdict.isReceiving, rate: verdict.rate,
-                tunnel: verdict.tunnel)
+                tunnel: verdict.tunnel, mtu: verdict.mtu)
         }
         var last = destinations[verdict.label]?.route.ifindex
         if last == nil { last = try dataplane.destinations().first { $0.label == verdict.label }?.ifindex }
         let device = last.flatMap { devices[$0] }
         let isGuests = device?.kind == .tap || device?.kind == .macvtap
         return DestinationRoute(
-            kind: verdict.kind, ifindex: isGuests ? last ?? 0 : 0, isReceiving: device?.kind == .macvtap, rate: verdict.rate)
+            kind: verdict.kind, ifindex: isGuests ? last ?? 0 : 0, isReceiving: device?.kind == .macvtap, rate: verdict.rate,
+            mtu: verdict.mtu)
     }
 
     /// Frees the places of destinations that nothing uses and the configuration does not define.

@@ -51,7 +51,7 @@ public struct AttachmentSpec: Hashable, Codable, Sendable {
     }
 
     /// Whether its copies go by the devices on which copies are changed.
-    public var needsHop: Bool { wish.snaplen != nil || destinationKind.isTunnel }
+    public var needsHop: Bool { wish.needsHop || destinationKind.isTunnel }
 
     public func program(_ direction: Direction) -> UInt32? {
         direction == .inbound ? inboundProgram : outboundProgram

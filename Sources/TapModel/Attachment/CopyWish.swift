@@ -20,10 +20,13 @@ public struct CopyWish: Hashable, Sendable {
     /// Whether a frame that a tap with `once` has copied to the same destination on its way from another guest of this host is
     /// passed over.
     public var once: Bool
+    /// Whether copies for a device of this host are made what a wire would have carried, with checksums filled in and super-packets as
+    /// segments: where the destination says what fits there (`mtu`).
+    public var finished: Bool
 
     public init(
         direction: TapDirection, destination: String, mark: PacketMark, filter: String? = nil, snaplen: Snaplen? = nil,
-        sampling: Sampling? = nil, rate: RateLimit? = nil, once: Bool = false
+        sampling: Sampling? = nil, rate: RateLimit? = nil, once: Bool = false, finished: Bool = false
     ) {
         self.direction = direction
         self.destination = destination
@@ -33,10 +36,14 @@ public struct CopyWish: Hashable, Sendable {
         self.sampling = sampling
         self.rate = rate
         self.once = once
+        self.finished = finished
     }
 }
 
 extension CopyWish {
+    /// Whether it asks for what the devices of virt-tap's own are there for, wherever copies go.
+    public var needsHop: Bool { snaplen != nil || finished }
+
     /// Whether the same of a guest's traffic is copied to the same place, however it is marked.
     public func choosesAs(_ other: CopyWish) -> Bool {
         var same = other
@@ -47,7 +54,7 @@ extension CopyWish {
 
 extension CopyWish: Codable {
     private enum CodingKeys: String, CodingKey {
-        case direction, destination, mark, filter, snaplen, sampling, rate, once
+        case direction, destination, mark, filter, snaplen, sampling, rate, once, finished
     }
 
     public init(from decoder: any Decoder) throws {
@@ -60,5 +67,6 @@ extension CopyWish: Codable {
         sampling = try container.decodeIfPresent(Sampling.self, forKey: .sampling)
         rate = try container.decodeIfPresent(RateLimit.self, forKey: .rate)
         once = try container.decodeIfPresent(Bool.self, forKey: .once) ?? false
+        finished = try container.decodeIfPresent(Bool.self, forKey: .finished) ?? false
     }
 }

@@ -39,6 +39,7 @@ public enum DestinationEvaluation {
             verdict = TunnelEvaluation.verdict(tunnel, label: label, mtu: definition.mtu, host: host)
         }
         verdict.rate = definition.rate
+        if !verdict.kind.isTunnel { verdict.mtu = definition.mtu }
         return .success(stopped(verdict, host: host))
     }
 

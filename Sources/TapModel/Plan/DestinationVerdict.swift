@@ -17,6 +17,8 @@ public struct DestinationVerdict: Hashable, Sendable {
 
     /// What copies are wrapped in; `nil`: nothing.
     public var tunnel: TunnelHeader?
+    /// What fits on a device of this host: `DestinationRoute.mtu`.
+    public var mtu: UInt32?
 
     public init(
         label: String, kind: DestinationTarget.Kind, ifindex: UInt32?, failure: Failure?, isReceiving: Bool = false,

@@ -105,10 +105,17 @@ public enum TapEvaluation {
                 wish: wish, filter: filter, mechanism: mechanism))
     }
 
+    private static func isFinished(_ reference: DestinationReference, on host: HostState) -> Bool {
+        guard case .named(let name) = reference, case .success(let definition) = host.configuration.destination(named: name) else {
+            return false
+        }
+        return definition.mtu != nil && !definition.target.kind.isTunnel
+    }
+
     /// What the programs of a tap are to do.
     static func wish(of tap: Tap, on host: HostState) -> CopyWish {
         CopyWish(
             direction: tap.direction, destination: tap.destination.label, mark: host.configuration.mark, filter: tap.filter,
-            snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate, once: tap.once)
+            snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate, once: tap.once, finished: isFinished(tap.destination, on: host))
     }
 }
