@@ -17,7 +17,8 @@ public struct DestinationRoute: Hashable, Sendable {
     public var mtu: UInt32?
 
     public init(
-        kind: DestinationTarget.Kind, ifindex: UInt32, isReceiving: Bool = false, rate: RateLimit? = nil, tunnel: TunnelHeader? = nil, mtu: UInt32? = nil
+        kind: DestinationTarget.Kind, ifindex: UInt32, isReceiving: Bool = false, rate: RateLimit? = nil, tunnel: TunnelHeader? = nil,
+        mtu: UInt32? = nil
     ) {
         self.kind = kind
         self.ifindex = ifindex
