@@ -318,6 +318,38 @@ __noinline int tap_wrap(struct __sk_buff *skb, const struct wrap *wrap)
 	return bpf_skb_store_bytes(skb, 0, header, length, 0);
 }
 
+/*
+ * Puts the outer headers in front of an IP frame so that the kernel knows them
+ * for such, and the frame within for what it is.
+ */
+__noinline int tap_encapsulate(struct __sk_buff *skb, const struct wrap *wrap, __u64 flags)
+{
+	struct tap_header outer;
+	__u8 *header = outer.bytes, macs[ETH_HLEN];
+	struct tap_tunnel *tunnel;
+	__u32 slot, length;
+
+	if (!wrap)
+		return -1;
+	slot = wrap->place & TAP_CB_SLOT;
+	tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
+	if (!tunnel || bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)))
+		return -1;
+	flags |= BPF_F_ADJ_ROOM_ENCAP_L2(ETH_HLEN) | BPF_F_ADJ_ROOM_ENCAP_L2_ETH;
+	flags |= tunnel->is_ipv6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4;
+	flags |= tunnel->kind == TAP_TUNNEL_UDP ? BPF_F_ADJ_ROOM_ENCAP_L4_UDP
+						: BPF_F_ADJ_ROOM_ENCAP_L4_GRE;
+	length = build(skb, wrap, tunnel, &outer);
+	/* In front of its IP header: its MAC addresses stay where they are, and become the outer ones. */
+	if (bpf_skb_adjust_room(skb, length, BPF_ADJ_ROOM_MAC, flags) ||
+	    bpf_skb_store_bytes(skb, length, macs, sizeof(macs), 0) || length < OUTER_IPV4)
+		return -1;
+	SEPARATELY(length);
+	if (length > TAP_HEADER_SIZE)
+		return -1;
+	return bpf_skb_store_bytes(skb, 0, header, length, 0);
+}
+
 /* RFC 8200, 4.5. */
 struct fragment_header {
 	__u8 next;

@@ -133,6 +133,8 @@ extension KernelSuite {
             let route = try receiver.route()
             try tapped.dataplane.setDestination("far", route)
             let desired = try attach(tapped, .outbound)
+            // A veth would hand both on as they are.
+            try DeviceOffloads.end(on: tapped.bench.destination)
             let payload = 20_000
             var superPacket = FrameBuilder.tcp(payload: payload)
             superPacket.replaceSubrange(50..<52, with: Self.pseudoSum(superPacket))
@@ -158,6 +160,33 @@ extension KernelSuite {
             #expect(counters.seen == counters.copied && counters.copied.packets == 15)
             let destination = try #require(try tapped.dataplane.destinations().first { $0.label == "far" })
             #expect(destination.sent.packets == UInt64(count + 1) && destination.errors.packets == 0)
+        }
+
+        @Test("A device that cuts super-packets itself gets them whole, in headers that say what they are", arguments: Mechanism.here)
+        func leavesWhole(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism, withHeader: true)
+            let receiver = try Receiver(tapped.bench, isIPv6: false)
+            defer { receiver.remove() }
+            defer { _ = try? tapped.dataplane.purge() }
+            try tapped.dataplane.setDestination("far", receiver.route())
+            let desired = try attach(tapped, .outbound)
+            var frame = FrameBuilder.tcp(payload: 20_000)
+            frame.replaceSubrange(50..<52, with: Self.pseudoSum(frame))
+            for _ in 0..<20 {
+                try tapped.bench.guest.write(
+                    frame, TapDevice.Offload(type: 1, segmentSize: 1_448, headerLength: 66, checksumStart: 34, checksumOffset: 16))
+            }
+            #expect(tapped.bench.peer.receive(20).allSatisfy { $0 == frame })
+            // What the receiver's kernel takes out of the tunnel is the super-packet.
+            let copies = receiver.inner.receive(20)
+            #expect(copies.count == 20 && copies.allSatisfy { $0[..<50] == frame[..<50] && $0[52...] == frame[52...] })
+            #expect(try receiver.received() == 20)
+            let most = 1_448 - 50
+            let segments = (20_000 + most - 1) / most
+            #expect(try tapped.counters(desired)[.outbound]?.copied.packets == 20 * 14)
+            let destination = try #require(try tapped.dataplane.destinations().first { $0.label == "far" })
+            #expect(destination.sent == Counter(packets: UInt64(20 * segments), bytes: UInt64(20 * (20_000 + 66 * segments))))
+            #expect(destination.errors == Counter())
         }
 
         @Test("A frame that is too large is sent in fragments, cut, or dropped, and counted", arguments: cases)

@@ -6,7 +6,7 @@ struct Aims {
 
     init(_ report: Report) { self.report = report }
 
-    var all: [Aim] { copying + rejecting + sampling + filters }
+    var all: [Aim] { copying + wrapping + rejecting + sampling + filters }
 
     private func results(_ frame: TestFrame) -> [String: VariantResult] {
         Dictionary(report.paths.filter { $0.frame == frame.name && $0.path == BridgePath.name }.map { ($0.variant, $0) }) { $1 }
@@ -33,6 +33,18 @@ struct Aims {
             return Aim(
                 what: "copying everything: what it adds, to what tc mirred adds; \(frame.label)", most: 1,
                 reached: addedRatio(results["tap"], results["mirred"]))
+        }
+    }
+
+    private var wrapping: [Aim] {
+        frames.compactMap { frame in
+            let results = results(frame)
+            guard results["vxlan"] != nil, results["vxlan-mirred"] != nil else { return nil }
+            // What has to be repaired costs more; then no more than there.
+            let most = frame.segments.count > 1 ? 1 : 0.65
+            return Aim(
+                what: "by VXLAN: what it adds, to what mirred into the kernel's vxlan device adds; \(frame.label)", most: most,
+                reached: addedRatio(results["vxlan"], results["vxlan-mirred"]))
         }
     }
 

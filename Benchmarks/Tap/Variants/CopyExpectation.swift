@@ -12,6 +12,8 @@ enum CopyExpectation: Equatable {
     case share(oneIn: Int)
     /// One copy of each frame with so many bytes around it; of a super-packet one of all, or one of each segment.
     case wrapped(in: Int)
+    /// The same, each copy cut first, and of a super-packet one of each segment.
+    case cutAndWrapped(to: Int, in: Int)
     /// Whole copies, at most so many packets a second and so many at once.
     case limited(perSecond: Int, burst: Int)
 
@@ -43,6 +45,10 @@ enum CopyExpectation: Equatable {
             return Range(
                 frames: UInt64(count)...UInt64(count * segments),
                 bytes: UInt64(count * (frame.length + overhead))...UInt64(count * (bytes + segments * overhead)))
+        case .cutAndWrapped(let length, let overhead):
+            let frames = UInt64(count * frame.segments.count)
+            let bytes = UInt64(count * frame.segments.reduce(0) { $0 + min($1, length) + overhead })
+            return Range(frames: frames...frames, bytes: bytes...bytes)
         case .share(let oneIn):
             // Six standard deviations: one sample in a thousand million is thrown out wrongly.
             let share = 1 / Double(oneIn)
@@ -58,7 +64,9 @@ enum CopyExpectation: Equatable {
 
     /// How many packets, as our counters count, one arrival at the far end stands for.
     func packets(for frame: TestFrame) -> Int {
-        if case .cut = self { return 1 }
-        return frame.segments.count
+        switch self {
+        case .cut, .cutAndWrapped: 1
+        default: frame.segments.count
+        }
     }
 }

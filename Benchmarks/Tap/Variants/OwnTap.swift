@@ -14,6 +14,8 @@ struct OwnTap: Attached {
         var snaplen: Snaplen?
         var sampling: Sampling?
         var rate: RateLimit?
+        /// What fits on the destination's device: copies are finished.
+        var mtu: UInt32?
         var direction = TapDirection.outbound
     }
 
@@ -30,7 +32,7 @@ struct OwnTap: Attached {
         _ dataplane: KernelDataplane, device: String, index: UInt32, destination: UInt32, taps: Int = 1, mechanism: Mechanism? = nil,
         _ wish: Wish = Wish()
     ) throws {
-        let route = DestinationRoute(kind: .interface, ifindex: destination)
+        let route = DestinationRoute(kind: .interface, ifindex: destination, mtu: wish.mtu)
         try self.init(dataplane, device: device, index: index, route: route, taps: taps, mechanism: mechanism, wish)
     }
 
@@ -52,7 +54,7 @@ struct OwnTap: Attached {
                     isMacvtap: false)
                 let copy = CopyWish(
                     direction: wish.direction, destination: Self.destination, mark: PacketMark(), filter: wish.filter?.expression,
-                    snaplen: wish.snaplen, sampling: wish.sampling, rate: wish.rate)
+                    snaplen: wish.snaplen, sampling: wish.sampling, rate: wish.rate, finished: wish.mtu != nil)
                 let desired = DesiredAttachment(
                     key: key, domainName: "bench", interface: interface, destinationKind: route.kind, wish: copy, filter: wish.filter,
                     mechanism: mechanism)

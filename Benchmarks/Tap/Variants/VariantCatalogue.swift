@@ -48,6 +48,7 @@ struct VariantCatalogue {
     private var copying: [Variant] {
         [
             ours("tap", "our tap, everything", .whole(1)),
+            ours("finished", "our tap, everything as on a wire (`mtu`)", .cut(to: .max), .init(mtu: 1_500)),
             ours("tap-clsact", "our tap by clsact, everything", .whole(1), mechanism: .clsact),
             peer("mirred", "tc mirred (u32), everything", .whole(1), ["u32 match u32 0 0"]),
             ours("three-taps", "three of our taps, everything", .whole(3), taps: 3),
@@ -63,7 +64,11 @@ struct VariantCatalogue {
             name: "vxlan-mirred", title: "tc mirred (u32) into the kernel's vxlan device", kind: .peer,
             expected: .wrapped(in: TunnelLink.overhead)
         ) { try TunnelFilters(on: $0) }
-        return [ours("vxlan", "our tap by VXLAN, everything", .wrapped(in: TunnelLink.overhead)), peer]
+        let cut = CopyExpectation.cutAndWrapped(to: 128, in: TunnelLink.overhead)
+        return [
+            ours("vxlan", "our tap by VXLAN, everything", .wrapped(in: TunnelLink.overhead)), peer,
+            ours("vxlan-snaplen", "our tap by VXLAN, snaplen 128", cut, .init(snaplen: .bytes(128))),
+        ]
     }
 
     private var rejectingAll: [Variant] {

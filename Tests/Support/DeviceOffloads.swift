@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import CLibmnl
+import Glibc
+
+/// A device's offloads, as ethtool(8) ends them: what a network adapter without them makes the kernel do.
+public enum DeviceOffloads {
+    /// From now on the kernel cuts super-packets and fills checksums in before the device gets a frame.
+    public static func end(on device: String) throws {
+        let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw CallFailure("socket") }
+        defer { close(descriptor) }
+        for command in [ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SSG, ETHTOOL_STXCSUM] {
+            var value = ethtool_value(cmd: UInt32(command), data: 0)
+            let result = withUnsafeMutablePointer(to: &value) { value in
+                var request = ifreq()
+                withUnsafeMutableBytes(of: &request.ifr_ifrn) { $0.copyBytes(from: device.utf8.prefix(15)) }
+                request.ifr_ifru.ifru_data = UnsafeMutableRawPointer(value).assumingMemoryBound(to: CChar.self)
+                return ioctl(descriptor, UInt(SIOCETHTOOL), &request)
+            }
+            guard result == 0 else { throw CallFailure("SIOCETHTOOL \(device)") }
+        }
+    }
+}
