@@ -42,6 +42,8 @@ import Testing
             try await eventually("it copies") { await bench.tap(web1)?.state == .active }
             bench.kernel.forgetChanges()
             bench.kernel.state.withLock { state in
+                // Nor can it be put back meanwhile.
+                state.failures = [Failure](repeating: Failure(.attachFailed, "no"), count: 50)
                 for id in state.attachments.keys { state.attachments[id]?.hooks = [.inbound: .detached, .outbound: .detached] }
             }
             let all = await trials(bench)
