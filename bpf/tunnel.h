@@ -26,7 +26,7 @@
 #include "headers.h"
 #include "tap.h"
 
-/* The number of the next copy, for ERSPAN. */
+/* How many copies have been numbered, for ERSPAN. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, TAP_DESTINATIONS);
@@ -50,10 +50,12 @@ struct {
 	__type(value, struct sum_buffer);
 } tap_sums SEC(".maps");
 
-#define OUTER_IPV4 (ETH_HLEN + sizeof(struct iphdr))
-#define OUTER_IPV6 (ETH_HLEN + sizeof(struct ipv6hdr))
+#define OUTER_IPV4	(ETH_HLEN + sizeof(struct iphdr))
+#define OUTER_IPV6	(ETH_HLEN + sizeof(struct ipv6hdr))
 /* Source ports: RFC 7348, 5. */
-#define FIRST_PORT 49152
+#define FIRST_PORT	49152
+/* How many of ERSPAN's first copies have numbers of one quarter. */
+#define SEQUENCE_STRIDE 64
 
 /* Between two comparisons of one number, which clang would make one of: verifiers before 6.13 learn nothing from that. */
 #define SEPARATELY(number) asm volatile("" : "+r"(number))
@@ -213,6 +215,21 @@ static __always_inline void patch_ipv6(__u8 *header, __u32 payload, __u32 hash)
 	ip6->flow_lbl[2] = hash;
 }
 
+/*
+ * The number of an ERSPAN packet, by how many there were before it. A receiver
+ * takes none that it has passed (RFC 2890, 2.2; Linux's erspan does so): after a
+ * reboot of this machine it would take nothing until it had seen as many as
+ * before. So the first come in strides of a quarter of all numbers, which leads
+ * every receiver round to zero, whatever it had last. Several each, since each
+ * direction may have a receiver of its own.
+ */
+static __always_inline __u32 sequence_number(__u32 count)
+{
+	if (count < 3 * SEQUENCE_STRIDE)
+		return (count / SEQUENCE_STRIDE + 1) << 30 | count % SEQUENCE_STRIDE;
+	return count - 3 * SEQUENCE_STRIDE;
+}
+
 /* What is behind the outer IP header. */
 static __always_inline void patch_tunnel(__u8 *at, const struct tap_tunnel *tunnel,
 					 const struct wrap *wrap, __u32 payload, __u32 hash)
@@ -237,7 +254,7 @@ static __always_inline void patch_tunnel(__u8 *at, const struct tap_tunnel *tunn
 		sequence = bpf_map_lookup_elem(&tap_sequences, &slot);
 		/* Of the packet as a whole. */
 		if (sequence && !wrap->fragment)
-			number = __sync_fetch_and_add(sequence, 1);
+			number = sequence_number(__sync_fetch_and_add(sequence, 1));
 		*(__be32 *)(at + 4) = bpf_htonl(number);
 		*(__be16 *)(at + 8) |= bpf_htons(wrap->vlan & 0x0fff);
 		/* Class of service, that the tag is in the frame (II), truncated, session. */

@@ -44,7 +44,7 @@ extension KernelSuite {
                     name: "erspan II", tunnel: tunnel(.erspan) { $0.identifier = 12 },
                     fields: [
                         ("erspan.version", "1", "1"), ("erspan.spanid", "12", "12"), ("erspan.index", "0", "1"),
-                        ("gre.sequence_number", "0", "1"),
+                        ("gre.sequence_number", "\(1 << 30)", "\(1 << 30 + 1)"),
                     ]),
                 Kind(
                     name: "erspan III",
@@ -56,7 +56,7 @@ extension KernelSuite {
                     fields: [
                         ("erspan.version", "2", "2"), ("erspan.spanid", "1023", "13"), ("erspan.direction", "0", "1"),
                         ("erspan.p", "1", "1"),
-                        ("gre.sequence_number", "0", "1"),
+                        ("gre.sequence_number", "\(1 << 30)", "\(1 << 30 + 1)"),
                     ]),
             ]
         }

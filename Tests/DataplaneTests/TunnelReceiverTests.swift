@@ -95,6 +95,28 @@ extension MatrixSuite {
             try receiver.remove("rx")
         }
 
+        /// ERSPAN's copies are numbered, and Linux's device takes none whose number it has passed: RFC 2890, 2.2. After a reboot of the
+        /// host, or a purge, they are numbered anew.
+        @Test("An ERSPAN device goes on when the sender has begun again", arguments: Mechanism.here)
+        func goesOn(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism)
+            let receiver = try TunnelReceiver(tapped.bench, isIPv6: false)
+            defer { receiver.remove() }
+            defer { _ = try? tapped.dataplane.purge() }
+            let kind = ReceiverKind(kind: .erspan, version: 1, isIPv6: false)
+            let seen = try receiver.add("rx", kind)
+            // The first time it ends among the numbers that lead receivers round, later behind them.
+            for count in [5, 110, 110, 5] {
+                try tapped.dataplane.setDestination("\(kind)", receiver.route(kind))
+                _ = try attach(tapped, kind)
+                let (sent, areWhole) = try tapped.exchange(count)
+                #expect(areWhole)
+                // It may take until the next stride.
+                #expect(seen.receive(2 * count).suffix(5) == sent.suffix(5), "\(count)")
+                _ = try tapped.dataplane.purge()
+            }
+        }
+
         /// With a number for each direction, each has a device of its own.
         private func expectToldApart(
             _ kind: ReceiverKind, _ tapped: TappedBench, _ receiver: TunnelReceiver, outbound: PacketSocket
