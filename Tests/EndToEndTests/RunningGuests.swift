@@ -12,8 +12,11 @@ extension EndToEnd {
             var options = GuestOptions(append: "vt.ip.1=198.51.100.11/24")
             // A name of its own: libvirt drops "vnet…" from what is written, and tests name this device elsewhere.
             options.nics = ["bridge=br0,ip=192.0.2.11/24,target=tap-web1"]
+            options.memory = StreamSize.guestMemory
+            var other = GuestOptions(ip: "192.0.2.12/24")
+            other.memory = StreamSize.guestMemory
             async let first = host.lab.guest("web1", options)
-            async let second = host.lab.guest("web2", GuestOptions(ip: "192.0.2.12/24"))
+            async let second = host.lab.guest("web2", other)
             _ = try await (first, second)
         })
     enum RunningGuests {

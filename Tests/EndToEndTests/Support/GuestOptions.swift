@@ -14,6 +14,8 @@ struct GuestOptions: Sendable {
     var transient = false
     /// With tcpdump in it.
     var tcpdump = false
+    /// MiB; nil: as much as lab gives it.
+    var memory: Int?
     /// false: only define it.
     var start = true
     /// Wait until it has configured its interfaces and answers.
@@ -32,6 +34,7 @@ struct GuestOptions: Sendable {
         if let uuid { words += ["--uuid", uuid] }
         if transient { words.append("--transient") }
         if tcpdump { words.append("--tcpdump") }
+        if let memory { words += ["--memory", String(memory)] }
         if !start { words.append("--define") }
         if start && ready { words.append("--ready") }
         return words

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Foundation
+import TapModel
+import Testing
+
+extension EndToEnd.RunningGuests {
+    /// Long TCP streams between guests that leave segments and checksums to their devices, put together again from the copies.
+    ///
+    /// `make test-streams` runs them with VT_STREAM_MEGABYTES, 128 of them; in `make test` they are short.
+    @Suite struct StreamTests {
+        let host: TappedHost = .current
+        var web1: Guest { host.web1 }
+        var web2: Guest { host.web2 }
+
+        init() async throws { try await host.withoutTaps() }
+
+        /// Makes each guest serve a file of its own; their digests.
+        private func serve() async throws -> [String] {
+            var sums: [String] = []
+            for guest in [web1, web2] {
+                try await guest.succeed(
+                    "mkdir -p /tmp/www; head -c \(StreamSize.bytes) /dev/urandom >/tmp/www/stream; pidof httpd >/dev/null || httpd -h /tmp/www")
+                sums.append(String(try await guest.succeed("sha256sum </tmp/www/stream").prefix(64)))
+            }
+            return sums
+        }
+
+        /// One stream into web1 and one out of it; as the guests got them.
+        private func exchange() async throws -> [String] {
+            var sums: [String] = []
+            for (guest, address) in [(web2, EndToEnd.RunningGuests.address1), (web1, EndToEnd.RunningGuests.address2)] {
+                sums.append(String(try await guest.succeed("wget -q -O - http://\(address)/stream | sha256sum").prefix(64)))
+            }
+            return sums
+        }
+
+        @Test func everyByteArrivesAtEachKindOfDestination() async throws {
+            let far = try await FarMachine(host.lab)
+            try await far.connect()
+            try await host.reload(StreamKind.configuration)
+            let sums = try await serve()
+            for kind in StreamKind.all {
+                let capture = try await StreamCapture(host.lab, at: kind.device, in: kind.namespace)
+                #expect(try await host.virtTap("set", "web1", "--to", kind.name).status == 0)
+                try await host.wait(for: "web1", tap: kind.name)
+                let start = ContinuousClock.now
+                #expect(try await exchange() == sums)
+                let seconds = ContinuousClock.now - start
+                try await capture.wait(for: Flow.send(20, from: web1, to: EndToEnd.RunningGuests.address2), 20)
+                #expect(try await capture.stop() == 0, "\(kind.name)")
+                for (number, sum) in sums.enumerated() {
+                    #expect(try await capture.digest(ofConnection: number, last: StreamSize.bytes) == sum, "\(kind.name) \(number)")
+                }
+                try await expectNoLoss(kind)
+                print("stream: \(kind.name): 2 x \(StreamSize.megabytes) MiB in \(seconds)")
+                try capture.remove()
+                #expect(try await host.virtTap("unset", "web1", kind.name).status == 0)
+                try await host.waitForEnd(of: "web1", tap: kind.name)
+            }
+            try await far.remove()
+            try await host.reload()
+        }
+
+        private func expectNoLoss(_ kind: StreamKind) async throws {
+            let destination = try #require(try await host.status().destinations.first { $0.name == kind.name })
+            #expect(destination.state == .active && destination.errors.packets == 0, "\(destination)")
+            for direction in ["inbound", "outbound"] {
+                let counter = try await host.packets(of: web1, direction, tap: kind.name)
+                #expect(counter["seen"] == counter["copied"], "\(kind.name) \(direction) \(counter)")
+            }
+        }
+    }
+}
