@@ -19,7 +19,7 @@ INSTALL_FILE = install -m 0644
 substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release test test-kernels soak fuzz bench bench-ovs bench-scale demo install install-binaries install-data uninstall fmt lint clean
+.PHONY: help deps build release test test-kernels test-streams soak fuzz bench bench-ovs bench-scale demo install install-binaries install-data uninstall fmt lint clean
 
 help: ## show this list
 	@echo 'virt-tap: taps for libvirt domains. Targets:'
@@ -50,6 +50,11 @@ test-kernels: ## run the data path's tests under Debian's 6.1 and 6.12 kernels a
 soak: ## break everything at random under guests that start, stop and move, for ten minutes (root)
 	@scripts/deps build test
 	@VT_SOAK_SECONDS="$${VT_SOAK_SECONDS:-600}" SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test --filter SoakTests
+
+# VT_STREAM_MEGABYTES says how long each stream is.
+test-streams: ## put streams of 128 MiB together again from the copies, by every kind of destination (root; five minutes)
+	@scripts/deps build test
+	@VT_STREAM_MEGABYTES="$${VT_STREAM_MEGABYTES:-128}" SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test --filter StreamTests
 
 # FUZZ are options, such as '--seed 7 --pairs 1000000'.
 fuzz: ## compare ten million answers of translated filters with libpcap's (root; two minutes after the build)
