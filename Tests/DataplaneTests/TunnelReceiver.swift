@@ -32,6 +32,8 @@ struct TunnelReceiver {
                 addr add \(Self.address(isIPv6))\(isIPv6 ? "/64 nodad" : "/24") dev \(bench.far)
 
                 """)
+        // A veth would hand super-packets on whole.
+        try DeviceOffloads.end(on: bench.destination)
         let remote = try #require(IPAddress.bytes(Self.address(isIPv6)))
         path = UnderlayPath(
             ifindex: bench.destinationIndex, device: bench.destination, source: try #require(IPAddress.bytes(Self.sender(isIPv6))),
