@@ -45,12 +45,7 @@ final class Road {
     }
 
     deinit {
-        _ = try? run("ip", "netns", "del", name)
-        // The first namespace made ip(8) mount the directory of their names over itself.
-        if (try? FileManager.default.contentsOfDirectory(atPath: "/run/netns"))?.isEmpty == true {
-            _ = try? run("umount", "/run/netns")
-            _ = try? FileManager.default.removeItem(atPath: "/run/netns")
-        }
+        NetworkNamespace(name).remove()
     }
 
     /// A setting below /proc/sys/net.

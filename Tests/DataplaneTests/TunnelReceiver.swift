@@ -73,5 +73,5 @@ struct TunnelReceiver {
         return (numbers[1], numbers[2])
     }
 
-    func remove() { _ = try? run("ip", "netns", "del", namespace.name) }
+    func remove() { namespace.remove() }
 }

@@ -85,7 +85,7 @@ extension KernelSuite {
                 return try #require(Int(lines[place + 1].split(separator: " ")[1]))
             }
 
-            func remove() { _ = try? run("ip", "netns", "del", name) }
+            func remove() { NetworkNamespace(name).remove() }
         }
 
         private static let cases = Mechanism.here.flatMap { mechanism in [false, true].map { (mechanism, $0) } }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import CLibmnl
+import Foundation
 import Glibc
 
 /// A network namespace of ip-netns(8), to make sockets in: a socket stays in the namespace that it was made in.
@@ -40,6 +41,14 @@ public struct NetworkNamespace: Sendable {
             }
             guard status == 0 else { throw CallFailure("SIOCETHTOOL \(device)") }
         }
+    }
+
+    /// Deletes it, and with the last one the mount that ip-netns(8) makes for the first.
+    public func remove() {
+        _ = try? DataplaneTestSupport.run("ip", "netns", "del", name)
+        guard (try? FileManager.default.contentsOfDirectory(atPath: "/run/netns"))?.isEmpty == true else { return }
+        _ = try? DataplaneTestSupport.run("umount", "/run/netns")
+        _ = try? FileManager.default.removeItem(atPath: "/run/netns")
     }
 
     /// setns(2), which Swift's C library does not show.
