@@ -7,12 +7,15 @@ struct StreamKind: Sendable {
     let name: String
     /// What is in the `<destination>`.
     let target: String
+    /// What else the `<destination>` says.
+    var attributes = ""
     /// The device at which the copies are captured, and its namespace.
     let device: String
     var namespace: String?
 
     static let all = [
         StreamKind(name: "plain", target: "<interface name='span0'/>", device: "span1"),
+        StreamKind(name: "wire", target: "<interface name='span0'/>", attributes: " mtu='1500'", device: "span1"),
         // What Linux's own device has taken out of the tunnel.
         StreamKind(name: "vxlan", target: "<vxlan remote='10.9.0.2' vni='\(FarMachine.identifier)'/>", device: "back0"),
         // As they arrive, since the running kernel has no devices for these: tshark takes them apart.
@@ -27,5 +30,6 @@ struct StreamKind: Sendable {
     }
 
     static let configuration = TappedHost.configuration.replacingOccurrences(
-        of: "</virt-tap>", with: all.map { "<destination name='\($0.name)'>\($0.target)</destination>" }.joined() + "</virt-tap>")
+        of: "</virt-tap>",
+        with: all.map { "<destination name='\($0.name)'\($0.attributes)>\($0.target)</destination>" }.joined() + "</virt-tap>")
 }
