@@ -8,7 +8,8 @@
  *
  * Frames wait in the order in which they came. So each has a ticket, how many
  * were sent with it and before, and the one that comes out settles for all up
- * to it: those that were lost, and those that were counted and never were.
+ * to it: those that were lost, and those that were counted and never were. When
+ * the kernel takes none of a frame's, the tap's program takes them off again.
  */
 #ifndef VIRT_TAP_BACKLOG_H
 #define VIRT_TAP_BACKLOG_H
@@ -27,6 +28,13 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tap_backlog);
 } tap_backlogs SEC(".maps");
+
+static __always_inline struct tap_backlog *this_backlog(void)
+{
+	__u32 cpu = bpf_get_smp_processor_id() % TAP_BACKLOGS;
+
+	return bpf_map_lookup_elem(&tap_backlogs, &cpu);
+}
 
 /* Whether so many segments may wait; if so they are counted, and the frame gets its ticket. */
 static __always_inline bool may_wait(struct __sk_buff *skb, __u32 segments)

@@ -42,7 +42,7 @@ static __always_inline void count(__u32 slot, __u32 which, __u32 bytes)
  * Sends a frame that is too large for the path as fragments of one outer packet.
  * Each is made of a copy of its own, since nothing brings back what was cut off.
  */
-__noinline int tap_send_fragments(struct __sk_buff *skb, const struct wrap *wrap, __u32 device,
+__noinline int tap_send_fragments(struct __sk_buff *skb, const struct wrap *wrap, __u32 number,
 				  __u32 payload, __u32 mtu)
 {
 	__u32 zero = 0, fragments, fragment, most = mtu & ~7U;
@@ -61,7 +61,7 @@ __noinline int tap_send_fragments(struct __sk_buff *skb, const struct wrap *wrap
 		skb->cb[TAP_CB_PLACE] = wrap->place | TAP_CB_FRAGMENT;
 		/* One kind of tunnel needs this, others that. */
 		skb->cb[TAP_CB_SUM] = wrap->sum | wrap->vlan | wrap->is_truncated << 16;
-		skb->cb[TAP_CB_DEVICE] = device;
+		skb->cb[TAP_CB_DEVICE] = number;
 		skb->cb[TAP_CB_PART] = fragment << 16 | fragments;
 		skb->cb[TAP_CB_ID] = wrap->fragment_id;
 		error = bpf_clone_redirect(skb, hop->ifindex, 0);
@@ -71,7 +71,7 @@ __noinline int tap_send_fragments(struct __sk_buff *skb, const struct wrap *wrap
 	return error;
 }
 
-/* Sends a copy to another machine. Positive: it is too large, and was counted as such. */
+/* Sends a copy to another machine. */
 __noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device, __u32 is_cut)
 {
 	__u32 slot = place & TAP_CB_SLOT, outer;
@@ -112,12 +112,14 @@ __noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device
 		wrap.is_truncated = 0;
 	}
 	if (is_too_large) {
-		count(slot, TAP_DESTINATION_FRAGMENTED, wrap.length);
 		outer = tunnel->is_ipv6 ? OUTER_IPV6 : OUTER_IPV4;
-		return tap_send_fragments(
-			skb, &wrap, device, tunnel->length - outer + wrap.length,
-			tunnel->mtu - (outer - ETH_HLEN) -
-				(tunnel->is_ipv6 ? sizeof(struct fragment_header) : 0));
+		if (tap_send_fragments(
+			    skb, &wrap, tunnel->number, tunnel->length - outer + wrap.length,
+			    tunnel->mtu - (outer - ETH_HLEN) -
+				    (tunnel->is_ipv6 ? sizeof(struct fragment_header) : 0)))
+			return -1;
+		count(slot, TAP_DESTINATION_FRAGMENTED, wrap.length);
+		return 0;
 	}
 	if (tap_wrap(skb, &wrap))
 		return -1;
@@ -160,14 +162,14 @@ __noinline int tap_send_encapsulated(struct __sk_buff *skb, __u32 place, __u32 d
 		excess = headers.end + segment_size;
 		excess = excess > tunnel->room ? excess - tunnel->room : 0;
 		/* As much as is put in front the kernel takes off the segments, unless it is told not to. */
-		if (excess > tunnel->length)
+		if (excess > tunnel->length || (excess && segment_size < 2 * tunnel->length))
 			return 1;
 		if (!excess)
 			flags = BPF_F_ADJ_ROOM_FIXED_GSO;
-		else if (segment_size <= tunnel->length)
-			return 1;
 		else
 			segment_size -= tunnel->length;
+		if (length - headers.end > TAP_SEGMENTS * segment_size)
+			return 1;
 		sent.packets = (length - headers.end + segment_size - 1) / segment_size;
 		sent.bytes += (sent.packets - 1) * headers.end;
 	} else if (length > tunnel->room) {
@@ -188,19 +190,20 @@ __noinline int tap_send_encapsulated(struct __sk_buff *skb, __u32 place, __u32 d
 }
 
 /*
- * Whether every byte has to be what it will be on the wire, since there is a
- * checksum over all: then nothing may be left for the kernel to fill in later.
+ * Whether every byte has to be what it will be on the wire. That is so where
+ * there is a checksum over all. And in fragments, which the kernel would fill a
+ * checksum in for where the guest said, who could choose a place in front of
+ * which the outer headers are.
  */
-static __always_inline bool needs_whole(__u32 slot)
+static __always_inline bool needs_whole(const struct tap_tunnel *tunnel, __u32 length)
 {
-	struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
-
-	return tunnel && tunnel->is_ipv6 && tunnel->kind == TAP_TUNNEL_UDP;
+	return (tunnel->is_ipv6 && tunnel->kind == TAP_TUNNEL_UDP) ||
+	       (length > tunnel->room && tunnel->oversize == TAP_OVERSIZE_FRAGMENT);
 }
 
-static __always_inline int send_fragment(struct __sk_buff *skb, __u32 place)
+static __always_inline int send_fragment(struct __sk_buff *skb, __u32 place, __u32 device)
 {
-	__u32 part = skb->cb[TAP_CB_PART], device = skb->cb[TAP_CB_DEVICE];
+	__u32 part = skb->cb[TAP_CB_PART];
 	__u32 sum = skb->cb[TAP_CB_SUM];
 	struct wrap wrap = {
 		.place = place,
@@ -231,6 +234,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 	__u64 flags = place & TAP_CB_RECEIVES ? BPF_F_INGRESS : 0;
 	bool is_wrapped = place & TAP_CB_WRAPS, is_finished = place & TAP_CB_FINISHES;
 	struct headers headers;
+	struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
 	bool has_number = cut;
 	bool is_cut = false;
 	long error = 0;
@@ -238,9 +242,20 @@ int virt_tap_hop(struct __sk_buff *skb)
 	/* Not sent here by a tap, or for the second time. */
 	if ((place & ~(TAP_CB_SLOT | TAP_CB_FLAGS)) != TAP_CB_MAGIC)
 		return TC_ACT_SHOT;
+	if (hop_is_arrival)
+		settle(cpu, ticket);
+	if (is_wrapped) {
+		/* The place has another owner since. */
+		if (!tunnel || tunnel->number != device) {
+			if (hop_is_arrival)
+				count(slot, TAP_DESTINATION_ERRORS, length + tag);
+			return TC_ACT_SHOT;
+		}
+		device = tunnel->ifindex;
+	}
 	/* One that comes out was not made at the other end, which has lost its program. */
 	if (place & TAP_CB_FRAGMENT)
-		return hop_is_arrival ? TC_ACT_SHOT : send_fragment(skb, place);
+		return hop_is_arrival ? TC_ACT_SHOT : send_fragment(skb, place, device);
 	if (is_wrapped && !hop_is_arrival && cut == TAP_UNCUT) {
 		error = tap_send_encapsulated(skb, place, device);
 		if (error <= 0)
@@ -248,19 +263,17 @@ int virt_tap_hop(struct __sk_buff *skb)
 		error = 0;
 	}
 	if (hop_is_arrival) {
-		settle(cpu, ticket);
+		/* It has waited for what it needed. */
 	} else if (segment_size) {
 		/* The tap has said how many segments it will be. */
-		if ((is_wrapped || is_finished) && cut == TAP_UNCUT) {
-			struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
-
-			if (tunnel)
-				ticket = fit_segments(skb, tunnel, segment_size, tag);
+		if ((is_wrapped || is_finished) && cut == TAP_UNCUT && tunnel) {
+			ticket = fit_segments(skb, tunnel, segment_size, tag);
 			if (ticket > TAP_SEGMENTS)
 				return TC_ACT_SHOT;
 		}
 		return may_wait(skb, ticket) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
-	} else if ((is_wrapped && (needs_whole(slot) || tap_is_unfinished(skb))) ||
+	} else if ((is_wrapped && (needs_whole(tunnel, cut < length + tag ? cut : length + tag) ||
+				   tap_is_unfinished(skb))) ||
 		   (is_finished && !is_wrapped && cut == TAP_UNCUT && tap_is_unfinished(skb))) {
 		return may_wait(skb, 1) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 	}

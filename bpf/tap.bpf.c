@@ -15,6 +15,7 @@
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
 
+#include "backlog.h"
 #include "checksum.h"
 #include "destinations.h"
 #include "flow.h"
@@ -265,6 +266,8 @@ static __always_inline long copy_by_hop(struct __sk_buff *skb, __u32 hop, __u32 
 {
 	__u32 place = skb->cb[TAP_CB_PLACE], length = skb->cb[TAP_CB_CUT];
 	__u32 device = skb->cb[TAP_CB_DEVICE], ticket = skb->cb[TAP_CB_TICKET];
+	struct tap_backlog *backlog = this_backlog();
+	__u32 sent = backlog ? backlog->sent : 0;
 	long error;
 
 	skb->cb[TAP_CB_PLACE] = TAP_CB_MAGIC | tap_destination_slot |
@@ -278,6 +281,9 @@ static __always_inline long copy_by_hop(struct __sk_buff *skb, __u32 hop, __u32 
 	/* Fragmented by the kernel, a datagram can be one more than counted. */
 	skb->cb[TAP_CB_TICKET] = packets + 1;
 	error = copy_to(skb, hop, 0);
+	/* What the kernel would not make segments of waits nowhere, and nobody would ever settle for it. */
+	if (error && backlog)
+		backlog->sent = sent;
 	skb->cb[TAP_CB_PLACE] = place;
 	skb->cb[TAP_CB_CUT] = length;
 	skb->cb[TAP_CB_DEVICE] = device;
@@ -369,6 +375,8 @@ int virt_tap(struct __sk_buff *skb)
 		remember(skb, false);
 		return TC_ACT_UNSPEC;
 	}
+	if (can_copy && flags & TAP_DESTINATION_WRAPS)
+		device = destination->tunnel;
 	if (can_copy && by_hop)
 		error = copy_by_hop(skb, hop, device, flags, is_cut, frame.packets);
 	else if (can_copy)

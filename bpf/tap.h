@@ -95,7 +95,7 @@ struct tap_destination {
 	__u32 ifindex; /* 0: nowhere at the moment */
 	__u32 kind;    /* for user space only */
 	__u32 flags;
-	__u32 reserved;
+	__u32 tunnel; /* the tunnel's number, where copies are wrapped */
 	struct tap_limit limit;
 	char label[TAP_LABEL_SIZE]; /* for user space only; NUL-padded */
 };
@@ -135,6 +135,9 @@ struct tap_tunnel {
 	__be32 identifiers[2];
 	/* What the monotonic clock lacks of the real one: nanoseconds. */
 	__u64 clock_offset;
+	/* Whose it is: a copy for another that has had this place is dropped. */
+	__u32 number;
+	__u32 ifindex; /* of the device that takes the packets */
 };
 
 /* The number of a helper function that no kernel has: the place of the filter. */

@@ -66,7 +66,10 @@ struct vlan_tag {
 	__be16 control;
 };
 
-#define TAGS_BESIDE 2
+#define TAGS_BESIDE 4
+
+/* The kernel takes no more than 4,095 bytes out at a time. */
+#define ROOM_AT_ONCE 4000
 
 /*
  * The sum of the bytes from an offset on, as many as are summed at once, folded;
@@ -127,7 +130,9 @@ static __always_inline __u32 fit_segments(struct __sk_buff *skb, const struct ta
 		return TAP_SEGMENTS;
 	excess = headers.end + tag + segment_size;
 	excess = excess > tunnel->room ? excess - tunnel->room : 0;
-	if (excess && excess < segment_size && excess < 4000 && headers.protocol == IPPROTO_TCP &&
+	/* A guest must not make hundreds of packets of one frame by segments that hold hardly anything. */
+	if (excess && 2 * excess <= segment_size && excess < ROOM_AT_ONCE &&
+	    headers.protocol == IPPROTO_TCP &&
 	    !bpf_skb_adjust_room(skb, excess, BPF_ADJ_ROOM_MAC, 0)) {
 		/* Or it has bytes in it that nobody sent. */
 		if (bpf_skb_adjust_room(skb, -(__s32)excess, BPF_ADJ_ROOM_MAC,
@@ -179,8 +184,7 @@ __noinline int tap_put_tags(struct __sk_buff *skb)
 		return -1;
 	if (bpf_skb_change_head(skb, count * sizeof(tags[0]), 0) ||
 	    bpf_skb_store_bytes(skb, 0, macs, sizeof(macs), 0) ||
-	    (count == 1 ? bpf_skb_store_bytes(skb, sizeof(macs), tags, sizeof(tags[0]), 0)
-			: bpf_skb_store_bytes(skb, sizeof(macs), tags, sizeof(tags), 0)))
+	    bpf_skb_store_bytes(skb, sizeof(macs), tags, count * sizeof(tags[0]), 0))
 		return -1;
 	return bpf_ntohs(tags[0].control);
 }
@@ -337,7 +341,8 @@ __noinline int tap_wrap(struct __sk_buff *skb, const struct wrap *wrap)
 
 /*
  * Puts the outer headers in front of an IP frame so that the kernel knows them
- * for such, and the frame within for what it is.
+ * for such, and the frame within for what it is. Positive: the kernel does not do
+ * that to it, a tunnel's packet for one, and nothing was changed.
  */
 __noinline int tap_encapsulate(struct __sk_buff *skb, const struct wrap *wrap, __u64 flags)
 {
@@ -358,8 +363,9 @@ __noinline int tap_encapsulate(struct __sk_buff *skb, const struct wrap *wrap, _
 						: BPF_F_ADJ_ROOM_ENCAP_L4_GRE;
 	length = build(skb, wrap, tunnel, &outer);
 	/* In front of its IP header: its MAC addresses stay where they are, and become the outer ones. */
-	if (bpf_skb_adjust_room(skb, length, BPF_ADJ_ROOM_MAC, flags) ||
-	    bpf_skb_store_bytes(skb, length, macs, sizeof(macs), 0) || length < OUTER_IPV4)
+	if (bpf_skb_adjust_room(skb, length, BPF_ADJ_ROOM_MAC, flags))
+		return 1;
+	if (bpf_skb_store_bytes(skb, length, macs, sizeof(macs), 0) || length < OUTER_IPV4)
 		return -1;
 	SEPARATELY(length);
 	if (length > TAP_HEADER_SIZE)
@@ -429,10 +435,17 @@ __noinline int tap_wrap_fragment(struct __sk_buff *skb, const struct wrap *wrap)
 		return -1;
 	if (begin) {
 		begin -= length - ip_end;
-		if (begin < headers.network ||
-		    (begin > headers.network &&
-		     bpf_skb_adjust_room(skb, -(__s32)(begin - headers.network), BPF_ADJ_ROOM_MAC,
-					 0)))
+		if (begin < headers.network)
+			return -1;
+		begin -= headers.network;
+		for (int i = 0; i < 4 && begin; i++) {
+			__u32 part = begin < ROOM_AT_ONCE ? begin : ROOM_AT_ONCE;
+
+			if (bpf_skb_adjust_room(skb, -(__s32)part, BPF_ADJ_ROOM_MAC, 0))
+				return -1;
+			begin -= part;
+		}
+		if (begin)
 			return -1;
 		grow = ip_end - headers.network;
 		length = ip_end;

@@ -121,7 +121,7 @@ extension KernelSuite {
             #expect(try tapped.dataplane.attachment(desired.key.id) == nil)
             #expect(
                 try FileManager.default.contentsOfDirectory(atPath: "\(tapped.bench.bpffs)/virt-tap/1").sorted() == [
-                    "destination-counters", "destination-rates", "destinations", "hops", "last-copies", "sequences", "tunnels",
+                    "backlogs", "destination-counters", "destination-rates", "destinations", "hops", "last-copies", "sequences", "tunnels",
                 ])
             #expect(try run("tc", "qdisc", "show", "dev", tapped.bench.guest.name).contains("clsact") == false)
 

@@ -58,7 +58,7 @@ extension MatrixSuite {
             try eventually("nothing is left") {
                 try FileManager.default.contentsOfDirectory(atPath: "/sys/fs/bpf/virt-tap/1").allSatisfy {
                     // What all taps share.
-                    $0.hasPrefix("destination") || ["hops", "last-copies", "sequences", "tunnels"].contains($0)
+                    $0.hasPrefix("destination") || ["backlogs", "hops", "last-copies", "sequences", "tunnels"].contains($0)
                 }
             }
         }

@@ -42,10 +42,9 @@ struct HopInstaller {
 
     private func install(_ maps: SharedMaps) throws {
         let (sending, receiving) = try pair()
-        let backlogs = try MapLayout.backlogs.make(kernel)
         let sums = try MapLayout.sums.make(kernel)
         // Where copies arrive first: what is sent finds it there.
-        for (end, ifindex) in [(HopEnd.arrival, receiving), (.departure, sending)] { try attach(end, ifindex, backlogs, sums, maps) }
+        for (end, ifindex) in [(HopEnd.arrival, receiving), (.departure, sending)] { try attach(end, ifindex, sums, maps) }
         let departure = HopDevice(.departure, kernel)
         try departure.endOffloads()
         // The alias last: it says that all of this was done.
@@ -74,7 +73,7 @@ struct HopInstaller {
         return (sending.ifindex, receiving.ifindex)
     }
 
-    private func attach(_ end: HopEnd, _ ifindex: UInt32, _ backlogs: KernelObject, _ sums: KernelObject, _ maps: SharedMaps) throws {
+    private func attach(_ end: HopEnd, _ ifindex: UInt32, _ sums: KernelObject, _ maps: SharedMaps) throws {
         let object = try ProgramObject(Self.program, Self.elf, kernel)
         try object.set("hop_is_arrival", UInt32(end == .arrival ? 1 : 0))
         try object.use(maps.destinations, as: MapLayout.destinations)
@@ -82,7 +81,7 @@ struct HopInstaller {
         try object.use(maps.tunnels, as: MapLayout.tunnels)
         try object.use(maps.sequences, as: MapLayout.sequences)
         try object.use(maps.hops, as: MapLayout.hops)
-        try object.use(backlogs, as: MapLayout.backlogs)
+        try object.use(maps.backlogs, as: MapLayout.backlogs)
         try object.use(sums, as: MapLayout.sums)
         let program = try object.load()
         try pins.place(program, at: pins.hop(end), kind: CLIBBPF_PROGRAM, Undo())

@@ -16,6 +16,7 @@ struct DestinationTable {
         var kind: UInt32
         var ifindex: UInt32
         var flags: UInt32
+        var tunnel: UInt32 = 0
         var rate = RateCost()
     }
 
@@ -29,6 +30,7 @@ struct DestinationTable {
                 kind: $0.loadUnaligned(fromByteOffset: MapLayout.kindOffset, as: UInt32.self),
                 ifindex: $0.loadUnaligned(as: UInt32.self),
                 flags: $0.loadUnaligned(fromByteOffset: MapLayout.flagsOffset, as: UInt32.self),
+                tunnel: $0.loadUnaligned(fromByteOffset: MapLayout.tunnelOffset, as: UInt32.self),
                 rate: $0.loadUnaligned(fromByteOffset: MapLayout.limitOffset, as: RateCost.self))
         }
     }
@@ -40,6 +42,7 @@ struct DestinationTable {
                 $0.storeBytes(of: slot.ifindex, as: UInt32.self)
                 $0.storeBytes(of: slot.kind, toByteOffset: MapLayout.kindOffset, as: UInt32.self)
                 $0.storeBytes(of: slot.flags, toByteOffset: MapLayout.flagsOffset, as: UInt32.self)
+                $0.storeBytes(of: slot.tunnel, toByteOffset: MapLayout.tunnelOffset, as: UInt32.self)
                 $0.storeBytes(of: slot.rate, toByteOffset: MapLayout.limitOffset, as: RateCost.self)
             }
             value.replaceSubrange(MapLayout.labelOffset..<(MapLayout.labelOffset + slot.label.utf8.count), with: slot.label.utf8)
@@ -78,10 +81,12 @@ struct DestinationTable {
         let slot = Slot(
             index: index, label: label, kind: Self.number(route.kind), ifindex: route.ifindex,
             flags: (route.isReceiving ? MapLayout.isReceiving : 0) | (route.kind.isTunnel ? MapLayout.isWrapping : 0),
+            tunnel: TunnelEntry.number(of: label),
             rate: RateCost(route.rate))
-        // First how copies are wrapped: those for the device that was there before go on as they were.
+        // First how copies are wrapped, and by which device they leave then: the programs read the number in both.
         if let tunnel = route.tunnel {
-            try kernel.write(TunnelEntry(tunnel, clockOffset: TunnelEntry.clockOffset()).bytes, to: maps.tunnels, at: index)
+            let entry = TunnelEntry(tunnel, of: label, ifindex: route.ifindex, clockOffset: TunnelEntry.clockOffset())
+            try kernel.write(entry.bytes, to: maps.tunnels, at: index)
         } else if let mtu = route.mtu {
             try kernel.write(TunnelEntry(mtu: mtu).bytes, to: maps.tunnels, at: index)
         }

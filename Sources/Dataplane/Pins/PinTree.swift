@@ -7,7 +7,7 @@ import TapSystem
 
 /// Where our pins are in bpffs, and how they are made, exchanged and removed.
 ///
-///     virt-tap/1/destinations, destination-counters, destination-rates, tunnels, sequences, hops, last-copies
+///     virt-tap/1/destinations, destination-counters, destination-rates, tunnels, sequences, backlogs, hops, last-copies
 ///                                                        shared by all attachments
 ///     virt-tap/1/hop-departure, hop-arrival              the programs on our devices
 ///     virt-tap/1/qdisc-<ifindex>                         we made the qdisc there, clsact or ingress
@@ -39,6 +39,7 @@ struct PinTree {
     var destinationRates: String { layout + "/destination-rates" }
     var tunnels: String { layout + "/tunnels" }
     var sequences: String { layout + "/sequences" }
+    var backlogs: String { layout + "/backlogs" }
     var hops: String { layout + "/hops" }
     func hop(_ end: HopEnd) -> String { layout + "/hop-\(end.pin)" }
     var lastCopies: String { layout + "/last-copies" }

@@ -9,6 +9,7 @@ struct SharedMaps {
     let destinationRates: KernelObject
     let tunnels: KernelObject
     let sequences: KernelObject
+    let backlogs: KernelObject
     let hops: KernelObject
     let lastCopies: KernelObject
 
@@ -16,7 +17,8 @@ struct SharedMaps {
     var ofTaps: [(KernelObject, MapLayout.Shape)] {
         [
             (destinations, MapLayout.destinations), (destinationCounters, MapLayout.destinationCounters),
-            (destinationRates, MapLayout.destinationRates), (tunnels, MapLayout.tunnels), (hops, MapLayout.hops),
+            (destinationRates, MapLayout.destinationRates), (tunnels, MapLayout.tunnels), (backlogs, MapLayout.backlogs),
+            (hops, MapLayout.hops),
             (lastCopies, MapLayout.lastCopies),
         ]
     }
@@ -41,11 +43,12 @@ struct SharedMaps {
             let destinationCounters = try map(pins.destinationCounters, MapLayout.destinationCounters),
             let destinationRates = try map(pins.destinationRates, MapLayout.destinationRates),
             let tunnels = try map(pins.tunnels, MapLayout.tunnels), let sequences = try map(pins.sequences, MapLayout.sequences),
+            let backlogs = try map(pins.backlogs, MapLayout.backlogs),
             let hops = try map(pins.hops, MapLayout.hops), let lastCopies = try map(pins.lastCopies, MapLayout.lastCopies)
         else { return nil }
         let maps = SharedMaps(
             destinations: destinations, destinationCounters: destinationCounters, destinationRates: destinationRates,
-            tunnels: tunnels, sequences: sequences, hops: hops, lastCopies: lastCopies)
+            tunnels: tunnels, sequences: sequences, backlogs: backlogs, hops: hops, lastCopies: lastCopies)
         return (maps, areNew)
     }
 
@@ -54,26 +57,28 @@ struct SharedMaps {
         self.init(
             destinations: try MapLayout.destinations.make(kernel), destinationCounters: try MapLayout.destinationCounters.make(kernel),
             destinationRates: try MapLayout.destinationRates.make(kernel), tunnels: try MapLayout.tunnels.make(kernel),
-            sequences: try MapLayout.sequences.make(kernel), hops: try MapLayout.hops.make(kernel),
+            sequences: try MapLayout.sequences.make(kernel), backlogs: try MapLayout.backlogs.make(kernel),
+            hops: try MapLayout.hops.make(kernel),
             lastCopies: try MapLayout.lastCopies.make(kernel))
     }
 
     private init(
         destinations: KernelObject, destinationCounters: KernelObject, destinationRates: KernelObject, tunnels: KernelObject,
-        sequences: KernelObject, hops: KernelObject, lastCopies: KernelObject
+        sequences: KernelObject, backlogs: KernelObject, hops: KernelObject, lastCopies: KernelObject
     ) {
         self.destinations = destinations
         self.destinationCounters = destinationCounters
         self.destinationRates = destinationRates
         self.tunnels = tunnels
         self.sequences = sequences
+        self.backlogs = backlogs
         self.hops = hops
         self.lastCopies = lastCopies
     }
 
     /// Of those that the hop's programs reach.
     func idsOfHop(_ kernel: Kernel) throws -> Set<UInt32> {
-        try Set([destinationCounters, tunnels, sequences, hops].map { try kernel.mapInfo($0).id })
+        try Set([destinationCounters, tunnels, sequences, backlogs, hops].map { try kernel.mapInfo($0).id })
     }
 
     /// The kernel's ids of those that every program of a tap reaches.

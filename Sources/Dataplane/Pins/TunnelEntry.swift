@@ -8,8 +8,11 @@ import TapModel
 struct TunnelEntry {
     let bytes: [UInt8]
 
-    /// - Parameter clockOffset: what the monotonic clock lacks of the real one, in nanoseconds.
-    init(_ tunnel: TunnelHeader, clockOffset: UInt64) {
+    /// - Parameters:
+    ///   - label: the destination's.
+    ///   - ifindex: of the device that takes the packets; 0: none.
+    ///   - clockOffset: what the monotonic clock lacks of the real one, in nanoseconds.
+    init(_ tunnel: TunnelHeader, of label: String, ifindex: UInt32, clockOffset: UInt64) {
         let oversize: UInt32 =
             switch tunnel.oversize {
             case .fragment: 0
@@ -21,7 +24,9 @@ struct TunnelEntry {
             tunnel.inboundIdentifier.bigEndian, tunnel.outboundIdentifier.bigEndian,
         ]
         let header = [0, 0] + tunnel.bytes + [UInt8](repeating: 0, count: MapLayout.tunnelHeaderSize - tunnel.bytes.count)
-        bytes = header + numbers.flatMap { withUnsafeBytes(of: $0, Array.init) } + withUnsafeBytes(of: clockOffset, Array.init)
+        bytes =
+            header + numbers.flatMap { withUnsafeBytes(of: $0, Array.init) } + withUnsafeBytes(of: clockOffset, Array.init)
+            + [Self.number(of: label), ifindex].flatMap { withUnsafeBytes(of: $0, Array.init) }
     }
 
     /// Of a device of this host: nothing is wrapped.
@@ -31,6 +36,11 @@ struct TunnelEntry {
         let numbers: [UInt32] = [0, 0, 0, mtu, mtu + ethernet]
         let known = [UInt8](repeating: 0, count: 2 + MapLayout.tunnelHeaderSize) + numbers.flatMap { withUnsafeBytes(of: $0, Array.init) }
         bytes = known + [UInt8](repeating: 0, count: Int(MapLayout.tunnels.valueSize) - known.count)
+    }
+
+    /// What tells one destination's copies from those of another that has had its place: a hash of the label (FNV-1a).
+    static func number(of label: String) -> UInt32 {
+        label.utf8.reduce(0x811C_9DC5) { ($0 ^ UInt32($1)) &* 0x0100_0193 }
     }
 
     static func clockOffset() -> UInt64 {

@@ -49,7 +49,7 @@ enum MapLayout {
 
     /// TAP_DESTINATIONS: how many destinations a host can have at a time.
     static let destinationSlots: UInt32 = 1_024
-    /// struct tap_destination: ifindex, kind, flags, 4 bytes unused, struct tap_limit, label.
+    /// struct tap_destination: ifindex, kind, flags, the tunnel's number, struct tap_limit, label.
     static let destinations = Shape(name: "virt_tap_dests", variable: "tap_dests", valueSize: 136, entries: destinationSlots)
     static let kindOffset = 4
     static let flagsOffset = 8
@@ -57,6 +57,7 @@ enum MapLayout {
     static let isReceiving: UInt32 = 1
     /// TAP_DESTINATION_WRAPS.
     static let isWrapping: UInt32 = 2
+    static let tunnelOffset = 12
     static let limitOffset = 16
     static let labelOffset = 40
     /// enum tap_destination_counter: sent, errors, rate-limited, fragmented, truncated, oversized, cut off.
@@ -66,7 +67,7 @@ enum MapLayout {
         entries: destinationSlots * UInt32(countersPerDestination), isPerCPU: true)
     static let destinationRates = Shape(name: "virt_tap_drates", variable: "tap_dest_rates", valueSize: 8, entries: destinationSlots)
     /// struct tap_tunnel: two bytes unused, TAP_HEADER_SIZE bytes of headers, then numbers.
-    static let tunnels = Shape(name: "virt_tap_tunnel", variable: "tap_tunnels", valueSize: 120, entries: destinationSlots)
+    static let tunnels = Shape(name: "virt_tap_tunnel", variable: "tap_tunnels", valueSize: 128, entries: destinationSlots)
     static let tunnelHeaderSize = 78
     /// Of the next copy to each destination.
     static let sequences = Shape(name: "virt_tap_seq", variable: "tap_sequences", valueSize: 4, entries: destinationSlots)
@@ -74,7 +75,7 @@ enum MapLayout {
     static let sums = Shape(name: "virt_tap_sums", variable: "tap_sums", valueSize: 512, entries: 1, isPerCPU: true)
     /// struct tap_hop: an ifindex.
     static let hops = Shape(name: "virt_tap_hops", variable: "tap_hops", valueSize: 4, entries: 1)
-    /// struct tap_backlog. The hop's own: its two programs share it, and nobody else has it.
+    /// struct tap_backlog.
     static let backlogs = Shape(name: "virt_tap_queues", variable: "tap_backlogs", valueSize: 64, entries: 1_024)
     /// struct tap_last_copy.
     static let lastCopies = Shape(
