@@ -62,8 +62,8 @@ public struct CopyBreaker: Sendable {
         func rates(_ amount: (DestinationRecord) -> UInt64) -> [String: Double] {
             loads.mapValues { load in
                 let (new, old) = (amount(load), last.loads[load.label].map(amount) ?? 0)
-                // A place that was given to another counts from nothing.
-                return Double(new >= old ? new - old : new) / seconds
+                // A place that was given to another: what it had before is unknown, and nothing that was sent now.
+                return Double(new >= old ? new - old : 0) / seconds
             }
         }
         let most = Double(limit.perSecond)
@@ -116,7 +116,8 @@ extension DestinationRecord {
     /// What has left for it, as a limit counts: bits after the cut and before encapsulation, or packets.
     fileprivate func amount(in unit: RateLimit.Unit) -> UInt64 {
         switch unit {
-        case .bitsPerSecond: (sent.bytes &- cutOff) &* 8
+        // Copies that were cut and then did not leave are in the second and not in the first.
+        case .bitsPerSecond: (sent.bytes > cutOff ? sent.bytes - cutOff : 0) &* 8
         case .packetsPerSecond: sent.packets
         }
     }
