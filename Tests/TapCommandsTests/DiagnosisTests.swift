@@ -131,17 +131,11 @@ struct DiagnosisTests {
 
     @Test("What a valid configuration does not do")
     func configuration() {
-        #expect(level("policy") == nil && level("limit") == nil)
+        #expect(level("policy") == nil)
         #expect(
             level("policy") {
                 var configuration = Samples.configuration
                 configuration.policy.tapsAllowed = false
-                $0.configuration = .success(configuration)
-            } == .warn)
-        #expect(
-            level("limit") {
-                var configuration = Samples.configuration
-                configuration.limit = RateLimit(perSecond: 1_000, unit: .bitsPerSecond, burst: nil, text: "1kbit", burstText: nil)
                 $0.configuration = .success(configuration)
             } == .warn)
     }
