@@ -31,7 +31,7 @@ extension KernelSuite {
             let most = Int(mtu) + 14 - 66
             let count = (20_000 + most - 1) / most
             let copies = tapped.bench.sensor.receive(count)
-            #expect(copies.count == count && copies.allSatisfy { $0.count <= Int(mtu) + 14 && $0.hasGoodTCPChecksum })
+            #expect(copies.count == count && copies.allSatisfy { $0.count <= Int(mtu) + 14 && $0.hasGoodChecksum })
             #expect(copies.flatMap { $0.dropFirst(66) } == Array(frame.dropFirst(66)))
             #expect(tapped.bench.sensor.receive(within: 50) == nil)
             let counters = try #require(try tapped.counters(desired)[.outbound])
@@ -49,7 +49,7 @@ extension KernelSuite {
             let original = FrameBuilder.tcp(payload: 500).withPseudoSum
             for _ in 0..<50 { try tapped.bench.guest.write(original, Self.unfinished) }
             let copies = tapped.bench.sensor.receive(50)
-            #expect(copies.count == 50 && copies.allSatisfy(\.hasGoodTCPChecksum))
+            #expect(copies.count == 50 && copies.allSatisfy(\.hasGoodChecksum))
             #expect(copies.allSatisfy { $0[..<50] == original[..<50] && $0[52...] == original[52...] })
             let finished = try #require(copies.first)
             try tapped.bench.guest.write(finished)
@@ -84,26 +84,4 @@ extension KernelSuite {
             #expect(try tapped.counters(desired)[.outbound]?.copied.packets == 28)
         }
     }
-}
-
-extension [UInt8] {
-    /// A TCP segment over IPv4 without options whose checksum is left to a device: the sum of the pseudo-header (RFC 9293, 3.1).
-    fileprivate var withPseudoSum: [UInt8] {
-        var frame = self
-        let sum = ~FrameBuilder.checksum(pseudoHeader).asNumber & 0xFFFF
-        frame.replaceSubrange(50..<52, with: [UInt8(sum >> 8), UInt8(sum & 0xFF)])
-        return frame
-    }
-
-    fileprivate var hasGoodTCPChecksum: Bool {
-        let segment = Array(self[34...])
-        return FrameBuilder.checksum(pseudoHeader + segment + (segment.count % 2 == 0 ? [] : [0])) == [0, 0]
-    }
-
-    private var pseudoHeader: [UInt8] {
-        let length = count - 34
-        return Array(self[26..<34]) + [0, 6, UInt8(length >> 8 & 0xFF), UInt8(length & 0xFF)]
-    }
-
-    private var asNumber: Int { Int(self[0]) << 8 | Int(self[1]) }
 }

@@ -136,8 +136,7 @@ extension KernelSuite {
             // A veth would hand both on as they are.
             try DeviceOffloads.end(on: tapped.bench.destination)
             let payload = 20_000
-            var superPacket = FrameBuilder.tcp(payload: payload)
-            superPacket.replaceSubrange(50..<52, with: Self.pseudoSum(superPacket))
+            let superPacket = FrameBuilder.tcp(payload: payload).withPseudoSum
             try tapped.bench.guest.write(
                 superPacket, TapDevice.Offload(type: 1, segmentSize: 1_448, headerLength: 66, checksumStart: 34, checksumOffset: 16))
             #expect(tapped.bench.peer.receive(1).map(\.count) == [superPacket.count])
@@ -149,12 +148,11 @@ extension KernelSuite {
             #expect(try receiver.received() == count)
 
             // One frame whose checksum is left to the device.
-            var frame = FrameBuilder.tcp(payload: 500)
-            frame.replaceSubrange(50..<52, with: Self.pseudoSum(frame))
+            let frame = FrameBuilder.tcp(payload: 500).withPseudoSum
             try tapped.bench.guest.write(
                 frame, TapDevice.Offload(type: 0, segmentSize: 0, headerLength: 0, checksumStart: 34, checksumOffset: 16))
             let single = receiver.inner.receive(1)
-            #expect(single.map(\.count) == [frame.count] && single.allSatisfy(Self.hasGoodChecksum))
+            #expect(single.map(\.count) == [frame.count] && single.allSatisfy(\.hasGoodChecksum))
             #expect(single.first.map { $0[52...] } == frame[52...])
             let counters = try #require(try tapped.counters(desired)[.outbound])
             #expect(counters.seen == counters.copied && counters.copied.packets == 15)
@@ -170,8 +168,7 @@ extension KernelSuite {
             defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination("far", receiver.route())
             let desired = try attach(tapped, .outbound)
-            var frame = FrameBuilder.tcp(payload: 20_000)
-            frame.replaceSubrange(50..<52, with: Self.pseudoSum(frame))
+            let frame = FrameBuilder.tcp(payload: 20_000).withPseudoSum
             for _ in 0..<20 {
                 try tapped.bench.guest.write(
                     frame, TapDevice.Offload(type: 1, segmentSize: 1_448, headerLength: 66, checksumStart: 34, checksumOffset: 16))
@@ -264,21 +261,5 @@ extension KernelSuite {
         }
 
         /// Of a TCP or UDP frame over IPv4 without options: the sum over all that the checksum covers is right.
-        private static func hasGoodChecksum(_ frame: [UInt8]) -> Bool {
-            FrameBuilder.checksum(padded(Array(frame[34...]) + pseudoHeader(frame))) == [0, 0]
-        }
-
-        private static func pseudoHeader(_ frame: [UInt8]) -> [UInt8] {
-            let length = frame.count - 34
-            return Array(frame[26..<34]) + [0, frame[23], UInt8(length >> 8), UInt8(length & 0xFF)]
-        }
-
-        /// What a guest's kernel leaves in the place of the checksum.
-        private static func pseudoSum(_ frame: [UInt8]) -> [UInt8] { FrameBuilder.checksum(pseudoHeader(frame)).map { ~$0 } }
-
-        private static func padded(_ bytes: [UInt8]) -> [UInt8] {
-            // The pseudo-header is even, so an odd byte of the segment is the last of it: it is put before, with a zero behind.
-            bytes.count.isMultiple(of: 2) ? bytes : bytes.dropLast(12) + [0] + bytes.suffix(12)
-        }
     }
 }
