@@ -111,7 +111,7 @@ extension EndToEnd.RunningGuests {
         }
 
         private func unset() async throws {
-            #expect(try await host.virtTap("unset", "web1", "--all").status == 0)
+            try await host.virtTapSucceeds("unset", "web1", "--all")
             try await host.waitForEnd(of: "web1")
         }
 

@@ -21,7 +21,7 @@ extension EndToEnd.RunningGuests {
             let sum = try await web2.succeed("sha256sum </tmp/www/big")
             let copies = try await Sensor(host.lab, at: "ids1")
             let original = try await Sensor(host.lab, at: "tap-web1", direction: "inout")
-            #expect(try await host.virtTap("set", "web1", "--to", "ids", "--snaplen", snaplen).status == 0)
+            try await host.virtTapSucceeds("set", "web1", "--to", "ids", "--snaplen", snaplen)
             try await host.wait(for: "web1")
             #expect(try await hopDevices() == ["virttap-cut", "virttap-cut-in"])
             #expect(try await web1.succeed("wget -q -O - http://\(EndToEnd.RunningGuests.address2)/big | sha256sum") == sum)
@@ -31,7 +31,7 @@ extension EndToEnd.RunningGuests {
             }
             let counters = [try await host.packets(of: web1, "outbound"), try await host.packets(of: web1, "inbound")]
             for counter in counters { #expect(counter["seen"] == counter["copied"], "\(counter)") }
-            #expect(try await host.virtTap("unset", "web1", "--all").status == 0)
+            try await host.virtTapSucceeds("unset", "web1", "--all")
             try await host.waitForEnd(of: "web1")
             try await eventually("our devices are gone") { try await hopDevices().isEmpty }
 
@@ -58,8 +58,8 @@ extension EndToEnd.RunningGuests {
             let first = try await Sensor(host.lab, at: "ids1")
             let second = try await Sensor(host.lab, at: "span1")
             let original = try await Sensor(host.lab, at: "tap-web1", direction: "inout")
-            #expect(try await host.virtTap("set", "web1", "--to", "ids", "--sample-flows", "1/4").status == 0)
-            #expect(try await host.virtTap("set", "web2", "--to", "span", "--sample-flows", "1/4").status == 0)
+            try await host.virtTapSucceeds("set", "web1", "--to", "ids", "--sample-flows", "1/4")
+            try await host.virtTapSucceeds("set", "web2", "--to", "span", "--sample-flows", "1/4")
             try await host.wait(for: "web1")
             try await host.wait(for: "web2", tap: "span")
             let unseen = try await host.unseen(of: web1)
@@ -150,7 +150,7 @@ extension EndToEnd.RunningGuests {
         }
 
         private func withoutTaps(second: String) async throws {
-            for guest in [web1, web2] { #expect(try await host.virtTap("unset", guest.name, "--all").status == 0) }
+            for guest in [web1, web2] { try await host.virtTapSucceeds("unset", guest.name, "--all") }
             try await host.waitForEnd(of: "web1")
             try await host.waitForEnd(of: "web2", tap: second)
         }

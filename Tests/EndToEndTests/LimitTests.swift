@@ -20,8 +20,8 @@ extension EndToEnd.RunningGuests {
         @Test func theHeaviestStopsAndGoesOnWhenItFitsAgain() async throws {
             let limited = TappedHost.configuration.replacingOccurrences(of: "</virt-tap>", with: "<limit rate='200kbit'/></virt-tap>")
             try await host.reload(limited)
-            #expect(try await host.virtTap("set", "web1", "--to", "ids").status == 0)
-            #expect(try await host.virtTap("set", "web2", "--to", "span", "--direction", "outbound").status == 0)
+            try await host.virtTapSucceeds("set", "web1", "--to", "ids")
+            try await host.virtTapSucceeds("set", "web2", "--to", "span", "--direction", "outbound")
             try await host.wait(for: "web1")
             try await host.wait(for: "web2", tap: "span")
             let pins = try await host.pins(of: web1)
@@ -61,7 +61,7 @@ extension EndToEnd.RunningGuests {
             #expect(try await host.pins(of: web1) == pins)
             for sensor in [original, copies, light] { #expect(try await sensor.stop() == 0) }
             for (guest, tap) in [("web1", "ids"), ("web2", "span")] {
-                #expect(try await host.virtTap("unset", guest, tap).status == 0)
+                try await host.virtTapSucceeds("unset", guest, tap)
                 try await host.waitForEnd(of: guest, tap: tap)
             }
             try await host.reload()

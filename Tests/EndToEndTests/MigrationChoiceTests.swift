@@ -13,8 +13,7 @@ extension EndToEnd {
         @Test func theSameFlowsAreCopiedOnBothHosts() async throws {
             let filter = "udp dst portrange 40010-40025"
             let mover = Guest(host: pair.one.lab, name: "mover")
-            #expect(
-                try await pair.one.virtTap("set", "mover", "--to", "ids", "--filter", filter, "--sample-flows", "1/2").status == 0)
+            try await pair.one.virtTapSucceeds("set", "mover", "--to", "ids", "--filter", filter, "--sample-flows", "1/2")
             try await pair.one.wait(for: "mover")
             let atOne = try await Sensor(pair.one.lab, at: "ids1")
             let atTwo = try await Sensor(pair.two.lab, at: "ids1")
@@ -72,7 +71,7 @@ extension EndToEnd {
             async let first = pair.one.lab.guest("sensor", chosen)
             async let second = pair.one.lab.guest("stayer", GuestOptions(ip: "192.0.2.21/24"))
             let (sensor, stayer) = try await (first, second)
-            #expect(try await pair.one.virtTap("set", "stayer", "--to", "vm").status == 0)
+            try await pair.one.virtTapSucceeds("set", "stayer", "--to", "vm")
             try await pair.one.wait(for: "stayer", tap: "vm")
             let pins = try await pair.one.pins(of: stayer)
 

@@ -33,7 +33,7 @@ extension EndToEnd.RunningGuests {
 
         @Test func itIsFollowedWithoutTouchingTheTaps() async throws {
             try await host.reload(Self.configuration)
-            #expect(try await host.virtTap("set", "web1", "--to", "vm").status == 0)
+            try await host.virtTapSucceeds("set", "web1", "--to", "vm")
             try await host.wait(for: "web1", tap: "vm", .failed, .destinationElsewhere)
             let pins = try await host.pins(of: web1)
             #expect(!pins.isEmpty)
@@ -73,7 +73,7 @@ extension EndToEnd.RunningGuests {
             #expect(try await host.pins(of: web1) == pins)
             try await host.lab.virsh("undefine", "--domain", sensor.name)
             try await host.wait(for: "web1", tap: "vm", .failed, .destinationElsewhere)
-            #expect(try await host.virtTap("unset", "web1", "vm").status == 0)
+            try await host.virtTapSucceeds("unset", "web1", "vm")
             try await host.waitForEnd(of: "web1", tap: "vm")
             try await host.lab.succeed("ip", "link", "delete", "br7")
             try await host.reload()
@@ -91,7 +91,7 @@ extension EndToEnd.RunningGuests {
             let sensor = try await host.lab.guest("sensor", options)
             try await sensor.start()
             try await sensor.ready()
-            #expect(try await host.virtTap("set", "web1", "--to", "vm").status == 0)
+            try await host.virtTapSucceeds("set", "web1", "--to", "vm")
             let tap = try await host.wait(for: "web1", tap: "vm", .failed, .noMatchingInterface)
             #expect(tap.message?.contains("mac=\"\(Self.mac)\" is not one of them") == true)
             try await sensor.plug(interface)
@@ -110,7 +110,7 @@ extension EndToEnd.RunningGuests {
             for capture in [wire, original] { #expect(try await capture.stop() == 0) }
             try await seen.stop()
             try await remove(sensor)
-            #expect(try await host.virtTap("unset", "web1", "vm").status == 0)
+            try await host.virtTapSucceeds("unset", "web1", "vm")
             try await host.waitForEnd(of: "web1", tap: "vm")
             try await host.lab.succeed("ip", "link", "delete", "wire7")
             try await host.reload()

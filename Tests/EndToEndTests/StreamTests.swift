@@ -42,7 +42,7 @@ extension EndToEnd.RunningGuests {
             let sums = try await serve()
             for kind in StreamKind.all {
                 let capture = try await StreamCapture(host.lab, at: kind.device, in: kind.namespace)
-                #expect(try await host.virtTap("set", "web1", "--to", kind.name).status == 0)
+                try await host.virtTapSucceeds("set", "web1", "--to", kind.name)
                 try await host.wait(for: "web1", tap: kind.name)
                 let start = ContinuousClock.now
                 #expect(try await exchange() == sums)
@@ -55,7 +55,7 @@ extension EndToEnd.RunningGuests {
                 try await expectNoLoss(kind.name)
                 print("stream: \(kind.name): 2 x \(StreamSize.megabytes) MiB in \(seconds)")
                 try capture.remove()
-                #expect(try await host.virtTap("unset", "web1", kind.name).status == 0)
+                try await host.virtTapSucceeds("unset", "web1", kind.name)
                 try await host.waitForEnd(of: "web1", tap: kind.name)
             }
             try await far.remove()
@@ -68,7 +68,7 @@ extension EndToEnd.RunningGuests {
                     of: "</virt-tap>",
                     with: "<destination name='vm'><domain name='sensor' mac='\(StreamSensor.mac)'/></destination></virt-tap>"))
             let sensor = try await StreamSensor(host.lab)
-            #expect(try await host.virtTap("set", "web1", "--to", "vm").status == 0)
+            try await host.virtTapSucceeds("set", "web1", "--to", "vm")
             try await host.wait(for: "web1", tap: "vm")
             let sums = try await serve()
             #expect(try await exchange() == sums)
@@ -79,7 +79,7 @@ extension EndToEnd.RunningGuests {
             async let first = StreamCapture.digest(capture, 0, last: StreamSize.bytes)
             async let second = StreamCapture.digest(capture, 1, last: StreamSize.bytes)
             #expect(try await [first, second] == sums)
-            #expect(try await host.virtTap("unset", "web1", "vm").status == 0)
+            try await host.virtTapSucceeds("unset", "web1", "vm")
             try await host.waitForEnd(of: "web1", tap: "vm")
             try await sensor.remove()
             try await host.reload()

@@ -176,17 +176,17 @@ extension EndToEnd.RunningGuests {
         }
 
         @Test func theCommandWritesTheMetadata() async throws {
-            #expect(try await host.virtTap("set", "web1", "--to", "ids", "--direction", "outbound").status == 0)
+            try await host.virtTapSucceeds("set", "web1", "--to", "ids", "--direction", "outbound")
             #expect(try await host.wait(for: "web1").definition == .both)
-            #expect(try await host.virtTap("set", "web1", "--to", "span", "--name", "second").status == 0)
+            try await host.virtTapSucceeds("set", "web1", "--to", "span", "--name", "second")
             #expect(try await host.wait(for: "web1", tap: "second").definition == .both)
             #expect(try await host.tap(of: "web1")?.direction == .outbound)
             // What cannot work is not written, and says why.
             #expect(try await host.virtTap("set", "web1", "--to", "ids", "--snaplen", "1").status != 0)
-            #expect(try await host.virtTap("unset", "web1", "second").status == 0)
+            try await host.virtTapSucceeds("unset", "web1", "second")
             try await host.waitForEnd(of: "web1", tap: "second")
             #expect(try await host.tap(of: "web1")?.state == .active)
-            #expect(try await host.virtTap("unset", "web1", "--all").status == 0)
+            try await host.virtTapSucceeds("unset", "web1", "--all")
             try await host.waitForEnd(of: "web1")
             for kind in ["--live", "--config"] {
                 #expect(try await host.lab.run("virsh", "metadata", "web1", Guest.tapNamespace, kind).status != 0)

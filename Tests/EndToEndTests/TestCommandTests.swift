@@ -27,7 +27,7 @@ extension EndToEnd.RunningGuests {
         }
 
         @Test func aFrameArrivesAndNobodyElseSeesIt() async throws {
-            #expect(try await host.virtTap("set", "web1", "--to", "ids").status == 0)
+            try await host.virtTapSucceeds("set", "web1", "--to", "ids")
             try await host.wait(for: "web1")
             let copies = try await Sensor(host.lab, at: "ids1")
             let guest = try await Sensor(host.lab, at: "tap-web1", direction: "inout")
@@ -42,25 +42,25 @@ extension EndToEnd.RunningGuests {
             // A filter and a sample leave it out, which is said, and do not keep the rest of the path from being tested.
             let choices = [(["--sample", "1/1000000"], "its sample leaves"), (["--filter", "tcp port 4444"], "its filter leaves")]
             for (options, why) in choices {
-                #expect(try await host.virtTap(["set", "web1"] + options).status == 0)
+                try await host.virtTapSucceeds(["set", "web1"] + options)
                 try await host.wait(for: "web1")
                 expect(try await host.virtTap("test", "web1", "ids"), 0, says: why, "2 of 2")
             }
             try await eventually("all frames are at the sensor") { try tests(in: copies) == 6 }
             // Cut, it is known all the same.
-            #expect(try await host.virtTap("set", "web1", "--snaplen", "headers").status == 0)
+            try await host.virtTapSucceeds("set", "web1", "--snaplen", "headers")
             try await host.wait(for: "web1")
             expect(try await host.virtTap("test", "web1"), 0, says: "came in: 42 bytes", "2 of 2")
             #expect(try tests(in: guest) == 0 && tests(in: network) == 0)
             for sensor in [copies, guest, network] { #expect(try await sensor.stop() == 0) }
-            #expect(try await host.virtTap("unset", "web1", "ids").status == 0)
+            try await host.virtTapSucceeds("unset", "web1", "ids")
             try await host.waitForEnd(of: "web1")
         }
 
         @Test func itSaysWhereTheWayEnds() async throws {
             expect(try await host.virtTap("test", "web1"), 1, says: "has no tap")
             expect(try await host.virtTap("test", "nobody"), 1, says: "nobody")
-            #expect(try await host.virtTap("set", "web1", "--to", "span").status == 0)
+            try await host.virtTapSucceeds("set", "web1", "--to", "span")
             try await host.wait(for: "web1", tap: "span")
             expect(try await host.virtTap("test", "web1", "ids"), 1, says: "has no tap \"ids\"; it has span")
             try await host.lab.succeed("ip", "link", "set", "span1", "down")
@@ -76,7 +76,7 @@ extension EndToEnd.RunningGuests {
             try await web1.setMetadata("<tap to='span' enabled='no'/>")
             try await host.wait(for: "web1", tap: "span", .disabled, .disabledByMetadata)
             expect(try await host.virtTap("test", "web1"), 1, says: "nothing was sent", "disabled-by-metadata")
-            #expect(try await host.virtTap("unset", "web1", "span").status == 0)
+            try await host.virtTapSucceeds("unset", "web1", "span")
             try await host.stopDaemon()
             expect(try await host.virtTap("test", "web1"), 1, says: "virt-tapd is not running")
             try await host.startDaemon()
@@ -91,7 +91,7 @@ extension EndToEnd.RunningGuests {
                     TappedHost.configuration.replacingOccurrences(
                         of: "</virt-tap>",
                         with: "<destination name='tun'><\(kind) remote='10.9.0.2' \(number)='77'/></destination></virt-tap>"))
-                if kind == "vxlan" { #expect(try await host.virtTap("set", "web1", "--to", "tun").status == 0) }
+                if kind == "vxlan" { try await host.virtTapSucceeds("set", "web1", "--to", "tun") }
                 try await eventually("\(kind) takes copies") {
                     let isReady = try await host.status().destinations.contains {
                         $0.name == "tun" && $0.kind.rawValue == kind && $0.state == .active
@@ -101,7 +101,7 @@ extension EndToEnd.RunningGuests {
                 }
                 expect(try await host.virtTap("test", "web1"), 0, says: "left the host by up0", "of them outer headers", "2 of 2")
             }
-            #expect(try await host.virtTap("unset", "web1", "tun").status == 0)
+            try await host.virtTapSucceeds("unset", "web1", "tun")
             try await host.waitForEnd(of: "web1", tap: "tun")
             try await far.remove()
             try await host.reload()

@@ -31,7 +31,7 @@ extension EndToEnd.RunningGuests {
         @Test func itFollowsRoutesAndNeighbours() async throws {
             let far = try await FarMachine(host.lab)
             try await host.reload(Self.configuration)
-            #expect(try await host.virtTap("set", "web1", "--to", "tun").status == 0)
+            try await host.virtTapSucceeds("set", "web1", "--to", "tun")
             let lost = try await host.wait(for: "web1", tap: "tun", .failed, .neighbourUnreachable)
             #expect(lost.message?.contains("no route to 10.9.0.2") == true, "\(lost.message ?? "")")
             let pins = try await host.pins(of: web1)
@@ -61,7 +61,7 @@ extension EndToEnd.RunningGuests {
             try await expectWhole(copies, original)
             #expect(try await host.pins(of: web1) == pins)
             for sensor in [copies, original, witness] { #expect(try await sensor.stop() == 0) }
-            #expect(try await host.virtTap("unset", "web1", "tun").status == 0)
+            try await host.virtTapSucceeds("unset", "web1", "tun")
             try await host.waitForEnd(of: "web1", tap: "tun")
             try await far.remove()
             try await host.reload()
@@ -77,7 +77,7 @@ extension EndToEnd.RunningGuests {
                 "mkdir -p /tmp/www && head -c \(size) /dev/urandom >/tmp/www/tun && (pidof httpd >/dev/null || httpd -h /tmp/www)")
             let sum = try await host.web2.succeed("sha256sum </tmp/www/tun").prefix(64)
             let copies = try await Sensor(host.lab, at: "back0")
-            #expect(try await host.virtTap("set", "web1", "--to", "tun").status == 0)
+            try await host.virtTapSucceeds("set", "web1", "--to", "tun")
             try await host.wait(for: "web1", tap: "tun")
             #expect(
                 try await web1.succeed("wget -q -O - http://\(EndToEnd.RunningGuests.address2)/tun | sha256sum").prefix(64) == sum)
@@ -101,7 +101,7 @@ extension EndToEnd.RunningGuests {
             let note = try #require(try await destination().warnings.first)
             #expect(note.reason == .mtuTooSmall && note.message.contains("1500 bytes, so frames of over 1464 bytes"), "\(note.message)")
             #expect(try await copies.stop() == 0)
-            #expect(try await host.virtTap("unset", "web1", "tun").status == 0)
+            try await host.virtTapSucceeds("unset", "web1", "tun")
             try await host.waitForEnd(of: "web1", tap: "tun")
             try await far.remove()
             try await host.reload()

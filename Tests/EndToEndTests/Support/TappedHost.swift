@@ -126,6 +126,19 @@ final class TappedHost: Sendable {
         try await lab.run(["env"] + environment + [Self.program("virt-tap")] + arguments)
     }
 
+    /// Runs `virt-tap` in the host, and throws with what it said if it fails.
+    @discardableResult
+    func virtTapSucceeds(_ arguments: String...) async throws -> CommandResult {
+        try await virtTapSucceeds(arguments)
+    }
+
+    @discardableResult
+    func virtTapSucceeds(_ arguments: [String]) async throws -> CommandResult {
+        let result = try await virtTap(arguments)
+        guard result.status == 0 else { throw CommandFailure(result: result, timeout: nil) }
+        return result
+    }
+
     /// Puts a shell script in the place of the hook's binary.
     func replaceHookBinary(_ script: String) async throws {
         try await lab.succeed("rm", "-f", Self.hookBinary)
