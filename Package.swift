@@ -61,8 +61,8 @@ let package = Package(
         .target(
             name: "TapDaemon",
             dependencies: [
-                "TapModel", "TapXML", "TapHost", "Hypervisor", "Dataplane", "FilterCompiler", "TapControl", argumentParser, logging,
-                serviceLifecycle, unixSignals,
+                "TapModel", "TapSystem", "TapXML", "TapHost", "Hypervisor", "Dataplane", "FilterCompiler", "TapControl", argumentParser,
+                logging, serviceLifecycle, unixSignals,
             ],
             swiftSettings: strict),
         .target(

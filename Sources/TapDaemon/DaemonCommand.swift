@@ -5,6 +5,7 @@ import Glibc
 import Logging
 import TapHost
 import TapModel
+import TapSystem
 
 /// `virt-tapd`.
 public struct DaemonCommand: AsyncParsableCommand {
@@ -34,6 +35,21 @@ public struct DaemonCommand: AsyncParsableCommand {
 
     public init() {}
 
+    /// Does what the command line says, and ends the process.
+    public static func start() async -> Never {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+            ProcessEnd.now(EXIT_SUCCESS)
+        } catch {
+            ProcessEnd.now(exitCode(for: error).rawValue, saying: fullMessage(for: error))
+        }
+    }
+
     public func run() async throws {
         // A reload that is asked for before anybody listens for it is no reason to end.
         signal(SIGHUP, SIG_IGN)
@@ -60,7 +76,7 @@ public struct DaemonCommand: AsyncParsableCommand {
         }
     }
 
-    private func complain(_ line: String) { StandardError.write("virt-tapd: \(line.inert)\n") }
+    private func complain(_ line: String) { WholeWrite.write("virt-tapd: \(line.inert)\n", to: STDERR_FILENO) }
 }
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}

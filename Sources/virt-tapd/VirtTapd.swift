@@ -8,6 +8,6 @@ import TapDaemon
 enum VirtTapd {
     static func main() async {
         FilterChild.runIfAsked()
-        await DaemonCommand.main()
+        await DaemonCommand.start()
     }
 }

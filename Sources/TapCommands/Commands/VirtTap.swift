@@ -3,6 +3,7 @@
 public import ArgumentParser
 import Glibc
 import TapModel
+import TapSystem
 
 /// `virt-tap`.
 public struct VirtTap: AsyncParsableCommand {
@@ -23,8 +24,8 @@ public struct VirtTap: AsyncParsableCommand {
 
     public init() {}
 
-    /// Does what the command line says, and ends the process if that was not possible.
-    public static func start(_ arguments: [String] = Array(CommandLine.arguments.dropFirst())) async {
+    /// Does what the command line says, and ends the process.
+    public static func start(_ arguments: [String] = Array(CommandLine.arguments.dropFirst())) async -> Never {
         do {
             if let failure = misuse(arguments) { throw failure }
             var command = try parseAsRoot(ArgumentNormaliser.normalised(arguments))
@@ -33,13 +34,14 @@ public struct VirtTap: AsyncParsableCommand {
             } else {
                 try command.run()
             }
+            ProcessEnd.now(EXIT_SUCCESS)
         } catch let failure as CommandFailure {
             for line in failure.lines {
                 if failure.code == .configuration { Output.diagnose(line) } else { Output.complain(line) }
             }
-            Glibc.exit(failure.code.rawValue)
+            ProcessEnd.now(failure.code.rawValue)
         } catch {
-            exit(withError: error)
+            ProcessEnd.now(exitCode(for: error).rawValue, saying: fullMessage(for: error))
         }
     }
 

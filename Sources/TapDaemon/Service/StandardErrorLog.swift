@@ -3,6 +3,7 @@
 import Glibc
 import Logging
 import TapModel
+import TapSystem
 
 /// One line an event on standard error. Under systemd the line begins with the priority that the journal
 /// understands (sd-daemon(3)) and has no time of its own, since the journal keeps that.
@@ -24,7 +25,7 @@ struct StandardErrorLog: LogHandler {
         let all = metadata.merging(event.metadata ?? [:]) { _, new in new }
         if !all.isEmpty { line += " (" + all.sorted { $0.key < $1.key }.map { "\($0.key): \($0.value)" }.joined(separator: ", ") + ")" }
         // One event is one line, whatever a domain is called: nobody can forge a second one.
-        StandardError.write(line.inert + "\n")
+        WholeWrite.write(line.inert + "\n", to: STDERR_FILENO)
     }
 
     private func priority(_ level: Logger.Level) -> Int {
