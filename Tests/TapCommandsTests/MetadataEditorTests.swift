@@ -106,7 +106,7 @@ struct MetadataEditorTests {
     @Test("Every option finds its place")
     func allOptions() async throws {
         let store = Store(live: "", config: nil)
-        try await run(
+        _ = try await run(
             store,
             try options(
                 "--to", "ids", "--name", "n1", "--direction", "outbound", "--interface", "52:54:00:00:00:01", "--interface", "net0",
