@@ -8,6 +8,8 @@
  * the tunnel is tapped, or the receiver on another host is tapped too and its
  * copies come back here, wrapped once more. So a tap passes over packets of its own
  * destination's tunnel, also inside other tunnels: as many as hosts in a ring.
+ * Whoever sent them: a guest that routes may give them an address of its own. What
+ * another host sends by the same tunnel reaches the same receiver without us.
  */
 #ifndef VIRT_TAP_LOOP_H
 #define VIRT_TAP_LOOP_H
@@ -40,8 +42,9 @@ struct layer {
 struct outer {
 	__u32 transport;
 	__u32 protocol;
-	/* From and to where the destination's packets go, by what protocol. */
-	bool is_like_own;
+	/* To where the destination's packets go, by what protocol; and from where they come. */
+	bool is_to_own;
+	bool is_from_own;
 	/* Not the first fragment. */
 	bool is_rest;
 };
@@ -57,8 +60,9 @@ static __always_inline bool parse_outer_ipv4(struct __sk_buff *skb, __u32 offset
 	outer->protocol = ip.protocol;
 	outer->transport = offset + ip.ihl * 4;
 	outer->is_rest = ip.frag_off & bpf_htons(IP_FRAGMENT_OFFSET);
-	outer->is_like_own = !tunnel->is_ipv6 && ip.protocol == own->protocol &&
-			     ip.saddr == own->saddr && ip.daddr == own->daddr;
+	outer->is_to_own =
+		!tunnel->is_ipv6 && ip.protocol == own->protocol && ip.daddr == own->daddr;
+	outer->is_from_own = ip.saddr == own->saddr;
 	return true;
 }
 
@@ -86,9 +90,9 @@ static __always_inline bool parse_outer_ipv6(struct __sk_buff *skb, __u32 offset
 		outer->transport += 8;
 		outer->is_rest = (fragment[2] << 8 | fragment[3]) & IP6_FRAGMENT_OFFSET;
 	}
-	outer->is_like_own = tunnel->is_ipv6 && outer->protocol == own->nexthdr &&
-			     addresses[0] == own_addresses[0] && addresses[1] == own_addresses[1] &&
-			     addresses[2] == own_addresses[2] && addresses[3] == own_addresses[3];
+	outer->is_from_own = addresses[0] == own_addresses[0] && addresses[1] == own_addresses[1];
+	outer->is_to_own = tunnel->is_ipv6 && outer->protocol == own->nexthdr &&
+			   addresses[2] == own_addresses[2] && addresses[3] == own_addresses[3];
 	return true;
 }
 
@@ -166,14 +170,15 @@ __noinline int tap_pass_tunnel(struct __sk_buff *skb, struct layer *layer, __u32
 	}
 	if (outer.protocol != IPPROTO_UDP && outer.protocol != IPPROTO_GRE)
 		return 0;
+	/* It has no number to go by. */
 	if (outer.is_rest) {
-		layer->is_own = outer.is_like_own;
+		layer->is_own = outer.is_to_own && outer.is_from_own;
 		return 0;
 	}
 	if (bpf_skb_load_bytes(skb, outer.transport, begin, sizeof(begin)))
 		return 0;
 	kind = *(__be16 *)(begin + 2);
-	if (outer.is_like_own && is_own(skb, tunnel, outer.transport, kind)) {
+	if (outer.is_to_own && is_own(skb, tunnel, outer.transport, kind)) {
 		layer->is_own = 1;
 		return 0;
 	}

@@ -73,7 +73,7 @@ extension KernelSuite {
         }
 
         @Test(
-            "A tap passes over packets of its own destination's tunnel, from a guest, to a guest, and inside three other tunnels",
+            "A tap passes over packets of its own destination's tunnel, whoever sent them, and inside three other tunnels",
             arguments: cases)
         func passesOverOwn(_ kind: Tunnel.Kind, _ version: UInt8, _ isIPv6: Bool) throws {
             let own = Self.tunnel(kind, version: version, to: 2, isIPv6: isIPv6)
@@ -85,6 +85,8 @@ extension KernelSuite {
                 let tunnel = Self.tunnel(other.0, version: other.1, identifier: 7, to: 4 + number, isIPv6: depth % 2 == 0)
                 packets.append(try wrapper.wrap(packets[depth], tunnel, from: 3 + number))
             }
+            // As a guest that routes sends it on that puts its own address in the place of the sender's.
+            packets.append(try wrapper.wrap(frame, own, from: 4))
             let tapped = try TappedBench(.best)
             try Self.set(tapped, "own", own, from: 1)
             let desired = try Self.attach(tapped, "own")
@@ -94,7 +96,7 @@ extension KernelSuite {
                 try tapped.bench.peer.send(packet)
                 #expect(tapped.bench.guest.read() == packet)
             }
-            #expect(try Self.marked(tapped, desired) == [4, 4])
+            #expect(try Self.marked(tapped, desired) == [5, 5])
             try tapped.bench.guest.write(frame)
             #expect(tapped.bench.sensor.receive(2).count == 1, "and of all these no copy")
             let counters = try tapped.counters(desired)
@@ -108,7 +110,6 @@ extension KernelSuite {
             let wrapper = try Wrapper()
             var others = try [
                 wrapper.wrap(frame, Self.tunnel(kind, version: version, to: 3, isIPv6: isIPv6), from: 1),
-                wrapper.wrap(frame, Self.tunnel(kind, version: version, to: 2, isIPv6: isIPv6), from: 4),
                 wrapper.wrap(frame, Self.tunnel(kind, version: version, to: 1, isIPv6: isIPv6), from: 2),
                 wrapper.wrap(frame, Self.tunnel(kind, version: version, to: 2, isIPv6: !isIPv6), from: 1),
             ]
@@ -174,8 +175,10 @@ extension KernelSuite {
             #expect(try Self.marked(tapped, second) == [0, 0])
         }
 
-        @Test("A guest that forwards the tunnel's packets can be tapped to that tunnel")
-        func endsInARouter() throws {
+        @Test(
+            "A guest that forwards the tunnel's packets can be tapped to that tunnel, also one that translates addresses",
+            arguments: [false, true])
+        func endsInARouter(_ translates: Bool) throws {
             let tapped = try TappedBench(.best)
             try Self.set(tapped, "own", Self.tunnel(.vxlan, to: 2, isIPv6: false), from: 1)
             let desired = try Self.attach(tapped, "own")
@@ -184,7 +187,13 @@ extension KernelSuite {
                 // Out of the host into the guest that is its router,
                 for packet in tapped.bench.sensor.receive(1) { try tapped.bench.peer.send(packet) }
                 // and out of that again.
-                if let packet = tapped.bench.guest.read() { try tapped.bench.guest.write(packet) }
+                guard var packet = tapped.bench.guest.read() else { continue }
+                if translates {
+                    packet.replaceSubrange(26..<30, with: [203, 0, 113, 7])
+                    packet.replaceSubrange(24..<26, with: [0, 0])
+                    packet.replaceSubrange(24..<26, with: FrameBuilder.checksum(packet[14..<34]))
+                }
+                try tapped.bench.guest.write(packet)
             }
             let counters = try tapped.counters(desired)
             #expect(counters[.outbound]?.copied.packets == 1 && counters[.outbound]?.marked.packets == 1)
