@@ -38,6 +38,14 @@ static __always_inline void count(__u32 slot, __u32 which, __u32 bytes)
 	add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + which, &frame);
 }
 
+/* Of a copy that is counted as sent: so much is not. */
+static __always_inline void count_cut(__u32 slot, __u32 bytes)
+{
+	struct tap_count spared = {.bytes = bytes};
+
+	add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + TAP_DESTINATION_SPARED, &spared);
+}
+
 /*
  * Sends a frame that is too large for the path as fragments of one outer packet.
  * Each is made of a copy of its own, since nothing brings back what was cut off.
@@ -74,10 +82,11 @@ __noinline int tap_send_fragments(struct __sk_buff *skb, const struct wrap *wrap
 /* Sends a copy to another machine. */
 __noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device, __u32 is_cut)
 {
-	__u32 slot = place & TAP_CB_SLOT, outer;
+	__u32 slot = place & TAP_CB_SLOT, outer, truncated = 0;
 	struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
 	struct wrap wrap = {};
 	bool is_too_large;
+	long error;
 	int sum = 0;
 	int vlan;
 
@@ -92,8 +101,7 @@ __noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device
 	wrap.fragment_id = bpf_get_prandom_u32();
 	is_too_large = skb->len > tunnel->room;
 	if (is_too_large && tunnel->oversize == TAP_OVERSIZE_TRUNCATE) {
-		count(slot, TAP_DESTINATION_TRUNCATED, skb->len);
-		count(slot, TAP_DESTINATION_CUT_OFF, skb->len - tunnel->room);
+		truncated = skb->len;
 		if (bpf_skb_change_tail(skb, tunnel->room, 0))
 			return -1;
 		wrap.is_truncated = 1;
@@ -124,7 +132,12 @@ __noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device
 	if (tap_wrap(skb, &wrap))
 		return -1;
 	skb->cb[TAP_CB_PLACE] = 0;
-	return bpf_clone_redirect(skb, device, 0);
+	error = bpf_clone_redirect(skb, device, 0);
+	if (!error && truncated) {
+		count(slot, TAP_DESTINATION_TRUNCATED, truncated);
+		count_cut(slot, truncated - wrap.length);
+	}
+	return error;
 }
 
 /*
@@ -303,7 +316,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 	if (!error) {
 		count(slot, TAP_DESTINATION_SENT, length + tag);
 		if (is_cut)
-			count(slot, TAP_DESTINATION_CUT_OFF, length - cut);
+			count_cut(slot, length - cut);
 	} else if (hop_is_arrival) {
 		count(slot, TAP_DESTINATION_ERRORS, length + tag);
 	}

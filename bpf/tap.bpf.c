@@ -210,12 +210,19 @@ static __always_inline void remember(struct __sk_buff *skb, bool is_copied)
 	last->is_copied = is_copied;
 }
 
+/* How many packets a frame counts as where they are limited. */
+static __always_inline __u64 claimed(const struct tap_count *frame)
+{
+	return frame->packets < TAP_SEGMENTS ? frame->packets : TAP_SEGMENTS;
+}
+
 static __always_inline bool is_within_rates(const struct tap_destination *destination,
 					    const struct shape *shape,
 					    const struct tap_count *frame, __u32 cut)
 {
 	__u32 slot = tap_destination_slot, zero = 0;
 	__u64 bytes = shape->length + shape->tag;
+	__u64 packets = claimed(frame);
 	__u64 *paid_until;
 
 	/* What leaves: the last segment of a super-packet may be shorter. */
@@ -225,18 +232,31 @@ static __always_inline bool is_within_rates(const struct tap_destination *destin
 		bytes = frame->bytes;
 	if (tap_rate_limit.cost) {
 		paid_until = bpf_map_lookup_elem(&tap_rate, &zero);
-		if (paid_until && !conforms(paid_until, &tap_rate_limit, frame->packets, bytes))
+		if (paid_until && !conforms(paid_until, &tap_rate_limit, packets, bytes))
 			return false;
 	}
 	if (destination->limit.cost) {
 		paid_until = bpf_map_lookup_elem(&tap_dest_rates, &slot);
-		if (paid_until &&
-		    !conforms(paid_until, &destination->limit, frame->packets, bytes)) {
+		if (paid_until && !conforms(paid_until, &destination->limit, packets, bytes)) {
 			count_destination(TAP_DESTINATION_RATE_LIMITED, frame);
 			return false;
 		}
 	}
 	return true;
+}
+
+/* A copy that was handed to the destination's device as it is. */
+static __always_inline void count_sent(const struct shape *shape, const struct tap_count *frame)
+{
+	__u64 bytes = shape->length + shape->tag;
+	struct tap_count spared;
+
+	count_destination(TAP_DESTINATION_SENT, frame);
+	if (frame->packets <= 1)
+		return;
+	spared.packets = frame->packets - claimed(frame);
+	spared.bytes = frame->bytes - bytes;
+	count_destination(TAP_DESTINATION_SPARED, &spared);
 }
 
 /* Clones to a device. The original keeps its mark. */
@@ -388,7 +408,7 @@ int virt_tap(struct __sk_buff *skb)
 		count_destination(TAP_DESTINATION_ERRORS, &frame);
 	/* The hop counts what it sends, segment by segment. */
 	else if (!by_hop)
-		count_destination(TAP_DESTINATION_SENT, &frame);
+		count_sent(&shape, &frame);
 	remember(skb, !error);
 	return TC_ACT_UNSPEC;
 }

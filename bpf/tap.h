@@ -33,8 +33,10 @@ enum tap_destination_counter {
 	TAP_DESTINATION_FRAGMENTED,
 	TAP_DESTINATION_TRUNCATED,
 	TAP_DESTINATION_OVERSIZED,
-	/* Copies that were cut, and how many bytes of them are not sent. */
-	TAP_DESTINATION_CUT_OFF,
+	/* How much less than was counted as sent the device was given: what was cut off, and of super-packets
+	 * that it was given as they are the headers that each segment will have.
+	 */
+	TAP_DESTINATION_SPARED,
 	TAP_DESTINATION_COUNTERS,
 };
 
@@ -60,7 +62,9 @@ struct tap_limit {
 /* Each destination has all of enum tap_destination_counter, one after the other. */
 #define TAP_DESTINATION_COUNTS (TAP_DESTINATIONS * TAP_DESTINATION_COUNTERS)
 
-/* A super-packet of more segments than this is not cut. */
+/* A super-packet of more segments than this is not cut, and counts as so many for rates and limits: what a
+ * guest only claims would use them up.
+ */
 #define TAP_SEGMENTS 128
 
 /* The device of ours to which copies are sent that are to be cut. */

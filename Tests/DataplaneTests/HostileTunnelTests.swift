@@ -14,9 +14,10 @@ extension KernelSuite {
             let tapped: TappedBench
             let desired: DesiredAttachment
 
-            init(_ kind: Tunnel.Kind = .vxlan, isIPv6: Bool = false, mtu: UInt32 = 1_500, _ choose: (inout CopyWish) -> Void = { _ in })
-                throws
-            {
+            init(
+                _ kind: Tunnel.Kind = .vxlan, isIPv6: Bool = false, mtu: UInt32 = 1_500, oversize: Tunnel.Oversize = .fragment,
+                _ choose: (inout CopyWish) -> Void = { _ in }
+            ) throws {
                 tapped = try TappedBench(Mechanism.here[0], withHeader: true)
                 let remote = isIPv6 ? "fd09::2" : "10.9.0.2"
                 let bytes = try #require(IPAddress.bytes(remote))
@@ -24,7 +25,8 @@ extension KernelSuite {
                     ifindex: tapped.bench.destinationIndex, device: tapped.bench.destination, source: bytes,
                     sourceMAC: MACAddress("02:00:00:00:00:01")!, nextHop: bytes, nextHopMAC: MACAddress("02:00:00:00:00:02")!, mtu: mtu)
                 let header = try #require(
-                    TunnelHeader(Tunnel(kind: kind, remote: remote, identifier: 9), remote: bytes, path: path, mtu: nil))
+                    TunnelHeader(
+                        Tunnel(kind: kind, remote: remote, identifier: 9, oversize: oversize), remote: bytes, path: path, mtu: nil))
                 try tapped.dataplane.setDestination(
                     "far", DestinationRoute(kind: kind.destinationKind, ifindex: path.ifindex, tunnel: header))
                 var desired = try tapped.desired(to: "far", choose)
@@ -60,6 +62,27 @@ extension KernelSuite {
                 let segments = UInt64((3_000 + Int(size) - 1) / Int(size))
                 #expect(sent <= 2 * segments + 1, "\(sent) packets of \(segments) segments of \(size)")
             }
+        }
+
+        @Test("Only what leaves counts as cut to fit", arguments: [false, true])
+        func countsWhatLeaves(_ isIPv6: Bool) throws {
+            let setup = try Setup(isIPv6: isIPv6, mtu: 1_300, oversize: .truncate)
+            defer { setup.end() }
+            let (guest, destination) = (setup.tapped.bench.guest, setup.tapped.bench.destination)
+            let large = FrameBuilder.udp(1, payload: 1_400)
+            try guest.write(large)
+            #expect(setup.tapped.bench.sensor.receive(1).count == 1)
+            // What is outside, its Ethernet header apart.
+            let room = UInt64(1_300 - (isIPv6 ? 56 : 36))
+            var record = try setup.record
+            #expect(record.truncated == Counter(packets: 1, bytes: UInt64(large.count)))
+            #expect(record.given == Counter(packets: 1, bytes: room))
+            try run("ip", "link", "set", destination, "down")
+            for _ in 1...3 { try guest.write(large) }
+            usleep(20_000)
+            record = try setup.record
+            #expect(record.truncated.packets == 1 && record.given.packets == 1 && record.given.bytes == room)
+            #expect(record.errors.packets == 3)
         }
 
         @Test("A checksum to be filled in somewhere spoils no outer header", arguments: [false, true])

@@ -25,13 +25,13 @@ struct CopyBreakerTests {
 
         var stopped: Set<String> { Set(breaker.failures.keys) }
 
-        mutating func pass(_ offered: [String: UInt64], seconds: Int = 1, cutOff: UInt64 = 0) {
+        mutating func pass(_ offered: [String: UInt64], seconds: Int = 1, spared: Counter = Counter()) {
             for _ in 0..<seconds {
                 for (label, bytes) in offered {
                     var record = records[label] ?? DestinationRecord(label: label, kind: .interface, ifindex: 1)
                     let frames = Counter(packets: bytes / 1_000, bytes: bytes)
                     if stopped.contains(label) { record.errors += frames } else { record.sent += frames }
-                    if !stopped.contains(label) { record.cutOff += cutOff }
+                    if !stopped.contains(label) { record.spared += spared }
                     records[label] = record
                 }
                 now += 1
@@ -136,10 +136,19 @@ struct CopyBreakerTests {
         #expect(host.stopped.isEmpty)
     }
 
-    @Test func whatIsCutOffDoesNotCount() {
+    @Test func whatTheDeviceWasNotGivenDoesNotCount() {
         var host = Host()
-        host.pass(["a": 3_000_000], seconds: 30, cutOff: 2_900_000)
+        host.pass(["a": 3_000_000], seconds: 30, spared: Counter(packets: 0, bytes: 2_900_000))
         #expect(host.stopped.isEmpty)
+        host = Host(limit: RateLimit(perSecond: 1_000, unit: .packetsPerSecond, burst: nil, text: "1kpps", burstText: nil))
+        host.pass(["a": 3_000_000], seconds: 30, spared: Counter(packets: 2_900, bytes: 0))
+        #expect(host.stopped.isEmpty)
+    }
+
+    @Test func ofCountersReadAtTwoMomentsNothingIsGained() {
+        let record = DestinationRecord(
+            label: "a", kind: .interface, ifindex: 1, sent: Counter(packets: 1, bytes: 60), spared: Counter(packets: 2, bytes: 900))
+        #expect(record.given == Counter())
     }
 
     @Test func packetsCanBeLimitedToo() {

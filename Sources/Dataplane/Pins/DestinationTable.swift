@@ -109,7 +109,7 @@ struct DestinationTable {
                 errors: try counters.sum(at: base + 1), rateLimited: try counters.sum(at: base + 2),
                 fragmented: try counters.sum(at: base + 3),
                 truncated: try counters.sum(at: base + 4), oversized: try counters.sum(at: base + 5),
-                cutOff: try counters.sum(at: base + 6).bytes)
+                spared: try counters.sum(at: base + 6))
         }
     }
 

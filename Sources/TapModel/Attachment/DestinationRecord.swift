@@ -19,13 +19,19 @@ public struct DestinationRecord: Hashable, Sendable {
     public var truncated: Counter
     /// dropped.
     public var oversized: Counter
-    /// Bytes of `sent` that were cut off before it left.
-    public var cutOff: UInt64
+    /// How much less than `sent` the device was given: bytes that were cut off; and of super-packets that it was given as they are the
+    /// headers that each segment will have, and as packets those segments that a guest can only have claimed.
+    public var spared: Counter
+    /// What the device was given.
+    public var given: Counter {
+        // The two are not read at one moment.
+        Counter(packets: sent.packets - min(spared.packets, sent.packets), bytes: sent.bytes - min(spared.bytes, sent.bytes))
+    }
 
     public init(
         label: String, kind: DestinationTarget.Kind, ifindex: UInt32, sent: Counter = Counter(), errors: Counter = Counter(),
         rateLimited: Counter = Counter(), fragmented: Counter = Counter(), truncated: Counter = Counter(), oversized: Counter = Counter(),
-        cutOff: UInt64 = 0
+        spared: Counter = Counter()
     ) {
         self.label = label
         self.kind = kind
@@ -36,6 +42,6 @@ public struct DestinationRecord: Hashable, Sendable {
         self.fragmented = fragmented
         self.truncated = truncated
         self.oversized = oversized
-        self.cutOff = cutOff
+        self.spared = spared
     }
 }

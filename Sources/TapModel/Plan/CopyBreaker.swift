@@ -113,12 +113,12 @@ public struct CopyBreaker: Sendable {
 }
 
 extension DestinationRecord {
-    /// What has left for it, as a limit counts: bits after the cut and before encapsulation, or packets.
+    /// What has left for it, as a limit counts: bits after the cut and before encapsulation, or packets. Not what a wire would have
+    /// carried: a guest can claim that one frame is 50,000 segments with long headers, and so would end everybody's copies.
     fileprivate func amount(in unit: RateLimit.Unit) -> UInt64 {
         switch unit {
-        // Copies that were cut and then did not leave are in the second and not in the first.
-        case .bitsPerSecond: (sent.bytes > cutOff ? sent.bytes - cutOff : 0) &* 8
-        case .packetsPerSecond: sent.packets
+        case .bitsPerSecond: given.bytes &* 8
+        case .packetsPerSecond: given.packets
         }
     }
 }
