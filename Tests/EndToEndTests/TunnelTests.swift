@@ -52,6 +52,13 @@ extension EndToEnd.RunningGuests {
             try await Task.sleep(for: .milliseconds(300))
             try await expectWhole(copies, original)
 
+            try await far.setCable(isIn: false)
+            let unplugged = try await host.wait(for: "web1", tap: "tun", .failed, .destinationDown)
+            #expect(unplugged.message?.contains("up0, by which 10.9.0.2 is reached, has no carrier") == true, "\(unplugged.message ?? "")")
+            try await far.setCable(isIn: true)
+            try await host.wait(for: "web1", tap: "tun")
+            try await expectWhole(copies, original)
+
             try await far.disconnect()
             try await host.wait(for: "web1", tap: "tun", .failed, .neighbourUnreachable)
             let witness = try await Sensor(host.lab, at: "tap-web1")

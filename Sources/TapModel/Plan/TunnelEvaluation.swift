@@ -21,6 +21,12 @@ enum TunnelEvaluation {
         case .failure(let failure): return nowhere(failure.reason, failure.message)
         case .success(let found): path = found
         }
+        // Before its neighbours, which are forgotten with the carrier.
+        let device = host.devices[path.ifindex]
+        guard let device, device.isUp, device.hasCarrier else {
+            let state = device?.isUp == true ? "has no carrier: its cable or its other end is down" : "is down"
+            return nowhere(.destinationDown, "\(path.device), by which \(tunnel.remote) is reached, \(state)")
+        }
         guard let header = TunnelHeader(tunnel, remote: query.remote, path: path, mtu: mtu) else {
             let hop = IPAddress.text(path.nextHop)
             let who = hop == tunnel.remote ? hop : "\(hop), the next hop to \(tunnel.remote),"
@@ -33,9 +39,6 @@ enum TunnelEvaluation {
                 .mtuTooSmall,
                 "packets to \(tunnel.remote) may have \(header.mtu) bytes, of which the headers take \(header.bytes.count - 14): no frame fits"
             )
-        }
-        guard host.devices[path.ifindex]?.isUp ?? false else {
-            return nowhere(.destinationDown, "\(path.device), by which \(tunnel.remote) is reached, is down")
         }
         return DestinationVerdict(label: label, kind: kind, ifindex: path.ifindex, failure: nil, tunnel: header)
     }

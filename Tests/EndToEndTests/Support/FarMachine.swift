@@ -40,6 +40,11 @@ struct FarMachine: Sendable {
         try await host.succeed("ip", "address", "flush", "dev", "up0")
     }
 
+    /// As if its cable was pulled out, or put in again.
+    func setCable(isIn: Bool) async throws {
+        try await host.succeed("ip", "-n", "far", "link", "set", "up1", isIn ? "up" : "down")
+    }
+
     /// Another MAC address, as another machine has that takes over.
     func change(mac: String) async throws {
         try await host.succeed("ip", "-n", "far", "link", "set", "up1", "address", mac)
