@@ -29,6 +29,22 @@ struct TunnelTests {
         #expect(try Self.verdict(.success(Self.path(mtu: 1_300)), mtu: 1_400).tunnel?.mtu == 1_300)
     }
 
+    @Test(arguments: [false, true])
+    func itsLinkMustBeThere(_ isUp: Bool) throws {
+        var host = Fixture.host()
+        var device = try #require(host.devices["mon0"])
+        device.isUp = isUp
+        device.hasCarrier = false
+        host.devices.update("mon0", device)
+        // What was known of the neighbours is gone with the carrier.
+        host.paths[UnderlayQuery(Self.tunnel)!] = .success(Self.path(nextHop: nil))
+        let definition = DestinationDefinition(name: TapName("far")!, target: .tunnel(Self.tunnel))
+        let verdict = try DestinationEvaluation.evaluate(definition, host: host).get()
+        #expect(verdict.ifindex == 0 && verdict.failure?.reason == .destinationDown)
+        let why = isUp ? "has no carrier: its cable or its other end is down" : "is down"
+        #expect(verdict.failure?.message == "destination far: mon0, by which 192.0.2.10 is reached, \(why)")
+    }
+
     @Test func whyNothingIsSent() throws {
         let silent = try Self.verdict(.success(Self.path(nextHop: nil)))
         #expect(silent.ifindex == 0 && silent.failure?.reason == .neighbourUnreachable)
@@ -73,6 +89,38 @@ struct TunnelTests {
         #expect(second.bytes.suffix(16) == [0x10, 0, 0x88, 0xBE, 0, 0, 0, 0, 0x10, 0, 0, 0, 0, 0, 0, 0])
         let third = try header { $0 = Tunnel(kind: .erspan, remote: "192.0.2.10", identifier: 7, version: 2) }
         #expect(third.bytes.count == 14 + 20 + 20 && third.form == .erspanIII && third.bytes[36..<38] == [0x22, 0xEB])
+    }
+
+    @Test func eachWayToWrapHasItsOwnName() throws {
+        #expect(Self.tunnel.label == "vxlan:192.0.2.10:4789/100")
+        var all = Tunnel(kind: .erspan, remote: "192.0.2.10", identifier: 7, inboundIdentifier: 8, outboundIdentifier: 9)
+        (all.version, all.oversize, all.ttl, all.dscp, all.source) = (2, .drop, 9, 10, "192.0.2.1")
+        #expect(
+            all.label == "erspan:192.0.2.10/7;inbound=8;outbound=9;version=2;oversize=drop;ttl=9;dscp=10;source=192.0.2.1")
+        let changes: [(inout Tunnel) -> Void] = [
+            { $0.kind = .geneve }, { $0.remote = "192.0.2.11" }, { $0.identifier = 101 }, { $0.identifier = nil },
+            { $0.inboundIdentifier = 100 }, { $0.outboundIdentifier = 100 }, { $0.port = 4_790 }, { $0.version = 2 },
+            { $0.oversize = .drop },
+            { $0.oversize = .truncate }, { $0.ttl = 100 }, { $0.dscp = 0 }, { $0.source = "192.0.2.1" }, { $0.source = "192.0.2.2" },
+        ]
+        var labels: Set = [Self.tunnel.label]
+        for change in changes {
+            var tunnel = Self.tunnel
+            change(&tunnel)
+            labels.insert(tunnel.label)
+        }
+        #expect(labels.count == changes.count + 1)
+        // The longest: what does not fit is shortened, and still tells them apart.
+        let address = "1001:2002:3003:4004:5005:6006:7007:8008"
+        var long = Tunnel(kind: .geneve, remote: address, identifier: 0xFF_FFFF, port: 65_535)
+        long.source = address
+        labels = []
+        for dscp in UInt8(0)...63 {
+            long.dscp = dscp
+            labels.insert(long.label)
+        }
+        #expect(labels.count == 64 && labels.allSatisfy { $0.utf8.count <= Tunnel.labelLimit })
+        #expect(labels.allSatisfy { $0.hasPrefix("geneve:[\(address)]:65535/16777215;options=") })
     }
 
     @Test func addressesAsText() {

@@ -84,12 +84,33 @@ public struct Tunnel: Hashable, Codable, Sendable {
         self.oversize = oversize
     }
 
-    /// The name of an inline destination, such as `vxlan:192.0.2.10:4789/100` or `erspan:[2001:db8::1]/7`.
+    /// The name of an inline destination, such as `vxlan:192.0.2.10:4789/100` or `erspan:[2001:db8::1]/7;version=2;ttl=9`: one for
+    /// each way to wrap copies, since destinations of one name are one destination. At most `labelLimit` bytes.
     public var label: String {
         var text = "\(kind.rawValue):" + (remote.contains(":") ? "[\(remote)]" : remote)
         if let port { text += ":\(port)" }
-        let numbers = [identifier, inboundIdentifier, outboundIdentifier].compactMap { $0 }
-        if !numbers.isEmpty { text += "/" + numbers.map(String.init).joined(separator: ",") }
-        return text
+        if let identifier { text += "/\(identifier)" }
+        var options = ""
+        func add(_ name: String, _ value: (some CustomStringConvertible)?) {
+            if let value { options += ";\(name)=\(value)" }
+        }
+        add("inbound", inboundIdentifier)
+        add("outbound", outboundIdentifier)
+        if version != 1 { add("version", version) }
+        if oversize != .fragment { add("oversize", oversize.rawValue) }
+        add("ttl", ttl)
+        add("dscp", dscp)
+        add("source", source)
+        // Only long IPv6 addresses come to that.
+        let isShort = text.utf8.count + options.utf8.count <= Self.labelLimit
+        return text + (isShort ? options : ";options=" + String(Self.hash(options), radix: 16))
+    }
+
+    /// How long a label may be, in bytes: the map of destinations has room for so many and a NUL.
+    public static let labelLimit = 95
+
+    /// FNV-1a of 64 bits (draft-eastlake-fnv).
+    private static func hash(_ text: String) -> UInt64 {
+        text.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
     }
 }
