@@ -10,6 +10,8 @@ final class FakeKernel: TapDataplane, Sendable {
         var attachments: [AttachmentID: ObservedAttachment] = [:]
         var destinations: [String: DestinationRecord] = [:]
         var counters: [AttachmentID: [Direction: DirectionCounters]] = [:]
+        /// Next hops that were asked, in order.
+        var confirmed: [[UInt8]] = []
         /// Every change in order: "attach web1/ids", "replace …", "detach …".
         var changes: [String] = []
         /// What the next calls of attach or replace fail with, each once.
@@ -87,7 +89,7 @@ final class FakeKernel: TapDataplane, Sendable {
         try (state.withLock { $0.paths[remote] } ?? .failure(Failure(.neighbourUnreachable, "no route"))).get()
     }
 
-    func confirm(_ path: UnderlayPath) throws(Failure) {}
+    func confirm(_ path: UnderlayPath) throws(Failure) { state.withLock { $0.confirmed.append(path.nextHop) } }
 
     func destinations() throws(Failure) -> [DestinationRecord] { state.withLock { Array($0.destinations.values) } }
 

@@ -54,6 +54,21 @@ import Testing
         }
     }
 
+    @Test func aNextHopOfManyIsAskedOnce() async throws {
+        let destinations = (10...14).map { "<destination name='far\($0)'><vxlan remote='192.0.2.\($0)' vni='7'/></destination>" }
+        let bench = try Bench("<virt-tap>\(destinations.joined())</virt-tap>")
+        bench.kernel.state.withLock { state in
+            for number in UInt8(10)...14 { state.paths[[192, 0, 2, number]] = Self.path(nextHop: "02:00:00:00:00:0b") }
+        }
+        try await bench.run {
+            await bench.connect()
+            try await eventually("all are set") { await bench.reconciler.status().destinations.allSatisfy { $0.reason == nil } }
+            bench.kernel.state.withLock { $0.confirmed = [] }
+            await bench.advance(6)
+            try await eventually("it is asked") { bench.kernel.state.withLock { $0.confirmed } == [Self.remote] }
+        }
+    }
+
     @Test func inlineOnesToo() async throws {
         let bench = try Bench(Self.configuration)
         let tap = "<v:tap name='ids'><v:destination><v:vxlan remote='192.0.2.11' vni='9'/></v:destination></v:tap>"

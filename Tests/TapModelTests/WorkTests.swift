@@ -27,6 +27,22 @@ struct WorkTests {
         #expect(queue.next(at: 10.01) == .wait(until: 10 + WorkQueue.lookInterval))
     }
 
+    @Test func whatTakesLongIsDoneForATenthOfTheTime() {
+        var queue = WorkQueue()
+        queue.request(.paths, at: 10)
+        #expect(queue.next(at: 10) == .run(.paths))
+        queue.finished(.paths, at: 10.2, took: 0.2)
+        queue.request(.paths, at: 10.2)
+        queue.request(.sweep, at: 10.2)
+        #expect(queue.next(at: 10.2) == .run(.sweep))
+        #expect(queue.next(at: 10.3) == .wait(until: 12))
+        #expect(queue.next(at: 12) == .run(.paths))
+        // What takes no time waits no longer than after every look.
+        queue.finished(.paths, at: 12, took: 0)
+        queue.request(.paths, at: 12)
+        #expect(queue.next(at: 12) == .wait(until: 12 + WorkQueue.lookInterval))
+    }
+
     @Test func anEarlierWishMovesALaterOneForward() {
         var queue = WorkQueue()
         queue.request(.all, at: 0, after: 60)

@@ -21,11 +21,13 @@ extension Reconciler {
         let queries = tunnels
         guard !queries.isEmpty || !paths.isEmpty else { return }
         var isChanged = false
+        var confirmed: Set<NextHop> = []
         paths = paths.filter { queries.contains($0.key) }
         for query in queries {
             let result = lookUp(query)
             if paths.updateValue(result, forKey: query) != result { isChanged = true }
-            if isConfirming, case .success(let path) = result { confirm(path) }
+            // Most other machines are behind one router.
+            if isConfirming, case .success(let path) = result, confirmed.insert(NextHop(path)).inserted { confirm(path) }
         }
         guard isChanged else { return }
         changes += 1
@@ -44,6 +46,13 @@ extension Reconciler {
 
     private func lookUp(_ query: UnderlayQuery) -> Result<UnderlayPath, Failure> {
         Result { () throws(Failure) in try dataplane.path(to: query.remote, source: query.source) }
+    }
+
+    private struct NextHop: Hashable {
+        let address: [UInt8]
+        let ifindex: UInt32
+
+        init(_ path: UnderlayPath) { (address, ifindex) = (path.nextHop, path.ifindex) }
     }
 
     private func confirm(_ path: UnderlayPath) {

@@ -59,6 +59,11 @@ public struct WorkQueue: Sendable {
     /// Notes that the kernel was changed for `item`, which is then left alone for a while.
     public mutating func executed(_ item: Item, at now: Double) { notBefore[item] = now + Self.interval }
 
+    /// Notes that `item` was carried out and took so many seconds, which a storm of events may make at most a tenth of all time.
+    public mutating func finished(_ item: Item, at now: Double, took duration: Double) {
+        notBefore[item] = max(notBefore[item] ?? -.infinity, now + 9 * duration)
+    }
+
     /// What to do at `now`. An item that is returned counts as looked at.
     public mutating func next(at now: Double) -> Next {
         guard let index = due.firstIndex(where: { $0.time <= now }) else {
