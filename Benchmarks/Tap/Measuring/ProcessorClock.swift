@@ -24,14 +24,19 @@ struct ProcessorClock {
     /// Pins the main thread, which has to be the one that calls.
     /// - Parameter processor: which one; `nil`: the last that this thread may use.
     init(processor wanted: Int?) throws {
-        let status = try String(contentsOfFile: "/proc/self/status", encoding: .utf8)
-        allowed = String(status.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") }?.split(separator: "\t").last ?? "0")
+        allowed = try Self.allowedProcessors()
         guard let chosen = wanted ?? allowed.split(whereSeparator: { ",-".contains($0) }).last.flatMap({ Int($0) }) else {
             throw BenchmarkFailure("of the processors \(allowed) none can be chosen")
         }
         try run("taskset", "--pid", "--cpu-list", "\(chosen)", "\(getpid())")
         processor = chosen
         deferred = Self.open(thread: "ksoftirqd/\(chosen)")
+    }
+
+    /// Where this thread may run: a list such as `0-3,6`.
+    static func allowedProcessors() throws -> String {
+        let status = try String(contentsOfFile: "/proc/thread-self/status", encoding: .utf8)
+        return String(status.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") }?.split(separator: "\t").last ?? "0")
     }
 
     /// Lets the thread run wherever it might before.

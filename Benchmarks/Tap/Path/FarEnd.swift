@@ -7,7 +7,7 @@ import Glibc
 /// Counts every frame that comes in on a device, and drops it: exact, cheap, and the same for every variant.
 ///
 /// The device's own statistics would not do: a veth's are its peer's, counted before the frame has arrived.
-final class FarEnd {
+final class FarEnd: CopyCount {
     struct Count: Equatable {
         var frames: UInt64 = 0
         var bytes: UInt64 = 0

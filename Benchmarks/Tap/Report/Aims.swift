@@ -6,7 +6,7 @@ struct Aims {
 
     init(_ report: Report) { self.report = report }
 
-    var all: [Aim] { copying + wrapping + rejecting + sampling + filters }
+    var all: [Aim] { copying + feeding + wrapping + rejecting + sampling + filters }
 
     private func results(_ frame: TestFrame) -> [String: VariantResult] {
         Dictionary(report.paths.filter { $0.frame == frame.name && $0.path == BridgePath.name }.map { ($0.variant, $0) }) { $1 }
@@ -33,6 +33,16 @@ struct Aims {
             return Aim(
                 what: "copying everything: what it adds, to what tc mirred adds; \(frame.label)", most: 1,
                 reached: addedRatio(results["tap"], results["mirred"]))
+        }
+    }
+
+    private var feeding: [Aim] {
+        frames.compactMap { frame in
+            let results = results(frame)
+            guard results["sensor"] != nil, results["tap"] != nil else { return nil }
+            return Aim(
+                what: "into a sensor VM: what it adds, to what a copy into a veth adds; \(frame.label)", most: 1,
+                reached: addedRatio(results["sensor"], results["tap"]))
         }
     }
 

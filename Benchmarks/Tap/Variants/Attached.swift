@@ -6,11 +6,14 @@ import TapModel
 protocol Attached {
     /// What our tap says that it did with what the guest sent; `nil` for others.
     func counters() throws -> DirectionCounters?
+    /// Where the copies arrive; `nil`: at the path's own end.
+    var farEnd: (any CopyCount)? { get }
     func detach() throws
 }
 
 extension Attached {
     func counters() throws -> DirectionCounters? { nil }
+    var farEnd: (any CopyCount)? { nil }
 }
 
 /// Nothing is attached.

@@ -21,7 +21,7 @@ struct VariantCatalogue {
     }
 
     /// On any path.
-    var all: [Variant] { copying + wrapping + rejectingAll + matchingAll + thinning + floors }
+    var all: [Variant] { copying + feeding + wrapping + rejectingAll + matchingAll + thinning + floors }
 
     private func ours(
         _ name: String, _ title: String, _ expected: CopyExpectation, taps: Int = 1, mechanism: Mechanism? = nil,
@@ -53,6 +53,17 @@ struct VariantCatalogue {
             peer("mirred", "tc mirred (u32), everything", .whole(1), ["u32 match u32 0 0"]),
             ours("three-taps", "three of our taps, everything", .whole(3), taps: 3),
             peer("three-mirred", "tc mirred (u32) three times", .whole(3), ["u32 match u32 0 0"], copies: 3),
+        ]
+    }
+
+    private var feeding: [Variant] {
+        [
+            Variant(name: "sensor", title: "our tap into a sensor VM's tap device, everything", kind: .ours, expected: .whole(1)) {
+                [dataplane] in try SensorTap(dataplane, on: $0)
+            },
+            Variant(
+                name: "sensor-mirred", title: "tc mirred (u32) into a sensor VM's tap device", kind: .peer, expected: .whole(1)
+            ) { try SensorFilters(on: $0) },
         ]
     }
 
