@@ -31,6 +31,17 @@ extension EndToEnd.RunningGuests {
             try await host.lab.virsh("undefine", "--domain", sensor.name)
         }
 
+        /// A sensor that is tapped to itself would be sent its own copies.
+        private func commandsKnowIt() async throws {
+            let refused = try await host.virtTap("set", "sensor", "--to", "vm")
+            #expect(refused.status == 1 && refused.errorText.contains("(destination-loop)"), "\(refused.errorText)")
+            let path = "\(host.lab.folder)/tapped.xml"
+            try await host.lab.succeed("sh", "-c", "virsh dumpxml web1 >\(path)")
+            let good = try await host.virtTap("check", path)
+            #expect(good.status == 0 && good.text.contains("would be copied to vm") && !good.text.contains("libvirt"), "\(good.text)")
+            try await host.lab.succeed("rm", path)
+        }
+
         @Test func itIsFollowedWithoutTouchingTheTaps() async throws {
             try await host.reload(Self.configuration)
             try await host.virtTapSucceeds("set", "web1", "--to", "vm")
@@ -48,6 +59,7 @@ extension EndToEnd.RunningGuests {
             for run in 1...2 {
                 try await sensor.start()
                 try await host.wait(for: "web1", tap: "vm")
+                if run == 1 { try await commandsKnowIt() }
                 try await sensor.ready()
                 let original = try await Sensor(host.lab, at: "tap-web1")
                 let seen = try await GuestSensor(sensor)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Dataplane
+import Hypervisor
 import TapModel
 
 /// Looks at this host as far as whoever asks may.
@@ -33,5 +34,15 @@ struct ThisHost {
             configuration: configuration, devices: DeviceTable(devices), claims: DeviceClaims(),
             paths: dataplane.paths(for: configuration), mechanism: mechanism)
         self.caveats = caveats
+    }
+
+    /// Finds out where the sensor VMs are that destinations name; needs libvirt's read-only socket.
+    mutating func findSensors(uri: String?) async {
+        do {
+            let libvirt = try await LibvirtMetadataEditor(uri: uri, readOnly: true)
+            try await SensorLookup(domain: libvirt.domain(named:)).complete(&state)
+        } catch {
+            caveats.append("where sensor VMs are was not found out: \("\(error)".printable)")
+        }
     }
 }

@@ -28,7 +28,10 @@ struct CheckCommand: AsyncParsableCommand {
         if files.isEmpty, access(paths.config, F_OK) != 0 {
             return try Output.write("\(paths.config.printable): there is no such file, so the defaults hold: no destinations\n")
         }
-        let host = ThisHost(configuration, bpffs: paths.bpffs)
+        var host = ThisHost(configuration, bpffs: paths.bpffs)
+        if SensorLookup.isNeeded(configuration) {
+            await host.findSensors(uri: paths.connect ?? configuration.libvirtURI)
+        }
         var check = DocumentCheck(host: host.state, caveats: host.caveats, hasGroup: { getgrnam($0) != nil })
         var worst = CheckReport.Outcome.good
         for path in files.isEmpty ? [paths.config] : files {

@@ -50,9 +50,13 @@ struct EditOptions: ParsableArguments {
             Output.warn("so the tap is not checked against this host's configuration")
         }
         let uri = places.connect ?? configuration?.libvirtURI
-        let host = Self.isLocal(uri) ? configuration.map { ThisHost($0, bpffs: places.bpffs).state } : nil
+        var host = Self.isLocal(uri) ? configuration.map { ThisHost($0, bpffs: places.bpffs).state } : nil
         do {
             let store = try await LibvirtMetadataEditor(uri: uri)
+            if var known = host, SensorLookup.isNeeded(known.configuration) {
+                try await SensorLookup(domain: store.domain(named:)).complete(&known)
+                host = known
+            }
             let report = try await MetadataEditor(store: store, host: host, filters: .system, force: force)
                 .run(change, domain: domain, choices: choices)
             for line in report.warnings { Output.warn(line) }

@@ -18,6 +18,8 @@ struct TapValidation {
     ]
     /// Reasons that an interface may have as long as another one of the tap's is copied.
     private static let partial: Set<Reason> = [.interfaceTypeUnsupported, .deviceNotOwned]
+    /// Reasons that a sensor VM may have now and not later: it may be given the interface while it runs, or at its next start.
+    private static let ofSensor: Set<Reason> = [.noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned]
 
     /// - Parameters:
     ///   - domain: with the taps as they will be.
@@ -36,12 +38,16 @@ struct TapValidation {
             case .refused(let failure) where failure.reason == .disabledByMetadata: break
             case .refused(let failure): note(failure, about: tap)
             case .evaluated(let destination, let interfaces):
-                if let failure = destination.failure { note(failure, about: tap) }
+                if let failure = destination.failure {
+                    note(failure, about: tap, isPassing: destination.kind == .domain && Self.ofSensor.contains(failure.reason))
+                }
                 let failures = interfaces.compactMap {
                     if case .refused(let failure) = $0.result { failure } else { nil }
                 }
                 let isPartial = failures.count < interfaces.count
-                for failure in failures where knowsInterfaces { note(failure, about: tap, isPartial: isPartial) }
+                for failure in failures where knowsInterfaces {
+                    note(failure, about: tap, isPassing: isPartial && Self.partial.contains(failure.reason))
+                }
             }
         }
     }
@@ -51,9 +57,9 @@ struct TapValidation {
         if case .failure(let failure) = filter { note(failure, about: tap) }
     }
 
-    private mutating func note(_ failure: Failure, about tap: Tap, isPartial: Bool = false) {
+    private mutating func note(_ failure: Failure, about tap: Tap, isPassing: Bool = false) {
         let text = "tap \(tap.name): \(failure.message.printable) (\(failure.reason.rawValue))"
-        if Self.passing.contains(failure.reason) || (isPartial && Self.partial.contains(failure.reason)) {
+        if isPassing || Self.passing.contains(failure.reason) {
             if !warnings.contains(text) { warnings.append(text) }
         } else if !refusals.contains(text) {
             refusals.append(text)

@@ -24,7 +24,7 @@ enum SensorEvaluation {
                     "destination \(label): \(sensor) is not on this host; bring it here, or send the copies by a tunnel (<vxlan>)")
                 : Failure(
                     .libvirtDisconnected,
-                    "destination \(label): whether \(sensor) runs on this host virt-tapd knows once libvirt has answered; until then copies go "
+                    "destination \(label): whether \(sensor) runs on this host is known once libvirt has answered; until then copies go "
                         + "where they went")
             return DestinationVerdict(label: label, kind: .domain, ifindex: nil, failure: failure)
         }

@@ -8,14 +8,14 @@ struct Guest: Sendable {
     let name: String
 
     /// Runs a shell command in the guest and returns its output and exit code.
-    func run(_ command: String) async throws -> CommandResult {
-        try await Command([LabHost.script, "run", host.folder, name, "--", command], timeout: .seconds(45)).run()
+    func run(_ command: String, timeout: Duration = .seconds(45)) async throws -> CommandResult {
+        try await Command([LabHost.script, "run", host.folder, name, "--", command], timeout: timeout).run()
     }
 
     /// As `run`, for a command that must succeed.
     @discardableResult
-    func succeed(_ command: String) async throws -> String {
-        let result = try await run(command)
+    func succeed(_ command: String, timeout: Duration = .seconds(45)) async throws -> String {
+        let result = try await run(command, timeout: timeout)
         guard result.status == 0 else { throw CommandFailure(result: result, timeout: nil) }
         return result.text
     }

@@ -33,9 +33,9 @@ struct StreamSensor: Sendable {
 
     /// Ends the capture and says how many packets tcpdump's socket had no room for.
     func stop() async throws -> Int {
-        try await guest.succeed("kill -INT $(cat /tmp/pid)")
-        try await eventually("tcpdump's closing words in the sensor") {
-            try await guest.run("grep -q 'dropped by kernel' /tmp/said").status == 0
+        // Once was not always enough while it waited for packets.
+        try await eventually("tcpdump's closing words in the sensor", within: .seconds(30)) {
+            try await guest.run("kill -INT $(cat /tmp/pid); sleep 1; grep -q 'dropped by kernel' /tmp/said").status == 0
         }
         let words = try await guest.succeed("grep 'dropped by kernel' /tmp/said")
         return Int(words.prefix { $0.isNumber }) ?? -1
