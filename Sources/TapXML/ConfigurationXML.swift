@@ -12,7 +12,7 @@ public enum ConfigurationXML {
         let root = try DocumentParser.parseAll(bytes, limits: .configuration)
         let diagnostics = Diagnostics()
         let configuration = ConfigurationGrammar.read(ElementScope(root: root, diagnostics: diagnostics))
-        guard diagnostics.isEmpty else { throw XMLProblem(diagnostics.all) }
+        guard diagnostics.isEmpty else { throw XMLProblem(diagnostics.byLine) }
         return configuration
     }
 }

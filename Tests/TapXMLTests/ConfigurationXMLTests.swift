@@ -68,6 +68,22 @@ struct ConfigurationXMLTests {
                 """)
     }
 
+    @Test("problems in the order of their lines, whatever is looked at first")
+    func inOrder() {
+        let text = """
+            <virt-tap>
+              <destination name="b">
+                <interface nme="mon0"/>
+              </destination>
+              <hook timeout="99"/>
+              <polcy/>
+            </virt-tap>
+            """
+        let problem = #expect(throws: XMLProblem.self) { try ConfigurationXML.parse(Array(text.utf8)) }
+        let lines = problem?.diagnostics.compactMap(\.line) ?? []
+        #expect(lines.count >= 4 && lines == lines.sorted(), "\(lines)")
+    }
+
     @Test("a mask that is left out is the value's own bits")
     func mark() throws {
         #expect(

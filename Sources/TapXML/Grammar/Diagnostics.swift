@@ -31,7 +31,15 @@ final class Diagnostics {
     }
 
     /// What to hand out: the list, and its last line when something did not fit.
-    var all: [Diagnostic] {
+    var all: [Diagnostic] { complete(list) }
+
+    /// The same in the order of the document.
+    var byLine: [Diagnostic] {
+        complete(
+            list.enumerated().sorted { ($0.element.line ?? 0, $0.offset) < ($1.element.line ?? 0, $1.offset) }.map(\.element))
+    }
+
+    private func complete(_ list: [Diagnostic]) -> [Diagnostic] {
         guard count > list.count else { return list }
         return list + [Diagnostic(path: "", message: "\(count - list.count) more problems are not listed")]
     }
