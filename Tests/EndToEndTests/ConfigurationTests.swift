@@ -67,6 +67,11 @@ extension EndToEnd.RunningGuests {
                 #expect(result.errorText.contains(words))
                 #expect(try await host.pins(of: web1) == pins)
             }
+            // Nor is a tap written that nobody could check; taking one out needs no check.
+            let refused = try await host.virtTap("set", "web2", "--to", "nowhere")
+            #expect(refused.status == 78 && refused.errorText.contains("nothing was changed"), "\(refused.errorText)")
+            try await host.virtTapSucceeds("set", "web2", "--to", "nowhere", "--force")
+            try await host.virtTapSucceeds("unset", "web2", "nowhere")
             try host.configure(TappedHost.configuration)
             let sensor = try await Sensor(host.lab, at: "ids1")
             try await Flow.send(50, from: web1, to: EndToEnd.RunningGuests.address2).isComplete(at: sensor, 50)

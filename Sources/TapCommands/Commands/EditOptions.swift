@@ -42,13 +42,7 @@ struct EditOptions: ParsableArguments {
 
     /// Does the change and says what was done.
     func run(_ change: MetadataEdit.Change, domain: String) async throws {
-        var configuration: HostConfiguration?
-        do {
-            configuration = try ConfigurationFile(path: configFile).load()
-        } catch {
-            for line in error.lines { Output.warn(line) }
-            Output.warn("so the tap is not checked against this host's configuration")
-        }
+        let configuration = try configuration(for: change)
         let uri = places.connect ?? configuration?.libvirtURI
         var host = Self.isLocal(uri) ? configuration.map { ThisHost($0, bpffs: places.bpffs).state } : nil
         do {
@@ -64,6 +58,25 @@ struct EditOptions: ParsableArguments {
             if let expectation = report.expectation, Self.isLocal(uri) { try await tell(expectation) }
         } catch let error as MetadataEditError {
             throw CommandFailure(.failure, "\(error)".printable)
+        }
+    }
+
+    /// The one that the domain's taps are checked against; `nil`: they are not.
+    private func configuration(for change: MetadataEdit.Change) throws(CommandFailure) -> HostConfiguration? {
+        do {
+            return try ConfigurationFile(path: configFile).load()
+        } catch {
+            guard case .set = change, Self.isLocal(places.connect) else { return nil }
+            guard force else {
+                throw CommandFailure(
+                    .configuration,
+                    lines: error.lines + [
+                        "nothing was changed: the tap cannot be checked against this host's configuration; correct that, or --force writes it unchecked"
+                    ])
+            }
+            for line in error.lines { Output.warn(line) }
+            Output.warn("so the tap is not checked against this host's configuration")
+            return nil
         }
     }
 
