@@ -198,6 +198,10 @@ struct EvaluationTests {
         #expect(reason(Fixture.span()) == (nil, 20))
         let ours = Fixture.span { $0.name = "virttap-cut" }
         for isShared in [false, true] { #expect(reason(ours, allowShared: isShared) == (.destinationUnsafe, 0)) }
+        // Also while it is not there.
+        let absent = Fixture.configuration { $0.destinations[0].target = .interface(name: "virttap-cut", allowShared: true) }
+        let verdict = try? DestinationEvaluation.evaluate(absent.destinations[0], host: Fixture.host(absent)).get()
+        #expect(verdict?.failure?.reason == .destinationUnsafe && verdict?.ifindex == 0)
         // Another domain's device, but only when it is that domain's provably.
         let mac = MACAddress("52:54:00:00:00:07")!
         let vnet = Fixture.vnet(30, "vnet7", guest: mac)

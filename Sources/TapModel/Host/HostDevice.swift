@@ -32,10 +32,12 @@ public struct HostDevice: Hashable, Sendable {
     public var hasAddress: Bool
     /// The device's own count of frames it did not send.
     public var transmitDrops: UInt64
+    /// Bytes of a packet behind the Ethernet header, that may have a tag in addition.
+    public var mtu: UInt32
 
     public init(
         index: UInt32, name: String, mac: MACAddress?, kind: Kind, isUp: Bool = true, hasCarrier: Bool = true, masterKind: String? = nil,
-        masterName: String? = nil, hasAddress: Bool = false, transmitDrops: UInt64 = 0
+        masterName: String? = nil, hasAddress: Bool = false, transmitDrops: UInt64 = 0, mtu: UInt32 = 1_500
     ) {
         self.index = index
         self.name = name
@@ -47,12 +49,16 @@ public struct HostDevice: Hashable, Sendable {
         self.masterName = masterName
         self.hasAddress = hasAddress
         self.transmitDrops = transmitDrops
+        self.mtu = mtu
     }
 }
 
 extension HostDevice {
     /// Whether it is named as the devices are that virt-tap makes for itself.
-    public var isOurs: Bool { name.hasPrefix(Self.ownPrefix) }
+    public var isOurs: Bool { Self.isOurs(name) }
+
+    /// The same of a name that a device may have.
+    public static func isOurs(_ name: String) -> Bool { name.hasPrefix(ownPrefix) }
 
     /// What the names of all devices begin with that virt-tap makes.
     public static let ownPrefix = "virttap-"

@@ -79,16 +79,17 @@ public enum DestinationEvaluation {
         func verdict(_ ifindex: UInt32, _ failure: Failure?) -> DestinationVerdict {
             DestinationVerdict(label: label, kind: .interface, ifindex: ifindex, failure: failure)
         }
-        guard let device = host.devices[name] else {
-            return verdict(
-                0, Failure(.destinationDown, "destination \(label): interface \(name) does not exist; copying begins when it appears"))
-        }
-        if device.isOurs {
+        // Also while it is absent: it comes with the first tap that needs it.
+        if HostDevice.isOurs(name) {
             return verdict(
                 0,
                 Failure(
                     .destinationUnsafe,
                     "destination \(label): \(name) is virt-tap's own, on which copies are cut; use a device of the sensor's"))
+        }
+        guard let device = host.devices[name] else {
+            return verdict(
+                0, Failure(.destinationDown, "destination \(label): interface \(name) does not exist; copying begins when it appears"))
         }
         if !allowShared, let why = unsafety(of: device, host: host) {
             return verdict(
