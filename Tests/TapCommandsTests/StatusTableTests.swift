@@ -59,6 +59,29 @@ struct StatusTableTests {
                 """)
     }
 
+    @Test("What a destination lost behind its taps is said, and warnings of those that are used")
+    func destinations() {
+        func destination(_ name: String) -> DestinationStatus {
+            DestinationStatus(
+                name: name, kind: .interface, device: "mon0", failure: nil,
+                record: DestinationRecord(
+                    label: name, kind: .interface, ifindex: 1, sent: Counter(packets: 88, bytes: 9_000),
+                    errors: Counter(packets: 3, bytes: 180)),
+                warnings: [.init(reason: .mtuTooSmall, message: "too small")])
+        }
+        let document = Samples.document(
+            [Samples.tap("web1", interfaces: [Samples.interface("net0", device: "vnet3")])],
+            destinations: [destination("ids"), destination("unused")])
+        #expect(
+            StatusTable.text(document, for: .none).hasSuffix(
+                """
+
+                destination ids: too small (mtu-too-small)
+                destination ids: 3 copies could not be delivered, 88 were
+
+                """))
+    }
+
     @Test("Colour stands around words and moves nothing")
     func coloured() {
         let text = StatusTable.text(mixed, for: Terminal(isTerminal: true, width: nil, isColoured: true))

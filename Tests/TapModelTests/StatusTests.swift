@@ -54,6 +54,44 @@ struct StatusTests {
             try JSONDecoder().decode(DestinationStatus.self, from: JSONSerialization.data(withJSONObject: older)) == expected)
     }
 
+    @Test func aDeviceThatTakesSmallerPacketsIsToldOf() throws {
+        func warning(device: UInt32, source: UInt32, mtu: UInt32? = nil) -> TapStatus.Warning? {
+            let configuration = Fixture.configuration { $0.destinations[0].mtu = mtu }
+            var vnet = Fixture.vnet()
+            vnet.mtu = source
+            let host = Fixture.host(configuration, devices: [vnet, Fixture.span { $0.mtu = device }])
+            let status = DestinationStatus(configuration.destinations[0], on: host, sources: [vnet])
+            #expect(status.state == .active)
+            return status.warnings.first
+        }
+        #expect(warning(device: 1_500, source: 1_500) == nil)
+        #expect(warning(device: 9_000, source: 9_000, mtu: 9_000) == nil)
+        let jumbo = try #require(warning(device: 1_500, source: 9_000))
+        #expect(jumbo.reason == .mtuTooSmall)
+        #expect(jumbo.message.hasPrefix("mon0 takes packets of 1500 bytes, and vnet0, which is tapped to it, has an MTU of 9000"))
+        #expect(jumbo.message.contains("`ip link set mon0 mtu 9000`"))
+        let made = try #require(warning(device: 1_400, source: 1_500, mtu: 1_450))
+        #expect(made.message.hasPrefix("mon0 takes packets of 1400 bytes, and copies are made to fit mtu=\"1450\""))
+    }
+
+    @Test func whereAPathIsTooSmallTheAdviceSaysWhatToRaise() throws {
+        func message(mtu: UInt32?) throws -> String {
+            let tunnel = Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 100)
+            let definition = DestinationDefinition(name: TapName("far")!, target: .tunnel(tunnel), mtu: mtu)
+            var host = Fixture.host()
+            host.paths[try #require(UnderlayQuery(tunnel))] = .success(
+                UnderlayPath(
+                    ifindex: 20, device: "mon0", source: [192, 0, 2, 1], sourceMAC: MACAddress("02:00:00:00:00:0a")!,
+                    nextHop: [192, 0, 2, 10], nextHopMAC: MACAddress("02:00:00:00:00:0b"), mtu: 1_500))
+            let record = DestinationRecord(label: "far", kind: .vxlan, ifindex: 20, fragmented: Counter(packets: 2, bytes: 3_000))
+            return try #require(DestinationStatus(definition, on: host, record: record).warnings.first).message
+        }
+        #expect(try message(mtu: nil).hasPrefix("the path takes packets of 1500 bytes, so frames of over 1464 bytes do not fit: 2 sent in"))
+        #expect(try message(mtu: nil).contains("raise the path's MTU to 1554,"))
+        #expect(try message(mtu: 1_400).hasPrefix("by its mtu= the path takes packets of 1400 bytes"))
+        #expect(try message(mtu: 1_400).contains("give mtu=\"1554\" where the path takes that,"))
+    }
+
     @Test func degradedNamesTheInterface() throws {
         let second = Fixture.interface("net1", mac: MACAddress("52:54:00:00:00:02"), type: .hostdev, device: nil)
         let domain = Fixture.domain(interfaces: [Fixture.interface(), second])

@@ -59,6 +59,7 @@ enum DeviceList {
             device.transmitDrops =
                 attributes.number(
                     Int(IFLA_STATS64), as: UInt64.self, at: MemoryLayout<rtnl_link_stats64>.offset(of: \.tx_dropped)!) ?? 0
+            device.mtu = attributes.number(Int(IFLA_MTU), as: UInt32.self) ?? device.mtu
             master = attributes.number(Int(IFLA_MASTER), as: UInt32.self)
             if master != nil { device.masterKind = info?.text(Int(IFLA_INFO_SLAVE_KIND)) }
         }

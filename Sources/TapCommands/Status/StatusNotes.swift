@@ -90,10 +90,13 @@ enum StatusNotes {
 
     private static func destinations(_ document: StatusDocument) -> [Note] {
         let told = Set(document.taps.flatMap { [$0.message] + $0.interfaces.map(\.message) }.compactMap { $0 })
-        let warnings = document.destinations.flatMap { destination in
-            destination.warnings.map {
-                Note(subject: "destination \(destination.name.printable)", text: sentence($0.message, $0.reason), colour: .yellow)
-            }
+        // What no tap uses loses no copies.
+        let used = Set(document.taps.compactMap(\.destination))
+        let warnings = document.destinations.filter { used.contains($0.name) }.flatMap { destination -> [Note] in
+            let subject = "destination \(destination.name.printable)"
+            let lost = destination.errors.packets
+            return destination.warnings.map { Note(subject: subject, text: sentence($0.message, $0.reason), colour: .yellow) }
+                + (lost == 0 ? [] : [Note(subject: subject, text: undelivered(lost, of: destination), colour: .red)])
         }
         return warnings
             + document.destinations.compactMap { destination in
@@ -103,6 +106,11 @@ enum StatusNotes {
                     text: sentence(destination.message.map { withoutSubject($0, destination.name) }, destination.reason),
                     colour: .of(destination.state))
             }
+    }
+
+    /// Copies may be lost behind the tap, which counted them as copied.
+    private static func undelivered(_ packets: UInt64, of destination: DestinationStatus) -> String {
+        "\(packets) cop\(packets == 1 ? "y" : "ies") could not be delivered, \(destination.sent.packets) were"
     }
 
     /// Messages about a destination begin with its name, for the taps that show them too.

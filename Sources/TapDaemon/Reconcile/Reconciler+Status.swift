@@ -127,7 +127,14 @@ extension Reconciler {
                 inline[found.label] = found
             }
         }
-        return configuration.value.destinations.map { DestinationStatus($0, on: host, record: byLabel[$0.name.text]) }
+        var sources: [String: [HostDevice]] = [:]
+        for attachment in attachments.all {
+            guard let spec = attachment.spec, let device = host.devices[spec.key.ifindex] else { continue }
+            sources[spec.wish.destination, default: []].append(device)
+        }
+        return configuration.value.destinations.map {
+            DestinationStatus($0, on: host, record: byLabel[$0.name.text], sources: sources[$0.name.text] ?? [])
+        }
             + inline.values.sorted { $0.label < $1.label }.map { DestinationStatus($0, on: host, record: byLabel[$0.label]) }
     }
 }

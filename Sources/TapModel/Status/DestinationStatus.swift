@@ -71,33 +71,65 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     }
 
     /// A destination of the configuration as it is now.
-    /// - Parameter record: what the kernel has counted for it.
-    public init(_ definition: DestinationDefinition, on host: HostState, record: DestinationRecord? = nil) {
+    /// - Parameters:
+    ///   - record: what the kernel has counted for it.
+    ///   - sources: the devices that are tapped to it.
+    public init(
+        _ definition: DestinationDefinition, on host: HostState, record: DestinationRecord? = nil, sources: [HostDevice] = []
+    ) {
         switch DestinationEvaluation.evaluate(definition, host: host) {
         case .success(let verdict):
-            self.init(verdict, on: host, record: record)
+            self.init(verdict, on: host, record: record, sources: sources, limit: definition.mtu)
         case .failure(let failure):
             self.init(name: definition.name.text, kind: definition.target.kind, failure: failure, record: record)
         }
     }
 
     /// A destination as it was found to be, one of a domain's metadata too.
-    public init(_ verdict: DestinationVerdict, on host: HostState, record: DestinationRecord? = nil) {
+    /// - Parameter limit: the `mtu` that the configuration gives it.
+    public init(
+        _ verdict: DestinationVerdict, on host: HostState, record: DestinationRecord? = nil, sources: [HostDevice] = [],
+        limit: UInt32? = nil
+    ) {
+        let device = verdict.ifindex.flatMap { host.devices[$0] }
+        var warning = verdict.tunnel.flatMap { Self.oversize(record, $0, limit) }
+        if verdict.kind == .interface, let device { warning = Self.narrow(device, sources, limit) }
         self.init(
-            name: verdict.label, kind: verdict.kind, device: verdict.ifindex.flatMap { host.devices[$0]?.name },
-            failure: verdict.failure, record: record, warnings: [verdict.tunnel.flatMap { Self.oversize(record, $0) }].compactMap { $0 })
+            name: verdict.label, kind: verdict.kind, device: device?.name, failure: verdict.failure, record: record,
+            warnings: [warning].compactMap { $0 })
+    }
+
+    /// That a device of this host takes smaller packets than come: what is too large is lost there, and a veth tells nobody.
+    private static func narrow(_ device: HostDevice, _ sources: [HostDevice], _ limit: UInt32?) -> TapStatus.Warning? {
+        let why: String
+        let most: UInt32
+        if let limit, limit > device.mtu {
+            (why, most) = ("copies are made to fit mtu=\"\(limit)\"", limit)
+        } else if let largest = sources.max(by: { $0.mtu < $1.mtu }), largest.mtu > device.mtu {
+            (why, most) = ("\(largest.name), which is tapped to it, has an MTU of \(largest.mtu)", largest.mtu)
+        } else {
+            return nil
+        }
+        return TapStatus.Warning(
+            reason: .mtuTooSmall,
+            message: "\(device.name) takes packets of \(device.mtu) bytes, and \(why): larger copies may be lost without being counted; "
+                + "`ip link set \(device.name) mtu \(most)`, and its other end, too")
     }
 
     /// That some copies did not fit the path, as soon as one did not.
-    private static func oversize(_ record: DestinationRecord?, _ tunnel: TunnelHeader) -> TapStatus.Warning? {
+    private static func oversize(_ record: DestinationRecord?, _ tunnel: TunnelHeader, _ limit: UInt32?) -> TapStatus.Warning? {
         guard let record else { return nil }
         let counts = [(record.fragmented, "sent in fragments"), (record.truncated, "cut"), (record.oversized, "dropped")]
         let texts = counts.filter { $0.0.packets > 0 }.map { "\($0.0.packets) \($0.1)" }
         guard !texts.isEmpty else { return nil }
+        let needed = tunnel.mtu - tunnel.room + largestFrame
+        let isLimited = tunnel.mtu == limit
         return TapStatus.Warning(
             reason: .mtuTooSmall,
-            message: "the path takes packets of \(tunnel.mtu) bytes, so frames of over \(tunnel.room) bytes do not fit: "
-                + "\(texts.joined(separator: ", ")); raise the path's MTU to \(tunnel.mtu - tunnel.room + largestFrame), or see oversize=")
+            message: "\(isLimited ? "by its mtu= " : "")the path takes packets of \(tunnel.mtu) bytes, so frames of over \(tunnel.room) "
+                + "bytes do not fit: \(texts.joined(separator: ", ")); "
+                + (isLimited ? "give mtu=\"\(needed)\" where the path takes that" : "raise the path's MTU to \(needed)")
+                + ", or see oversize=")
     }
 
     /// A full Ethernet frame with a tag.
