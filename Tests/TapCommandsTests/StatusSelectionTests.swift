@@ -30,7 +30,7 @@ struct StatusSelectionTests {
 
     @Test("An unknown one is an error that names the nearest")
     func unknown() {
-        #expect(throws: CommandFailure(.failure, "\"web2\" has no tap, or there is no domain of that name; did you mean \"web1\"?")) {
+        #expect(throws: CommandFailure(.failure, "\"web2\" has no tap, or there is no domain of that name; \"web1\" has one")) {
             try names(StatusSelection(domains: ["web1", "web2"]))
         }
         #expect(

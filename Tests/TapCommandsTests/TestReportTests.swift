@@ -47,6 +47,28 @@ struct TestReportTests {
         #expect(far.lines.contains { $0.contains("sent: 156 bytes, 50 of them outer headers") })
     }
 
+    @Test func whatIsBehindTheDeviceIsNotClaimed() {
+        #expect(Self.report(.interface, [Self.seen("mon0", sent: true)]).lines.contains("  left by mon0"))
+    }
+
+    @Test func whyACopyIsNotMadeIsTheDestinationsReason() {
+        var report = Self.report(.vxlan, device: nil, fate: .errors, [])
+        report.destinations = [
+            DestinationStatus(
+                name: "ids", kind: .vxlan, failure: Failure(.neighbourUnreachable, "destination ids: 10.9.0.2 does not answer ARP on up0"))
+        ]
+        #expect(report.lines.contains { $0.hasSuffix("copy   not made: 10.9.0.2 does not answer ARP on up0") }, "\(report.lines)")
+        #expect(report.lines.contains { $0.contains("DID NOT ARRIVE: destination ids: 10.9.0.2") })
+    }
+
+    @Test func aStaleConfigurationIsSaid() throws {
+        var report = Self.report(.interface, [Self.seen("mon0", sent: true)])
+        report.staleConfiguration = "/etc/virt-tap/config.xml"
+        let first = try #require(report.lines.first)
+        #expect(first.hasPrefix("/etc/virt-tap/config.xml could not be loaded, the configuration before it is tested"))
+        #expect(report.isGood)
+    }
+
     @Test func aSensorThatDropsIsNoArrival() {
         var report = Self.report(.domain, [Self.seen("mon0", sent: true)])
         #expect(report.isGood && report.lines.contains("  went into the sensor VM by mon0"))

@@ -48,6 +48,10 @@ public final class TestFrameWatcher {
     deinit { close(descriptor) }
 
     private static func failure(_ call: String) -> Failure {
+        if errno == EPERM || errno == EACCES {
+            return Failure(
+                .permissionDenied, "seeing where test frames come by takes a packet socket: run `virt-tap test` as root (CAP_NET_RAW)")
+        }
         let error = KernelError(call: .netlink, number: errno, subject: call)
         return FailureReport.failure(error, "watching the devices for test frames")
     }

@@ -31,7 +31,8 @@ struct TestCommand: ParsableCommand {
     private static let journey: Int32 = 1_000
 
     func run() throws {
-        let before = try taps()
+        let answer = try StatusReader(paths: paths).read()
+        let before = try taps(answer)
         guard let domain = before.taps.first else { throw CommandFailure(.failure, "\(self.domain.printable) has no tap") }
         let token = UInt64.random(in: 0 ... .max)
         let dataplane = KernelDataplane(bpffs: paths.bpffs)
@@ -43,10 +44,11 @@ struct TestCommand: ParsableCommand {
         }
         let drops = drops(dataplane, before.destinations)
         var report = TestReport(taps: before.taps, destinations: before.destinations, trials: [], sightings: [])
+        report.staleConfiguration = answer.document.config.stale ? answer.document.config.path : nil
         report.trials = try send(TestCall(domain: domain.uuid, tap: tap.flatMap { TapName($0) }, token: token))
         watch(watcher, &report)
         // What was counted up to now.
-        let after = try taps()
+        let after = try taps(StatusReader(paths: paths).read())
         (report.taps, report.destinations) = (after.taps, after.destinations)
         let dropsNow = self.drops(dataplane, after.destinations)
         report.drops = dropsNow.reduce(into: [:]) { $0[$1.key] = $1.value &- (drops[$1.key] ?? $1.value) }
@@ -55,8 +57,7 @@ struct TestCommand: ParsableCommand {
     }
 
     /// Those that are tested, of a daemon that is there.
-    private func taps() throws(CommandFailure) -> (taps: [TapStatus], destinations: [DestinationStatus]) {
-        let answer = try StatusReader(paths: paths).read()
+    private func taps(_ answer: StatusReader.Answer) throws(CommandFailure) -> (taps: [TapStatus], destinations: [DestinationStatus]) {
         guard answer.document.daemon.running else {
             throw CommandFailure(.failure, "virt-tapd is not running, and it is the one that sends: `systemctl start virt-tapd`")
         }

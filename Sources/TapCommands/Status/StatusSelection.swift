@@ -25,7 +25,8 @@ struct StatusSelection: Hashable {
                 .failure,
                 lines: unknown.map { name in
                     "\"\(name.printable)\" has no tap, or there is no domain of that name"
-                        + (NearestName.of(name, among: names).map { "; did you mean \"\($0.printable)\"?" } ?? " (`virsh list --all`)")
+                        // Not "did you mean": the one that was named may be there.
+                        + (NearestName.of(name, among: names).map { "; \"\($0.printable)\" has one" } ?? " (`virsh list --all`)")
                 })
         }
         selected.taps.removeAll { tap in !domains.contains { Self.matches(tap, $0) } }

@@ -20,6 +20,8 @@ struct TestReport {
     var trials: [Trial]
     /// In the order of seeing.
     var sightings: [Sighting]
+    /// The configuration's path when it is not the one in force, since it could not be loaded.
+    var staleConfiguration: String?
     /// How many frames each device did not take while the test ran, its own traffic's included.
     var drops: [String: UInt64] = [:]
 
@@ -66,7 +68,10 @@ struct TestReport {
 
     /// The lines, without newlines.
     var lines: [String] {
-        var lines: [String] = []
+        var lines = [
+            staleConfiguration.map { "\($0.printable) could not be loaded, the configuration before it is tested: see `virt-tap status`" }
+        ]
+        .compactMap { $0 }
         for tap in taps {
             let own = trials.filter { $0.belongs(to: tap) }
             guard !own.isEmpty else {
@@ -101,7 +106,7 @@ struct TestReport {
             if let choice = outcome.leftOutBy {
                 steps.append(("choice", "its \(choice.rawValue) leaves the test frame out, which was sent past it"))
             }
-            steps.append(("copy", Self.fate(outcome.fate)))
+            steps.append(("copy", fate(outcome.fate, tap)))
         } else {
             steps.append((trial.device, trial.message?.printable ?? "nothing was sent"))
         }
@@ -120,11 +125,15 @@ struct TestReport {
             + ["  \(conclusion(of: trial, tap))"]
     }
 
-    private static func fate(_ fate: TrialOutcome.Fate) -> String {
+    private func fate(_ fate: TrialOutcome.Fate, _ tap: TapStatus) -> String {
         switch fate {
-        case .copied: "made"
-        case .rateLimited: "not made: the destination's rate is used up"
-        case .errors: "not made: the destination's device, or virt-tap's own on which copies are cut and wrapped, did not take it"
+        case .copied: return "made"
+        case .rateLimited: return "not made: the destination's rate is used up"
+        case .errors:
+            guard let destination = destination(of: tap), let why = destination.message, destination.device == nil else {
+                return "not made: the destination's device, or virt-tap's own on which copies are cut and wrapped, did not take it"
+            }
+            return "not made: " + StatusNotes.withoutSubject(why, destination.name).printable
         }
     }
 
@@ -143,7 +152,8 @@ struct TestReport {
             return "DID NOT ARRIVE\(why)"
         }
         switch destination?.kind {
-        case .interface?: return "arrived at \(arrival.device)"
+        // What is behind it, in another namespace or at the other end of a cable, is not seen.
+        case .interface?: return arrival.isSent ? "left by \(arrival.device)" : "arrived at \(arrival.device)"
         case .domain?: return "went into the sensor VM by \(arrival.device)"
         default: return "left the host by \(arrival.device)"
         }
