@@ -24,6 +24,7 @@
 
 #include "backlog.h"
 #include "destinations.h"
+#include "fragment.h"
 #include "headers.h"
 #include "hop.h"
 #include "tunnel.h"
