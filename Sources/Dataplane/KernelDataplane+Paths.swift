@@ -14,6 +14,13 @@ extension KernelDataplane {
         }
     }
 
+    public func followClock() throws(Failure) { try followClock(offset: TunnelEntry.clockOffset()) }
+
+    /// - Parameter offset: what the monotonic clock lacks of the real one, in nanoseconds.
+    func followClock(offset: UInt64) throws(Failure) {
+        try reporting("setting the time of ERSPAN's headers") { try destinationTable()?.followClock(offset: offset) }
+    }
+
     public func confirm(_ path: UnderlayPath) throws(Failure) {
         try reporting("asking for \(IPAddress.text(path.nextHop)) on \(path.device)", needsPins: false) {
             try RouteTable(kernel: kernel).ask(path)

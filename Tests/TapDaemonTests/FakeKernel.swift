@@ -10,6 +10,8 @@ final class FakeKernel: TapDataplane, Sendable {
         var attachments: [AttachmentID: ObservedAttachment] = [:]
         var destinations: [String: DestinationRecord] = [:]
         var counters: [AttachmentID: [Direction: DirectionCounters]] = [:]
+        /// How often the clock was looked at.
+        var clockLooks = 0
         /// Next hops that were asked, in order.
         var confirmed: [[UInt8]] = []
         /// Every change in order: "attach web1/ids", "replace …", "detach …".
@@ -88,6 +90,8 @@ final class FakeKernel: TapDataplane, Sendable {
     func path(to remote: [UInt8], source: [UInt8]?) throws(Failure) -> UnderlayPath {
         try (state.withLock { $0.paths[remote] } ?? .failure(Failure(.neighbourUnreachable, "no route"))).get()
     }
+
+    func followClock() throws(Failure) { state.withLock { $0.clockLooks += 1 } }
 
     func confirm(_ path: UnderlayPath) throws(Failure) { state.withLock { $0.confirmed.append(path.nextHop) } }
 

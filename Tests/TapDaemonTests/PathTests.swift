@@ -63,9 +63,14 @@ import Testing
         try await bench.run {
             await bench.connect()
             try await eventually("all are set") { await bench.reconciler.status().destinations.allSatisfy { $0.reason == nil } }
-            bench.kernel.state.withLock { $0.confirmed = [] }
+            let looks = bench.kernel.state.withLock { state in
+                state.confirmed = []
+                return state.clockLooks
+            }
             await bench.advance(6)
             try await eventually("it is asked") { bench.kernel.state.withLock { $0.confirmed } == [Self.remote] }
+            // The time in headers goes with that.
+            #expect(bench.kernel.state.withLock { $0.clockLooks } == looks + 1)
         }
     }
 

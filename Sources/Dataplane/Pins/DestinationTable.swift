@@ -95,6 +95,17 @@ struct DestinationTable {
         if formerRate != slot.rate { try kernel.write(RateCost.allPaid, to: maps.destinationRates, at: index) }
     }
 
+    /// - Parameter offset: what the monotonic clock lacks of the real one, in nanoseconds.
+    func followClock(offset: UInt64) throws {
+        for index in 0..<MapLayout.destinationSlots where try slot(index)?.kind == Self.number(.erspan) {
+            var entry = try kernel.read(maps.tunnels, at: index, size: Int(MapLayout.tunnels.valueSize))
+            let known = entry.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: MapLayout.clockOffsetOffset, as: UInt64.self) }
+            guard Int64(bitPattern: offset &- known).magnitude > 1_000_000 else { continue }
+            entry.withUnsafeMutableBytes { $0.storeBytes(of: offset, toByteOffset: MapLayout.clockOffsetOffset, as: UInt64.self) }
+            try kernel.write(entry, to: maps.tunnels, at: index)
+        }
+    }
+
     func forget(_ label: String) throws {
         if let index = try slot(of: label) { try write(nil, at: index) }
     }

@@ -69,6 +69,7 @@ enum MapLayout {
     /// struct tap_tunnel: two bytes unused, TAP_HEADER_SIZE bytes of headers, then numbers.
     static let tunnels = Shape(name: "virt_tap_tunnel", variable: "tap_tunnels", valueSize: 128, entries: destinationSlots)
     static let tunnelHeaderSize = 78
+    static let clockOffsetOffset = 112
     /// Of the next copy to each destination.
     static let sequences = Shape(name: "virt_tap_seq", variable: "tap_sequences", valueSize: 4, entries: destinationSlots)
     /// Where checksums are made. The hop's own.

@@ -20,6 +20,7 @@ extension Reconciler {
     func refreshPaths(isConfirming: Bool) {
         let queries = tunnels
         guard !queries.isEmpty || !paths.isEmpty else { return }
+        if isConfirming { followClock() }
         var isChanged = false
         var confirmed: Set<NextHop> = []
         paths = paths.filter { queries.contains($0.key) }
@@ -46,6 +47,14 @@ extension Reconciler {
 
     private func lookUp(_ query: UnderlayQuery) -> Result<UnderlayPath, Failure> {
         Result { () throws(Failure) in try dataplane.path(to: query.remote, source: query.source) }
+    }
+
+    private func followClock() {
+        do {
+            try dataplane.followClock()
+        } catch {
+            logger.debug("\(error.message)")
+        }
     }
 
     private struct NextHop: Hashable {

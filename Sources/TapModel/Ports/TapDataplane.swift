@@ -57,6 +57,10 @@ public protocol TapDataplane: AnyObject {
     /// Asks the next hop whether it is still there: what the kernel does not send itself it does not ask for.
     func confirm(_ path: UnderlayPath) throws(Failure)
 
+    /// Has the time in ERSPAN's headers follow the real clock, which somebody may have set: the programs have only a monotonic one. To be
+    /// called now and then; writes nothing while the two agree to a millisecond.
+    func followClock() throws(Failure)
+
     /// Every destination that was ever set and not forgotten.
     func destinations() throws(Failure) -> [DestinationRecord]
 
