@@ -39,12 +39,15 @@ static __always_inline void count(__u32 slot, __u32 which, __u32 bytes)
 	add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + which, &frame);
 }
 
-/* Of a copy that is counted as sent: so much is not. */
-static __always_inline void count_cut(__u32 slot, __u32 bytes)
+/* A copy that has left: so many bytes, and so many that were cut off. */
+static __always_inline void count_sent(__u32 slot, __u32 bytes, __u32 cut_off)
 {
-	struct tap_count spared = {.bytes = bytes};
+	struct tap_count spared = {.bytes = cut_off};
 
-	add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + TAP_DESTINATION_SPARED, &spared);
+	count(slot, TAP_DESTINATION_GIVEN, bytes);
+	if (cut_off)
+		add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + TAP_DESTINATION_SPARED,
+		    &spared);
 }
 
 /*
@@ -80,13 +83,13 @@ __noinline int tap_send_fragments(struct __sk_buff *skb, const struct wrap *wrap
 	return error;
 }
 
-/* Sends a copy to another machine. */
-__noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device, __u32 is_cut)
+/* Sends a copy to another machine, and counts it; of what it was, so many bytes are cut off already. */
+__noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device, __u32 cut_off)
 {
-	__u32 slot = place & TAP_CB_SLOT, outer, truncated = 0;
+	__u32 slot = place & TAP_CB_SLOT, outer, original;
 	struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
 	struct wrap wrap = {};
-	bool is_too_large;
+	bool is_too_large, is_truncated = false;
 	long error;
 	int sum = 0;
 	int vlan;
@@ -98,17 +101,18 @@ __noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device
 		return -1;
 	wrap.place = place;
 	wrap.vlan = vlan;
-	wrap.is_truncated = is_cut;
+	wrap.is_truncated = cut_off > 0;
 	wrap.fragment_id = bpf_get_prandom_u32();
-	is_too_large = skb->len > tunnel->room;
+	original = skb->len;
+	is_too_large = original > tunnel->room;
 	if (is_too_large && tunnel->oversize == TAP_OVERSIZE_TRUNCATE) {
-		truncated = skb->len;
 		if (bpf_skb_change_tail(skb, tunnel->room, 0))
 			return -1;
 		wrap.is_truncated = 1;
+		is_truncated = true;
 		is_too_large = false;
 	} else if (is_too_large && tunnel->oversize == TAP_OVERSIZE_DROP) {
-		count(slot, TAP_DESTINATION_OVERSIZED, skb->len);
+		count(slot, TAP_DESTINATION_OVERSIZED, original);
 		return -1;
 	}
 	wrap.length = skb->len;
@@ -128,17 +132,19 @@ __noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device
 				    (tunnel->is_ipv6 ? sizeof(struct fragment_header) : 0)))
 			return -1;
 		count(slot, TAP_DESTINATION_FRAGMENTED, wrap.length);
+		count_sent(slot, wrap.length, cut_off);
 		return 0;
 	}
 	if (tap_wrap(skb, &wrap))
 		return -1;
 	skb->cb[TAP_CB_PLACE] = 0;
 	error = bpf_clone_redirect(skb, device, 0);
-	if (!error && truncated) {
-		count(slot, TAP_DESTINATION_TRUNCATED, truncated);
-		count_cut(slot, truncated - wrap.length);
-	}
-	return error;
+	if (error)
+		return error;
+	if (is_truncated)
+		count(slot, TAP_DESTINATION_TRUNCATED, original);
+	count_sent(slot, wrap.length, cut_off + original - wrap.length);
+	return 0;
 }
 
 /*
@@ -198,7 +204,7 @@ __noinline int tap_send_encapsulated(struct __sk_buff *skb, __u32 place, __u32 d
 	skb->cb[TAP_CB_PLACE] = 0;
 	error = bpf_clone_redirect(skb, device, 0);
 	if (!error)
-		add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + TAP_DESTINATION_SENT,
+		add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + TAP_DESTINATION_GIVEN,
 		    &sent);
 	return error ? -1 : 0;
 }
@@ -310,17 +316,14 @@ int virt_tap_hop(struct __sk_buff *skb)
 	skb->cb[TAP_CB_PLACE] = 0;
 	/* Not a redirect: nobody would tell what became of it. */
 	if (!error && is_wrapped)
-		error = tap_send_wrapped(skb, place, device, is_cut);
+		error = tap_send_wrapped(skb, place, device, is_cut ? length - cut : 0);
 	else if (!error)
 		error = bpf_clone_redirect(skb, device, flags);
 	/* An error at once is told to the tap's program, which counts it. */
-	if (!error) {
-		count(slot, TAP_DESTINATION_SENT, length + tag);
-		if (is_cut)
-			count_cut(slot, length - cut);
-	} else if (hop_is_arrival) {
+	if (error && hop_is_arrival)
 		count(slot, TAP_DESTINATION_ERRORS, length + tag);
-	}
+	else if (!error && !is_wrapped)
+		count_sent(slot, (is_cut ? cut : length) + tag, is_cut ? length - cut : 0);
 	return error ? TC_ACT_SHOT : TC_ACT_STOLEN;
 }
 

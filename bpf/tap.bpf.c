@@ -248,14 +248,17 @@ static __always_inline bool is_within_rates(const struct tap_destination *destin
 /* A copy that was handed to the destination's device as it is. */
 static __always_inline void count_sent(const struct shape *shape, const struct tap_count *frame)
 {
-	__u64 bytes = shape->length + shape->tag;
+	struct tap_count given = {
+		.packets = claimed(frame),
+		.bytes = shape->length + shape->tag,
+	};
 	struct tap_count spared;
 
-	count_destination(TAP_DESTINATION_SENT, frame);
+	count_destination(TAP_DESTINATION_GIVEN, &given);
 	if (frame->packets <= 1)
 		return;
-	spared.packets = frame->packets - claimed(frame);
-	spared.bytes = frame->bytes - bytes;
+	spared.packets = frame->packets - given.packets;
+	spared.bytes = frame->bytes - given.bytes;
 	count_destination(TAP_DESTINATION_SPARED, &spared);
 }
 

@@ -26,15 +26,16 @@ enum tap_counter {
 };
 
 enum tap_destination_counter {
-	TAP_DESTINATION_SENT,
+	/* Copies that left, as the device was given them. */
+	TAP_DESTINATION_GIVEN,
 	TAP_DESTINATION_ERRORS,
 	TAP_DESTINATION_RATE_LIMITED,
 	/* Copies that were too large for the path; by what became of them. */
 	TAP_DESTINATION_FRAGMENTED,
 	TAP_DESTINATION_TRUNCATED,
 	TAP_DESTINATION_OVERSIZED,
-	/* How much less than was counted as sent the device was given: what was cut off, and of super-packets
-	 * that it was given as they are the headers that each segment will have.
+	/* How much less that was than a wire would have carried of the frames: what was cut off, and of super-packets
+	 * that were given as they are the headers that each segment will have.
 	 */
 	TAP_DESTINATION_SPARED,
 	TAP_DESTINATION_COUNTERS,

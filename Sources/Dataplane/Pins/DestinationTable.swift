@@ -115,12 +115,12 @@ struct DestinationTable {
         return try (0..<MapLayout.destinationSlots).compactMap { index in
             guard let slot = try slot(index), let kind = Self.kind(slot.kind) else { return nil }
             let base = Int(index) * MapLayout.countersPerDestination
+            let given = try counters.sum(at: base)
             return DestinationRecord(
-                label: slot.label, kind: kind, ifindex: slot.ifindex, sent: try counters.sum(at: base),
+                label: slot.label, kind: kind, ifindex: slot.ifindex, sent: given + (try counters.sum(at: base + 6)), given: given,
                 errors: try counters.sum(at: base + 1), rateLimited: try counters.sum(at: base + 2),
                 fragmented: try counters.sum(at: base + 3),
-                truncated: try counters.sum(at: base + 4), oversized: try counters.sum(at: base + 5),
-                spared: try counters.sum(at: base + 6))
+                truncated: try counters.sum(at: base + 4), oversized: try counters.sum(at: base + 5))
         }
     }
 
