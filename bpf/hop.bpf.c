@@ -29,6 +29,9 @@
 #include "hop.h"
 #include "tunnel.h"
 
+/* Ethernet with a tag, IPv4 and TCP with all their options: with more, each segment would be little else. */
+#define MOST_HEADERS (ETH_HLEN + VLAN_TAG_LEN + 60 + 60)
+
 /* Whether this is the end where copies arrive. Nobody can be told of errors there, so they are counted. */
 const volatile __u32 hop_is_arrival = 0;
 
@@ -177,7 +180,7 @@ __noinline int tap_send_encapsulated(struct __sk_buff *skb, __u32 place, __u32 d
 			return 1;
 		tap_parse(skb, &headers);
 		if (headers.protocol != IPPROTO_TCP || !headers.has_transport ||
-		    headers.end >= length)
+		    headers.end >= length || headers.end > MOST_HEADERS)
 			return 1;
 		excess = headers.end + segment_size;
 		excess = excess > tunnel->room ? excess - tunnel->room : 0;

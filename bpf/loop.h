@@ -29,6 +29,8 @@
 #include "headers.h"
 
 #define TUNNELS_IN_TUNNELS 4
+/* RFC 2890. */
+#define GRE_KEY		   0x20
 
 /* A frame within the frame. */
 struct layer {
@@ -96,19 +98,33 @@ static __always_inline bool parse_outer_ipv6(struct __sk_buff *skb, __u32 offset
 	return true;
 }
 
-/* Of what UDP or GRE carries: the port, or the kind; and of UDP the number. What was cut off is taken as the same. */
+/*
+ * Of what UDP or GRE carries: the port, or the kind, and the tunnel's number. What
+ * was cut off is taken as the same. A tunnel without a number is known by the
+ * sender, too.
+ */
 static __always_inline bool is_own(struct __sk_buff *skb, const struct tap_tunnel *tunnel,
-				   __u32 transport, __be16 kind)
+				   const struct outer *outer, const __u8 begin[4])
 {
-	__u32 at = tunnel->is_ipv6 ? ETH_HLEN + sizeof(struct ipv6hdr)
-				   : ETH_HLEN + sizeof(struct iphdr);
+	const __u8 *own = tunnel->header.bytes + ETH_HLEN;
+	/* Of GRE the key, of ERSPAN the session. */
+	__u32 at = outer->transport + (tunnel->kind == TAP_TUNNEL_UDP ? 12 : 4), mask = ~0U;
 	__be32 identifier;
 
-	if (kind != *(const __be16 *)(tunnel->header.bytes + at + 2))
+	own += tunnel->is_ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
+	if (begin[2] != own[2] || begin[3] != own[3])
 		return false;
-	return tunnel->kind != TAP_TUNNEL_UDP ||
-	       bpf_skb_load_bytes(skb, transport + 12, &identifier, sizeof(identifier)) ||
-	       identifier == tunnel->identifiers[0] || identifier == tunnel->identifiers[1];
+	if (tunnel->kind != TAP_TUNNEL_UDP && begin[0] != own[0])
+		return false;
+	if (tunnel->kind == TAP_TUNNEL_GRE && !(own[0] & GRE_KEY))
+		return outer->is_from_own;
+	if (tunnel->kind == TAP_TUNNEL_ERSPAN_II || tunnel->kind == TAP_TUNNEL_ERSPAN_III) {
+		at = outer->transport + 8;
+		mask = bpf_htonl(0x3ff);
+	}
+	return bpf_skb_load_bytes(skb, at, &identifier, sizeof(identifier)) ||
+	       !((identifier ^ tunnel->identifiers[0]) & mask) ||
+	       !((identifier ^ tunnel->identifiers[1]) & mask);
 }
 
 /* How long the tunnel's header is behind IP, of those kinds that tunnel.h writes; 0: it is none. */
@@ -178,7 +194,7 @@ __noinline int tap_pass_tunnel(struct __sk_buff *skb, struct layer *layer, __u32
 	if (bpf_skb_load_bytes(skb, outer.transport, begin, sizeof(begin)))
 		return 0;
 	kind = *(__be16 *)(begin + 2);
-	if (outer.is_to_own && is_own(skb, tunnel, outer.transport, kind)) {
+	if (outer.is_to_own && is_own(skb, tunnel, &outer, begin)) {
 		layer->is_own = 1;
 		return 0;
 	}

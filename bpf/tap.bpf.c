@@ -216,13 +216,22 @@ static __always_inline __u64 claimed(const struct tap_count *frame)
 	return frame->packets < TAP_SEGMENTS ? frame->packets : TAP_SEGMENTS;
 }
 
+/* What a device is given for it, whole: the segments, where they are made in front of it, else the frame. */
+static __always_inline void measure_given(const struct shape *shape, const struct tap_count *frame,
+					  bool is_split, struct tap_count *given)
+{
+	given->packets = claimed(frame);
+	given->bytes = is_split && frame->packets <= TAP_SEGMENTS ? frame->bytes
+								  : shape->length + shape->tag;
+}
+
 static __always_inline bool is_within_rates(const struct tap_destination *destination,
 					    const struct shape *shape,
-					    const struct tap_count *frame, __u32 cut)
+					    const struct tap_count *frame,
+					    const struct tap_count *given, __u32 cut)
 {
 	__u32 slot = tap_destination_slot, zero = 0;
-	__u64 bytes = shape->length + shape->tag;
-	__u64 packets = claimed(frame);
+	__u64 bytes = given->bytes, packets = given->packets;
 	__u64 *paid_until;
 
 	/* What leaves: the last segment of a super-packet may be shorter. */
@@ -246,19 +255,15 @@ static __always_inline bool is_within_rates(const struct tap_destination *destin
 }
 
 /* A copy that was handed to the destination's device as it is. */
-static __always_inline void count_sent(const struct shape *shape, const struct tap_count *frame)
+static __always_inline void count_sent(const struct tap_count *frame, const struct tap_count *given)
 {
-	struct tap_count given = {
-		.packets = claimed(frame),
-		.bytes = shape->length + shape->tag,
-	};
 	struct tap_count spared;
 
-	count_destination(TAP_DESTINATION_GIVEN, &given);
+	count_destination(TAP_DESTINATION_GIVEN, given);
 	if (frame->packets <= 1)
 		return;
-	spared.packets = frame->packets - given.packets;
-	spared.bytes = frame->bytes - given.bytes;
+	spared.packets = frame->packets - given->packets;
+	spared.bytes = frame->bytes - given->bytes;
 	count_destination(TAP_DESTINATION_SPARED, &spared);
 }
 
@@ -331,10 +336,10 @@ int virt_tap(struct __sk_buff *skb)
 	__u32 slot = tap_destination_slot;
 	struct tap_destination *destination;
 	struct headers headers = {};
-	struct tap_count frame;
+	struct tap_count frame, given;
 	struct shape shape;
 	__u32 cut = 0, device = 0, hop = 0, flags = 0;
-	bool is_cut, by_hop, can_copy;
+	bool is_cut, by_hop, is_split, can_copy;
 	long error = -1;
 
 	shape.length = skb->len;
@@ -389,11 +394,14 @@ int virt_tap(struct __sk_buff *skb)
 		 (tap_finishes && (shape.segment_size || tap_is_unfinished(skb)));
 	if (by_hop)
 		hop = hop_device();
-	can_copy = device && (!by_hop || (hop && frame.packets <= TAP_SEGMENTS));
+	is_split = shape.segment_size && (by_hop || flags & TAP_DESTINATION_SPLITS);
+	measure_given(&shape, &frame, is_split, &given);
+	/* Many segments at once would fill a processor's backlog, in which originals may be, too. */
+	can_copy = device && (!by_hop || hop) && (!is_split || frame.packets <= TAP_SEGMENTS);
 
 	/* What cannot be copied takes nothing of the rate. */
 	if (can_copy && destination &&
-	    !is_within_rates(destination, &shape, &frame, is_cut ? cut : 0)) {
+	    !is_within_rates(destination, &shape, &frame, &given, is_cut ? cut : 0)) {
 		count(TAP_RATE_LIMITED, &frame);
 		remember(skb, false);
 		return TC_ACT_UNSPEC;
@@ -407,11 +415,13 @@ int virt_tap(struct __sk_buff *skb)
 
 	/* Positive codes say that the device's queue, or the hop, refused the copy. */
 	count(error ? TAP_ERRORS : TAP_COPIED, &frame);
-	if (error)
+	if (error) {
 		count_destination(TAP_DESTINATION_ERRORS, &frame);
-	/* The hop counts what it sends, segment by segment. */
-	else if (!by_hop)
-		count_sent(&shape, &frame);
+		count_destination(TAP_DESTINATION_WANTED, &given);
+	} else if (!by_hop) {
+		/* The hop counts what it sends, segment by segment. */
+		count_sent(&frame, &given);
+	}
 	remember(skb, !error);
 	return TC_ACT_UNSPEC;
 }

@@ -38,6 +38,8 @@ enum tap_destination_counter {
 	 * that were given as they are the headers that each segment will have.
 	 */
 	TAP_DESTINATION_SPARED,
+	/* Of errors: what the device would have been given. */
+	TAP_DESTINATION_WANTED,
 	TAP_DESTINATION_COUNTERS,
 };
 
@@ -94,6 +96,8 @@ struct tap_backlog {
 #define TAP_DESTINATION_RECEIVES 1
 /* Copies go by the hop, which wraps them as the tunnels map says for this place. */
 #define TAP_DESTINATION_WRAPS	 2
+/* The device cannot take super-packets: the kernel makes segments of them in front of it. */
+#define TAP_DESTINATION_SPLITS	 4
 
 /* A place in the destinations map; free while the label is empty. */
 struct tap_destination {

@@ -14,6 +14,10 @@ extension KernelDataplane {
         }
     }
 
+    public func followOffloads() throws(Failure) {
+        try reporting("looking what the destinations' devices take") { try destinationTable()?.followOffloads() }
+    }
+
     public func destinations() throws(Failure) -> [DestinationRecord] {
         try reporting("reading the destinations") { try destinationTable()?.records() ?? [] }
     }

@@ -32,6 +32,29 @@ extension KernelSuite {
             #expect(after.given.packets - record.given.packets == 1)
         }
 
+        @Test("Where the device has segments made in front of it, they count as they are, and too many are not tried")
+        func countAsTheyAreMade() throws {
+            let tapped = try TappedBench(Mechanism.here[0], withHeader: true)
+            defer { _ = try? tapped.dataplane.purge() }
+            let desired = try tapped.attach(.outbound)
+            try DeviceOffloads.end(on: tapped.bench.destination)
+            try tapped.dataplane.followOffloads()
+            try tapped.bench.guest.write(Self.frame, Self.claim)
+            #expect(tapped.bench.sensor.receive(1).isEmpty)
+            #expect(try tapped.counters(desired)[.outbound]?.errors.packets ?? 0 >= Self.leastSegments)
+            var record = try #require(try tapped.dataplane.destinations().first)
+            #expect(record.given == Counter() && record.wanted == Counter(packets: 128, bytes: UInt64(Self.frame.count)))
+            // Honest ones: ten segments of 100 bytes.
+            let headers = 66
+            let frame = FrameBuilder.tcp(payload: 1_000)
+            try tapped.bench.guest.write(
+                frame, TapDevice.Offload(type: 1, segmentSize: 100, headerLength: UInt16(headers), checksumStart: 34, checksumOffset: 16))
+            let copies = tapped.bench.sensor.receive(10)
+            record = try #require(try tapped.dataplane.destinations().first)
+            #expect(copies.count == 10)
+            #expect(record.given == Counter(packets: 10, bytes: UInt64(copies.map(\.count).reduce(0, +))) && record.sent == record.given)
+        }
+
         @Test("One frame takes of a destination's rate what 128 packets take, at most")
         func doNotUseUpARate() throws {
             let tapped = try TappedBench(Mechanism.here[0], withHeader: true)

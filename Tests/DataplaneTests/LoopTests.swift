@@ -116,8 +116,10 @@ extension KernelSuite {
             others += try Self.kinds.filter { $0 != (kind, version) }.map {
                 try wrapper.wrap(frame, Self.tunnel($0.0, version: $0.1, to: 2, isIPv6: isIPv6), from: 1)
             }
-            if kind == .vxlan || kind == .geneve {
-                others.append(try wrapper.wrap(frame, Self.tunnel(kind, identifier: 101, to: 2, isIPv6: isIPv6), from: 1))
+            // By the same kind to the same receiver, from this host and from another.
+            for source in [UInt8(1), 4] {
+                let number = Self.tunnel(kind, version: version, identifier: 101, to: 2, isIPv6: isIPv6)
+                others.append(try wrapper.wrap(frame, number, from: source))
             }
             let tapped = try TappedBench(.best)
             try Self.set(tapped, "own", Self.tunnel(kind, version: version, to: 2, isIPv6: isIPv6), from: 1)
@@ -128,6 +130,21 @@ extension KernelSuite {
             }
             #expect(try Self.marked(tapped, desired) == [0, 0])
             #expect(try tapped.counters(desired)[.outbound]?.copied.packets == UInt64(others.count))
+        }
+
+        @Test("A tunnel without a number is known by its sender, too")
+        func comparesSendersOfKeyless() throws {
+            let frame = FrameBuilder.udp(1)
+            let wrapper = try Wrapper()
+            let keyless = Self.tunnel(.gre, identifier: nil, to: 2, isIPv6: false)
+            let (own, other) = (try wrapper.wrap(frame, keyless, from: 1), try wrapper.wrap(frame, keyless, from: 4))
+            let keyed = try wrapper.wrap(frame, Self.tunnel(.gre, identifier: 100, to: 2, isIPv6: false), from: 1)
+            let tapped = try TappedBench(.best)
+            try Self.set(tapped, "own", keyless, from: 1)
+            let desired = try Self.attach(tapped, "own")
+            for packet in [own, other, keyed] { try tapped.bench.guest.write(packet) }
+            let counters = try #require(try tapped.counters(desired)[.outbound])
+            #expect(counters.marked.packets == 1 && counters.copied.packets == 2)
         }
 
         @Test("Fragments of it are passed over, too, and packets that were cut", arguments: [false, true])

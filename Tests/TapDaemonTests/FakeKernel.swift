@@ -91,6 +91,8 @@ final class FakeKernel: TapDataplane, Sendable {
         try (state.withLock { $0.paths[remote] } ?? .failure(Failure(.neighbourUnreachable, "no route"))).get()
     }
 
+    func followOffloads() throws(Failure) {}
+
     func followClock() throws(Failure) { state.withLock { $0.clockLooks += 1 } }
 
     func confirm(_ path: UnderlayPath) throws(Failure) { state.withLock { $0.confirmed.append(path.nextHop) } }

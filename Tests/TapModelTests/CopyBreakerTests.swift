@@ -32,6 +32,7 @@ struct CopyBreakerTests {
                     let frames = Counter(packets: bytes / 1_000, bytes: bytes)
                     if stopped.contains(label) {
                         record.errors += frames
+                        record.wanted += Counter(packets: frames.packets - spared.packets, bytes: frames.bytes - spared.bytes)
                     } else {
                         record.sent += frames
                         record.given += Counter(packets: frames.packets - spared.packets, bytes: frames.bytes - spared.bytes)

@@ -80,7 +80,8 @@ struct DestinationTable {
         }
         let slot = Slot(
             index: index, label: label, kind: Self.number(route.kind), ifindex: route.ifindex,
-            flags: (route.isReceiving ? MapLayout.isReceiving : 0) | (route.kind.isTunnel ? MapLayout.isWrapping : 0),
+            flags: (route.isReceiving ? MapLayout.isReceiving : 0) | (route.kind.isTunnel ? MapLayout.isWrapping : 0)
+                | (Self.isSplitting(route.ifindex) ? MapLayout.isSplitting : 0),
             tunnel: TunnelEntry.number(of: label),
             rate: RateCost(route.rate))
         // First how copies are wrapped, and by which device they leave then: the programs read the number in both.
@@ -93,6 +94,19 @@ struct DestinationTable {
         try write(slot, at: index)
         // What another rate would still have to pay for, or another owner, does not count.
         if formerRate != slot.rate { try kernel.write(RateCost.allPaid, to: maps.destinationRates, at: index) }
+    }
+
+    private static func isSplitting(_ ifindex: UInt32) -> Bool { ifindex != 0 && !SegmentationOffload.isOn(ifindex) }
+
+    /// Looks again whether the destinations' devices take super-packets.
+    func followOffloads() throws {
+        for index in 0..<MapLayout.destinationSlots {
+            guard var slot = try slot(index) else { continue }
+            let flags = slot.flags & ~MapLayout.isSplitting | (Self.isSplitting(slot.ifindex) ? MapLayout.isSplitting : 0)
+            guard flags != slot.flags else { continue }
+            slot.flags = flags
+            try write(slot, at: index)
+        }
     }
 
     /// - Parameter offset: what the monotonic clock lacks of the real one, in nanoseconds.
@@ -112,12 +126,13 @@ struct DestinationTable {
 
     func records() throws -> [DestinationRecord] {
         let counters = CounterMap(object: maps.destinationCounters, kernel: kernel)
-        return try (0..<MapLayout.destinationSlots).compactMap { index in
+        return try (0..<MapLayout.destinationSlots).compactMap { index -> DestinationRecord? in
             guard let slot = try slot(index), let kind = Self.kind(slot.kind) else { return nil }
             let base = Int(index) * MapLayout.countersPerDestination
-            let given = try counters.sum(at: base)
+            let (given, wanted) = (try counters.sum(at: base), try counters.sum(at: base + 7))
             return DestinationRecord(
                 label: slot.label, kind: kind, ifindex: slot.ifindex, sent: given + (try counters.sum(at: base + 6)), given: given,
+                wanted: wanted,
                 errors: try counters.sum(at: base + 1), rateLimited: try counters.sum(at: base + 2),
                 fragmented: try counters.sum(at: base + 3),
                 truncated: try counters.sum(at: base + 4), oversized: try counters.sum(at: base + 5))

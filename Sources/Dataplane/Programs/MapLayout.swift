@@ -57,11 +57,13 @@ enum MapLayout {
     static let isReceiving: UInt32 = 1
     /// TAP_DESTINATION_WRAPS.
     static let isWrapping: UInt32 = 2
+    /// TAP_DESTINATION_SPLITS
+    static let isSplitting: UInt32 = 4
     static let tunnelOffset = 12
     static let limitOffset = 16
     static let labelOffset = 40
     /// enum tap_destination_counter: sent, errors, rate-limited, fragmented, truncated, oversized, cut off.
-    static let countersPerDestination = 7
+    static let countersPerDestination = 8
     static let destinationCounters = Shape(
         name: "virt_tap_dcount", variable: "tap_dest_counts", valueSize: counterSize,
         entries: destinationSlots * UInt32(countersPerDestination), isPerCPU: true)

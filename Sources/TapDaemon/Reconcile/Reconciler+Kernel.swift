@@ -103,6 +103,11 @@ extension Reconciler {
             if destinationsSeen.updateValue(verdict, forKey: verdict.label) != verdict { changed.insert(verdict.label) }
             if used.contains(verdict.label) { set(verdict) }
         }
+        do {
+            try dataplane.followOffloads()
+        } catch {
+            logger.debug("\(error.message)")
+        }
         guard !changed.isEmpty else { return }
         for (uuid, known) in domains where known.view.isRunning && known.view.verdicts.contains(where: { $0.copies(toAnyOf: changed) }) {
             evaluate(uuid, on: host)

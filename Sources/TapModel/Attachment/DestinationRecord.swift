@@ -12,6 +12,8 @@ public struct DestinationRecord: Hashable, Sendable {
     /// The same as the device was given them: without what was cut off, and without the headers that each segment of a super-packet will
     /// have that it was given as it is, of which at most 128 count as packets.
     public var given: Counter
+    /// Of those that were not made because the device did not take them, or because there is none: what it would have been given.
+    public var wanted: Counter
     /// Copies that it did not take, or that could not be made what was asked for (cut) on the way.
     public var errors: Counter
     /// Frames that were not copied because the destination's `rate` was used up.
@@ -25,7 +27,7 @@ public struct DestinationRecord: Hashable, Sendable {
 
     public init(
         label: String, kind: DestinationTarget.Kind, ifindex: UInt32, sent: Counter = Counter(), given: Counter? = nil,
-        errors: Counter = Counter(),
+        wanted: Counter = Counter(), errors: Counter = Counter(),
         rateLimited: Counter = Counter(), fragmented: Counter = Counter(), truncated: Counter = Counter(), oversized: Counter = Counter()
     ) {
         self.label = label
@@ -33,6 +35,7 @@ public struct DestinationRecord: Hashable, Sendable {
         self.ifindex = ifindex
         self.sent = sent
         self.given = given ?? sent
+        self.wanted = wanted
         self.errors = errors
         self.rateLimited = rateLimited
         self.fragmented = fragmented

@@ -68,7 +68,7 @@ public struct CopyBreaker: Sendable {
         }
         let most = Double(limit.perSecond)
         var sending = rates { $0.amount(in: limit.unit) }
-        let wanted = rates { limit.unit == .bitsPerSecond ? $0.errors.bytes &* 8 : $0.errors.packets }
+        let wanted = rates { limit.unit == .bitsPerSecond ? $0.wanted.bytes &* 8 : $0.wanted.packets }
         var total = sending.values.reduce(0, +)
         stops = stops.filter { loads[$0.key] != nil }
         troubles = troubles.filter { loads[$0.key] != nil && ($0.value.until > now || stops[$0.key] != nil) }

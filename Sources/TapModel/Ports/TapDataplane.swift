@@ -61,6 +61,9 @@ public protocol TapDataplane: AnyObject {
     /// called now and then; writes nothing while the two agree to a millisecond.
     func followClock() throws(Failure)
 
+    /// Looks again whether the devices of destinations take super-packets whole, which ethtool(8) may have changed.
+    func followOffloads() throws(Failure)
+
     /// Every destination that was ever set and not forgotten.
     func destinations() throws(Failure) -> [DestinationRecord]
 
