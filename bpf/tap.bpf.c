@@ -216,13 +216,21 @@ static __always_inline __u64 claimed(const struct tap_count *frame)
 	return frame->packets < TAP_SEGMENTS ? frame->packets : TAP_SEGMENTS;
 }
 
-/* What a device is given for it, whole: the segments, where they are made in front of it, else the frame. */
-static __always_inline void measure_given(const struct shape *shape, const struct tap_count *frame,
-					  bool is_split, struct tap_count *given)
+/*
+ * What a device is given for it, whole: the segments, where they are made in front
+ * of it, else the frame. A function of its own to the verifier, which otherwise
+ * walks what follows once for each way through it.
+ */
+__noinline int tap_measure_given(const struct shape *shape, const struct tap_count *frame,
+				 __u32 is_split, struct tap_count *given)
 {
+	if (!shape || !frame || !given)
+		return -1;
 	given->packets = claimed(frame);
-	given->bytes = is_split && frame->packets <= TAP_SEGMENTS ? frame->bytes
-								  : shape->length + shape->tag;
+	given->bytes = shape->length + shape->tag;
+	if (is_split && frame->packets <= TAP_SEGMENTS)
+		given->bytes = frame->bytes;
+	return 0;
 }
 
 static __always_inline bool is_within_rates(const struct tap_destination *destination,
@@ -255,16 +263,19 @@ static __always_inline bool is_within_rates(const struct tap_destination *destin
 }
 
 /* A copy that was handed to the destination's device as it is. */
-static __always_inline void count_sent(const struct tap_count *frame, const struct tap_count *given)
+__noinline int tap_count_sent(const struct tap_count *frame, const struct tap_count *given)
 {
 	struct tap_count spared;
 
+	if (!frame || !given)
+		return -1;
 	count_destination(TAP_DESTINATION_GIVEN, given);
 	if (frame->packets <= 1)
-		return;
+		return 0;
 	spared.packets = frame->packets - given->packets;
 	spared.bytes = frame->bytes - given->bytes;
 	count_destination(TAP_DESTINATION_SPARED, &spared);
+	return 0;
 }
 
 /* Clones to a device. The original keeps its mark. */
@@ -395,7 +406,7 @@ int virt_tap(struct __sk_buff *skb)
 	if (by_hop)
 		hop = hop_device();
 	is_split = shape.segment_size && (by_hop || flags & TAP_DESTINATION_SPLITS);
-	measure_given(&shape, &frame, is_split, &given);
+	tap_measure_given(&shape, &frame, is_split, &given);
 	/* Many segments at once would fill a processor's backlog, in which originals may be, too. */
 	can_copy = device && (!by_hop || hop) && (!is_split || frame.packets <= TAP_SEGMENTS);
 
@@ -420,7 +431,7 @@ int virt_tap(struct __sk_buff *skb)
 		count_destination(TAP_DESTINATION_WANTED, &given);
 	} else if (!by_hop) {
 		/* The hop counts what it sends, segment by segment. */
-		count_sent(&frame, &given);
+		tap_count_sent(&frame, &given);
 	}
 	remember(skb, !error);
 	return TC_ACT_UNSPEC;
