@@ -45,6 +45,17 @@ enum DomainReader {
         return try snapshot(found)
     }
 
+    /// The domain of just this name; `nil` only when libvirt says that there is none.
+    static func called(_ name: String, _ connection: virConnectPtr) throws -> DomainSnapshot? {
+        guard let found = virDomainLookupByName(connection, name) else {
+            let error = LibvirtError.last("look up the domain \(name)")
+            if error.isNoDomain { return nil }
+            throw error
+        }
+        defer { virDomainFree(found) }
+        return try snapshotIfThere(found)
+    }
+
     static func uuid(_ domain: virDomainPtr) -> DomainUUID? {
         var bytes = [UInt8](repeating: 0, count: Int(VIR_UUID_BUFLEN))
         guard virDomainGetUUID(domain, &bytes) == 0 else { return nil }

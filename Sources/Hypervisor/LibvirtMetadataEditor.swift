@@ -38,6 +38,22 @@ public final class LibvirtMetadataEditor: Sendable {
         }
     }
 
+    /// The domain of just this name, whatever numbers and UUIDs others have; `nil`: there is none.
+    /// - Throws: `unreachable`, `denied`.
+    public func domain(called name: String) async throws -> DomainSnapshot? {
+        try await Self.typed {
+            try await connection.call("look up the domain") { try DomainReader.called(name, $0) }
+        }
+    }
+
+    /// The domain of this UUID; `nil`: there is none.
+    /// - Throws: `unreachable`, `denied`.
+    public func domain(_ uuid: DomainUUID) async throws -> DomainSnapshot? {
+        try await Self.typed {
+            try await connection.call("look up the domain") { try DomainReader.domain(uuid, $0) }
+        }
+    }
+
     /// The names of all domains, running or not, as libvirt sorts them: in no order.
     public func names() async throws -> [String] {
         try await Self.typed {

@@ -126,6 +126,10 @@ import Testing
         #expect(try await editor.domain(named: "\(number)").uuid == running)
         #expect(try await editor.domain(named: "\(running)").uuid == running)
         #expect(try await editor.domain(named: "seeker").uuid == running)
+        // Asked for by name alone, it is the other; and by UUID, which is no name.
+        #expect(try await editor.domain(called: "\(number)")?.uuid == named)
+        #expect(try await editor.domain(called: "\(running)") == nil)
+        #expect(try await editor.domain(running)?.name == "seeker")
         #expect(try await editor.names().contains("seeker"))
         await #expect { try await editor.domain(named: "nobody") } throws: { error in
             if case MetadataEditError.noSuchDomain(let words) = error { words.contains("nobody") } else { false }

@@ -19,10 +19,7 @@ struct SensorLookupTests {
     }
 
     private static func lookup(_ domains: [String: DomainSnapshot]) -> SensorLookup {
-        SensorLookup { name in
-            guard let found = domains[name] else { throw MetadataEditError.noSuchDomain("none is called \(name)") }
-            return found
-        }
+        SensorLookup(named: { domains[$0] }, identified: { domains[$0.description] })
     }
 
     private static func snapshot(_ name: String, isRunning: Bool = true) -> DomainSnapshot {
@@ -53,11 +50,18 @@ struct SensorLookupTests {
         #expect(verdict.failure?.message.contains("is called other here, not sensor") == true)
     }
 
-    /// libvirt takes a name of digits for the number of a running domain first.
-    @Test func anotherDomainThatAnswersToTheNameIsNotTaken() async throws {
-        var host = Self.host(.domain(name: "7", uuid: nil, mac: nil, alias: nil))
-        try await Self.lookup(["7": Self.snapshot("web1")]).complete(&host)
-        #expect(host.directory[Samples.uuid] == nil)
+    @Test func onlyTheOneThatIsAskedForIsLookedUp() async throws {
+        var host = Self.host(
+            .domain(name: "web1", uuid: nil, mac: nil, alias: nil), .domain(name: "other", uuid: nil, mac: nil, alias: nil),
+            .interface(name: "mon0", allowShared: false))
+        let lookup = SensorLookup(
+            named: { name in
+                guard name == "web1" else { throw MetadataEditError.denied("not for you") }
+                return Self.snapshot(name)
+            }, identified: { _ in nil })
+        try await lookup.complete(&host, for: "vm0")
+        #expect(host.directory.isComplete && host.directory[Samples.uuid] != nil)
+        #expect(SensorLookup.isNeeded(host.configuration, for: "vm1") && !SensorLookup.isNeeded(host.configuration, for: "vm2"))
     }
 
     /// The one is not there, of the other the device.
@@ -75,7 +79,7 @@ struct SensorLookupTests {
     @Test func withoutAnAnswerNothingIsKnown() async throws {
         var host = Self.host(.domain(name: "web1", uuid: nil, mac: nil, alias: nil))
         await #expect(throws: MetadataEditError.unreachable("gone")) {
-            try await SensorLookup { _ in throw MetadataEditError.unreachable("gone") }.complete(&host)
+            try await SensorLookup(named: { _ in throw MetadataEditError.unreachable("gone") }, identified: { _ in nil }).complete(&host)
         }
         #expect(!host.directory.isComplete)
     }

@@ -4,29 +4,44 @@ import Hypervisor
 import TapModel
 import TapXML
 
-/// Asks libvirt for the sensor VMs that a host's destinations name, and for no other domain.
+/// Asks libvirt for the sensor VMs that destinations name, and for no other domain.
 struct SensorLookup {
-    /// Finds a domain as an operator names it.
-    /// - Throws: `MetadataEditError.noSuchDomain` where there is none.
-    var domain: (String) async throws -> DomainSnapshot
+    /// Finds the domain of just this name; `nil`: there is none.
+    var named: (String) async throws -> DomainSnapshot?
+    /// The same by UUID.
+    var identified: (DomainUUID) async throws -> DomainSnapshot?
+
+    init(
+        named: @escaping (String) async throws -> DomainSnapshot?, identified: @escaping (DomainUUID) async throws -> DomainSnapshot?
+    ) {
+        self.named = named
+        self.identified = identified
+    }
+
+    init(_ libvirt: LibvirtMetadataEditor) {
+        self.init(named: libvirt.domain(called:), identified: { try await libvirt.domain($0) })
+    }
 
     /// Whether there is anything to ask.
-    static func isNeeded(_ configuration: HostConfiguration) -> Bool {
-        configuration.destinations.contains { if case .domain = $0.target { true } else { false } }
+    /// - Parameter label: of the one destination that counts; `nil`: all do.
+    static func isNeeded(_ configuration: HostConfiguration, for label: String? = nil) -> Bool {
+        !sensors(configuration, for: label).isEmpty
     }
 
     /// Fills in what `host` knows of its domains.
-    /// - Throws: when libvirt does not answer; then nothing is known.
-    func complete(_ host: inout HostState) async throws {
+    /// - Throws: when libvirt does not answer, or not about one of them; then nothing is known.
+    func complete(_ host: inout HostState, for label: String? = nil) async throws {
         var (directory, claims) = (DomainDirectory(), DeviceClaims())
-        for case .domain(let name, let uuid, _, _) in host.configuration.destinations.map(\.target) {
+        for (name, uuid) in Self.sensors(host.configuration, for: label) {
             // Of name and UUID one may be another domain's, which is worth saying.
-            for wanted in [uuid?.description, name].compactMap({ $0 }) {
-                guard let found = try await find(wanted), found.uuid == uuid || found.name == name else { continue }
-                let live = found.isRunning ? try? DomainXML.read(found.liveXML).domain : nil
-                directory[found.uuid] = DomainDirectory.Entry(
-                    name: found.name, interfaces: live?.interfaces, hasMigratedAway: found.hasMigratedAway)
-                if let live { claims.set(live.interfaces, of: found.uuid) }
+            var found: [DomainSnapshot] = []
+            if let uuid, let domain = try await identified(uuid) { found.append(domain) }
+            if let name, let domain = try await named(name) { found.append(domain) }
+            for domain in found {
+                let live = domain.isRunning ? try? DomainXML.read(domain.liveXML).domain : nil
+                directory[domain.uuid] = DomainDirectory.Entry(
+                    name: domain.name, interfaces: live?.interfaces, hasMigratedAway: domain.hasMigratedAway)
+                if let live { claims.set(live.interfaces, of: domain.uuid) }
             }
         }
         directory.isComplete = true
@@ -34,11 +49,12 @@ struct SensorLookup {
         host.claims = claims
     }
 
-    private func find(_ name: String) async throws -> DomainSnapshot? {
-        do {
-            return try await domain(name)
-        } catch MetadataEditError.noSuchDomain {
-            return nil
+    private static func sensors(_ configuration: HostConfiguration, for label: String?) -> [(name: String?, uuid: DomainUUID?)] {
+        configuration.destinations.compactMap { destination in
+            guard label == nil || destination.name.text == label, case .domain(let name, let uuid, _, _) = destination.target else {
+                return nil
+            }
+            return (name, uuid)
         }
     }
 }

@@ -38,11 +38,13 @@ struct ThisHost {
 
     /// Finds out where the sensor VMs are that destinations name; needs libvirt's read-only socket.
     mutating func findSensors(uri: String?) async {
+        // Another host's domains say nothing of this one's.
+        guard EditOptions.isLocal(LibvirtURI.effective(uri)) else { return }
         do {
             let libvirt = try await LibvirtMetadataEditor(uri: uri, readOnly: true)
-            try await SensorLookup(domain: libvirt.domain(named:)).complete(&state)
+            try await SensorLookup(libvirt).complete(&state)
         } catch {
-            caveats.append("where sensor VMs are was not found out: \("\(error)".printable)")
+            Output.warn("where sensor VMs are was not found out: \("\(error)".printable)")
         }
     }
 }

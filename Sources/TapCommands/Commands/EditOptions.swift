@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import ArgumentParser
+import Glibc
 import Hypervisor
 import TapControl
 import TapHost
@@ -44,11 +45,16 @@ struct EditOptions: ParsableArguments {
     func run(_ change: MetadataEdit.Change, domain: String) async throws {
         let configuration = try configuration(for: change)
         let uri = places.connect ?? configuration?.libvirtURI
-        var host = Self.isLocal(uri) ? configuration.map { ThisHost($0, bpffs: places.bpffs).state } : nil
+        var host = Self.isLocal(LibvirtURI.effective(uri)) ? configuration.map { ThisHost($0, bpffs: places.bpffs).state } : nil
         do {
             let store = try await LibvirtMetadataEditor(uri: uri)
-            if var known = host, SensorLookup.isNeeded(known.configuration) {
-                try await SensorLookup(domain: store.domain(named:)).complete(&known)
+            if case .set(let options) = change, var known = host, SensorLookup.isNeeded(known.configuration, for: options.to) {
+                do {
+                    try await SensorLookup(store).complete(&known, for: options.to)
+                } catch let error as MetadataEditError {
+                    // Then it is left open, as the daemon's business.
+                    Output.warn("where the sensor VM is was not found out: \("\(error)".printable)")
+                }
                 host = known
             }
             let report = try await MetadataEditor(store: store, host: host, filters: .system, force: force)
@@ -66,8 +72,10 @@ struct EditOptions: ParsableArguments {
         do {
             return try ConfigurationFile(path: configFile).load()
         } catch {
-            guard case .set = change, Self.isLocal(places.connect) else { return nil }
-            guard force else {
+            guard case .set = change, Self.isLocal(LibvirtURI.effective(places.connect)) else { return nil }
+            // Whoever may change domains and not read the configuration has to leave that to the daemon.
+            let isUnreadable = access(configFile, F_OK) == 0 && access(configFile, R_OK) != 0
+            guard force || isUnreadable else {
                 throw CommandFailure(
                     .configuration,
                     lines: error.lines + [

@@ -96,7 +96,7 @@ enum StatusNotes {
             let subject = "destination \(destination.name.printable)"
             let lost = destination.errors.packets
             return destination.warnings.map { Note(subject: subject, text: sentence($0.message, $0.reason), colour: .yellow) }
-                + (lost == 0 ? [] : [Note(subject: subject, text: undelivered(lost, of: destination), colour: .red)])
+                + (lost == 0 ? [] : [Note(subject: subject, text: undelivered(lost, of: destination), colour: .yellow)])
         }
         return warnings
             + document.destinations.compactMap { destination in
