@@ -37,10 +37,15 @@ struct WorkTests {
         #expect(queue.next(at: 10.2) == .run(.sweep))
         #expect(queue.next(at: 10.3) == .wait(until: 12))
         #expect(queue.next(at: 12) == .run(.paths))
+        // One look that was held up is no reason to be blind for minutes.
+        queue.finished(.paths, at: 40, took: 28)
+        queue.request(.paths, at: 40)
+        #expect(queue.next(at: 40) == .wait(until: 45))
+        #expect(queue.next(at: 45) == .run(.paths))
         // What takes no time waits no longer than after every look.
-        queue.finished(.paths, at: 12, took: 0)
-        queue.request(.paths, at: 12)
-        #expect(queue.next(at: 12) == .wait(until: 12 + WorkQueue.lookInterval))
+        queue.finished(.paths, at: 45, took: 0)
+        queue.request(.paths, at: 45)
+        #expect(queue.next(at: 45) == .wait(until: 45 + WorkQueue.lookInterval))
     }
 
     @Test func anEarlierWishMovesALaterOneForward() {

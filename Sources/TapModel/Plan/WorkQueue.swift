@@ -35,6 +35,9 @@ public struct WorkQueue: Sendable {
     /// storm.
     public static let lookInterval = 0.05
 
+    /// How long an item waits at most after it took long.
+    public static let longestPause = 5.0
+
     /// In the order of asking; the value is when it is due.
     private var due: [(item: Item, time: Double)] = []
     /// Not before when each item may run again.
@@ -59,9 +62,10 @@ public struct WorkQueue: Sendable {
     /// Notes that the kernel was changed for `item`, which is then left alone for a while.
     public mutating func executed(_ item: Item, at now: Double) { notBefore[item] = now + Self.interval }
 
-    /// Notes that `item` was carried out and took so many seconds, which a storm of events may make at most a tenth of all time.
+    /// Notes that `item` was carried out and took so many seconds, which a storm of events may make at most a tenth of all time, as long as
+    /// one is not waited for longer than `longestPause`.
     public mutating func finished(_ item: Item, at now: Double, took duration: Double) {
-        notBefore[item] = max(notBefore[item] ?? -.infinity, now + 9 * duration)
+        notBefore[item] = max(notBefore[item] ?? -.infinity, now + min(9 * duration, Self.longestPause))
     }
 
     /// What to do at `now`. An item that is returned counts as looked at.
