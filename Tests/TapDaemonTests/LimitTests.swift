@@ -22,7 +22,10 @@ import Testing
     }
 
     private func sent(_ bench: Bench, _ label: String, _ bytes: UInt64) {
-        bench.kernel.state.withLock { $0.destinations[label]?.sent += Counter(packets: bytes / 1_000, bytes: bytes) }
+        bench.kernel.state.withLock {
+            $0.destinations[label]?.sent += Counter(packets: bytes / 1_000, bytes: bytes)
+            $0.destinations[label]?.given += Counter(packets: bytes / 1_000, bytes: bytes)
+        }
     }
 
     @Test func theHeaviestIsStoppedAndResumes() async throws {

@@ -129,7 +129,8 @@ extension Reconciler {
         }
         var sources: [String: [HostDevice]] = [:]
         for attachment in attachments.all {
-            guard let spec = attachment.spec, let device = host.devices[spec.key.ifindex] else { continue }
+            // What is cut fits.
+            guard let spec = attachment.spec, spec.wish.snaplen == nil, let device = host.devices[spec.key.ifindex] else { continue }
             sources[spec.wish.destination, default: []].append(device)
         }
         return configuration.value.destinations.map {
