@@ -62,6 +62,11 @@ struct VariantCatalogue {
                 [dataplane] in try SensorTap(dataplane, on: $0)
             },
             Variant(
+                name: "sensor-snaplen", title: "our tap into a sensor VM's tap device, snaplen 128", kind: .ours, expected: .cut(to: 128)
+            ) {
+                [dataplane] in try SensorTap(dataplane, on: $0, .init(snaplen: .bytes(128)))
+            },
+            Variant(
                 name: "sensor-mirred", title: "tc mirred (u32) into a sensor VM's tap device", kind: .peer, expected: .whole(1)
             ) { try SensorFilters(on: $0) },
         ]
