@@ -89,6 +89,19 @@ import Testing
             try await eventually("it copies") { await bench.tap(web1)?.state == .active }
             #expect(bench.kernel.destination(label) == 20)
             #expect(await bench.reconciler.status().destinations.map(\.name) == ["ids", label])
+            // Its link has no carrier, of which a path with a permanent neighbour says nothing.
+            func plug(_ isIn: Bool) async {
+                bench.kernel.state.withLock { state in
+                    for index in state.devices.indices where state.devices[index].name == "mon0" { state.devices[index].hasCarrier = isIn }
+                }
+                await bench.reconciler.devicesChanged()
+            }
+            await plug(false)
+            try await eventually("the link is known to be down") { await bench.tap(web1)?.reason == .destinationDown }
+            #expect(bench.kernel.destination(label) == 0)
+            await plug(true)
+            try await eventually("it copies again") { await bench.tap(web1)?.state == .active }
+            #expect(bench.kernel.destination(label) == 20)
         }
     }
 }

@@ -91,6 +91,12 @@ extension Reconciler {
         }
     }
 
+    /// The devices by which packets get to other machines, as far as it matters whether they can: a path says nothing of a carrier.
+    func linksOfPaths(in devices: DeviceTable) -> [UInt32: Bool] {
+        let links = paths.values.compactMap { try? $0.get().ifindex }
+        return Dictionary(links.map { ($0, devices[$0].map { $0.isUp && $0.hasCarrier } ?? false) }) { first, _ in first }
+    }
+
     /// Those that stand in the metadata of domains.
     func refreshInlineDestinations() {
         guard configuration.value.policy.inline != nil else { return }

@@ -132,6 +132,7 @@ actor Reconciler {
         refreshDevices()
         changes += 1
         refreshDestinations()
+        if linksOfPaths(in: devices) != linksOfPaths(in: before) { refreshInlineDestinations() }
         pathsChanged()
         for uuid in domainsConcerned(by: before) { request(.domain(uuid)) }
     }
