@@ -11,11 +11,11 @@ public enum ProcessEnd {
     /// should died of SIGSEGV or SIGABRT in `exit`).
     ///
     /// - Parameters:
-    ///   - code: for the parent; with 0 the message goes to standard output, else to standard error.
+    ///   - code: for the parent; with 0 the message goes to standard output, else to standard error. What cannot be said makes 0 a 1.
     ///   - message: without its last line's end.
     public static func now(_ code: Int32, saying message: String = "") -> Never {
-        if !message.isEmpty { WholeWrite.write("\(message)\n", to: code == 0 ? STDOUT_FILENO : STDERR_FILENO) }
+        let isSaid = message.isEmpty || WholeWrite.write("\(message)\n", to: code == 0 ? STDOUT_FILENO : STDERR_FILENO)
         fflush(nil)
-        _exit(code)
+        _exit(isSaid || code != 0 ? code : EXIT_FAILURE)
     }
 }
