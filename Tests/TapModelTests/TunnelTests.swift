@@ -45,6 +45,15 @@ struct TunnelTests {
         #expect(verdict.failure?.message == "destination far: mon0, by which 192.0.2.10 is reached, \(why)")
     }
 
+    @Test func itsLinkHasGoneMeanwhile() throws {
+        var host = Fixture.host()
+        host.devices.update("mon0", nil)
+        host.paths[UnderlayQuery(Self.tunnel)!] = .success(Self.path())
+        let definition = DestinationDefinition(name: TapName("far")!, target: .tunnel(Self.tunnel))
+        let failure = try DestinationEvaluation.evaluate(definition, host: host).get().failure
+        #expect(failure == Failure(.destinationDown, "destination far: mon0, by which 192.0.2.10 was reached, has gone"))
+    }
+
     @Test func whyNothingIsSent() throws {
         let silent = try Self.verdict(.success(Self.path(nextHop: nil)))
         #expect(silent.ifindex == 0 && silent.failure?.reason == .neighbourUnreachable)

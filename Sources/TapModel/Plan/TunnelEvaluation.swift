@@ -22,9 +22,11 @@ enum TunnelEvaluation {
         case .success(let found): path = found
         }
         // Before its neighbours, which are forgotten with the carrier.
-        let device = host.devices[path.ifindex]
-        guard let device, device.isUp, device.hasCarrier else {
-            let state = device?.isUp == true ? "has no carrier: its cable or its other end is down" : "is down"
+        guard let device = host.devices[path.ifindex] else {
+            return nowhere(.destinationDown, "\(path.device), by which \(tunnel.remote) was reached, has gone")
+        }
+        guard device.isUp, device.hasCarrier else {
+            let state = device.isUp ? "has no carrier: its cable or its other end is down" : "is down"
             return nowhere(.destinationDown, "\(path.device), by which \(tunnel.remote) is reached, \(state)")
         }
         guard let header = TunnelHeader(tunnel, remote: query.remote, path: path, mtu: mtu) else {
