@@ -13,6 +13,7 @@ final class BridgePath: ForwardingPath {
     let peer: FarEnd
     let sensor: FarEnd
     let destination = "mon0"
+    let sensorDevice = "sensor0"
     var destinationIndex: UInt32 { if_nametoindex(destination) }
 
     init() throws {
@@ -34,7 +35,7 @@ final class BridgePath: ForwardingPath {
             """)
         try run("bridge", "fdb", "add", Quiet.peerAddress, "dev", "port0", "master", "static")
         peer = try FarEnd(on: "peer0")
-        sensor = try FarEnd(on: "sensor0")
+        sensor = try FarEnd(on: sensorDevice)
     }
 
     deinit {

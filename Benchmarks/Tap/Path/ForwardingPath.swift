@@ -11,6 +11,8 @@ protocol ForwardingPath: AnyObject {
     /// The device that copies are sent to.
     var destination: String { get }
     var destinationIndex: UInt32 { get }
+    /// The other end of that device, where copies arrive.
+    var sensorDevice: String { get }
     var peer: FarEnd { get }
     var sensor: FarEnd { get }
     /// Whether what forwards makes up its mind about a flow behind our back, so that copies may come late at first.

@@ -12,6 +12,7 @@ final class SwitchPath: ForwardingPath {
     let peer: FarEnd
     let sensor: FarEnd
     let destination = "mon9"
+    let sensorDevice = "sensor9"
     var destinationIndex: UInt32 { if_nametoindex(destination) }
     private let daemons: SwitchDaemons
 
@@ -33,7 +34,7 @@ final class SwitchPath: ForwardingPath {
             """)
         for port in ["vnet9", "port9"] { try run("ovs-vsctl", "--timeout=60", "add-port", SwitchDaemons.bridge, port) }
         peer = try FarEnd(on: "peer9")
-        sensor = try FarEnd(on: "sensor9")
+        sensor = try FarEnd(on: sensorDevice)
     }
 
     deinit {

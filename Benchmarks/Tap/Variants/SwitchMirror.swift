@@ -4,28 +4,37 @@ import DataplaneTestSupport
 
 /// Open vSwitch's own mirror of what comes in at the guest's port.
 struct SwitchMirror: Attached {
-    private let destination: String
+    private let port: String
+    /// Only with copies for another machine.
+    private let link: TunnelLink?
 
-    /// - Parameter snaplen: how much of each frame; `nil`: whole frames.
-    init(on path: any ForwardingPath, snaplen: Int? = nil) throws {
-        destination = path.destination
+    /// - Parameters:
+    ///   - snaplen: how much of each frame; `nil`: whole frames.
+    ///   - byVXLAN: into a tunnel of the switch's own, to the machine at the copies' far end.
+    init(on path: any ForwardingPath, snaplen: Int? = nil, byVXLAN: Bool = false) throws {
+        port = byVXLAN ? "vxlan9" : path.destination
+        link = byVXLAN ? try TunnelLink(on: path) : nil
+        let kind = byVXLAN ? ["--", "set", "interface", port, "type=vxlan"] + TunnelLink.switchOptions.map { "options:\($0)" } : []
         let cut = snaplen.map { ["snaplen=\($0)"] } ?? []
         // A port that a mirror puts out is for nothing else; without a mirror it would be a port as others are.
         let words =
-            ["add-port", SwitchDaemons.bridge, destination, "--", "--id=@from", "get", "port", path.guest.name]
-            + ["--", "--id=@to", "get", "port", destination]
+            ["add-port", SwitchDaemons.bridge, port] + kind + ["--", "--id=@from", "get", "port", path.guest.name]
+            + ["--", "--id=@to", "get", "port", port]
             + ["--", "--id=@mirror", "create", "mirror", "name=bench", "select_src_port=@from", "output_port=@to"] + cut
             + ["--", "set", "bridge", SwitchDaemons.bridge, "mirrors=@mirror"]
-        do { try vsctl(words) } catch {
+        do {
+            try vsctl(words)
+            try run("ovs-appctl", "-T", "20", "revalidator/purge")
+        } catch {
             try? detach()
             throw error
         }
-        try run("ovs-appctl", "-T", "20", "revalidator/purge")
     }
 
     func detach() throws {
-        try vsctl(["clear", "bridge", SwitchDaemons.bridge, "mirrors", "--", "--if-exists", "del-port", SwitchDaemons.bridge, destination])
+        try vsctl(["clear", "bridge", SwitchDaemons.bridge, "mirrors", "--", "--if-exists", "del-port", SwitchDaemons.bridge, port])
         try run("ovs-appctl", "-T", "20", "revalidator/purge")
+        try link?.remove()
     }
 
     private func vsctl(_ words: [String]) throws {
@@ -34,13 +43,18 @@ struct SwitchMirror: Attached {
     }
 
     static var variants: [Variant] {
-        [
-            Variant(name: "ovs-mirror", title: "Open vSwitch's mirror, everything", kind: .peer, expected: .whole(1)) { path in
-                try SwitchMirror(on: path)
-            },
-            Variant(name: "ovs-snaplen", title: "Open vSwitch's mirror, snaplen 128", kind: .peer, expected: .cut(to: 128)) { path in
-                try SwitchMirror(on: path, snaplen: 128)
-            },
+        func mirror(_ name: String, _ title: String, _ expected: CopyExpectation, snaplen: Int? = nil, byVXLAN: Bool = false) -> Variant {
+            Variant(name: name, title: "Open vSwitch's mirror\(title)", kind: .peer, expected: expected) {
+                try SwitchMirror(on: $0, snaplen: snaplen, byVXLAN: byVXLAN)
+            }
+        }
+        return [
+            mirror("ovs-mirror", ", everything", .whole(1)),
+            mirror("ovs-snaplen", ", snaplen 128", .cut(to: 128), snaplen: 128),
+            mirror("ovs-vxlan", " by VXLAN, everything", .wrapped(in: TunnelLink.overhead), byVXLAN: true),
+            mirror(
+                "ovs-vxlan-snaplen", " by VXLAN, snaplen 128", .cutAndWrapped(to: 128, in: TunnelLink.overhead), snaplen: 128,
+                byVXLAN: true),
         ]
     }
 }

@@ -10,13 +10,15 @@ struct TunnelLink {
     static let remote: [UInt8] = [10, 9, 0, 2]
     /// Ethernet, IPv4, UDP, VXLAN.
     static let overhead = 50
+    /// The same tunnel in Open vSwitch's words.
+    static let switchOptions = ["remote_ip=10.9.0.2", "key=100", "dst_port=4789"]
     private static let mac = "02:00:00:00:00:0b"
     private let device: String
     private let far: String
 
     init(on path: any ForwardingPath) throws {
         device = path.destination
-        far = "sensor0"
+        far = path.sensorDevice
         try ip(
             """
             link set \(device) mtu 9000
