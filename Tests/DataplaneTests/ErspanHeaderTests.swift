@@ -7,15 +7,16 @@ import Testing
 @testable import Dataplane
 
 extension KernelSuite {
-    @Suite("The time in ERSPAN's headers")
-    struct ErspanClockTests {
+    @Suite("Time and number in ERSPAN's headers")
+    struct ErspanHeaderTests {
         /// Of a packet by IPv4, in 100 microseconds: behind Ethernet, IP, GRE with a sequence number, and four bytes of ERSPAN III.
         private static func stamp(_ packet: [UInt8]) -> UInt32 { packet[46..<50].reduce(0) { $0 << 8 | UInt32($1) } }
 
-        @Test("It follows the real clock when that is set")
-        func follows() throws {
-            let tapped = try TappedBench(Mechanism.here[0])
-            defer { _ = try? tapped.dataplane.purge() }
+        /// Of the same packet, in the GRE header.
+        private static func number(_ packet: [UInt8]) -> UInt32 { packet[38..<42].reduce(0) { $0 << 8 | UInt32($1) } }
+
+        /// Taps the guest to a destination by ERSPAN III, which is new then.
+        private func tap(_ tapped: borrowing TappedBench, to label: String) throws -> DesiredAttachment {
             var tunnel = Tunnel(kind: .erspan, remote: "10.9.0.2", identifier: 7)
             tunnel.version = 2
             let path = UnderlayPath(
@@ -23,10 +24,32 @@ extension KernelSuite {
                 sourceMAC: MACAddress("02:00:00:00:00:01")!, nextHop: [10, 9, 0, 2], nextHopMAC: MACAddress("02:00:00:00:00:02")!,
                 mtu: 1_500)
             let header = try #require(TunnelHeader(tunnel, remote: path.nextHop, path: path, mtu: nil))
-            try tapped.dataplane.setDestination("far", DestinationRoute(kind: .erspan, ifindex: path.ifindex, tunnel: header))
-            var desired = try tapped.desired(.outbound, to: "far")
+            try tapped.dataplane.setDestination(label, DestinationRoute(kind: .erspan, ifindex: path.ifindex, tunnel: header))
+            var desired = try tapped.desired(.outbound, to: label)
             desired.destinationKind = .erspan
             try tapped.dataplane.attach(desired, at: TappedBench.now)
+            return desired
+        }
+
+        @Test("Whoever has a place in the table after another begins to number his copies anew")
+        func numbersAnew() throws {
+            let tapped = try TappedBench(Mechanism.here[0])
+            defer { _ = try? tapped.dataplane.purge() }
+            for label in ["far", "other", "far"] {
+                let desired = try tap(tapped, to: label)
+                for _ in 0..<5 { try tapped.bench.guest.write(FrameBuilder.udp(1)) }
+                let numbers = tapped.bench.sensor.receive(5).map(Self.number)
+                #expect(numbers == (0..<5).map { 1 << 30 + $0 }, "\(label)")
+                try tapped.dataplane.detach(desired.key.id)
+                try tapped.dataplane.forgetDestination(label)
+            }
+        }
+
+        @Test("The time follows the real clock when that is set")
+        func follows() throws {
+            let tapped = try TappedBench(Mechanism.here[0])
+            defer { _ = try? tapped.dataplane.purge() }
+            let desired = try tap(tapped, to: "far")
 
             func sent() throws -> UInt32 {
                 try tapped.bench.guest.write(FrameBuilder.udp(1))
