@@ -46,7 +46,7 @@ public actor FilterCompiler {
     }
 
     /// Whether a failure of `compile` says nothing of the expression, so that it may come out otherwise another time.
-    public static func isOfHost(_ failure: Failure) -> Bool { failure.reason != .invalidFilter && failure.reason != .filterTooLarge }
+    public static func isOfHost(_ failure: Failure) -> Bool { failure.reason.isOfFilterExpression != true }
 
     private func run(_ expression: String) async -> Result<CompiledFilter, Failure> {
         let end = await runChild(expression, slowly: false)

@@ -33,6 +33,31 @@ struct RequiredTapsTests {
         #expect(missing(required(), Fixture.host(devices: [Fixture.vnet(), Fixture.span { $0.isUp = false }])) == [])
     }
 
+    private static let passing: [Reason] = [
+        .destinationDown, .neighbourUnreachable, .mtuTooSmall, .destinationElsewhere, .destinationOverloaded, .libvirtDisconnected,
+    ]
+    private static let lasting: [Reason] = [.destinationUnsafe, .destinationLoop, .notImplemented, .kernelTooOld, .noMatchingInterface]
+
+    @Test(arguments: passing.map { ($0, true) } + lasting.map { ($0, false) })
+    func whateverPassesDoesNotCount(_ reason: Reason, _ mayStart: Bool) {
+        let verdicts = TapEvaluation.evaluate(required(), on: Fixture.host()).map { verdict in
+            var verdict = verdict
+            guard case .evaluated(var destination, let interfaces) = verdict.outcome else { return verdict }
+            destination.failure = Failure(reason, "…")
+            verdict.outcome = .evaluated(destination, interfaces)
+            return verdict
+        }
+        let attachments = verdicts.flatMap(\.desired).map { Fixture.observed($0) }
+        let kernel = KernelView(attachments: Dictionary(uniqueKeysWithValues: attachments.map { ($0.id, $0) }))
+        #expect(RequiredTaps.missing(verdicts, kernel: kernel).isEmpty == mayStart)
+    }
+
+    @Test func aStoppedDestinationKeepsNoGuestFromStarting() {
+        var host = Fixture.host()
+        host.overloads["ids"] = Failure(.destinationOverloaded, "…")
+        #expect(missing(required(), host) == [])
+    }
+
     @Test func whatCounts() {
         #expect(missing(required(), hook: nil).count == 1)
         #expect(missing(required(), hook: .detached).count == 1)

@@ -9,18 +9,8 @@ struct TapValidation {
     /// What else there is to know.
     var warnings: [String] = []
 
-    /// Reasons that end by themselves, or that say nothing of the tap. All others keep a tap from being written: it
-    /// would copy nothing, and may stand in the place of one that does.
-    private static let passing: Set<Reason> = [
-        .destinationDown, .neighbourUnreachable, .destinationElsewhere, .destinationOverloaded, .mtuTooSmall, .deviceGone,
-        .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied,
-        .attachFailed, .qdiscConflict, .detachedRepeatedly, .filterPending,
-    ]
     /// Reasons that an interface may have as long as another one of the tap's is copied.
     private static let partial: Set<Reason> = [.interfaceTypeUnsupported, .deviceNotOwned]
-    /// Reasons that a sensor VM may have now and not later: it may be given the interface while it runs, or at its next start.
-    private static let ofSensor: Set<Reason> = [.noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned]
-
     /// - Parameters:
     ///   - domain: with the taps as they will be.
     ///   - tap: the one that is written.
@@ -39,7 +29,7 @@ struct TapValidation {
             case .refused(let failure): note(failure, about: tap)
             case .evaluated(let destination, let interfaces):
                 if let failure = destination.failure {
-                    note(failure, about: tap, isPassing: destination.kind == .domain && Self.ofSensor.contains(failure.reason))
+                    note(failure, about: tap, isPassing: destination.isOnlyDown)
                 }
                 let failures = interfaces.compactMap {
                     if case .refused(let failure) = $0.result { failure } else { nil }
@@ -59,7 +49,8 @@ struct TapValidation {
 
     private mutating func note(_ failure: Failure, about tap: Tap, isPassing: Bool = false) {
         let text = "tap \(tap.name): \(failure.message.printable) (\(failure.reason.rawValue))"
-        if isPassing || Self.passing.contains(failure.reason) {
+        // All others keep it from being written: it would copy nothing, and may stand in the place of one that does.
+        if isPassing || failure.reason.isPassing {
             if !warnings.contains(text) { warnings.append(text) }
         } else if !refusals.contains(text) {
             refusals.append(text)

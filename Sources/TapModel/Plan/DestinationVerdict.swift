@@ -20,6 +20,16 @@ public struct DestinationVerdict: Hashable, Sendable {
     /// What fits on a device of this host: `DestinationRoute.mtu`.
     public var mtu: UInt32?
 
+    /// Whether it is defined and allowed, and nothing is wrong with it but the moment. A sensor VM may be given the interface while it
+    /// runs, or at its next start.
+    public var isOnlyDown: Bool {
+        switch failure?.reason {
+        case nil: false
+        case .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned: kind == .domain
+        case .some(let reason): reason.isPassing
+        }
+    }
+
     public init(
         label: String, kind: DestinationTarget.Kind, ifindex: UInt32?, failure: Failure?, isReceiving: Bool = false,
         rate: RateLimit? = nil, tunnel: TunnelHeader? = nil

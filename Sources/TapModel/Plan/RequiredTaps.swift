@@ -3,7 +3,8 @@
 /// Decides whether a domain may start here: every tap with `required="yes"` has to be in place.
 ///
 /// In place means attached in every direction asked for on every interface that the tap selects, with a destination
-/// that is defined and allowed. A destination that is only down does not count: it comes back without the guest.
+/// that is defined and allowed. One that is only down does not count, nor one that is out of reach, elsewhere or stopped by the
+/// host's `<limit>`: it comes back without the guest, and another guest's flood must keep none from starting.
 public enum RequiredTaps {
     /// Why the domain must not start, a line for each required tap that is not in place; empty: it may.
     public static func missing(_ verdicts: [TapVerdict], kernel: KernelView) -> [String] {
@@ -22,7 +23,7 @@ public enum RequiredTaps {
         case .refused(let failure):
             return failure
         case .evaluated(let destination, let interfaces):
-            if let failure = destination.failure, failure.reason != .destinationDown { return failure }
+            if let failure = destination.failure, !destination.isOnlyDown { return failure }
             return interfaces.lazy.compactMap { obstacle($0, kernel) }.first
         }
     }

@@ -58,8 +58,7 @@ public enum TapEvaluation {
     /// was attached for it stays as it is.
     public static func isUndecided(_ verdict: TapVerdict) -> Bool {
         guard case .valid(let tap) = verdict.entry, tap.filter != nil, case .refused(let failure) = verdict.outcome else { return false }
-        // The last two are the host's, and not a word on the filter.
-        return [.filterPending, .permissionDenied, .attachFailed].contains(failure.reason)
+        return failure.reason.isOfFilterExpression == false
     }
 
     private static func compiled(_ expression: String?, host: HostState) -> Result<CompiledFilter?, Failure> {

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+extension Reason {
+    /// Whether it tells of the host or of the moment, and not of what the tap or the destination is: it may end, and copies begin,
+    /// without a change of the metadata or of a `<destination>`.
+    public var isPassing: Bool {
+        switch self {
+        case .destinationDown, .neighbourUnreachable, .destinationElsewhere, .destinationOverloaded, .mtuTooSmall, .deviceGone,
+            .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied,
+            .attachFailed, .qdiscConflict, .detachedRepeatedly, .filterPending, .hookMissing, .notFirst, .configStale, .definitionDiffers:
+            true
+        case .invalidMetadata, .duplicateName, .invalidFilter, .tooManyTaps, .noSuchDestination, .inlineDestinationDenied,
+            .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned,
+            .kernelTooOld, .notImplemented, .filterTooLarge:
+            false
+        }
+    }
+
+    /// What it says where a filter was to be compiled: `true`: something of the expression, for good; `false`: that nothing is known of
+    /// the expression yet; `nil`: it has nothing to do with that.
+    public var isOfFilterExpression: Bool? {
+        switch self {
+        case .invalidFilter, .filterTooLarge: true
+        // The last two are this host's.
+        case .filterPending, .permissionDenied, .attachFailed: false
+        case .invalidMetadata, .duplicateName, .tooManyTaps, .noSuchDestination, .inlineDestinationDenied, .destinationNotAllowed,
+            .destinationUnsafe, .destinationLoop, .destinationDown, .neighbourUnreachable, .mtuTooSmall, .noMatchingInterface,
+            .interfaceTypeUnsupported, .deviceNotOwned, .deviceGone, .qdiscConflict, .kernelTooOld, .detachedRepeatedly, .domainNotRunning,
+            .nextStart, .disabledByHost, .disabledByMetadata, .notImplemented, .destinationElsewhere, .destinationOverloaded,
+            .bpffsNotMounted, .libvirtDisconnected, .hookMissing, .notFirst, .configStale, .definitionDiffers:
+            nil
+        }
+    }
+}
