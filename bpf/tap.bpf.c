@@ -30,8 +30,6 @@ const volatile __u32 tap_mark_value = 0;
 const volatile __u32 tap_mark_mask = 0;
 /* The index in the destinations map. */
 const volatile __u32 tap_destination_slot = 0;
-/* 0 for inbound, TAP_COUNTERS for outbound. */
-const volatile __u32 tap_counter_base = 0;
 /* Whether a filter has been put in the place of tap_filter. */
 const volatile __u32 tap_filters = 0;
 /* Of 2^32 packets, or flows, one less than so many are copied. */
@@ -88,7 +86,7 @@ static long (*const tap_filter)(struct __sk_buff *skb) = (void *)TAP_FILTER_CALL
 
 static __always_inline void count(enum tap_counter which, const struct tap_count *frame)
 {
-	add(&tap_counters, tap_counter_base + which, frame);
+	add(&tap_counters, (tap_is_outbound ? TAP_COUNTERS : 0) + which, frame);
 }
 
 static __always_inline void count_destination(enum tap_destination_counter which,

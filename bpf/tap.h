@@ -65,17 +65,19 @@ struct tap_limit {
 /* Each destination has all of enum tap_destination_counter, one after the other. */
 #define TAP_DESTINATION_COUNTS (TAP_DESTINATIONS * TAP_DESTINATION_COUNTERS)
 
-/* A super-packet of more segments than this is not cut, and counts as so many for rates and limits: what a
- * guest only claims would use them up.
+/* A super-packet of more segments than this is copied only whole: not cut, not finished, not wrapped, and not for a
+ * device that takes no super-packets. It counts as so many for rates and limits: what a guest only claims would use
+ * them up. docs/metadata.md and docs/security.md say the number.
  */
 #define TAP_SEGMENTS 128
 
-/* The device of ours to which copies are sent that are to be cut. */
+/* The device of ours to which copies are sent that are to be cut, wrapped or finished. */
 struct tap_hop {
 	__u32 ifindex; /* 0: there is none */
 };
 
-/* How many segments may wait in a processor's backlog, of 1,000 frames. When the
+/* How many segments may wait in a processor's backlog, which holds as many frames as
+ * net.core.netdev_max_backlog says, 1,000 where nobody changed it (doctor looks). When the
  * first of a super-packet comes out all count as settled; and where the
  * destination is a veth, what came out goes through it once more. So copies
  * take at most twice this and two super-packets more.
@@ -160,7 +162,7 @@ struct tap_tunnel {
  * ticket and the CPU that gave it: see backlog.h.
  */
 #define TAP_CB_MAGIC	0x76740000
-#define TAP_CB_SLOT	0x000003ff
+#define TAP_CB_SLOT	(TAP_DESTINATIONS - 1)
 /* That copies are handed to the device as if they had come in by it. */
 #define TAP_CB_RECEIVES 0x00008000
 /* That they are wrapped. */
@@ -186,6 +188,33 @@ struct tap_tunnel {
 /* A copy that would be more fragments is too large. */
 #define TAP_FRAGMENTS	8
 
+/* What the numbers above take for granted. Sizes and places are in MapLayout.swift and TunnelEntry.swift, too. */
+_Static_assert((TAP_DESTINATIONS & TAP_CB_SLOT) == 0, "a slot is masked");
+_Static_assert(((TAP_CB_SLOT | TAP_CB_FLAGS) & TAP_CB_MAGIC) == 0 &&
+		       (TAP_CB_SLOT & TAP_CB_FLAGS) == 0,
+	       "cb's first word");
+_Static_assert((TAP_CB_FLAGS & (TAP_CB_RECEIVES | TAP_CB_WRAPS | TAP_CB_OUTBOUND | TAP_CB_FRAGMENT |
+				TAP_CB_FINISHES)) ==
+		       (TAP_CB_RECEIVES + TAP_CB_WRAPS + TAP_CB_OUTBOUND + TAP_CB_FRAGMENT +
+			TAP_CB_FINISHES),
+	       "flags are different bits");
+_Static_assert(2 * TAP_BACKLOG_SHARE + 2 * TAP_SEGMENTS < 1000,
+	       "originals have room in the backlog");
+_Static_assert(sizeof(struct tap_count) == 16 && sizeof(struct tap_limit) == 24,
+	       "counts and limits");
+_Static_assert(sizeof(struct tap_destination) == 136 &&
+		       __builtin_offsetof(struct tap_destination, tunnel) == 12 &&
+		       __builtin_offsetof(struct tap_destination, limit) == 16 &&
+		       __builtin_offsetof(struct tap_destination, label) == 40,
+	       "a destination");
+_Static_assert(sizeof(struct tap_tunnel) == 128 &&
+		       __builtin_offsetof(struct tap_tunnel, length) == 80 &&
+		       __builtin_offsetof(struct tap_tunnel, identifiers) == 104 &&
+		       __builtin_offsetof(struct tap_tunnel, clock_offset) == 112 &&
+		       __builtin_offsetof(struct tap_tunnel, number) == 120,
+	       "how copies are wrapped");
+_Static_assert(sizeof(struct tap_backlog) == 64, "a cache line for each CPU");
+
 #define TAP_ONCE_WORDS 5
 
 /* The last frame that a tap with once="yes" sent out on this CPU: what it began
@@ -198,5 +227,7 @@ struct tap_last_copy {
 	__u64 jiffies;
 	__u64 is_copied;
 };
+
+_Static_assert(sizeof(struct tap_last_copy) == 64, "the last copy");
 
 #endif

@@ -11,7 +11,6 @@ struct DestinationTable {
     let kernel: Kernel
 
     private struct Slot {
-        var index: UInt32
         var label: String
         var kind: UInt32
         var ifindex: UInt32
@@ -26,7 +25,7 @@ struct DestinationTable {
         guard !label.isEmpty else { return nil }
         return value.withUnsafeBytes {
             Slot(
-                index: index, label: String(decoding: label, as: UTF8.self),
+                label: String(decoding: label, as: UTF8.self),
                 kind: $0.loadUnaligned(fromByteOffset: MapLayout.kindOffset, as: UInt32.self),
                 ifindex: $0.loadUnaligned(as: UInt32.self),
                 flags: $0.loadUnaligned(fromByteOffset: MapLayout.flagsOffset, as: UInt32.self),
@@ -70,8 +69,9 @@ struct DestinationTable {
             }
         }
         if index == nil, let free {
-            // Its last owner's counts.
-            for counter in 0..<MapLayout.countersPerDestination { try clear(free, counter) }
+            // Its last owner's counts; and its copies are numbered from the beginning, or a receiver may take them for old ones.
+            for counter in MapLayout.DestinationCounter.allCases { try clear(free, counter) }
+            try kernel.write([UInt8](repeating: 0, count: Int(MapLayout.sequences.valueSize)), to: maps.sequences, at: free)
         }
         guard let index = index ?? free else {
             throw Failure(
@@ -79,7 +79,7 @@ struct DestinationTable {
                 "destination \"\(label)\": all \(MapLayout.destinationSlots) slots are taken; use fewer destinations, inline ones included")
         }
         let slot = Slot(
-            index: index, label: label, kind: Self.number(route.kind), ifindex: route.ifindex,
+            label: label, kind: Self.number(route.kind), ifindex: route.ifindex,
             flags: (route.isReceiving ? MapLayout.isReceiving : 0) | (route.kind.isTunnel ? MapLayout.isWrapping : 0)
                 | (Self.isSplitting(route.ifindex) ? MapLayout.isSplitting : 0),
             tunnel: TunnelEntry.number(of: label),
@@ -128,19 +128,21 @@ struct DestinationTable {
         let counters = CounterMap(object: maps.destinationCounters, kernel: kernel)
         return try (0..<MapLayout.destinationSlots).compactMap { index -> DestinationRecord? in
             guard let slot = try slot(index), let kind = Self.kind(slot.kind) else { return nil }
-            let base = Int(index) * MapLayout.countersPerDestination
-            let (given, wanted) = (try counters.sum(at: base), try counters.sum(at: base + 7))
+            func sum(_ counter: MapLayout.DestinationCounter) throws -> Counter { try counters.sum(at: Self.place(index, counter)) }
+            let given = try sum(.given)
             return DestinationRecord(
-                label: slot.label, kind: kind, ifindex: slot.ifindex, sent: given + (try counters.sum(at: base + 6)), given: given,
-                wanted: wanted,
-                errors: try counters.sum(at: base + 1), rateLimited: try counters.sum(at: base + 2),
-                fragmented: try counters.sum(at: base + 3),
-                truncated: try counters.sum(at: base + 4), oversized: try counters.sum(at: base + 5))
+                label: slot.label, kind: kind, ifindex: slot.ifindex, sent: given + (try sum(.spared)), given: given,
+                wanted: try sum(.wanted), errors: try sum(.errors), rateLimited: try sum(.rateLimited),
+                fragmented: try sum(.fragmented), truncated: try sum(.truncated), oversized: try sum(.oversized))
         }
     }
 
-    private func clear(_ index: UInt32, _ counter: Int) throws {
-        try CounterMap(object: maps.destinationCounters, kernel: kernel).clear(at: Int(index) * MapLayout.countersPerDestination + counter)
+    private func clear(_ index: UInt32, _ counter: MapLayout.DestinationCounter) throws {
+        try CounterMap(object: maps.destinationCounters, kernel: kernel).clear(at: Self.place(index, counter))
+    }
+
+    private static func place(_ index: UInt32, _ counter: MapLayout.DestinationCounter) -> Int {
+        Int(index) * MapLayout.countersPerDestination + counter.rawValue
     }
 
     /// Written into pinned maps: never renumber.

@@ -15,9 +15,10 @@ enum MapLayout {
         var entries: UInt32
         var isPerCPU = false
 
+        var type: bpf_map_type { isPerCPU ? BPF_MAP_TYPE_PERCPU_ARRAY : BPF_MAP_TYPE_ARRAY }
+
         func fits(_ info: bpf_map_info) -> Bool {
-            let type = isPerCPU ? BPF_MAP_TYPE_PERCPU_ARRAY : BPF_MAP_TYPE_ARRAY
-            return info.type == type.rawValue && info.value_size == valueSize && info.max_entries == entries
+            info.type == type.rawValue && info.value_size == valueSize && info.max_entries == entries
         }
 
         func make(_ kernel: Kernel) throws -> KernelObject {
@@ -62,8 +63,11 @@ enum MapLayout {
     static let tunnelOffset = 12
     static let limitOffset = 16
     static let labelOffset = 40
-    /// enum tap_destination_counter: sent, errors, rate-limited, fragmented, truncated, oversized, cut off.
-    static let countersPerDestination = 8
+    /// enum tap_destination_counter.
+    enum DestinationCounter: Int, CaseIterable {
+        case given, errors, rateLimited, fragmented, truncated, oversized, spared, wanted
+    }
+    static let countersPerDestination = DestinationCounter.allCases.count
     static let destinationCounters = Shape(
         name: "virt_tap_dcount", variable: "tap_dest_counts", valueSize: counterSize,
         entries: destinationSlots * UInt32(countersPerDestination), isPerCPU: true)

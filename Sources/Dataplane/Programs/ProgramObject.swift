@@ -43,7 +43,9 @@ final class ProgramObject {
     /// - Throws: EINVAL when the object declares it otherwise than `MapLayout`, or the map is otherwise.
     func use(_ map: KernelObject?, as shape: MapLayout.Shape) throws {
         let declared = bpf_object__find_map_by_name(object, shape.variable)
-        guard declared != nil, bpf_map__value_size(declared) == shape.valueSize, bpf_map__max_entries(declared) == shape.entries else {
+        guard declared != nil, bpf_map__type(declared) == shape.type, bpf_map__value_size(declared) == shape.valueSize,
+            bpf_map__max_entries(declared) == shape.entries
+        else {
             throw KernelError(call: .load, number: EINVAL, subject: "map \(shape.variable) has another layout")
         }
         guard let map else {

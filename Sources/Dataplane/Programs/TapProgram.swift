@@ -41,7 +41,7 @@ struct TapProgram {
         let wish = constants.wish
         for (name, value) in [
             ("tap_mark_value", wish.mark.value), ("tap_mark_mask", wish.mark.mask),
-            ("tap_destination_slot", constants.destinationSlot), ("tap_counter_base", MapLayout.counterBase(constants.direction)),
+            ("tap_destination_slot", constants.destinationSlot),
             ("tap_filters", constants.filter.isEmpty ? 0 : 1), ("tap_sample_packets", wish.sampling?.packetThreshold ?? .max),
             ("tap_sample_flows", wish.sampling?.flowThreshold ?? .max), ("tap_snaplen", wish.snaplen?.byteLimit ?? 0),
             ("tap_headers_only", wish.snaplen == .headers ? 1 : 0), ("tap_once", wish.once ? 1 : 0),
