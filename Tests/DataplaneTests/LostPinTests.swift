@@ -121,6 +121,19 @@ extension KernelSuite {
             #expect(try tapped.dataplane.destinations().first?.sent.packets == 6)
         }
 
+        @Test(
+            "So are those without any other map that all share",
+            arguments: ["destination-rates", "tunnels", "backlogs", "hops"])
+        func noticesEachSharedMap(_ lost: String) throws {
+            let tapped = try TappedBench(try #require(Mechanism.here.first))
+            let desired = try tapped.attach()
+            try lose(tapped, "/1/\(lost)")
+            try tapped.dataplane.setDestination("ids", kind: .interface, ifindex: tapped.bench.destinationIndex)
+            #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == false)
+            try tapped.dataplane.replace(desired, at: Self.later)
+            #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
+        }
+
         @Test("Other counters pinned in place of an attachment's show, too", arguments: Mechanism.here)
         func seesExchangedCounters(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)

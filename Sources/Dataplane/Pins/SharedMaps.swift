@@ -13,15 +13,17 @@ struct SharedMaps {
     let hops: KernelObject
     let lastCopies: KernelObject
 
-    /// Those that a tap's program works on.
-    var ofTaps: [(KernelObject, MapLayout.Shape)] {
+    /// Those that the program of every tap reaches.
+    private var ofEveryTap: [(KernelObject, MapLayout.Shape)] {
         [
             (destinations, MapLayout.destinations), (destinationCounters, MapLayout.destinationCounters),
             (destinationRates, MapLayout.destinationRates), (tunnels, MapLayout.tunnels), (backlogs, MapLayout.backlogs),
             (hops, MapLayout.hops),
-            (lastCopies, MapLayout.lastCopies),
         ]
     }
+
+    /// Those that a tap's program works on; the last only with `once`.
+    var ofTaps: [(KernelObject, MapLayout.Shape)] { ofEveryTap + [(lastCopies, MapLayout.lastCopies)] }
 
     /// Opens the pinned maps.
     /// - Parameter create: makes those that are not there, or that another version of virt-tap laid out otherwise: what
@@ -83,6 +85,6 @@ struct SharedMaps {
 
     /// The kernel's ids of those that every program of a tap reaches.
     func ids(_ kernel: Kernel) throws -> Set<UInt32> {
-        try Set([destinations, destinationCounters, destinationRates, tunnels, hops].map { try kernel.mapInfo($0).id })
+        try Set(ofEveryTap.map { try kernel.mapInfo($0.0).id })
     }
 }
