@@ -55,12 +55,13 @@ struct StatusTests {
     }
 
     @Test func aDeviceThatTakesSmallerPacketsIsToldOf() throws {
-        func warning(device: UInt32, source: UInt32, mtu: UInt32? = nil) -> TapStatus.Warning? {
+        func warning(device: UInt32, source: UInt32, mtu: UInt32? = nil, snaplen: Snaplen? = nil) -> TapStatus.Warning? {
             let configuration = Fixture.configuration { $0.destinations[0].mtu = mtu }
             var vnet = Fixture.vnet()
             vnet.mtu = source
             let host = Fixture.host(configuration, devices: [vnet, Fixture.span { $0.mtu = device }])
-            let status = DestinationStatus(configuration.destinations[0], on: host, sources: [vnet])
+            let sources = [CopySource(vnet, snaplen: snaplen)].compactMap { $0 }
+            let status = DestinationStatus(configuration.destinations[0], on: host, sources: sources)
             #expect(status.state == .active)
             return status.warnings.first
         }
@@ -70,6 +71,12 @@ struct StatusTests {
         #expect(jumbo.reason == .mtuTooSmall)
         #expect(jumbo.message.hasPrefix("mon0 takes packets of 1500 bytes, and vnet0, which is tapped to it, has an MTU of 9000"))
         #expect(jumbo.message.contains("`ip link set mon0 mtu 9000`"))
+        #expect(warning(device: 1_500, source: 9_000, snaplen: .bytes(1_514)) == nil)
+        #expect(warning(device: 1_500, source: 9_000, snaplen: .headers) == nil)
+        #expect(warning(device: 1_500, source: 1_500, snaplen: .bytes(4_000)) == nil)
+        let cut = try #require(warning(device: 1_500, source: 9_000, snaplen: .bytes(4_000)))
+        #expect(cut.message.hasPrefix("mon0 takes packets of 1500 bytes, and copies from vnet0 are cut to 4000 bytes"))
+        #expect(cut.message.contains("`ip link set mon0 mtu 3986`"))
         let made = try #require(warning(device: 1_400, source: 1_500, mtu: 1_450))
         #expect(made.message.hasPrefix("mon0 takes packets of 1400 bytes, and copies are made to fit mtu=\"1450\""))
     }

@@ -39,8 +39,7 @@ struct SensorLookup {
             if let name, let domain = try await named(name) { found.append(domain) }
             for domain in found {
                 let live = domain.isRunning ? try? DomainXML.read(domain.liveXML).domain : nil
-                directory[domain.uuid] = DomainDirectory.Entry(
-                    name: domain.name, interfaces: live?.interfaces, hasMigratedAway: domain.hasMigratedAway)
+                directory[domain.uuid] = DomainDirectory.Entry(domain, interfaces: live?.interfaces)
                 if let live { claims.set(live.interfaces, of: domain.uuid) }
             }
         }

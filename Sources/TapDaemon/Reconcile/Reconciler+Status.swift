@@ -127,11 +127,12 @@ extension Reconciler {
                 inline[found.label] = found
             }
         }
-        var sources: [String: [HostDevice]] = [:]
+        var sources: [String: [CopySource]] = [:]
         for attachment in attachments.all {
-            // What is cut fits.
-            guard let spec = attachment.spec, spec.wish.snaplen == nil, let device = host.devices[spec.key.ifindex] else { continue }
-            sources[spec.wish.destination, default: []].append(device)
+            guard let spec = attachment.spec, let device = host.devices[spec.key.ifindex],
+                let source = CopySource(device, snaplen: spec.wish.snaplen)
+            else { continue }
+            sources[spec.wish.destination, default: []].append(source)
         }
         return configuration.value.destinations.map {
             DestinationStatus($0, on: host, record: byLabel[$0.name.text], sources: sources[$0.name.text] ?? [])

@@ -362,11 +362,7 @@ actor Reconciler {
         absent.remove(snapshot.uuid)
         changes += 1
         claim(known.view.live?.interfaces ?? [], for: snapshot.uuid)
-        enlist(
-            snapshot.uuid,
-            DomainDirectory.Entry(
-                name: snapshot.name, interfaces: snapshot.isRunning ? known.view.live?.interfaces ?? [] : nil,
-                hasMigratedAway: snapshot.hasMigratedAway))
+        enlist(snapshot.uuid, DomainDirectory.Entry(snapshot, interfaces: known.view.live?.interfaces))
     }
 
     /// libvirt says that there is no such domain.

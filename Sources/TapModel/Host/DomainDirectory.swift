@@ -14,10 +14,17 @@ public struct DomainDirectory: Sendable {
             self.interfaces = interfaces
             self.hasMigratedAway = hasMigratedAway
         }
+
+        /// As libvirt reported it.
+        /// - Parameter interfaces: what its live XML names; `nil`: that cannot be read, so that none of them is known.
+        public init(_ snapshot: DomainSnapshot, interfaces: [DomainInterface]?) {
+            self.init(
+                name: snapshot.name, interfaces: snapshot.isRunning ? interfaces ?? [] : nil, hasMigratedAway: snapshot.hasMigratedAway)
+        }
     }
 
     private var entries: [DomainUUID: Entry] = [:]
-    /// Whether libvirt has listed all domains, so that one that is not here is not on this host.
+    /// Whether a domain that is not here, and that somebody asks for, is not on this host: libvirt has been asked for it, or has listed all.
     public var isComplete = false
 
     public init() {}

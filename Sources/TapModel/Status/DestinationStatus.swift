@@ -73,9 +73,9 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     /// A destination of the configuration as it is now.
     /// - Parameters:
     ///   - record: what the kernel has counted for it.
-    ///   - sources: the devices that are tapped to it.
+    ///   - sources: what is tapped to it.
     public init(
-        _ definition: DestinationDefinition, on host: HostState, record: DestinationRecord? = nil, sources: [HostDevice] = []
+        _ definition: DestinationDefinition, on host: HostState, record: DestinationRecord? = nil, sources: [CopySource] = []
     ) {
         switch DestinationEvaluation.evaluate(definition, host: host) {
         case .success(let verdict):
@@ -88,7 +88,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     /// A destination as it was found to be, one of a domain's metadata too.
     /// - Parameter limit: the `mtu` that the configuration gives it.
     public init(
-        _ verdict: DestinationVerdict, on host: HostState, record: DestinationRecord? = nil, sources: [HostDevice] = [],
+        _ verdict: DestinationVerdict, on host: HostState, record: DestinationRecord? = nil, sources: [CopySource] = [],
         limit: UInt32? = nil
     ) {
         let device = verdict.ifindex.flatMap { host.devices[$0] }
@@ -100,13 +100,16 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     }
 
     /// That a device of this host takes smaller packets than come: what is too large is lost there, and a veth tells nobody.
-    private static func narrow(_ device: HostDevice, _ sources: [HostDevice], _ limit: UInt32?) -> TapStatus.Warning? {
+    private static func narrow(_ device: HostDevice, _ sources: [CopySource], _ limit: UInt32?) -> TapStatus.Warning? {
         let why: String
         let most: UInt32
         if let limit, limit > device.mtu {
             (why, most) = ("copies are made to fit mtu=\"\(limit)\"", limit)
-        } else if let largest = sources.max(by: { $0.mtu < $1.mtu }), largest.mtu > device.mtu {
-            (why, most) = ("\(largest.name), which is tapped to it, has an MTU of \(largest.mtu)", largest.mtu)
+        } else if let source = sources.max(by: { $0.largest < $1.largest }), source.largest > device.mtu {
+            most = source.largest
+            why =
+                source.cut.map { "copies from \(source.device) are cut to \($0) bytes" }
+                ?? "\(source.device), which is tapped to it, has an MTU of \(source.largest)"
         } else {
             return nil
         }
