@@ -91,7 +91,7 @@ struct EditOptions: ParsableArguments {
     /// What is written is written, whatever becomes of it: the exit code stays 0.
     private func tell(_ expectation: TapExpectation) async throws {
         let reader = StatusReader(directory: RuntimeDirectory(places.runtimeDir), bpffs: places.bpffs, configPath: configFile)
-        let echo = await DaemonEcho.of(expectation) { () throws(ControlError) in try reader.ask() }
+        let echo = await DaemonEcho.of(expectation) { patience throws(ControlError) in try reader.ask(within: patience) }
         if let line = echo.done { try Output.write(line + "\n") }
         if let line = echo.warning { Output.warn(line) }
     }

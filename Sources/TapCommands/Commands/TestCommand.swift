@@ -59,7 +59,8 @@ struct TestCommand: ParsableCommand {
     /// Those that are tested, of a daemon that is there.
     private func taps(_ answer: StatusReader.Answer) throws(CommandFailure) -> (taps: [TapStatus], destinations: [DestinationStatus]) {
         guard answer.document.daemon.running else {
-            throw CommandFailure(.failure, "virt-tapd is not running, and it is the one that sends: `systemctl start virt-tapd`")
+            let (state, verb) = answer.isSilent ? ("does not answer", "restart") : ("is not running", "start")
+            throw CommandFailure(.failure, "virt-tapd \(state), and it is the one that sends: `systemctl \(verb) virt-tapd`")
         }
         let document = try StatusSelection(domains: [domain]).apply(to: answer.document)
         let taps = document.taps.filter { tap == nil || $0.name.text == tap }
@@ -91,7 +92,7 @@ struct TestCommand: ParsableCommand {
                 guard if_indextoname(sighting.ifindex, &name) != nil else { return nil }
                 return TestReport.Sighting(
                     number: sighting.number, device: String(decoding: name.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self),
-                    isSent: sighting.isSent, outerLength: sighting.outerLength, length: sighting.length)
+                    isSent: sighting.isSent, outerLength: sighting.outerLength, length: sighting.length, refusal: sighting.refusal)
             }
         }
         func isUnderway(_ trial: Trial) -> Bool { trial.outcome?.fate == .copied && !report.hasArrived(trial) }

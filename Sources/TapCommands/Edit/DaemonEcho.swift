@@ -14,17 +14,20 @@ struct DaemonEcho {
     private static let patience: Duration = .seconds(3)
     private static let pause: Duration = .milliseconds(100)
 
-    /// - Parameter look: a status document, as it is now.
+    /// - Parameter look: a status document, as it is now, in no longer than it is told.
     static func of(
         _ expectation: TapExpectation, patience: Duration = patience, pause: Duration = pause,
-        look: () throws(ControlError) -> StatusDocument
+        look: (Duration) throws(ControlError) -> StatusDocument
     ) async -> DaemonEcho {
         let end = ContinuousClock.now + patience
         var before: TapExpectation.Finding?
         while true {
             let document: StatusDocument
             do throws(ControlError) {
-                document = try look()
+                document = try look(max(pause, ContinuousClock.now.duration(to: end)))
+            } catch .timedOut {
+                return DaemonEcho(
+                    warning: "virt-tapd does not answer, so this takes effect when it does; `systemctl restart virt-tapd` harms no tap")
             } catch .notRunning {
                 return DaemonEcho(warning: "virt-tapd is not running: this takes effect when it runs")
             } catch {

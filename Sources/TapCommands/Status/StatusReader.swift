@@ -25,13 +25,15 @@ struct StatusReader {
     /// What was found out, and what there is to say about it.
     struct Answer {
         var document: StatusDocument
-        /// Set when there is no daemon.
+        /// Whether there is a daemon that does not answer.
+        var isSilent = false
+        /// Set when no daemon answers.
         var complaints: [String] = []
         /// Whether the document says what there is: false when there is no daemon and the kernel cannot be read either.
         var isKnown = true
     }
 
-    private static let patience: Duration = .seconds(10)
+    private static let patience: Duration = .seconds(5)
 
     /// - Throws: when there is a daemon and it cannot be asked or understood.
     func read() throws(CommandFailure) -> Answer {
@@ -39,21 +41,30 @@ struct StatusReader {
             return Answer(document: try ask())
         } catch .notRunning(let path) {
             return withoutDaemon("virt-tapd is not running (nobody listens at \(path.printable)); this is what the kernel holds")
+        } catch .timedOut {
+            var answer = withoutDaemon(
+                "virt-tapd does not answer at \(directory.controlSocket.printable) within \(Self.patience.components.seconds) s: it hangs, or the "
+                    + "host is overloaded. `systemctl restart virt-tapd` harms no tap; this is what the kernel holds")
+            answer.isSilent = true
+            return answer
         } catch {
             throw CommandFailure(.failure, "\(error)")
         }
     }
 
     /// The daemon's own document.
-    func ask() throws(ControlError) -> StatusDocument { try decode(try response().accepted()) }
+    /// - Parameter patience: how long it has for its answer.
+    func ask(within patience: Duration = patience) throws(ControlError) -> StatusDocument {
+        try decode(try response(within: patience).accepted())
+    }
 
-    private func response() throws(ControlError) -> ControlResponse {
+    private func response(within patience: Duration) throws(ControlError) -> ControlResponse {
         do {
-            return try ControlClient(path: directory.controlSocket).send(.status, within: Self.patience)
+            return try ControlClient(path: directory.controlSocket).send(.status, within: patience)
         } catch .notPermitted(let path, _) {
             // Whoever is not root may be in the group that reads status.
             do {
-                return try ControlClient(path: directory.statusSocket).send(.status, within: Self.patience)
+                return try ControlClient(path: directory.statusSocket).send(.status, within: patience)
             } catch .notRunning, .notPermitted {
                 throw .notPermitted(
                     path: path,
