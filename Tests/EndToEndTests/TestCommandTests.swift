@@ -99,7 +99,13 @@ extension EndToEnd.RunningGuests {
                     guard isReady else { return false }
                     return try await host.tap("tun", of: "web1")?.state == .active
                 }
-                expect(try await host.virtTap("test", "web1"), 0, says: "left the host by up0", "of them outer headers", "2 of 2")
+                let result = try await host.virtTap("test", "web1")
+                expect(result, 0, says: "left the host by up0", "of them outer headers", "2 of 2")
+                // That machine knows VXLAN alone; its answer, which quotes the frame, is no arrival.
+                let refused = ["geneve": "port", "gre": "protocol", "erspan": "protocol"][kind]
+                #expect(result.text.contains("10.9.0.2 answers by ICMP") == (refused != nil), "\(kind): \(result.text)")
+                if let refused { expect(result, 0, says: "\(refused) unreachable") }
+                #expect(!result.text.contains("came in:"), "\(kind): \(result.text)")
             }
             try await host.virtTapSucceeds("unset", "web1", "tun")
             try await host.waitForEnd(of: "web1", tap: "tun")

@@ -15,7 +15,7 @@ struct DaemonEchoTests {
     /// The documents one after the other, the last one again and again.
     private func echo(_ expectation: TapExpectation, _ documents: [StatusDocument]) async -> (done: String?, warning: String?, looks: Int) {
         let looks = Mutex(0)
-        let echo = await DaemonEcho.of(expectation, patience: .seconds(1), pause: .milliseconds(5)) { () throws(ControlError) in
+        let echo = await DaemonEcho.of(expectation, patience: .seconds(1), pause: .milliseconds(5)) { _ throws(ControlError) in
             looks.withLock {
                 $0 += 1
                 return documents[min($0, documents.count) - 1]
@@ -107,7 +107,7 @@ struct DaemonEchoTests {
 
     @Test("Without a daemon, or one without libvirt, it takes effect later")
     func later() async {
-        let echo = await DaemonEcho.of(expectation) { () throws(ControlError) in throw ControlError.notRunning(path: "/x") }
+        let echo = await DaemonEcho.of(expectation) { _ throws(ControlError) in throw ControlError.notRunning(path: "/x") }
         #expect(echo.done == nil && echo.warning == "virt-tapd is not running: this takes effect when it runs")
         var document = Samples.document([])
         document.daemon.connected = false

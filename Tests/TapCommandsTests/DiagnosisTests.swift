@@ -43,6 +43,12 @@ struct DiagnosisTests {
         #expect(level("kernel") { $0.kernel = "strange" } == .unknown)
     }
 
+    @Test("A backlog that copies could fill")
+    func backlog() {
+        #expect(level("backlog") { $0.backlog = 1_000 } == nil)
+        #expect(level("backlog") { $0.backlog = 300 } == .warn)
+    }
+
     @Test("Filters that this host cannot compile")
     func filters() {
         let failure = Result<CompiledFilter, Failure>.failure(Failure(.permissionDenied, "no child"))
@@ -112,7 +118,13 @@ struct DiagnosisTests {
     @Test("The daemon and its configuration")
     func daemon() {
         #expect(level("virt-tapd") { $0.daemon = .notRunning } == .fail)
-        #expect(level("virt-tapd") { $0.daemon = .unreachable("x") } == .unknown)
+        #expect(level("virt-tapd") { $0.daemon = .silent } == .fail)
+        #expect(level("virt-tapd") { $0.daemon = .unreachable("x") } == .fail)
+        #expect(
+            level("virt-tapd") {
+                $0.daemon = .unreachable("x")
+                $0.user = 1_000
+            } == .unknown)
         func with(_ change: @escaping (inout StatusDocument) -> Void) -> (inout HostFacts) -> Void {
             {
                 var document = Samples.document([])

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Dataplane
 import TapModel
 import Testing
 
@@ -47,6 +48,16 @@ struct TestReportTests {
         #expect(far.lines.contains { $0.contains("sent: 156 bytes, 50 of them outer headers") })
     }
 
+    @Test func aRefusalIsNoArrival() {
+        var answer = Self.seen("mon0", sent: false, outer: 70)
+        answer.refusal = IcmpRefusal(sender: "10.9.0.2", what: "protocol")
+        let refused = Self.report(.gre, [Self.seen("mon0", sent: true, outer: 42), answer])
+        // It left the host, and a sensor that only captures has it.
+        #expect(refused.isGood && refused.lines.contains("  left the host by mon0"))
+        #expect(refused.lines.contains { $0.contains("10.9.0.2 answers by ICMP: protocol unreachable") }, "\(refused.lines)")
+        #expect(!Self.report(.gre, [answer]).isGood)
+    }
+
     @Test func whatIsBehindTheDeviceIsNotClaimed() {
         #expect(Self.report(.interface, [Self.seen("mon0", sent: true)]).lines.contains("  left by mon0"))
     }
@@ -55,9 +66,9 @@ struct TestReportTests {
         var report = Self.report(.vxlan, device: nil, fate: .errors, [])
         report.destinations = [
             DestinationStatus(
-                name: "ids", kind: .vxlan, failure: Failure(.neighbourUnreachable, "destination ids: 10.9.0.2 does not answer ARP on up0"))
+                name: "ids", kind: .vxlan, failure: Failure(.neighbourUnreachable, "destination ids: 10.9.0.2 has not answered ARP on up0"))
         ]
-        #expect(report.lines.contains { $0.hasSuffix("copy   not made: 10.9.0.2 does not answer ARP on up0") }, "\(report.lines)")
+        #expect(report.lines.contains { $0.hasSuffix("copy   not made: 10.9.0.2 has not answered ARP on up0") }, "\(report.lines)")
         #expect(report.lines.contains { $0.contains("DID NOT ARRIVE: destination ids: 10.9.0.2") })
     }
 

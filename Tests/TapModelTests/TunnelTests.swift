@@ -57,7 +57,7 @@ struct TunnelTests {
     @Test func whyNothingIsSent() throws {
         let silent = try Self.verdict(.success(Self.path(nextHop: nil)))
         #expect(silent.ifindex == 0 && silent.failure?.reason == .neighbourUnreachable)
-        #expect(silent.failure?.message.contains("192.0.2.254, the next hop to 192.0.2.10, does not answer ARP on mon0") == true)
+        #expect(silent.failure?.message.contains("192.0.2.254, the next hop to 192.0.2.10, has not answered ARP on mon0") == true)
         #expect(try Self.verdict(nil).failure?.reason == .neighbourUnreachable)
         let refused = try Self.verdict(.failure(Failure(.destinationUnsafe, "it is this host")))
         #expect(refused.failure == Failure(.destinationUnsafe, "destination far: it is this host"))

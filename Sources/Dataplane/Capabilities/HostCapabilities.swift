@@ -25,7 +25,8 @@ extension KernelDataplane {
         do {
             try pins.requireMounted()
         } catch {
-            return .no(why: FailureReport.failure(error, "bpffs").message)
+            let failure = FailureReport.failure(error, "bpffs")
+            return failure.reason == .permissionDenied ? .unknown(why: failure.message) : .no(why: failure.message)
         }
         var information = statvfs()
         guard statvfs(pins.bpffs, &information) == 0 else { return .unknown(why: "\(pins.bpffs): \(ErrorText.of(errno))") }

@@ -50,7 +50,7 @@ enum FailureReport {
     private static func meaning(of error: KernelError) -> (Reason, String) {
         switch (error.call, error.number) {
         case (_, EPERM), (_, EACCES):
-            (.permissionDenied, "CAP_BPF and CAP_NET_ADMIN are needed, and write access to the pins; run as root or see `virt-tap doctor`.")
+            (.permissionDenied, "CAP_BPF and CAP_NET_ADMIN are needed, and write access to the pins: run as root, or grant them.")
         case (_, EROFS):
             (.permissionDenied, "bpffs is read-only here; in a systemd unit leave ProtectKernelTunables off.")
         case (_, ENODEV), (_, ENXIO), (_, ENOLINK):
@@ -68,7 +68,7 @@ enum FailureReport {
         case (.attachFilter, EOPNOTSUPP):
             (.qdiscConflict, "The qdisc on the device shares a block of filters with others; remove it, or use a kernel with TCX (6.6).")
         case (.changeDevice, EOPNOTSUPP):
-            (.attachFailed, "The kernel has no devices of kind veth, on which copies are cut; load its module.")
+            (.attachFailed, "The kernel has no devices of kind veth, on which copies are cut, wrapped and finished; load its module.")
         case (_, EMFILE), (_, ENFILE):
             (.attachFailed, "Too many open files; raise LimitNOFILE.")
         default:

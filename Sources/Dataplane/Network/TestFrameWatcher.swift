@@ -17,16 +17,21 @@ public final class TestFrameWatcher {
         public var isSent: Bool
         /// How many bytes of outer headers were in front of it; 0: none.
         public var outerLength: Int
+        /// That it is no copy but what a machine quotes of one, and why: it has nobody who takes that.
+        public var refusal: IcmpRefusal?
         /// Of all that was seen, in bytes.
         public var length: Int
     }
 
     private let descriptor: CInt
     private let token: UInt64
-    /// How long outer headers can be: Ethernet, IPv4 or IPv6, and what each kind of tunnel has. From the least to the greatest.
+    /// How long outer headers can be: Ethernet, IPv4 or IPv6, and what each kind of tunnel has; and, where a machine refuses such a
+    /// packet, IP and ICMP before that. From the least to the greatest.
     private static let outerLengths: [Int] = {
+        // GRE without and with a key; VXLAN, Geneve, ERSPAN II; ERSPAN III.
         let tunnels = [4, 8, 16, 20]
-        return [0] + tunnels.map { 34 + $0 } + tunnels.map { 54 + $0 }
+        let headers = [20, 40].flatMap { ip in tunnels.flatMap { [14 + ip + $0, 14 + 2 * ip + IcmpRefusal.headerLength + $0] } }
+        return Set(headers + [0]).sorted()
     }()
 
     /// Sees what comes by from now on.
@@ -116,7 +121,7 @@ public final class TestFrameWatcher {
             return [
                 Sighting(
                     number: number, ifindex: UInt32(address.sll_ifindex), isSent: address.sll_pkttype == UInt8(PACKET_OUTGOING),
-                    outerLength: place, length: count)
+                    outerLength: place, refusal: place == 0 ? nil : IcmpRefusal(frame.prefix(count)), length: count)
             ]
         }
         return []

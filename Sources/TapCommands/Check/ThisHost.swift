@@ -32,7 +32,7 @@ struct ThisHost {
         }
         state = HostState(
             configuration: configuration, devices: DeviceTable(devices), claims: DeviceClaims(),
-            paths: dataplane.paths(for: configuration), mechanism: mechanism)
+            paths: UnderlayLookup.paths(for: configuration, dataplane), mechanism: mechanism)
         self.caveats = caveats
     }
 

@@ -9,7 +9,7 @@ import TapModel
 enum Diagnosis {
     static func findings(_ facts: HostFacts) -> [Finding] {
         [kernel(facts), mechanism(facts)] + facts.capabilities.map { capability($0, facts) }
-            + [filters(facts), libvirt(facts)] + configuration(facts) + [daemon(facts), hook(facts)] + destinations(facts) + [mark(facts)]
+            + backlog(facts) + [filters(facts), libvirt(facts)] + configuration(facts) + [daemon(facts), hook(facts)] + destinations(facts) + [mark(facts)]
             + privileges(facts)
     }
 
@@ -53,7 +53,7 @@ enum Diagnosis {
             case .jit: ("jit", "programs run as machine code")
             case .tcx: ("tcx", "the kernel has it")
             case .clsact: ("clsact", "the kernel has it")
-            case .cutting: ("cutting", "the kernel has veth devices, which snaplen needs")
+            case .cutting: ("cutting", "the kernel has veth devices, which snaplen, mtu and remote destinations need")
             case .btf: ("btf", "the kernel describes its types")
             }
         switch found.answer {
@@ -74,6 +74,20 @@ enum Diagnosis {
         case .clsact: (try? facts.mechanism.get()) == .clsact ? .fail : .ok
         case .btf: .ok
         }
+    }
+
+    /// A share of it is for copies that are cut, wrapped or finished: TAP_BACKLOG_SHARE of bpf/tap.h.
+    private static let leastBacklog = 1_000
+
+    private static func backlog(_ facts: HostFacts) -> [Finding] {
+        guard let backlog = facts.backlog, backlog < leastBacklog else { return [] }
+        return [
+            Finding(
+                .warn, "backlog",
+                "net.core.netdev_max_backlog is \(backlog): copies that are cut, wrapped or finished may take up to \(leastBacklog * 3 / 4) places of "
+                    + "it, and then frames of guests are dropped",
+                remedy: "sysctl net.core.netdev_max_backlog=\(leastBacklog)")
+        ]
     }
 
     private static func filters(_ facts: HostFacts) -> Finding {
@@ -153,8 +167,12 @@ enum Diagnosis {
             return Finding(
                 .fail, "virt-tapd", "not running: what is attached goes on copying, nothing new is attached",
                 remedy: "systemctl enable --now virt-tapd.socket virt-tapd")
+        case .silent:
+            return Finding(
+                .fail, "virt-tapd", "does not answer: it hangs, or the host is overloaded. What is attached goes on copying",
+                remedy: "systemctl restart virt-tapd, which harms no tap")
         case .unreachable(let why):
-            return Finding(.unknown, "virt-tapd", why.printable, remedy: facts.user == 0 ? nil : asRoot)
+            return Finding(facts.user == 0 ? .fail : .unknown, "virt-tapd", why.printable, remedy: facts.user == 0 ? nil : asRoot)
         case .running(let document):
             let version = document.daemon.version ?? "of unknown version"
             if document.daemon.paused == true {

@@ -2,6 +2,7 @@
 
 import Dataplane
 import FilterCompiler
+import FoundationEssentials
 import Glibc
 import Hypervisor
 import TapControl
@@ -26,11 +27,18 @@ struct Examination {
         return HostFacts(
             kernel: HostIdentity.kernel, choice: inForce.mechanism, mechanism: mechanism, bpffs: paths.bpffs,
             attachments: Self.result { () throws(Failure) in try dataplane.attachments().count }, capabilities: dataplane.capabilities(),
+            backlog: Self.backlog(),
             filters: await filters(), libvirt: await LibvirtReport.of(uri: paths.connect ?? inForce.libvirtURI), hook: hook(),
             hasTimeout: ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].contains { access("\($0)/timeout", X_OK) == 0 }, user: geteuid(),
             libvirtProcess: LibvirtProcess.running(),
             daemon: daemon, configPath: paths.config, configExists: access(paths.config, F_OK) == 0, configuration: configuration,
-            destinations: destinations(inForce, daemon, dataplane, mechanism), markUsers: markUsers(inForce.mark))
+            destinations: await destinations(inForce, daemon), markUsers: markUsers(inForce.mark))
+    }
+
+    /// Not to be seen in a network namespace other than the host's first.
+    private static func backlog() -> Int? {
+        guard let text = try? String(contentsOfFile: "/proc/sys/net/core/netdev_max_backlog", encoding: .utf8) else { return nil }
+        return Int(text.filter(\.isNumber))
     }
 
     private static func result<Value>(_ body: () throws(Failure) -> Value) -> Result<Value, Failure> {
@@ -59,22 +67,18 @@ struct Examination {
     private func daemon() -> HostFacts.Daemon {
         do throws(CommandFailure) {
             let answer = try StatusReader(paths: paths).read()
+            if answer.isSilent { return .silent }
             return answer.document.daemon.running ? .running(answer.document) : .notRunning
         } catch {
             return .unreachable(error.lines.joined(separator: "; "))
         }
     }
 
-    private func destinations(
-        _ configuration: HostConfiguration, _ daemon: HostFacts.Daemon, _ dataplane: KernelDataplane,
-        _ mechanism: Result<Mechanism, Failure>
-    ) -> [DestinationStatus] {
+    private func destinations(_ configuration: HostConfiguration, _ daemon: HostFacts.Daemon) async -> [DestinationStatus] {
         if case .running(let document) = daemon { return document.destinations }
-        let devices = (try? dataplane.devices()) ?? []
-        let host = HostState(
-            configuration: configuration, devices: DeviceTable(devices), claims: DeviceClaims(), paths: dataplane.paths(for: configuration),
-            mechanism: mechanism)
-        return configuration.destinations.map { DestinationStatus($0, on: host) }
+        var host = ThisHost(configuration, bpffs: paths.bpffs)
+        if SensorLookup.isNeeded(configuration) { await host.findSensors(uri: paths.connect ?? configuration.libvirtURI) }
+        return configuration.destinations.map { DestinationStatus($0, on: host.state) }
     }
 
     private func markUsers(_ mark: PacketMark) -> [String]? {

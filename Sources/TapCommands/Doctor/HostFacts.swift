@@ -10,6 +10,8 @@ struct HostFacts {
     enum Daemon {
         case running(StatusDocument)
         case notRunning
+        /// It takes calls and does not answer.
+        case silent
         /// Why it cannot be asked.
         case unreachable(String)
     }
@@ -29,6 +31,8 @@ struct HostFacts {
     /// How many attachments are pinned.
     var attachments: Result<Int, Failure>
     var capabilities: [CapabilityFinding]
+    /// How many frames may wait for each processor: net.core.netdev_max_backlog; `nil`: not known.
+    var backlog: Int?
     /// What became of a filter that looks for VLAN tags, which takes all that compiling one can need.
     var filters: Result<CompiledFilter, Failure>
     var libvirt: LibvirtReport

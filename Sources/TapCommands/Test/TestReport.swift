@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Dataplane
 import TapModel
 
 /// What became of the test frames of one domain, for people.
@@ -12,6 +13,8 @@ struct TestReport {
         var isSent: Bool
         var outerLength: Int
         var length: Int
+        /// That it is a machine's answer to the copy, and no copy.
+        var refusal: IcmpRefusal?
     }
 
     /// Taps of the domain as status has them, those that are tested.
@@ -50,7 +53,7 @@ struct TestReport {
     /// The last that was seen of it, at its destination's device or behind that.
     private func arrival(of trial: Trial) -> Sighting? {
         guard let destination = tap(of: trial).flatMap(destination), let device = destination.device else { return nil }
-        let own = sightings.filter { $0.number == trial.number }
+        let own = sightings.filter { $0.number == trial.number && $0.refusal == nil }
         let atDevice = own.filter { sighting in
             guard sighting.device == device else { return false }
             switch destination.kind {
@@ -100,7 +103,7 @@ struct TestReport {
         if let outcome = trial.outcome {
             let place = interface?.mechanism.map { "\($0.rawValue)" } ?? "hook"
             let position = interface?.position.map {
-                $0 == 0 ? ", first in the chain" : ", behind \($0) other program\($0 == 1 ? "" : "s")"
+                $0 == 0 ? ", first in the chain" : ", number \($0 + 1) in the chain"
             }
             steps.append((trial.device, "\(place)\(position ?? ""); copied so far: \(counters?.copied.packets ?? 0)"))
             if let choice = outcome.leftOutBy {
@@ -111,6 +114,15 @@ struct TestReport {
             steps.append((trial.device, trial.message?.printable ?? "nothing was sent"))
         }
         for sighting in sightings where sighting.number == trial.number {
+            if let refusal = sighting.refusal {
+                let sender = refusal.sender.printable
+                steps.append(
+                    (
+                        sighting.device,
+                        "\(sender) answers by ICMP: \(refusal.what) unreachable. It takes no such packets; a sensor there that only captures may"
+                    ))
+                continue
+            }
             let outer = sighting.outerLength > 0 ? ", \(sighting.outerLength) of them outer headers" : ""
             steps.append((sighting.device, "\(sighting.isSent ? "sent" : "came in"): \(sighting.length) bytes\(outer)"))
         }

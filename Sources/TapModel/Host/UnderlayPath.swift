@@ -10,7 +10,7 @@ public struct UnderlayPath: Hashable, Sendable {
     public var sourceMAC: MACAddress
     /// Who takes them next, the gateway or the address itself.
     public var nextHop: [UInt8]
-    /// `nil`: not known (yet), or it does not answer.
+    /// `nil`: it has not answered (yet).
     public var nextHopMAC: MACAddress?
     /// The least that the device and the route take: bytes of an IP packet.
     public var mtu: UInt32

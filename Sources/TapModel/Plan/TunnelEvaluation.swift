@@ -34,7 +34,7 @@ enum TunnelEvaluation {
             let who = hop == tunnel.remote ? hop : "\(hop), the next hop to \(tunnel.remote),"
             let asked = path.nextHop.count == 4 ? "ARP" : "NDP"
             return nowhere(
-                .neighbourUnreachable, "\(who) does not answer \(asked) on \(path.device); copying begins when it does")
+                .neighbourUnreachable, "\(who) has not answered \(asked) on \(path.device); copying begins when it does")
         }
         guard header.room >= leastRoom else {
             return nowhere(
