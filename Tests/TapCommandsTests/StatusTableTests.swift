@@ -82,6 +82,44 @@ struct StatusTableTests {
                 """))
     }
 
+    @Test("What a rate left out is said, the tap's own and its destination's")
+    func keptBack() {
+        var interface = Samples.interface("net0", device: "vnet3")
+        interface.outbound?.rateLimited = Counter(packets: 489, bytes: 40_000)
+        var tap = Samples.tap("web1", interfaces: [interface])
+        (tap.rate, tap.burst) = ("1mbit", "64k")
+        let destination = DestinationStatus(
+            name: "ids", kind: .interface, device: "mon0", failure: nil,
+            record: DestinationRecord(
+                label: "ids", kind: .interface, ifindex: 1, sent: Counter(), errors: Counter(), rateLimited: Counter(packets: 1, bytes: 60)))
+        let down = DestinationStatus(name: "span", kind: .interface, failure: Failure(.destinationDown, "interface mon1 does not exist"))
+        let document = Samples.document([tap], destinations: [destination, down])
+        let text = StatusTable.text(document, for: .none)
+        #expect(text.contains("\nweb1/ids: 489 frames were not copied, being over its rate of 1mbit (burst 64k)\n"))
+        #expect(text.contains("\ndestination ids: 1 frame was not copied, being over its rate\n"))
+        #expect(text.contains("destination span"))
+        // Of named domains' taps: what they do not use is not their business.
+        #expect(!StatusTable.text(document, isSelection: true, for: .none).contains("destination span"))
+    }
+
+    @Test("A copy that was too large is told of once")
+    func oversized() {
+        var destination = DestinationStatus(
+            name: "ids", kind: .vxlan, device: "mon0", failure: nil,
+            record: DestinationRecord(
+                label: "ids", kind: .vxlan, ifindex: 1, sent: Counter(), errors: Counter(packets: 20, bytes: 30_000),
+                oversized: Counter(packets: 20, bytes: 30_000)),
+            warnings: [.init(reason: .mtuTooSmall, message: "20 dropped")])
+        func text() -> String {
+            StatusTable.text(
+                Samples.document([Samples.tap("web1", interfaces: [Samples.interface("net0", device: "vnet3")])], destinations: [destination]),
+                for: .none)
+        }
+        #expect(text().contains("20 dropped") && !text().contains("could not be delivered"))
+        destination.errors.packets += 1
+        #expect(text().contains("1 copy could not be delivered"))
+    }
+
     @Test("Colour stands around words and moves nothing")
     func coloured() {
         let text = StatusTable.text(mixed, for: Terminal(isTerminal: true, width: nil, isColoured: true))

@@ -15,8 +15,9 @@ enum StatusNotes {
     /// So many taps are named; of more there is only the number.
     private static let named = 4
 
-    static func of(_ document: StatusDocument) -> [Note] {
-        host(document) + taps(document.taps, isToldStale: document.config.stale) + destinations(document)
+    /// - Parameter isSelection: whether the document holds some taps only: then of destinations those of these taps count.
+    static func of(_ document: StatusDocument, isSelection: Bool = false) -> [Note] {
+        host(document) + taps(document.taps, isToldStale: document.config.stale) + destinations(document, isSelection: isSelection)
     }
 
     private static func host(_ document: StatusDocument) -> [Note] {
@@ -61,7 +62,7 @@ enum StatusNotes {
         var order: [String] = []
         var subjects: [String: [String]] = [:]
         var colours: [String: Colour] = [:]
-        func add(_ subject: String, _ text: String, _ colour: Colour) {
+        func add(_ subject: String, _ text: String, _ colour: Colour?) {
             if subjects[text] == nil {
                 order.append(text)
                 colours[text] = colour
@@ -77,6 +78,7 @@ enum StatusNotes {
                 let which = tap.interfaces.count == 1 ? "" : " " + (interface.alias ?? interface.mac?.description ?? "").printable
                 add(subject + which, sentence(interface.message, interface.reason), .of(interface.state))
             }
+            if let text = keptBack(by: tap) { add(subject, text, nil) }
             for warning in tap.warnings where !(isToldStale && warning.reason == .configStale) {
                 add(subject, sentence(warning.message, warning.reason), .yellow)
             }
@@ -88,19 +90,33 @@ enum StatusNotes {
         }
     }
 
-    private static func destinations(_ document: StatusDocument) -> [Note] {
+    /// What a tap's own rate left out: as it is meant to, but nobody sees it among what was copied.
+    private static func keptBack(by tap: TapStatus) -> String? {
+        let counters = tap.interfaces.flatMap { [$0.inbound, $0.outbound].compactMap { $0 } }
+        let count = counters.reduce(Counter()) { $0 + $1.rateLimited }.packets
+        // Those that the destination's rate left out are among them: its own sentence tells of those.
+        guard let rate = tap.rate, count > 0 else { return nil }
+        return "\(frames(count)) not copied, being over its rate of \(rate)" + (tap.burst.map { " (burst \($0))" } ?? "")
+    }
+
+    private static func frames(_ count: UInt64) -> String { count == 1 ? "1 frame was" : "\(count) frames were" }
+
+    private static func destinations(_ document: StatusDocument, isSelection: Bool) -> [Note] {
         let told = Set(document.taps.flatMap { [$0.message] + $0.interfaces.map(\.message) }.compactMap { $0 })
         // What no tap uses loses no copies.
         let used = Set(document.taps.compactMap(\.destination))
         let warnings = document.destinations.filter { used.contains($0.name) }.flatMap { destination -> [Note] in
             let subject = "destination \(destination.name.printable)"
-            let lost = destination.errors.packets
+            // Those that were too large are in a warning of their own.
+            let lost = destination.errors.packets - min(destination.errors.packets, destination.oversized.packets)
+            let limited = destination.rateLimited.packets
             return destination.warnings.map { Note(subject: subject, text: sentence($0.message, $0.reason), colour: .yellow) }
                 + (lost == 0 ? [] : [Note(subject: subject, text: undelivered(lost, of: destination), colour: .yellow)])
+                + (limited == 0 ? [] : [Note(subject: subject, text: "\(frames(limited)) not copied, being over its rate", colour: nil)])
         }
         return warnings
             + document.destinations.compactMap { destination in
-                guard destination.state != .active, destination.message.map({ !told.contains($0) }) ?? true else { return nil }
+                guard !isSelection || used.contains(destination.name), destination.state != .active, destination.message.map({ !told.contains($0) }) ?? true else { return nil }
                 return Note(
                     subject: "destination \(destination.name.printable)",
                     text: sentence(destination.message.map { withoutSubject($0, destination.name) }, destination.reason),

@@ -25,6 +25,7 @@ struct StatusSelection: Hashable {
                 .failure,
                 lines: unknown.map { name in
                     "\"\(name.printable)\" has no tap, or there is no domain of that name"
+                        + (name.allSatisfy(\.isNumber) ? "; here a domain goes by name or UUID, not by libvirt's number" : "")
                         // Not "did you mean": the one that was named may be there.
                         + (NearestName.of(name, among: names).map { "; \"\($0.printable)\" has one" } ?? " (`virsh list --all`)")
                 })

@@ -19,7 +19,7 @@ enum StatusTable {
         } else {
             lines += table(document.taps).lines(for: terminal)
         }
-        let notes = StatusNotes.of(document)
+        let notes = StatusNotes.of(document, isSelection: isSelection)
         if !notes.isEmpty { lines.append("") }
         for note in notes {
             var wrapped = DisplayWidth.wrap("\(note.subject): \(note.text)", to: terminal.width, indent: "    ")
