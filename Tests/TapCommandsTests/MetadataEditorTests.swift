@@ -236,6 +236,37 @@ struct MetadataEditorTests {
         #expect(store.writes.count == 1)
     }
 
+    @Test("A device's name is no alias, of a domain that does not run either")
+    func device() async throws {
+        let store = Store(live: "", config: "")
+        await #expect {
+            try await run(store, try options("--to", "ids", "--interface", "vnet0"))
+        } throws: { error in
+            guard let lines = (error as? CommandFailure)?.lines else { return false }
+            // Nothing suggests to write it into the persistent definition alone.
+            return lines.first?.contains("no interface of the domain matches") == true && lines.last?.contains("--config") == false
+        }
+        await #expect(throws: CommandFailure.self) {
+            try await run(Store(live: nil, config: ""), try options("--to", "ids", "--interface", "br0"))
+        }
+    }
+
+    @Test("Where only one definition is looked at, that is said of what it does not have")
+    func elsewhere() async throws {
+        let store = Store(live: Samples.metadata(#"<v:tap to="ids"/>"#), config: "")
+        await #expect {
+            try await run(store, .unset(names: ["ids"], all: false), [.config])
+        } throws: { error in
+            (error as? CommandFailure)?.lines.first == "web1 has no tap \"ids\" in the persistent definition"
+        }
+        await #expect {
+            try await run(store, try options("--name", "ids", "--disabled"), [.config])
+        } throws: { error in
+            (error as? CommandFailure)?.lines.first?.hasPrefix("there is no tap ids in the persistent definition to change") == true
+        }
+        #expect(store.writes.isEmpty)
+    }
+
     @Test("What only one definition is refused for names it, and what would do")
     func oneSided() async throws {
         let moved = String(decoding: Samples.domainXML("", live: false), as: UTF8.self).replacing("00:00:01", with: "00:00:02")
@@ -319,10 +350,16 @@ struct MetadataEditorTests {
                 "web1: tap span removed in the persistent definition", "web1: 1 invalid tap removed in the persistent definition",
             ])
         #expect(all.writes.map(\.xml) == [nil, nil])
-        // An invalid one has a name too, the one that status shows.
+        // An invalid one has a name too, the one that status shows: to take it out is to put things right.
         let named = Store(live: nil, config: broken)
-        await #expect(throws: CommandFailure.self) { try await run(named, .unset(names: ["ids"], all: false)) }
-        #expect(try await run(named, .unset(names: ["ids"], all: false), force: true).done.count == 1)
+        await #expect {
+            try await run(named, .unset(names: ["span"], all: false))
+        } throws: { error in
+            (error as? CommandFailure)?.lines.last?.contains("`virt-tap unset web1 ids` takes out what cannot be understood") == true
+        }
+        #expect(named.writes.isEmpty)
+        #expect(
+            try await run(named, .unset(names: ["ids"], all: false)).done == ["web1: 1 invalid tap removed in the persistent definition"])
         #expect(named.writes.map(\.xml) == ["<tap to=\"span\"/>"])
         let report = try await run(store, .unset(names: ["span"], all: false), [.config], force: true)
         #expect(store.writes == [.init(xml: nil, live: false, config: true)])

@@ -60,6 +60,10 @@ struct EditOptions: ParsableArguments {
             let report = try await MetadataEditor(store: store, host: host, filters: .system, force: force)
                 .run(change, domain: domain, choices: choices)
             for line in report.warnings { Output.warn(line) }
+            if case .set(let options) = change, options.required == true, host != nil, !HookInstallation.isInstalled {
+                Output.warn(
+                    "required=\"yes\" cannot hold here without the hook: \(HookInstallation.path) is missing or not executable (virt-tap doctor)")
+            }
             try Output.write(report.done.map { $0 + "\n" }.joined())
             if let expectation = report.expectation, Self.isLocal(uri) { try await tell(expectation) }
         } catch let error as MetadataEditError {

@@ -32,7 +32,7 @@ struct MetadataEdit {
     var force: Bool
 
     /// - Throws: a failure when the side holds what cannot be understood, unless `force`, which drops that, or unless
-    ///   everything is taken out anyway.
+    ///   just that is taken out, or everything.
     func apply(_ change: Change, to reading: DomainReading, side: MetadataSide) throws(CommandFailure) -> Outcome {
         var taps: [Tap] = []
         var invalid: [TapName] = []
@@ -42,15 +42,16 @@ struct MetadataEdit {
             case .invalid(let name, _, _): invalid.append(name)
             }
         }
-        var takesAll = false
-        if case .unset(_, true) = change { takesAll = true }
-        guard force || takesAll || invalid.isEmpty else {
+        var isMeant = false
+        if case .unset(let names, let all) = change { isMeant = all || invalid.allSatisfy { names.contains($0.text) } }
+        guard force || isMeant || invalid.isEmpty else {
             throw CommandFailure(
-                .failure, lines: reading.diagnostics.map { "\(side.words): \($0.withoutLine)" } + [Self.advice(reading.domain, side)])
+                .failure,
+                lines: reading.diagnostics.map { "\(side.words): \($0.withoutLine)" } + [Self.advice(reading.domain, invalid, side)])
         }
-        var outcome = try outcome(of: change, on: taps)
+        var outcome = try outcome(of: change, on: taps, side)
         if !invalid.isEmpty {
-            outcome.done.append("\(invalid.count) invalid tap\(invalid.count == 1 ? "" : "s") \(takesAll ? "removed" : "dropped")")
+            outcome.done.append("\(invalid.count) invalid tap\(invalid.count == 1 ? "" : "s") \(isMeant ? "removed" : "dropped")")
             outcome.removed += invalid
             outcome.missing.removeAll { name in invalid.contains { $0.text == name } }
         }
@@ -58,22 +59,23 @@ struct MetadataEdit {
     }
 
     /// `virsh edit` would not do for a running domain: it changes the persistent definition only.
-    private static func advice(_ domain: DomainDefinition, _ side: MetadataSide) -> String {
+    private static func advice(_ domain: DomainDefinition, _ invalid: [TapName], _ side: MetadataSide) -> String {
         // Only a name that a shell takes as it is may stand in a command that people copy.
         let isPlain = domain.name.unicodeScalars.allSatisfy {
             $0.isASCII && ($0.properties.isAlphabetic || $0.properties.numericType != nil || "-_.".unicodeScalars.contains($0))
         }
         let name = isPlain && !domain.name.hasPrefix("-") && !domain.name.isEmpty ? domain.name : "DOMAIN"
-        return "nothing was changed: put that right first, with `virsh metadata \(name) --uri \(MetadataXML.namespace) --key tap"
-            + " --\(side.rawValue) --set '<tap …/>'`, or use --force, which drops what cannot be understood;"
-            + " `virt-tap unset \(name) --all` takes out everything"
+        let names = Set(invalid.map(\.text)).sorted().joined(separator: " ")
+        return "nothing was changed: put that right first. `virt-tap unset \(name) \(names)` takes out what cannot be understood, as --force does here; "
+            + "`virsh metadata \(name) --uri \(MetadataXML.namespace) --key tap --\(side.rawValue) --set '<taps>…</taps>'` replaces all of the "
+            + "domain's taps"
     }
 
-    private func outcome(of change: Change, on taps: [Tap]) throws(CommandFailure) -> Outcome {
+    private func outcome(of change: Change, on taps: [Tap], _ side: MetadataSide) throws(CommandFailure) -> Outcome {
         var taps = taps
         switch change {
         case .set(let options):
-            let tap = try TapDraft.tap(options, existing: taps)
+            let tap = try TapDraft.tap(options, existing: taps, in: side)
             guard let index = taps.firstIndex(where: { $0.name == tap.name }) else {
                 return Outcome(taps: taps + [tap], done: ["tap \(tap.name) added"], tap: tap)
             }

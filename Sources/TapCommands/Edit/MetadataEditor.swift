@@ -41,7 +41,8 @@ struct MetadataEditor {
             steps.append(Step(side: side, outcome: outcome, validation: validation, interfaces: reading.domain.interfaces))
         }
         try judge(steps, &report)
-        try requireSomething(change, steps.map(\.outcome), domain: snapshot.name)
+        let place = steps.count == 1 && snapshot.isRunning && snapshot.isPersistent ? steps[0].side : nil
+        try requireSomething(change, steps.map(\.outcome), domain: snapshot.name, in: place)
         for (index, step) in steps.enumerated() {
             do {
                 try await store.setMetadata(
@@ -103,11 +104,14 @@ struct MetadataEditor {
     }
 
     /// A name is missing when no side has it.
-    private func requireSomething(_ change: MetadataEdit.Change, _ outcomes: [MetadataEdit.Outcome], domain: String) throws(CommandFailure)
-    {
+    /// - Parameter side: the only one that was looked at, where there is another.
+    private func requireSomething(
+        _ change: MetadataEdit.Change, _ outcomes: [MetadataEdit.Outcome], domain: String, in side: MetadataSide?
+    ) throws(CommandFailure) {
+        let place = side.map { " in \($0.words)" } ?? ""
         guard case .unset(let names, let all) = change else { return }
         if all {
-            guard outcomes.contains(where: { !$0.done.isEmpty }) else { throw CommandFailure(.failure, "\(domain.printable) has no taps") }
+            guard outcomes.contains(where: { !$0.done.isEmpty }) else { throw CommandFailure(.failure, "\(domain.printable) has no taps\(place)") }
             return
         }
         let missing = names.filter { name in outcomes.allSatisfy { $0.missing.contains(name) } }
@@ -117,7 +121,7 @@ struct MetadataEditor {
             .failure,
             lines: missing.map { name in
                 let nearest = NearestName.of(name, among: present)
-                return "\(domain.printable) has no tap \"\(name.printable)\"" + (nearest.map { "; did you mean \($0)?" } ?? "")
+                return "\(domain.printable) has no tap \"\(name.printable)\"\(place)" + (nearest.map { "; did you mean \($0)?" } ?? "")
             } + ["nothing was changed"])
     }
 }

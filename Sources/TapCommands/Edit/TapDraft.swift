@@ -9,9 +9,9 @@ enum TapDraft {
     ///
     /// With `--to` they describe all of it. Without, they change what `existing` says: what is not given stays.
     /// - Throws: the usage error for a value that the grammar refuses; a failure when there is nothing to change.
-    static func tap(_ options: TapOptions, existing: [Tap]) throws(CommandFailure) -> Tap {
+    static func tap(_ options: TapOptions, existing: [Tap], in side: MetadataSide) throws(CommandFailure) -> Tap {
         if options.to != nil { return try draft(options, limit: (options.rate, options.burst)) }
-        var tap = try chosen(options, existing)
+        var tap = try chosen(options, existing, side)
         let drafted = try draft(options, limit: try limit(options, tap.rate))
         if options.direction != nil { tap.direction = drafted.direction }
         if options.allInterfaces || !options.interface.isEmpty { tap.selectors = drafted.selectors }
@@ -38,13 +38,13 @@ enum TapDraft {
         return (rate, kept)
     }
 
-    private static func chosen(_ options: TapOptions, _ existing: [Tap]) throws(CommandFailure) -> Tap {
+    private static func chosen(_ options: TapOptions, _ existing: [Tap], _ side: MetadataSide) throws(CommandFailure) -> Tap {
         let names = existing.map(\.name.text).joined(separator: ", ")
         if let name = options.name {
             if let tap = existing.first(where: { $0.name.text == name }) { return tap }
             throw CommandFailure(
                 .failure,
-                "there is no tap \(name.printable) to change" + (names.isEmpty ? "" : " (there is \(names))") + ": --to makes a new one")
+                "there is no tap \(name.printable) in \(side.words) to change" + (names.isEmpty ? "" : " (there is \(names))") + ": --to makes a new one")
         }
         guard existing.count == 1 else {
             throw CommandFailure(

@@ -101,7 +101,7 @@ struct TapOptions: ParsableArguments {
             (allInterfaces, !interface.isEmpty, "--all-interfaces and --interface"), (noFilter, filter != nil, "--no-filter and --filter"),
             (noSnaplen, snaplen != nil, "--no-snaplen and --snaplen"), (noRate, rate != nil, "--no-rate and --rate"),
             (noBurst, burst != nil, "--no-burst and --burst"), (noRate, burst != nil, "--no-rate and --burst"),
-            (noSample, sample != nil || sampleFlows != nil, "--no-sample and a --sample"),
+            (noSample, sample != nil, "--no-sample and --sample"), (noSample, sampleFlows != nil, "--no-sample and --sample-flows"),
         ]
         for (left, right, names) in pairs where left && right { throw ValidationError("\(names) exclude each other") }
     }

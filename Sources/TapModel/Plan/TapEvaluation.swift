@@ -29,7 +29,8 @@ public enum TapEvaluation {
         if index >= Int(policy.maximumTaps) {
             return Failure(
                 .tooManyTaps,
-                "the domain has more than \(policy.maximumTaps) taps, which is this host's limit (max-taps); the first ones stand")
+                "this would be number \(index + 1) of the domain's taps, of which this host allows \(policy.maximumTaps) (max-taps); the first ones "
+                    + "stand")
         }
         return nil
     }
@@ -70,8 +71,10 @@ public enum TapEvaluation {
     private static func noMatch(_ tap: Tap, in domain: DomainDefinition) -> String {
         if domain.interfaces.isEmpty { return "the domain has no network interface" }
         let present = domain.interfaces.prefix(8).map { [$0.alias, $0.mac?.description].compactMap { $0 }.joined(separator: " ") }
+        let device = tap.selectors.compactMap(\.alias).first { alias in domain.interfaces.contains { $0.device == alias } }
         return "no interface of the domain matches the tap's <interface>; it has \(present.joined(separator: ", "))"
             + (domain.interfaces.count > 8 ? " and \(domain.interfaces.count - 8) more" : "")
+            + (device.map { ". \($0) is a device, whose name changes at every start: choose by alias or MAC address" } ?? "")
     }
 
     private static func verdict(
