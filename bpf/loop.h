@@ -29,8 +29,12 @@
 #include "headers.h"
 
 #define TUNNELS_IN_TUNNELS 4
-/* RFC 2890. */
+/* In the first byte of GRE: RFC 2784, RFC 2890. */
+#define GRE_CHECKSUM	   0x80
 #define GRE_KEY		   0x20
+#define GRE_SEQUENCE	   0x10
+/* Of ERSPAN's second word: draft-foschiano-erspan. */
+#define ERSPAN_SESSION	   0x3ff
 
 /* A frame within the frame. */
 struct layer {
@@ -120,7 +124,7 @@ static __always_inline bool is_own(struct __sk_buff *skb, const struct tap_tunne
 		return outer->is_from_own;
 	if (tunnel->kind == TAP_TUNNEL_ERSPAN_II || tunnel->kind == TAP_TUNNEL_ERSPAN_III) {
 		at = outer->transport + 8;
-		mask = bpf_htonl(0x3ff);
+		mask = bpf_htonl(ERSPAN_SESSION);
 	}
 	return bpf_skb_load_bytes(skb, at, &identifier, sizeof(identifier)) ||
 	       !((identifier ^ tunnel->identifiers[0]) & mask) ||
@@ -138,16 +142,18 @@ static __always_inline __u32 tunnel_length(struct __sk_buff *skb, const struct o
 		if (bpf_skb_load_bytes(skb, outer->transport + 8, header, sizeof(header)))
 			return 0;
 		/* Whatever its port is: that can be chosen. */
-		if (header[2] == 0x65 && header[3] == 0x58)
+		if (header[2] == ETH_P_TEB >> 8 && header[3] == (ETH_P_TEB & 0xff))
 			return 16 + (header[0] & 0x3f) * 4;
 		return header[0] == 0x08 ? 16 : 0;
 	}
 	switch (bpf_ntohs(kind)) {
-	case 0x6558: /* Ethernet in GRE, with checksum, key or sequence number */
-		return 4 + (flags & 0x80 ? 4 : 0) + (flags & 0x20 ? 4 : 0) + (flags & 0x10 ? 4 : 0);
-	case 0x88be:
-		return flags & 0x10 ? 16 : 4;
-	case 0x22eb:
+	case ETH_P_TEB:
+		return 4 + (flags & GRE_CHECKSUM ? 4 : 0) + (flags & GRE_KEY ? 4 : 0) +
+		       (flags & GRE_SEQUENCE ? 4 : 0);
+	case ETH_P_ERSPAN:
+		/* Type I has no header of its own. */
+		return flags & GRE_SEQUENCE ? 16 : 4;
+	case ETH_P_ERSPAN2:
 		return 20;
 	default:
 		return 0;
@@ -166,7 +172,7 @@ __noinline int tap_pass_tunnel(struct __sk_buff *skb, struct layer *layer, __u32
 	if (!layer || !tunnel)
 		return 0;
 	offset = layer->offset + offsetof(struct ethhdr, h_proto);
-	for (int i = 0; i <= 2; i++) {
+	for (int i = 0; i <= MAX_VLAN_TAGS; i++) {
 		if (bpf_skb_load_bytes(skb, offset, &type, sizeof(type)))
 			return 0;
 		offset += sizeof(type);

@@ -161,8 +161,9 @@ struct ScaleBenchmark: ParsableCommand {
         let before = daemon.processorTime
         let sent = try elapsed {
             for number in 0..<storm {
-                // The last round leaves each domain where it was.
-                try fleet.set(number % domains, to: (number / domains) % 2 == (storm / domains) % 2 ? "mon1" : "mon0")
+                // The last change of each domain leaves it where it was not before, so that a change that was missed is seen.
+                let isLast = number + domains >= storm
+                try fleet.set(number % domains, to: isLast || (number / domains) % 2 == 0 ? "mon1" : "mon0")
             }
         }
         var settled = 0.0

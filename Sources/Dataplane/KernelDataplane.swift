@@ -253,7 +253,7 @@ public final class KernelDataplane: TapDataplane {
             throw Failure(
                 .noSuchDestination, "destination \"\(desired.wish.destination)\" has not been set in the kernel; it is tried again")
         }
-        if desired.wish.needsHop || desired.destinationKind.isTunnel {
+        if desired.needsHop {
             try hop.ensure(table.maps)
             knownHop = nil
         }

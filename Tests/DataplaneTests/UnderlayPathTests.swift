@@ -154,8 +154,6 @@ extension KernelSuite {
                 #expect(try dataplane.path(to: remote, source: nil) == path)
                 try ip("neigh del \(address) dev \(link.device)\n")
             }
-            // Since Linux 5.16.
-            guard !KernelSuite.isEmulated else { return }
             let there = remote.count == 4 ? "10.8.0.2" : "fd08::2"
             try ip("neigh replace \(there) dev \(link.device) managed\n")
             let path = try resolved(dataplane, IPAddress.bytes(there)!)

@@ -51,6 +51,21 @@ extension EndToEnd.RunningGuests {
             #expect(try await original.stop() == 0)
         }
 
+        @Test func devicesOfOursThatWereRemovedAreMadeAnewAndToldOf() async throws {
+            try await host.virtTapSucceeds("set", "web1", "--to", "ids", "--snaplen", "128")
+            try await host.wait(for: "web1")
+            try await host.lab.succeed("ip", "link", "del", "virttap-cut")
+            try await eventually("they are there again") { try await hopDevices().count == 2 }
+            try await host.wait(for: "web1")
+            #expect(host.lab.log("virt-tapd").contains("somebody removed or changed what its copies need"))
+            let copies = try await Sensor(host.lab, at: "ids1")
+            let flow = try await Flow.send(20, from: web1, to: EndToEnd.RunningGuests.address2)
+            try await flow.isComplete(at: copies, 20)
+            #expect(try await copies.stop() == 0)
+            try await host.virtTapSucceeds("unset", "web1", "--all")
+            try await host.waitForEnd(of: "web1")
+        }
+
         /// Both guests' taps make the same choice, and what they choose is there from the first packet to the last.
         @Test func theSameFlowsAreChosenEverywhereAndWhole() async throws {
             let count = 40

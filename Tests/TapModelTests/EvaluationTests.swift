@@ -221,9 +221,9 @@ struct EvaluationTests {
             return (try #require(tap.desired.first).wish, verdict)
         }
         let plain = try desired { _ in }
-        #expect(!plain.wish.finished && !plain.wish.needsHop && plain.verdict.mtu == nil)
+        #expect(!plain.wish.finished && !plain.wish.needsHop(for: .interface) && plain.verdict.mtu == nil)
         let finished = try desired { $0.mtu = 1_500 }
-        #expect(finished.wish.finished && finished.wish.needsHop && finished.verdict.mtu == 1_500)
+        #expect(finished.wish.finished && finished.wish.needsHop(for: .interface) && finished.verdict.mtu == 1_500)
         let far = try desired {
             $0.target = .tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 7))
             $0.mtu = 1_500

@@ -10,7 +10,7 @@ struct WorkTests {
         #expect(queue.next(at: 0) == .idle)
         queue.request(.domain(Fixture.uuid), at: 10)
         #expect(queue.next(at: 10) == .run(.domain(Fixture.uuid)))
-        queue.executed(.domain(Fixture.uuid), at: 10)
+        queue.changedKernel(for: .domain(Fixture.uuid), at: 10)
         for time in [10.1, 10.2, 10.3] { queue.request(.domain(Fixture.uuid), at: time) }
         #expect(queue.next(at: 10.3) == .wait(until: 11))
         queue.request(.domain(Fixture.otherUUID), at: 10.4)
@@ -31,19 +31,19 @@ struct WorkTests {
         var queue = WorkQueue()
         queue.request(.paths, at: 10)
         #expect(queue.next(at: 10) == .run(.paths))
-        queue.finished(.paths, at: 10.2, took: 0.2)
+        queue.tookTime(for: .paths, at: 10.2, seconds: 0.2)
         queue.request(.paths, at: 10.2)
         queue.request(.sweep, at: 10.2)
         #expect(queue.next(at: 10.2) == .run(.sweep))
         #expect(queue.next(at: 10.3) == .wait(until: 12))
         #expect(queue.next(at: 12) == .run(.paths))
         // One look that was held up is no reason to be blind for minutes.
-        queue.finished(.paths, at: 40, took: 28)
+        queue.tookTime(for: .paths, at: 40, seconds: 28)
         queue.request(.paths, at: 40)
         #expect(queue.next(at: 40) == .wait(until: 45))
         #expect(queue.next(at: 45) == .run(.paths))
         // What takes no time waits no longer than after every look.
-        queue.finished(.paths, at: 45, took: 0)
+        queue.tookTime(for: .paths, at: 45, seconds: 0)
         queue.request(.paths, at: 45)
         #expect(queue.next(at: 45) == .wait(until: 45 + WorkQueue.lookInterval))
     }

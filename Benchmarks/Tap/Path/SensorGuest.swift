@@ -19,6 +19,7 @@ final class SensorGuest: CopyCount {
         let bytes = Atomic<UInt64>(0)
         let large = Atomic<UInt64>(0)
         let isEnding = Atomic<Bool>(false)
+        let isElsewhere = Atomic<Bool>(false)
     }
 
     /// Called where frames are written.
@@ -32,13 +33,23 @@ final class SensorGuest: CopyCount {
         // The thread that writes is on one processor, and so would be one that it makes.
         let own = try ProcessorClock.allowedProcessors()
         let others = (0..<sysconf(Int32(_SC_NPROCESSORS_ONLN))).map(String.init).filter { $0 != own }.joined(separator: ",")
+        guard !others.isEmpty else { throw BenchmarkFailure("a sensor VM takes its frames on a processor of its own, and there is but one") }
+        let moved = DispatchSemaphore(value: 0)
         // Not the device itself: it goes with this object, and must be gone when the next sample makes one.
         Thread.detachNewThread { [descriptor = device.descriptor, state, ended] in
             // PROCESS/task/THREAD
             let thread = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/thread-self").split(separator: "/").last
-            if let thread, !others.isEmpty { _ = try? run("taskset", "--pid", "--cpu-list", others, String(thread)) }
+            if let thread, (try? run("taskset", "--pid", "--cpu-list", others, String(thread))) != nil {
+                state.isElsewhere.store(true, ordering: .releasing)
+            }
+            moved.signal()
             Self.take(from: descriptor, state)
             ended.signal()
+        }
+        moved.wait()
+        guard state.isElsewhere.load(ordering: .acquiring) else {
+            stop()
+            throw BenchmarkFailure("the sensor VM's thread could not be moved to another processor (taskset)")
         }
     }
 

@@ -19,7 +19,7 @@ enum CopyExpectation: Equatable {
 
     struct Range {
         var frames: ClosedRange<UInt64>
-        /// How long a copy must be on the average; `nil`: frames are cut differently.
+        /// Of all of them together.
         var bytes: ClosedRange<UInt64>
 
         func contains(_ count: FarEnd.Count) -> Bool { frames.contains(count.frames) && bytes.contains(count.bytes) }

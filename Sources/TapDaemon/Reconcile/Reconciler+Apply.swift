@@ -98,6 +98,8 @@ extension Reconciler {
                 if let last, last.isRemoved(by: now) {
                     logger.warning("\(describe(id)): somebody removed the tap's program")
                     removals.removed(id, at: clock.monotonic())
+                } else if let last, let now, let wish = wished[id], last.satisfies(wish), !now.satisfies(wish) {
+                    logger.warning("\(describe(id)): somebody removed or changed what its copies need (pins, or virt-tap's own devices)")
                 }
                 attachments[id] = now
                 return now

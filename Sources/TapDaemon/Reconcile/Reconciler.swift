@@ -205,7 +205,7 @@ actor Reconciler {
     }
 
     /// Merges what is asked for this domain in the next second.
-    func changedKernel(for uuid: DomainUUID) { queue.executed(.domain(uuid), at: clock.monotonic()) }
+    func changedKernel(for uuid: DomainUUID) { queue.changedKernel(for: .domain(uuid), at: clock.monotonic()) }
 
     /// Does what was asked for, until `stop` or until the task is cancelled.
     func run() async {
@@ -247,7 +247,7 @@ actor Reconciler {
                 refreshPaths(isConfirming: isConfirming)
                 // A thousand other machines take 0.1 s, and each neighbour among them is an event when it is asked.
                 let now = clock.monotonic()
-                queue.finished(.paths, at: now, took: now - start)
+                queue.tookTime(for: .paths, at: now, seconds: now - start)
                 if !paths.isEmpty { request(.paths, after: Self.confirmInterval) }
             case .run(.load):
                 measureLoad()

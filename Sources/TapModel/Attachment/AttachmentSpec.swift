@@ -50,8 +50,8 @@ public struct AttachmentSpec: Hashable, Codable, Sendable {
         self.clsact = clsact
     }
 
-    /// Whether its copies go by the devices on which copies are changed.
-    public var needsHop: Bool { wish.needsHop || destinationKind.isTunnel }
+    /// Whether its copies go by the hop.
+    public var needsHop: Bool { wish.needsHop(for: destinationKind) }
 
     public func program(_ direction: Direction) -> UInt32? {
         direction == .inbound ? inboundProgram : outboundProgram

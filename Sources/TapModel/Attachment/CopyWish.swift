@@ -41,8 +41,8 @@ public struct CopyWish: Hashable, Sendable {
 }
 
 extension CopyWish {
-    /// Whether it asks for what the devices of virt-tap's own are there for, wherever copies go.
-    public var needsHop: Bool { snaplen != nil || finished }
+    /// Whether copies that go to such a destination go by the devices of virt-tap's own, on which they are cut, wrapped and finished.
+    public func needsHop(for kind: DestinationTarget.Kind) -> Bool { snaplen != nil || finished || kind.isTunnel }
 
     /// Whether the same of a guest's traffic is copied to the same place, however it is marked.
     public func choosesAs(_ other: CopyWish) -> Bool {

@@ -11,6 +11,9 @@ public struct DesiredAttachment: Hashable, Sendable {
     public var filter: CompiledFilter?
     public var mechanism: Mechanism
 
+    /// Whether its copies go by the hop.
+    public var needsHop: Bool { wish.needsHop(for: destinationKind) }
+
     public init(
         key: AttachmentKey, domainName: String, interface: AttachedInterface, destinationKind: DestinationTarget.Kind, wish: CopyWish,
         filter: CompiledFilter? = nil, mechanism: Mechanism

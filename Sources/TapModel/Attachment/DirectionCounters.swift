@@ -9,7 +9,7 @@ public struct DirectionCounters: Hashable, Sendable {
     public var rateLimited: Counter
     /// Should have been copied, and the kernel or the destination did not take it.
     public var errors: Counter
-    /// Passed over because they carry our mark: copies of copies. Not part of `seen`.
+    /// Passed over because they carry our mark, or are packets of the tap's own tunnel: copies of copies. Not part of `seen`.
     public var marked: Counter
     /// Passed over because another tap with `once` has copied them to the same destination.
     public var alreadyCopied: Counter

@@ -6,7 +6,8 @@ public struct DestinationDefinition: Hashable, Sendable {
     public var target: DestinationTarget
     /// Upper limit of all copies to it.
     public var rate: RateLimit?
-    /// The MTU of the path, in bytes, 576 to 65535, when it is known to be less than the route says.
+    /// What fits, in bytes of an IP packet, 576 to 65535: of a tunnel's path, when that is known to be less than the route says; else see
+    /// `finishedMTU`.
     public var mtu: UInt32?
     /// Who may use it; empty: every domain.
     public var allow: [DomainPattern]
@@ -18,6 +19,9 @@ public struct DestinationDefinition: Hashable, Sendable {
         self.mtu = mtu
         self.allow = allow
     }
+
+    /// `mtu` where it means that copies for a device of this host are finished: made what a wire would have carried.
+    public var finishedMTU: UInt32? { target.kind.isTunnel ? nil : mtu }
 
     public func allows(_ domain: DomainDefinition) -> Bool {
         allow.isEmpty || allow.contains { $0.matches(domain) }

@@ -39,7 +39,7 @@ public enum DestinationEvaluation {
             verdict = TunnelEvaluation.verdict(tunnel, label: label, mtu: definition.mtu, host: host)
         }
         verdict.rate = definition.rate
-        if !verdict.kind.isTunnel { verdict.mtu = definition.mtu }
+        verdict.mtu = definition.finishedMTU
         return .success(stopped(verdict, host: host))
     }
 

@@ -111,7 +111,7 @@ public enum TapEvaluation {
         guard case .named(let name) = reference, case .success(let definition) = host.configuration.destination(named: name) else {
             return false
         }
-        return definition.mtu != nil && !definition.target.kind.isTunnel
+        return definition.finishedMTU != nil
     }
 
     /// What the programs of a tap are to do.

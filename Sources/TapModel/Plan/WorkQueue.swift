@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// When each domain is looked at: the first wish at once, those that follow within a second of a change together, since
+/// When each domain, and what else changes, is looked at: the first wish at once, those that follow within a second of a change together, since
 /// each attachment makes the kernel wait. Times are seconds of a clock that does not jump.
 public struct WorkQueue: Sendable {
+    /// What there is to look at.
     public enum Item: Hashable, Sendable {
         /// Look at everything.
         case all
@@ -22,6 +23,7 @@ public struct WorkQueue: Sendable {
         }
     }
 
+    /// What to do now.
     public enum Next: Hashable, Sendable {
         case run(Item)
         /// Nothing is due before this time.
@@ -60,11 +62,11 @@ public struct WorkQueue: Sendable {
     public func hasDomains(before time: Double) -> Bool { due.contains { $0.item.concernsDomains && $0.time < time } }
 
     /// Notes that the kernel was changed for `item`, which is then left alone for a while.
-    public mutating func executed(_ item: Item, at now: Double) { notBefore[item] = now + Self.interval }
+    public mutating func changedKernel(for item: Item, at now: Double) { notBefore[item] = now + Self.interval }
 
     /// Notes that `item` was carried out and took so many seconds, which a storm of events may make at most a tenth of all time, as long as
     /// one is not waited for longer than `longestPause`.
-    public mutating func finished(_ item: Item, at now: Double, took duration: Double) {
+    public mutating func tookTime(for item: Item, at now: Double, seconds duration: Double) {
         notBefore[item] = max(notBefore[item] ?? -.infinity, now + min(9 * duration, Self.longestPause))
     }
 

@@ -6,6 +6,9 @@
 /// made from one thread that waits for nothing else. Needs CAP_BPF and CAP_NET_ADMIN. Whatever fails leaves things as
 /// they were: what had been done is undone. Nothing here ever touches a program, filter, qdisc, device or pin that
 /// virt-tap did not make.
+///
+/// Every call throws `permission-denied` without its privileges, `bpffs-not-mounted` where it needs pins and there is no bpffs, and
+/// `attach-failed` with errno for whatever else the kernel answers; only what a call throws besides is said with it.
 public protocol TapDataplane: AnyObject {
     /// Takes the bpffs for this process, so that no second daemon undoes its work; ends with the process. Doing it again
     /// does no harm, and takes one that was mounted meanwhile.
@@ -33,16 +36,21 @@ public protocol TapDataplane: AnyObject {
     func isUndisturbed(_ attachment: ObservedAttachment) throws(Failure) -> Bool
 
     /// Loads, pins and attaches; the counters start at zero. The destination must have been set before.
+    /// - Throws: `no-such-destination` when it was not; `device-gone`; `qdisc-conflict` beside an ingress qdisc of others;
+    ///   `kernel-too-old` without TCX where that was chosen; `filter-too-large`, `filter-pending` for a filter that is not compiled.
     func attach(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure)
 
     /// Brings an attachment with the same key to `desired` in place; the counters go on.
+    /// - Throws: as `attach`; what was attached copies on then.
     func replace(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure)
 
     /// Ends copying and removes the pins, dead ones included. No error when there are none.
     func detach(_ id: AttachmentID) throws(Failure)
 
     /// Says where copies for `label` go from now on. Known labels keep their counters.
+    /// - Parameter label: 1 to 95 bytes.
     /// - Returns: whether the table of destinations was lost and has been made anew: what is attached does not work on it yet.
+    /// - Throws: `attach-failed`, too, when all 1,024 places are taken.
     @discardableResult
     func setDestination(_ label: String, _ route: DestinationRoute) throws(Failure) -> Bool
 
@@ -51,10 +59,11 @@ public protocol TapDataplane: AnyObject {
     ///   - remote: 4 or 16 bytes in network order.
     ///   - source: the address that they are to come from; `nil`: what the route says.
     /// - Throws: why nothing can be sent there: `neighbour-unreachable` without a route, `destination-unsafe` for an address of this host
-    ///   or of many, `destination-down` for a source that is not this host's, `not-implemented` for a device without MAC addresses.
+    ///   or of many or of any link, `destination-down` for a source that is not this host's or where there is none, `not-implemented` for a
+    ///   device without MAC addresses or a route that wraps packets.
     func path(to remote: [UInt8], source: [UInt8]?) throws(Failure) -> UnderlayPath
 
-    /// Asks the next hop whether it is still there: what the kernel does not send itself it does not ask for.
+    /// Asks the next hop whether it is still there: what the kernel does not send itself it does not ask for. Does not wait for an answer.
     func confirm(_ path: UnderlayPath) throws(Failure)
 
     /// Has the time in ERSPAN's headers follow the real clock, which somebody may have set: the programs have only a monotonic one. To be
@@ -67,13 +76,16 @@ public protocol TapDataplane: AnyObject {
     /// Every destination that was ever set and not forgotten.
     func destinations() throws(Failure) -> [DestinationRecord]
 
-    /// Frees the place of a destination that no attachment uses.
+    /// Frees the place of a destination that no attachment uses. No error when there is none of that name.
+    /// - Throws: `attach-failed` while one uses it.
     func forgetDestination(_ label: String) throws(Failure)
 
     /// Gives one frame to what is attached, as if it had come by in that direction, and says what became of the copy, which is really
     /// sent. Neither the guest nor its network sees anything of it, and the tap's counters do not count it.
-    /// - Parameter desired: as it is attached, with its compiled filter; only one direction of it is tried.
-    /// - Parameter frame: a whole Ethernet frame of IPv4 or IPv6.
+    /// - Parameters:
+    ///   - desired: as it is attached, with its compiled filter; only one direction of it is tried.
+    ///   - frame: a whole Ethernet frame of IPv4 or IPv6.
+    /// - Throws: `attach-failed` where no program of it is at the hook.
     func trial(_ desired: DesiredAttachment, _ direction: Direction, frame: [UInt8]) throws(Failure) -> TrialOutcome
 
     /// The counters of an attachment, for the directions that it has.
