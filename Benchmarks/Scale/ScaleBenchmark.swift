@@ -52,7 +52,7 @@ struct ScaleBenchmark: ParsableCommand {
 
     /// What the kernel itself takes for as many attachments, and what a script with tc takes.
     private func measurePeers(_ fleet: Fleet, _ figures: inout Figures) throws {
-        let probe = try RTNLProbe()
+        let probe = RTNLProbe()
         figures.add("another user of RTNL waits, idle host", try probe.during { Thread.sleep(forTimeInterval: 2) })
         let tapped = Array(fleet.devices.prefix(domains))
         let bare = BareKernel()
@@ -71,7 +71,7 @@ struct ScaleBenchmark: ParsableCommand {
     // MARK: - The daemon
 
     private func measureCold(_ fleet: Fleet, _ daemon: DaemonProcess, _ figures: inout Figures) throws {
-        let probe = try RTNLProbe()
+        let probe = RTNLProbe()
         let pins = Pins()
         var seconds = 0.0
         let waits = try probe.during {
@@ -143,7 +143,7 @@ struct ScaleBenchmark: ParsableCommand {
 
     /// One client that sets and removes a tap as fast as libvirt lets it.
     private func measureImpatience(_ fleet: Fleet, _ figures: inout Figures) throws {
-        let probe = try RTNLProbe()
+        let probe = RTNLProbe()
         var count = 0
         let waits = try probe.during {
             let end = Date(timeIntervalSinceNow: 10)
@@ -162,8 +162,7 @@ struct ScaleBenchmark: ParsableCommand {
         let sent = try elapsed {
             for number in 0..<storm {
                 // The last change of each domain leaves it where it was not before, so that a change that was missed is seen.
-                let isLast = number + domains >= storm
-                try fleet.set(number % domains, to: isLast || (number / domains) % 2 == 0 ? "mon1" : "mon0")
+                try fleet.set(number % domains, to: (storm - 1 - number) / domains % 2 == 0 ? "mon1" : "mon0")
             }
         }
         var settled = 0.0

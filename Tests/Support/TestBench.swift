@@ -56,7 +56,7 @@ public final class TestBench {
     }
 
     deinit {
-        _ = try? run("rm", "-rf", bpffs)
+        try? FileManager.default.removeItem(atPath: bpffs)
         for device in ["br\(number)", "port\(number)", "mon\(number)"] where if_nametoindex(device) != 0 {
             _ = try? run("ip", "link", "del", device)
         }
