@@ -17,7 +17,7 @@ final class DaemonProcess {
             <destination name="mon1"><interface name="mon1"/></destination></virt-tap>
             """
         try Data(text.utf8).write(to: configuration)
-        FileManager.default.createFile(atPath: log.path, contents: nil)
+        _ = FileManager.default.createFile(atPath: log.path, contents: nil)
         let process = Process()
         process.executableURL = URL(fileURLWithPath: programs + "/virt-tapd")
         process.arguments = ["--connect", Fleet.uri, "--config", configuration.path]

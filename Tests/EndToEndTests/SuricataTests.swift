@@ -39,7 +39,8 @@ extension EndToEnd.RunningGuests {
             try await web2.succeed("mkdir -p /tmp/evil/etc && cd /tmp/evil/etc && (\(fill); echo root:x:0:0:root; \(fill)) >passwd")
             try await web2.succeed("cd /tmp/evil/etc && seq 300 | sed 's/$/ uid=0(root) gid=0(root) groups=0(root)/' >id")
             try await web2.succeed("httpd -f -p 8081 -h /tmp/evil & echo $! >/tmp/evil/pid")
-            try await web1.succeed("wget -q -O /dev/null http://\(address):8081/etc/passwd && wget -q -O /dev/null http://\(address):8081/etc/id")
+            try await web1.succeed(
+                "wget -q -O /dev/null http://\(address):8081/etc/passwd && wget -q -O /dev/null http://\(address):8081/etc/id")
             try await web1.succeed("timeout 1 tftp -g -r etc/shadow -l /dev/null \(address); ping -c 1 -s 3000 -p de \(address)")
             try await web2.succeed("kill $(cat /tmp/evil/pid); rm -r /tmp/evil")
         }

@@ -91,7 +91,8 @@ struct StatusTableTests {
         let destination = DestinationStatus(
             name: "ids", kind: .interface, device: "mon0", failure: nil,
             record: DestinationRecord(
-                label: "ids", kind: .interface, ifindex: 1, sent: Counter(), errors: Counter(), rateLimited: Counter(packets: 1, bytes: 60)))
+                label: "ids", kind: .interface, ifindex: 1, sent: Counter(), errors: Counter(), rateLimited: Counter(packets: 1, bytes: 60))
+        )
         let down = DestinationStatus(name: "span", kind: .interface, failure: Failure(.destinationDown, "interface mon1 does not exist"))
         let document = Samples.document([tap], destinations: [destination, down])
         let text = StatusTable.text(document, for: .none)
@@ -112,7 +113,8 @@ struct StatusTableTests {
             warnings: [.init(reason: .mtuTooSmall, message: "20 dropped")])
         func text() -> String {
             StatusTable.text(
-                Samples.document([Samples.tap("web1", interfaces: [Samples.interface("net0", device: "vnet3")])], destinations: [destination]),
+                Samples.document(
+                    [Samples.tap("web1", interfaces: [Samples.interface("net0", device: "vnet3")])], destinations: [destination]),
                 for: .none)
         }
         #expect(text().contains("20 dropped") && !text().contains("could not be delivered"))

@@ -33,7 +33,9 @@ final class SensorGuest: CopyCount {
         // The thread that writes is on one processor, and so would be one that it makes.
         let own = try ProcessorClock.allowedProcessors()
         let others = (0..<sysconf(Int32(_SC_NPROCESSORS_ONLN))).map(String.init).filter { $0 != own }.joined(separator: ",")
-        guard !others.isEmpty else { throw BenchmarkFailure("a sensor VM takes its frames on a processor of its own, and there is but one") }
+        guard !others.isEmpty else {
+            throw BenchmarkFailure("a sensor VM takes its frames on a processor of its own, and there is but one")
+        }
         let moved = DispatchSemaphore(value: 0)
         // Not the device itself: it goes with this object, and must be gone when the next sample makes one.
         Thread.detachNewThread { [descriptor = device.descriptor, state, ended] in

@@ -9,7 +9,8 @@ enum UnderlayLookup {
     private static let patience = Duration.milliseconds(500)
 
     /// Blocks its thread for half a second at most.
-    static func paths(for configuration: HostConfiguration, _ dataplane: any TapDataplane) -> [UnderlayQuery: Result<UnderlayPath, Failure>] {
+    static func paths(for configuration: HostConfiguration, _ dataplane: any TapDataplane) -> [UnderlayQuery: Result<UnderlayPath, Failure>]
+    {
         let end = ContinuousClock.now + patience
         while true {
             let paths = dataplane.paths(for: configuration)

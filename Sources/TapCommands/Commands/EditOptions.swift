@@ -62,7 +62,8 @@ struct EditOptions: ParsableArguments {
             for line in report.warnings { Output.warn(line) }
             if case .set(let options) = change, options.required == true, host != nil, !HookInstallation.isInstalled {
                 Output.warn(
-                    "required=\"yes\" cannot hold here without the hook: \(HookInstallation.path) is missing or not executable (virt-tap doctor)")
+                    "required=\"yes\" cannot hold here without the hook: \(HookInstallation.path) is missing or not executable (virt-tap doctor)"
+                )
             }
             try Output.write(report.done.map { $0 + "\n" }.joined())
             if let expectation = report.expectation, Self.isLocal(uri) { try await tell(expectation) }

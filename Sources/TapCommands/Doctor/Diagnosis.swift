@@ -9,7 +9,8 @@ import TapModel
 enum Diagnosis {
     static func findings(_ facts: HostFacts) -> [Finding] {
         [kernel(facts), mechanism(facts)] + facts.capabilities.map { capability($0, facts) }
-            + backlog(facts) + [filters(facts), libvirt(facts)] + configuration(facts) + [daemon(facts), hook(facts)] + destinations(facts) + [mark(facts)]
+            + backlog(facts) + [filters(facts), libvirt(facts)] + configuration(facts) + [daemon(facts), hook(facts)] + destinations(facts)
+            + [mark(facts)]
             + privileges(facts)
     }
 

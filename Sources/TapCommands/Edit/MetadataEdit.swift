@@ -66,7 +66,8 @@ struct MetadataEdit {
         }
         let name = isPlain && !domain.name.hasPrefix("-") && !domain.name.isEmpty ? domain.name : "DOMAIN"
         let names = Set(invalid.map(\.text)).sorted().joined(separator: " ")
-        return "nothing was changed: put that right first. `virt-tap unset \(name) \(names)` takes out what cannot be understood, as --force does here; "
+        return
+            "nothing was changed: put that right first. `virt-tap unset \(name) \(names)` takes out what cannot be understood, as --force does here; "
             + "`virsh metadata \(name) --uri \(MetadataXML.namespace) --key tap --\(side.rawValue) --set '<taps>…</taps>'` replaces all of the "
             + "domain's taps"
     }

@@ -111,7 +111,9 @@ struct MetadataEditor {
         let place = side.map { " in \($0.words)" } ?? ""
         guard case .unset(let names, let all) = change else { return }
         if all {
-            guard outcomes.contains(where: { !$0.done.isEmpty }) else { throw CommandFailure(.failure, "\(domain.printable) has no taps\(place)") }
+            guard outcomes.contains(where: { !$0.done.isEmpty }) else {
+                throw CommandFailure(.failure, "\(domain.printable) has no taps\(place)")
+            }
             return
         }
         let missing = names.filter { name in outcomes.allSatisfy { $0.missing.contains(name) } }

@@ -44,7 +44,8 @@ enum TapDraft {
             if let tap = existing.first(where: { $0.name.text == name }) { return tap }
             throw CommandFailure(
                 .failure,
-                "there is no tap \(name.printable) in \(side.words) to change" + (names.isEmpty ? "" : " (there is \(names))") + ": --to makes a new one")
+                "there is no tap \(name.printable) in \(side.words) to change" + (names.isEmpty ? "" : " (there is \(names))")
+                    + ": --to makes a new one")
         }
         guard existing.count == 1 else {
             throw CommandFailure(

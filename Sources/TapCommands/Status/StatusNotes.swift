@@ -116,7 +116,9 @@ enum StatusNotes {
         }
         return warnings
             + document.destinations.compactMap { destination in
-                guard !isSelection || used.contains(destination.name), destination.state != .active, destination.message.map({ !told.contains($0) }) ?? true else { return nil }
+                guard !isSelection || used.contains(destination.name), destination.state != .active,
+                    destination.message.map({ !told.contains($0) }) ?? true
+                else { return nil }
                 return Note(
                     subject: "destination \(destination.name.printable)",
                     text: sentence(destination.message.map { withoutSubject($0, destination.name) }, destination.reason),

@@ -9,11 +9,7 @@ public struct AttachmentID: Hashable, Sendable {
     public let text: String
 
     public init(_ key: AttachmentKey) {
-        // FNV-1a, 64 bits: http://www.isthe.com/chongo/tech/comp/fnv/
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in "\(key.origin.rawValue)/\(key.tap.text)".utf8 {
-            hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3
-        }
+        let hash = StableHash.of("\(key.origin.rawValue)/\(key.tap.text)")
         text = key.domain.hex + Self.padded(UInt64(key.ifindex), to: 8) + Self.padded(hash, to: 16)
     }
 

@@ -103,14 +103,9 @@ public struct Tunnel: Hashable, Codable, Sendable {
         add("source", source)
         // Only long IPv6 addresses come to that.
         let isShort = text.utf8.count + options.utf8.count <= Self.labelLimit
-        return text + (isShort ? options : ";options=" + String(Self.hash(options), radix: 16))
+        return text + (isShort ? options : ";options=" + String(StableHash.of(options), radix: 16))
     }
 
     /// How long a label may be, in bytes: the map of destinations has room for so many and a NUL.
     public static let labelLimit = 95
-
-    /// FNV-1a of 64 bits (draft-eastlake-fnv).
-    private static func hash(_ text: String) -> UInt64 {
-        text.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
-    }
 }
