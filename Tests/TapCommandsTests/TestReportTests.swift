@@ -50,12 +50,15 @@ struct TestReportTests {
 
     @Test func aRefusalIsNoArrival() {
         var answer = Self.seen("mon0", sent: false, outer: 70)
-        answer.refusal = IcmpRefusal(sender: "10.9.0.2", what: "protocol")
+        answer.refusal = IcmpRefusal(sender: "10.9.0.2", what: "protocol unreachable", isReceivers: true)
         let refused = Self.report(.gre, [Self.seen("mon0", sent: true, outer: 42), answer])
         // It left the host, and a sensor that only captures has it.
         #expect(refused.isGood && refused.lines.contains("  left the host by mon0"))
         #expect(refused.lines.contains { $0.contains("10.9.0.2 answers by ICMP: protocol unreachable") }, "\(refused.lines)")
         #expect(!Self.report(.gre, [answer]).isGood)
+        answer.refusal = IcmpRefusal(sender: "10.9.0.254", what: "host unreachable", isReceivers: false)
+        let lost = Self.report(.gre, [Self.seen("mon0", sent: true, outer: 42), answer])
+        #expect(!lost.isGood && lost.lines.contains("  DID NOT ARRIVE: 10.9.0.254 answers that it is host unreachable"))
     }
 
     @Test func whatIsBehindTheDeviceIsNotClaimed() {

@@ -52,6 +52,21 @@ struct RequiredTapsTests {
         #expect(RequiredTaps.missing(verdicts, kernel: kernel).isEmpty == mayStart)
     }
 
+    /// A VPN took the route, or a floating address came here: the next change of routes ends it.
+    @Test(arguments: [("10.9.0.2", true), ("224.0.0.9", false), ("ff02::1", false), ("fe80::1", false)])
+    func whatRoutesSayDoesNotCount(_ remote: String, _ mayStart: Bool) throws {
+        let tunnel = Tunnel(kind: .vxlan, remote: remote, identifier: 7)
+        for reason in [Reason.notImplemented, .destinationUnsafe, .neighbourUnreachable, .destinationDown] {
+            var host = Fixture.host(
+                Fixture.configuration {
+                    $0.destinations.append(DestinationDefinition(name: TapName("far")!, target: .tunnel(tunnel)))
+                })
+            host.paths[try #require(UnderlayQuery(tunnel))] = .failure(Failure(reason, "so says the route"))
+            let domain = required { $0.destination = .named(TapName("far")!) }
+            #expect(missing(domain, host).isEmpty == mayStart, "\(reason)")
+        }
+    }
+
     @Test func aStoppedDestinationKeepsNoGuestFromStarting() {
         var host = Fixture.host()
         host.overloads["ids"] = Failure(.destinationOverloaded, "…")

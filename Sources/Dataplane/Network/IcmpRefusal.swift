@@ -2,19 +2,22 @@
 
 import TapModel
 
-/// What a machine answers that takes no packets of some kind: ICMP's destination unreachable (RFC 792, RFC 4443), which quotes the packet.
+/// What a machine answers to a packet that gets no further: ICMP's destination unreachable (RFC 792, RFC 4443), which quotes it.
 public struct IcmpRefusal: Hashable, Sendable {
     /// Who answers.
     public var sender: String
-    /// What is unreachable there, such as "port".
+    /// What it says, such as "port unreachable".
     public var what: String
+    /// Whether the packet has come to where it was sent, and nobody takes it there; else it was lost on the way.
+    public var isReceivers: Bool
 
     /// ICMP's header before what it quotes.
     static let headerLength = 8
 
-    public init(sender: String, what: String) {
+    public init(sender: String, what: String, isReceivers: Bool) {
         self.sender = sender
         self.what = what
+        self.isReceivers = isReceivers
     }
 
     /// - Parameter frame: from its Ethernet header on, without VLAN tags.
@@ -22,25 +25,35 @@ public struct IcmpRefusal: Hashable, Sendable {
     init?(_ frame: some RandomAccessCollection<UInt8>) {
         let bytes = Array(frame.prefix(14 + 40 + Self.headerLength))
         guard bytes.count >= 14 + 20 + Self.headerLength else { return nil }
-        let what: [UInt8: String]
+        let says: [UInt8: String]
+        let receivers: Set<UInt8>
         let icmp: Int
         switch (bytes[12], bytes[13]) {
         case (0x08, 0x00) where bytes[14] == 0x45 && bytes[23] == 1:
-            (icmp, what) = (34, [0: "network", 1: "host", 2: "protocol", 3: "port"])
+            icmp = 34
             guard bytes[icmp] == 3 else { return nil }
             sender = IPAddress.text(Array(bytes[26..<30]))
+            let prohibited = "prohibited on the way"
+            says = [
+                0: "network unreachable", 1: "host unreachable", 2: "protocol unreachable", 3: "port unreachable",
+                4: "too large for the way", 9: prohibited, 10: prohibited, 13: prohibited,
+            ]
+            receivers = [2, 3]
         case (0x86, 0xDD) where bytes[20] == 58 && bytes.count == 14 + 40 + Self.headerLength:
-            (icmp, what) = (54, [0: "network", 3: "address", 4: "port"])
-            // A next header that is not known is a parameter problem there (4, 1).
-            let isUnknownHeader = bytes[icmp] == 4 && bytes[icmp + 1] == 1
-            guard bytes[icmp] == 1 || isUnknownHeader else { return nil }
+            icmp = 54
             sender = IPAddress.text(Array(bytes[22..<38]))
-            if isUnknownHeader {
-                self.what = "protocol"
-                return
+            switch bytes[icmp] {
+            case 1:
+                says = [0: "network unreachable", 1: "prohibited on the way", 3: "host unreachable", 4: "port unreachable"]
+                receivers = [4]
+            case 2: (says, receivers) = ([0: "too large for the way"], [])
+            // A next header that is not known is a parameter problem there.
+            case 4: (says, receivers) = ([1: "protocol unreachable"], [1])
+            default: return nil
             }
         default: return nil
         }
-        self.what = what[bytes[icmp + 1]] ?? "destination"
+        what = says[bytes[icmp + 1]] ?? "unreachable"
+        isReceivers = receivers.contains(bytes[icmp + 1])
     }
 }

@@ -18,7 +18,8 @@ struct RouteTable {
     /// What `TapDataplane.path` gives, without asking anybody but the kernel.
     func path(to remote: [UInt8], source: [UInt8]?) throws -> UnderlayPath {
         let target = IPAddress.text(remote)
-        try Self.refuseAmbiguous(remote, target)
+        if let refusal = RemoteAddress.refusal(remote) { throw refusal }
+        if remote.count == 16, remote.allSatisfy({ $0 == 0 }) { throw Self.ownAddress(target) }
         if let source, try !isLocal(source) {
             throw Failure(.destinationDown, "\(IPAddress.text(source)) is no address of this host; correct source=")
         }
@@ -45,20 +46,6 @@ struct RouteTable {
 
     /// Has the kernel ask for the next hop, or ask it whether it is still there. Needs CAP_NET_ADMIN.
     func ask(_ path: UnderlayPath) throws { try Neighbour.ask(path.nextHop, path.ifindex, kernel) }
-
-    /// What the route says nothing about: it looks like any other.
-    private static func refuseAmbiguous(_ remote: [UInt8], _ target: String) throws {
-        // The rest of 240.0.0.0/4 is for the routes to decide, which may lack those for all.
-        let isOfMany = remote.count == 4 ? remote[0] & 0xF0 == 0xE0 || remote.allSatisfy { $0 == 255 } : remote[0] == 0xFF
-        if isOfMany {
-            throw Failure(.destinationUnsafe, "\(target) is an address of many; name one receiver")
-        }
-        if remote.count == 16, remote.allSatisfy({ $0 == 0 }) { throw ownAddress(target) }
-        // fe80::/10: the kernel would take the first link.
-        if remote.count == 16, remote[0] == 0xFE, remote[1] & 0xC0 == 0x80 {
-            throw Failure(.destinationUnsafe, "\(target) may be on any link of this host; use an address of the receiver that is not")
-        }
-    }
 
     private static func ownAddress(_ target: String) -> Failure {
         Failure(.destinationUnsafe, "\(target) is an address of this host itself; use an <interface> or a <domain>, or another machine's")

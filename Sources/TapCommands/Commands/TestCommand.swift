@@ -29,6 +29,8 @@ struct TestCommand: ParsableCommand {
     private static let patience: Duration = .seconds(60)
     /// How long a frame may be on its way, in milliseconds: through two backlogs and a queue.
     private static let journey: Int32 = 1_000
+    /// How long another machine's answer may take, in milliseconds.
+    private static let answer: Int32 = 300
 
     func run() throws {
         let answer = try StatusReader(paths: paths).read()
@@ -97,8 +99,12 @@ struct TestCommand: ParsableCommand {
         }
         func isUnderway(_ trial: Trial) -> Bool { trial.outcome?.fate == .copied && !report.hasArrived(trial) }
         while report.trials.contains(where: isUnderway), ContinuousClock.now < end { look(within: 100) }
-        // And where it came then.
-        look(within: 20)
+        // And where it came then; of another machine whether that takes it, for as long as an answer from far away may need.
+        let isRemote = report.destinations.contains { destination in
+            destination.kind.isTunnel && report.taps.contains { $0.destination == destination.name }
+        }
+        let last = ContinuousClock.now + .milliseconds(isRemote ? Self.answer : 20)
+        repeat { look(within: 20) } while ContinuousClock.now < last
     }
 
     /// What the devices of destinations have not taken.

@@ -26,6 +26,9 @@ struct DaemonEcho {
             do throws(ControlError) {
                 document = try look(max(pause, ContinuousClock.now.duration(to: end)))
             } catch .timedOut {
+                // It answered a moment ago.
+                if case .bad(let line)? = before { return DaemonEcho(warning: line) }
+                if case .underway(let line)? = before { return DaemonEcho(warning: line) }
                 return DaemonEcho(
                     warning: "virt-tapd does not answer, so this takes effect when it does; `systemctl restart virt-tapd` harms no tap")
             } catch .notRunning {

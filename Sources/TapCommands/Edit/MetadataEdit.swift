@@ -42,12 +42,16 @@ struct MetadataEdit {
             case .invalid(let name, _, _): invalid.append(name)
             }
         }
+        let isNamed = reading.domain.taps.allSatisfy { Self.hasNameOfItsOwn($0, among: taps) }
         var isMeant = false
-        if case .unset(let names, let all) = change { isMeant = all || invalid.allSatisfy { names.contains($0.text) } }
+        if case .unset(let names, let all) = change {
+            isMeant = all || isNamed && invalid.allSatisfy { names.contains($0.text) }
+        }
         guard force || isMeant || invalid.isEmpty else {
             throw CommandFailure(
                 .failure,
-                lines: reading.diagnostics.map { "\(side.words): \($0.withoutLine)" } + [Self.advice(reading.domain, invalid, side)])
+                lines: reading.diagnostics.map { "\(side.words): \($0.withoutLine)" }
+                    + [Self.advice(reading.domain, isNamed ? invalid : [], side)])
         }
         var outcome = try outcome(of: change, on: taps, side)
         if !invalid.isEmpty {
@@ -58,18 +62,27 @@ struct MetadataEdit {
         return outcome
     }
 
+    /// Whether an invalid entry can be told from all others by its name. One that could not be read lends that of a valid tap or of its
+    /// destination, a second of one name stands beside the first, and the name that nobody has to write may stand for what is around
+    /// the taps.
+    private static func hasNameOfItsOwn(_ entry: TapEntry, among taps: [Tap]) -> Bool {
+        guard case .invalid(let name, _, let failure) = entry else { return true }
+        return failure.reason != .duplicateName && name != .fallback && !taps.contains { $0.name == name }
+    }
+
     /// `virsh edit` would not do for a running domain: it changes the persistent definition only.
-    private static func advice(_ domain: DomainDefinition, _ invalid: [TapName], _ side: MetadataSide) -> String {
+    /// - Parameter named: what cannot be understood, where each has a name of its own.
+    private static func advice(_ domain: DomainDefinition, _ named: [TapName], _ side: MetadataSide) -> String {
         // Only a name that a shell takes as it is may stand in a command that people copy.
         let isPlain = domain.name.unicodeScalars.allSatisfy {
             $0.isASCII && ($0.properties.isAlphabetic || $0.properties.numericType != nil || "-_.".unicodeScalars.contains($0))
         }
         let name = isPlain && !domain.name.hasPrefix("-") && !domain.name.isEmpty ? domain.name : "DOMAIN"
-        let names = Set(invalid.map(\.text)).sorted().joined(separator: " ")
-        return
-            "nothing was changed: put that right first. `virt-tap unset \(name) \(names)` takes out what cannot be understood, as --force does here; "
-            + "`virsh metadata \(name) --uri \(MetadataXML.namespace) --key tap --\(side.rawValue) --set '<taps>…</taps>'` replaces all of the "
-            + "domain's taps"
+        let names = Set(named.map(\.text)).sorted().joined(separator: " ")
+        return "nothing was changed: put that right first, with `virsh metadata \(name) --uri \(MetadataXML.namespace) --key tap"
+            + " --\(side.rawValue) --set '<taps>…</taps>'`, which replaces all of the domain's taps, or use --force, which drops what cannot be"
+            + " understood; \(named.isEmpty ? "" : "`virt-tap unset \(name) \(names)` takes out just that, ")"
+            + "`virt-tap unset \(name) --all` everything"
     }
 
     private func outcome(of change: Change, on taps: [Tap], _ side: MetadataSide) throws(CommandFailure) -> Outcome {

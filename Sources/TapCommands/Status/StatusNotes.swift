@@ -17,7 +17,7 @@ enum StatusNotes {
 
     /// - Parameter isSelection: whether the document holds some taps only: then of destinations those of these taps count.
     static func of(_ document: StatusDocument, isSelection: Bool = false) -> [Note] {
-        host(document) + taps(document.taps, isToldStale: document.config.stale) + destinations(document, isSelection: isSelection)
+        host(document) + taps(document) + destinations(document, isSelection: isSelection)
     }
 
     private static func host(_ document: StatusDocument) -> [Note] {
@@ -57,7 +57,8 @@ enum StatusNotes {
         return notes
     }
 
-    private static func taps(_ taps: [TapStatus], isToldStale: Bool) -> [Note] {
+    private static func taps(_ document: StatusDocument) -> [Note] {
+        let limited = Set(document.destinations.filter { $0.rateLimited.packets > 0 }.map(\.name))
         // The same sentence about many taps is one sentence.
         var order: [String] = []
         var subjects: [String: [String]] = [:]
@@ -69,7 +70,7 @@ enum StatusNotes {
             }
             if subjects[text]?.contains(subject) != true { subjects[text, default: []].append(subject) }
         }
-        for tap in taps {
+        for tap in document.taps {
             let subject = "\(tap.domain.printable)/\(tap.name)"
             if tap.state != .active, tap.interfaces.isEmpty {
                 add(subject, sentence(tap.message, tap.reason), .of(tap.state))
@@ -78,8 +79,8 @@ enum StatusNotes {
                 let which = tap.interfaces.count == 1 ? "" : " " + (interface.alias ?? interface.mac?.description ?? "").printable
                 add(subject + which, sentence(interface.message, interface.reason), .of(interface.state))
             }
-            if let text = keptBack(by: tap) { add(subject, text, nil) }
-            for warning in tap.warnings where !(isToldStale && warning.reason == .configStale) {
+            if let text = keptBack(by: tap, limited) { add(subject, text, nil) }
+            for warning in tap.warnings where !(document.config.stale && warning.reason == .configStale) {
                 add(subject, sentence(warning.message, warning.reason), .yellow)
             }
         }
@@ -91,12 +92,13 @@ enum StatusNotes {
     }
 
     /// What a tap's own rate left out: as it is meant to, but nobody sees it among what was copied.
-    private static func keptBack(by tap: TapStatus) -> String? {
+    /// - Parameter limited: destinations whose own rate left out some, which the tap counts, too.
+    private static func keptBack(by tap: TapStatus, _ limited: Set<String>) -> String? {
         let counters = tap.interfaces.flatMap { [$0.inbound, $0.outbound].compactMap { $0 } }
         let count = counters.reduce(Counter()) { $0 + $1.rateLimited }.packets
-        // Those that the destination's rate left out are among them: its own sentence tells of those.
         guard let rate = tap.rate, count > 0 else { return nil }
         return "\(frames(count)) not copied, being over its rate of \(rate)" + (tap.burst.map { " (burst \($0))" } ?? "")
+            + (tap.destination.map(limited.contains) == true ? ", or over its destination's" : "")
     }
 
     private static func frames(_ count: UInt64) -> String { count == 1 ? "1 frame was" : "\(count) frames were" }
@@ -107,8 +109,9 @@ enum StatusNotes {
         let used = Set(document.taps.compactMap(\.destination))
         let warnings = document.destinations.filter { used.contains($0.name) }.flatMap { destination -> [Note] in
             let subject = "destination \(destination.name.printable)"
-            // Those that were too large are in a warning of their own.
-            let lost = destination.errors.packets - min(destination.errors.packets, destination.oversized.packets)
+            // Those that were too large are in a warning of their own, when there is somebody to give it.
+            let told = destination.warnings.contains { $0.reason == .mtuTooSmall } ? destination.oversized.packets : 0
+            let lost = destination.errors.packets - min(destination.errors.packets, told)
             let limited = destination.rateLimited.packets
             return destination.warnings.map { Note(subject: subject, text: sentence($0.message, $0.reason), colour: .yellow) }
                 + (lost == 0 ? [] : [Note(subject: subject, text: undelivered(lost, of: destination), colour: .yellow)])

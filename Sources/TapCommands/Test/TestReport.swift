@@ -35,7 +35,12 @@ struct TestReport {
 
     /// Whether a frame was seen where its tap sends copies, and the device there dropped none.
     func hasArrived(_ trial: Trial) -> Bool {
-        trial.outcome?.fate == .copied && arrival(of: trial) != nil && dropping(for: trial) == nil
+        trial.outcome?.fate == .copied && arrival(of: trial) != nil && dropping(for: trial) == nil && loss(of: trial) == nil
+    }
+
+    /// A machine on the way said that the frame gets no further.
+    private func loss(of trial: Trial) -> IcmpRefusal? {
+        sightings.lazy.filter { $0.number == trial.number }.compactMap(\.refusal).first { !$0.isReceivers }
     }
 
     /// A sensor VM's device that dropped frames meanwhile: this one may have been among them.
@@ -115,12 +120,10 @@ struct TestReport {
         }
         for sighting in sightings where sighting.number == trial.number {
             if let refusal = sighting.refusal {
-                let sender = refusal.sender.printable
-                steps.append(
-                    (
-                        sighting.device,
-                        "\(sender) answers by ICMP: \(refusal.what) unreachable. It takes no such packets; a sensor there that only captures may"
-                    ))
+                let meaning =
+                    refusal.isReceivers
+                    ? "It takes no such packets; a sensor there that only captures may" : "The packet gets no further"
+                steps.append((sighting.device, "\(refusal.sender.printable) answers by ICMP: \(refusal.what). \(meaning)"))
                 continue
             }
             let outer = sighting.outerLength > 0 ? ", \(sighting.outerLength) of them outer headers" : ""
@@ -154,6 +157,7 @@ struct TestReport {
         if arrival(of: trial) != nil, let (device, count) = dropping(for: trial) {
             return "MAY NOT HAVE ARRIVED: \(device) dropped \(count) frame\(count == 1 ? "" : "s") meanwhile: the sensor does not take them"
         }
+        if let loss = loss(of: trial) { return "DID NOT ARRIVE: \(loss.sender.printable) answers that it is \(loss.what)" }
         guard hasArrived(trial), let arrival = arrival(of: trial) else {
             let why =
                 destination?.message.map { ": \($0.printable)" }

@@ -12,6 +12,8 @@ public struct DestinationVerdict: Hashable, Sendable {
     public var isReceiving: Bool
     /// Why copies do not arrive there; `nil`: as far as this host can see, they do.
     public var failure: Failure?
+    /// Whether `failure` is what this host's routes say now.
+    public var isOfRoute = false
     /// Upper limit of all copies to it.
     public var rate: RateLimit?
 
@@ -23,7 +25,8 @@ public struct DestinationVerdict: Hashable, Sendable {
     /// Whether it is defined and allowed, and nothing is wrong with it but the moment. A sensor VM may be given the interface while it
     /// runs, or at its next start.
     public var isOnlyDown: Bool {
-        switch failure?.reason {
+        if isOfRoute { return failure != nil }
+        return switch failure?.reason {
         case nil: false
         case .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned: kind == .domain
         case .some(let reason): reason.isPassing

@@ -13,12 +13,17 @@ enum TunnelEvaluation {
         func nowhere(_ reason: Reason, _ why: String) -> DestinationVerdict {
             DestinationVerdict(label: label, kind: kind, ifindex: 0, failure: Failure(reason, "destination \(label): \(why)"))
         }
+        if let refusal = IPAddress.bytes(tunnel.remote).flatMap(RemoteAddress.refusal) { return nowhere(refusal.reason, refusal.message) }
         guard let query = UnderlayQuery(tunnel), let result = host.paths[query] else {
             return nowhere(.neighbourUnreachable, "the way to \(tunnel.remote) has not been looked up yet")
         }
         let path: UnderlayPath
         switch result {
-        case .failure(let failure): return nowhere(failure.reason, failure.message)
+        case .failure(let failure):
+            // Whatever it is, another route may end it.
+            var verdict = nowhere(failure.reason, failure.message)
+            verdict.isOfRoute = true
+            return verdict
         case .success(let found): path = found
         }
         // Before its neighbours, which are forgotten with the carrier.

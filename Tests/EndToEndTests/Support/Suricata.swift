@@ -30,6 +30,7 @@ struct Suricata: Sendable {
         var invalid: Int
         /// Bytes of TCP that it never saw.
         var gaps: Int
+        /// Of TCP; it counts no others.
         var wrongChecksums: Int
     }
 
@@ -84,11 +85,14 @@ struct Suricata: Sendable {
             return Alert(signature: Self.number(event, "alert", "signature_id") ?? 0, source: end("src"), destination: end("dest"))
         }
         guard let stats = try events("stats").last else { throw NeverHappened(description: "Suricata's figures: \(host.log(label))") }
-        func figure(_ path: String...) -> Int { Self.number(stats["stats"], path) ?? 0 }
+        func figure(_ path: String...) throws -> Int {
+            guard let number = Self.number(stats["stats"], path) else { throw NeverHappened(description: "Suricata's figure \(path)") }
+            return number
+        }
         return Findings(
-            alerts: alerts.sorted(), packets: figure("decoder", "pkts"), dropped: figure("capture", "kernel_drops"),
-            invalid: figure("decoder", "invalid"), gaps: figure("tcp", "reassembly_gap"),
-            wrongChecksums: figure("tcp", "invalid_checksum") + figure("udp", "invalid_checksum"))
+            alerts: alerts.sorted(), packets: try figure("decoder", "pkts"), dropped: try figure("capture", "kernel_drops"),
+            invalid: try figure("decoder", "invalid"), gaps: try figure("tcp", "reassembly_gap"),
+            wrongChecksums: try figure("tcp", "invalid_checksum"))
     }
 
     private func events(_ type: String) throws -> [[String: Any]] {
