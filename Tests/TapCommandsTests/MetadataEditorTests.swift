@@ -355,7 +355,7 @@ struct MetadataEditorTests {
         await #expect {
             try await run(named, .unset(names: ["span"], all: false))
         } throws: { error in
-            (error as? CommandFailure)?.lines.last?.contains("`virt-tap unset web1 ids` takes out what cannot be understood") == true
+            (error as? CommandFailure)?.lines.last?.contains("`virt-tap unset web1 ids` takes out just that") == true
         }
         #expect(named.writes.isEmpty)
         #expect(
@@ -367,6 +367,25 @@ struct MetadataEditorTests {
             report.done == [
                 "web1: tap span removed in the persistent definition", "web1: 1 invalid tap dropped in the persistent definition",
             ])
+    }
+
+    @Test(
+        "What cannot be told from others by its name is taken out with everything or by force alone",
+        arguments: [
+            // A second of one name, one whose name cannot be read, what is around the taps, and what is not a tap at all.
+            (#"<v:tap to="ids"/><v:tap to="span" name="ids"/>"#, "ids"),
+            (#"<v:tap to="ids"/><v:tap name="my tap" to="ids" required="yes"/>"#, "ids"),
+            (#"<v:tap name="tap" to="ids"/><v:bogus/>"#, "tap"), (#"<v:tap to="ids"/><v:bogus/>"#, "tap"),
+        ])
+    func nameless(metadata: String, name: String) async throws {
+        let store = Store(live: Samples.metadata(metadata), config: nil)
+        await #expect {
+            try await run(store, .unset(names: [name], all: false))
+        } throws: { error in
+            guard let last = (error as? CommandFailure)?.lines.last else { return false }
+            return last.contains("--force") && last.contains("unset web1 --all") && !last.contains("just that")
+        }
+        #expect(store.writes.isEmpty)
     }
 
     @Test("unset removes what is named, where it is")

@@ -40,7 +40,28 @@ struct HostPair: Sendable {
             "virsh", "-q", "migrate", "--live", "--domain", guest.name, "--desturi", try await target.lab.uri, "--migrateuri",
             "tcp://\(address)",
         ]
-        return try await guest.host.run(command + options, timeout: .seconds(120))
+        do {
+            return try await guest.host.run(command + options, timeout: .seconds(120))
+        } catch {
+            throw NeverHappened(description: "\(error)\n\(await Self.look(at: guest.name, [guest.host, target.lab]))")
+        }
+    }
+
+    /// Where a migration that came to no end stands.
+    private static func look(at guest: String, _ hosts: [LabHost]) async -> String {
+        let questions = [
+            ["virsh", "domjobinfo", guest], ["virsh", "domstate", "--reason", guest],
+            ["virsh", "qemu-monitor-command", guest, "--hmp", "info migrate"], ["virsh", "qemu-monitor-command", guest, "--hmp", "info status"],
+            ["ss", "-tanoie"], ["ip", "neigh"], ["ip", "-br", "link"], ["bridge", "fdb", "show", "br", "br0"],
+        ]
+        var text = ""
+        for host in hosts {
+            for question in questions {
+                guard let answer = try? await host.run(question, timeout: .seconds(10)) else { continue }
+                text += "$ \(question.joined(separator: " "))\n\(answer.text)\(answer.errorText)"
+            }
+        }
+        return text
     }
 
     /// Moves it and returns it as it is there.
