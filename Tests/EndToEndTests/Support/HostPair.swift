@@ -51,7 +51,7 @@ struct HostPair: Sendable {
     private static func look(at guest: String, _ hosts: [LabHost]) async -> String {
         let questions = [
             ["virsh", "domjobinfo", guest], ["virsh", "domstate", "--reason", guest],
-            ["virsh", "qemu-monitor-command", guest, "--hmp", "info migrate"], ["virsh", "qemu-monitor-command", guest, "--hmp", "info status"],
+            ["virsh", "qemu-monitor-command", guest, "--hmp", "info migrate"],
             ["ss", "-tanoie"], ["ip", "neigh"], ["ip", "-br", "link"], ["bridge", "fdb", "show", "br", "br0"],
         ]
         var text = ""
