@@ -105,6 +105,23 @@ struct DaemonEchoTests {
         #expect(await echo(gone, [document(.pending, .nextStart) { $0.definition = .configOnly }]).done != nil)
     }
 
+    @Test("One that hangs is told of, or else what it said last")
+    func silent() async {
+        for (answers, words) in [(0, "does not answer"), (1, "is failed: destination-down")] {
+            let looks = Mutex(0)
+            let failed = document(.failed, .destinationDown)
+            let echo = await DaemonEcho.of(expectation, pause: .milliseconds(5)) { _ throws(ControlError) in
+                guard
+                    looks.withLock({
+                        $0 += 1; return $0
+                    }) <= answers
+                else { throw ControlError.timedOut(what: "waiting") }
+                return failed
+            }
+            #expect(echo.done == nil && echo.warning?.contains(words) == true, "\(echo.warning ?? "")")
+        }
+    }
+
     @Test("Without a daemon, or one without libvirt, it takes effect later")
     func later() async {
         let echo = await DaemonEcho.of(expectation) { _ throws(ControlError) in throw ControlError.notRunning(path: "/x") }

@@ -36,8 +36,11 @@ struct ThisHost {
         self.caveats = caveats
     }
 
-    /// Finds out where the sensor VMs are that destinations name; needs libvirt's read-only socket.
-    mutating func findSensors(uri: String?) async {
+    /// Finds out where the sensor VMs are that destinations name, if any do; needs libvirt's read-only socket.
+    /// - Parameter connect: the URI that was asked for; `nil`: the configuration's.
+    mutating func findSensors(connect: String?) async {
+        guard SensorLookup.isNeeded(state.configuration) else { return }
+        let uri = connect ?? state.configuration.libvirtURI
         // Another host's domains say nothing of this one's.
         guard EditOptions.isLocal(LibvirtURI.effective(uri)) else { return }
         do {

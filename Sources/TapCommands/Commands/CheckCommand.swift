@@ -29,9 +29,7 @@ struct CheckCommand: AsyncParsableCommand {
             return try Output.write("\(paths.config.printable): there is no such file, so the defaults hold: no destinations\n")
         }
         var host = ThisHost(configuration, bpffs: paths.bpffs)
-        if SensorLookup.isNeeded(configuration) {
-            await host.findSensors(uri: paths.connect ?? configuration.libvirtURI)
-        }
+        await host.findSensors(connect: paths.connect)
         var check = DocumentCheck(host: host.state, caveats: host.caveats, hasGroup: { getgrnam($0) != nil })
         var worst = CheckReport.Outcome.good
         for path in files.isEmpty ? [paths.config] : files {

@@ -77,7 +77,7 @@ struct Examination {
     private func destinations(_ configuration: HostConfiguration, _ daemon: HostFacts.Daemon) async -> [DestinationStatus] {
         if case .running(let document) = daemon { return document.destinations }
         var host = ThisHost(configuration, bpffs: paths.bpffs)
-        if SensorLookup.isNeeded(configuration) { await host.findSensors(uri: paths.connect ?? configuration.libvirtURI) }
+        await host.findSensors(connect: paths.connect)
         return configuration.destinations.map { DestinationStatus($0, on: host.state) }
     }
 

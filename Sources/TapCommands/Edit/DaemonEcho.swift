@@ -26,11 +26,10 @@ struct DaemonEcho {
             do throws(ControlError) {
                 document = try look(max(pause, ContinuousClock.now.duration(to: end)))
             } catch .timedOut {
-                // It answered a moment ago.
-                if case .bad(let line)? = before { return DaemonEcho(warning: line) }
-                if case .underway(let line)? = before { return DaemonEcho(warning: line) }
+                // It may have answered a moment ago.
                 return DaemonEcho(
-                    warning: "virt-tapd does not answer, so this takes effect when it does; `systemctl restart virt-tapd` harms no tap")
+                    warning: before?.trouble
+                        ?? "virt-tapd does not answer, so this takes effect when it does; `systemctl restart virt-tapd` harms no tap")
             } catch .notRunning {
                 return DaemonEcho(warning: "virt-tapd is not running: this takes effect when it runs")
             } catch {
@@ -48,13 +47,9 @@ struct DaemonEcho {
             }
             before = finding
             guard ContinuousClock.now < end else {
-                switch finding {
-                case .bad(let line), .underway(let line): return DaemonEcho(warning: line)
-                default:
-                    return DaemonEcho(
-                        warning: "\(expectation.domain.printable): virt-tapd has not seen the change yet;"
-                            + " `virt-tap status` tells when it has")
-                }
+                return DaemonEcho(
+                    warning: finding.trouble
+                        ?? "\(expectation.domain.printable): virt-tapd has not seen the change yet; `virt-tap status` tells when it has")
             }
             try? await Task.sleep(for: pause)
         }

@@ -23,6 +23,14 @@ struct TapExpectation: Equatable {
         case good(String)
         /// It does not; for standard error.
         case bad(String)
+
+        /// What is wrong, or not done, as far as that is known.
+        var trouble: String? {
+            switch self {
+            case .underway(let line), .bad(let line): line
+            case .unseen, .good: nil
+            }
+        }
     }
 
     func finding(in document: StatusDocument) -> Finding {
