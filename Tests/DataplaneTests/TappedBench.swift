@@ -58,7 +58,12 @@ struct TappedBench {
         let atPeer = bench.peer.receive(count)
         for frame in inbound { try bench.peer.send(frame) }
         var atGuest: [[UInt8]] = []
-        while atGuest.count < count, let frame = bench.guest.read() { atGuest.append(frame) }
+        while atGuest.count < count, let frame = bench.guest.read(within: 5_000) { atGuest.append(frame) }
+        for (end, came, went) in [("peer", atPeer, outbound), ("guest", atGuest, inbound)] where came != went {
+            // What failed on another machine must be told by its log.
+            let first = zip(came, went).enumerated().first { $1.0 != $1.1 }.map { "; number \($0) is \($1.0), not \($1.1)" } ?? ""
+            print("of \(went.count) frames to the \(end), \(came.count) came\(first)")
+        }
         return (outbound + inbound, atPeer == outbound && atGuest == inbound)
     }
 

@@ -83,7 +83,7 @@ public final class PacketSocket: Sendable {
     /// Up to `count` frames, and then whatever else comes within a twentieth of a second.
     public func receive(_ count: Int) -> [[UInt8]] {
         var frames: [[UInt8]] = []
-        while frames.count < count, let frame = receive(within: 1_000) { frames.append(frame) }
+        while frames.count < count, let frame = receive(within: 5_000) { frames.append(frame) }
         while let frame = receive(within: 50) { frames.append(frame) }
         return frames
     }
