@@ -253,7 +253,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 	__u32 cpu = skb->cb[TAP_CB_CPU];
 	__u32 length = skb->len, segment_size = skb->gso_size;
 	__u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
-	__u32 slot = place & TAP_CB_SLOT;
+	__u32 slot = place & TAP_CB_SLOT, most = TAP_UNCUT;
 	__u64 flags = place & TAP_CB_RECEIVES ? BPF_F_INGRESS : 0;
 	bool is_wrapped = place & TAP_CB_WRAPS, is_finished = place & TAP_CB_FINISHES;
 	struct headers headers;
@@ -288,12 +288,15 @@ int virt_tap_hop(struct __sk_buff *skb)
 	if (hop_is_arrival) {
 		/* It has waited for what it needed. */
 	} else if (segment_size) {
+		if ((is_wrapped || is_finished) && cut == TAP_UNCUT && tunnel)
+			most = tunnel->room;
 		/* The tap has said how many segments it will be. */
-		if ((is_wrapped || is_finished) && cut == TAP_UNCUT && tunnel) {
-			ticket = fit_segments(skb, tunnel, segment_size, tag);
-			if (ticket > TAP_SEGMENTS)
-				return TC_ACT_SHOT;
-		}
+		if (ticket > TAP_SEGMENTS + 1)
+			ticket = join_segments(skb, most, segment_size, tag);
+		else if (most != TAP_UNCUT)
+			ticket = fit_segments(skb, most, segment_size, tag);
+		if (ticket > TAP_SEGMENTS + 1)
+			return TC_ACT_SHOT;
 		return may_wait(skb, ticket) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 	} else if ((is_wrapped && (needs_whole(tunnel, cut < length + tag ? cut : length + tag) ||
 				   tap_is_unfinished(skb))) ||

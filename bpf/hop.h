@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Where taps send copies that are to be cut. */
+/* Where taps send copies that are to be changed. */
 #ifndef VIRT_TAP_HOP_H
 #define VIRT_TAP_HOP_H
 
@@ -15,5 +15,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tap_hop);
 } tap_hops SEC(".maps");
+
+/*
+ * How large the hop makes the segments of a super-packet that is said to be of
+ * more than TAP_SEGMENTS: at most so many remain, and none that was larger.
+ */
+static __always_inline __u32 joined_segment(__u32 payload)
+{
+	return payload / (TAP_SEGMENTS - 1) + 1;
+}
 
 #endif

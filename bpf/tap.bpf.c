@@ -104,6 +104,8 @@ struct shape {
 	__u32 tag;
 	/* Of a super-packet; else 0. */
 	__u32 segment_size;
+	/* What each of its segments has besides payload, the tag counted; 0: not known. */
+	__u32 repeated;
 };
 
 static __always_inline bool has_known_end(const struct headers *headers)
@@ -121,13 +123,14 @@ static __always_inline bool has_known_end(const struct headers *headers)
  * has the UDP header) is not told apart from UDP segmentation, and of a tunnel
  * whose segmentation was left to the device only the outer headers are seen.
  */
-static __always_inline void measure(struct __sk_buff *skb, const struct shape *shape,
+static __always_inline void measure(struct __sk_buff *skb, struct shape *shape,
 				    const struct headers *headers, struct tap_count *frame)
 {
 	__u32 length = shape->length;
 
 	frame->packets = 1;
 	frame->bytes = length + shape->tag;
+	shape->repeated = 0;
 	if (shape->segment_size) {
 		__u32 header = has_known_end(headers) ? headers->end : 0;
 		__u64 segments = skb->gso_segs;
@@ -138,8 +141,9 @@ static __always_inline void measure(struct __sk_buff *skb, const struct shape *s
 			segments = ((__u64)(length - header) + shape->segment_size - 1) /
 				   shape->segment_size;
 		if (segments > 1) {
+			shape->repeated = header ? header + shape->tag : 0;
 			frame->packets = segments;
-			frame->bytes += (segments - 1) * (header ? header + shape->tag : 0);
+			frame->bytes += (segments - 1) * shape->repeated;
 		}
 	}
 }
@@ -226,8 +230,8 @@ __noinline int tap_measure_given(const struct shape *shape, const struct tap_cou
 		return -1;
 	given->packets = claimed(frame);
 	given->bytes = shape->length + shape->tag;
-	if (is_split && frame->packets <= TAP_SEGMENTS)
-		given->bytes = frame->bytes;
+	if (is_split)
+		given->bytes += (given->packets - 1) * shape->repeated;
 	return 0;
 }
 
@@ -242,7 +246,7 @@ static __always_inline bool is_within_rates(const struct tap_destination *destin
 
 	/* What leaves: the last segment of a super-packet may be shorter. */
 	if (cut)
-		bytes = frame->packets * (cut + shape->tag);
+		bytes = packets * (cut + shape->tag);
 	if (cut && frame->bytes < bytes)
 		bytes = frame->bytes;
 	if (tap_rate_limit.cost) {
@@ -272,6 +276,21 @@ __noinline int tap_count_sent(const struct tap_count *frame, const struct tap_co
 		return 0;
 	spared.packets = frame->packets - given->packets;
 	spared.bytes = frame->bytes - given->bytes;
+	count_destination(TAP_DESTINATION_SPARED, &spared);
+	return 0;
+}
+
+/* A super-packet of so many bytes besides the headers, of which the hop makes fewer segments than it was to be. */
+__noinline int tap_count_joined(__u32 payload, const struct shape *shape,
+				const struct tap_count *frame)
+{
+	__u32 size = joined_segment(payload);
+	struct tap_count spared;
+
+	if (!shape || !frame)
+		return -1;
+	spared.packets = frame->packets - (payload + size - 1) / size;
+	spared.bytes = spared.packets * shape->repeated;
 	count_destination(TAP_DESTINATION_SPARED, &spared);
 	return 0;
 }
@@ -348,7 +367,7 @@ int virt_tap(struct __sk_buff *skb)
 	struct tap_count frame, given;
 	struct shape shape;
 	__u32 cut = 0, device = 0, hop = 0, flags = 0;
-	bool is_cut, by_hop, is_split, can_copy;
+	bool is_cut, by_hop, is_split, is_joined, can_copy;
 	long error = -1;
 
 	shape.length = skb->len;
@@ -401,12 +420,18 @@ int virt_tap(struct __sk_buff *skb)
 	}
 	by_hop = is_cut || flags & TAP_DESTINATION_WRAPS ||
 		 (tap_finishes && (shape.segment_size || tap_is_unfinished(skb)));
+	is_split = shape.segment_size && (by_hop || flags & TAP_DESTINATION_SPLITS);
+	/* Many segments at once would fill a processor's backlog, in which originals may be, too. So the hop makes
+	 * fewer of them, which may be longer than a cut that none was longer than.
+	 */
+	is_joined = is_split && frame.packets > TAP_SEGMENTS;
+	by_hop |= is_joined;
+	is_cut |= is_joined && cut;
 	if (by_hop)
 		hop = hop_device();
-	is_split = shape.segment_size && (by_hop || flags & TAP_DESTINATION_SPLITS);
 	tap_measure_given(&shape, &frame, is_split, &given);
-	/* Many segments at once would fill a processor's backlog, in which originals may be, too. */
-	can_copy = device && (!by_hop || hop) && (!is_split || frame.packets <= TAP_SEGMENTS);
+	can_copy = device && (!by_hop || hop) &&
+		   (!is_joined || (has_known_end(&headers) && headers.protocol == IPPROTO_TCP));
 
 	/* What cannot be copied takes nothing of the rate. */
 	if (can_copy && destination &&
@@ -430,6 +455,8 @@ int virt_tap(struct __sk_buff *skb)
 	} else if (!by_hop) {
 		/* The hop counts what it sends, segment by segment. */
 		tap_count_sent(&frame, &given);
+	} else if (is_joined) {
+		tap_count_joined(shape.length - headers.end, &shape, &frame);
 	}
 	remember(skb, !error);
 	return TC_ACT_UNSPEC;

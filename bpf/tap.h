@@ -65,7 +65,7 @@ struct tap_limit {
 /* Each destination has all of enum tap_destination_counter, one after the other. */
 #define TAP_DESTINATION_COUNTS (TAP_DESTINATIONS * TAP_DESTINATION_COUNTERS)
 
-/* A super-packet of more segments than this is copied only whole: not cut, not finished, not wrapped, and not for a
+/* Of a super-packet of more segments than this fewer are made, where copies are cut, finished, wrapped, or for a
  * device that takes no super-packets. It counts as so many for rates and limits: what a guest only claims would use
  * them up. docs/metadata.md and docs/security.md say the number.
  */

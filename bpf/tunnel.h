@@ -24,6 +24,7 @@
 #include "checksum.h"
 #include "destinations.h"
 #include "headers.h"
+#include "hop.h"
 #include "tap.h"
 
 /* How many copies have been numbered, for ERSPAN. */
@@ -113,34 +114,70 @@ __noinline int tap_sum(struct __sk_buff *skb)
 }
 
 /*
- * Makes a super-packet's segments smaller so that each fits, by as much as they
- * are too large: the kernel takes it off their size when something is put in
- * front of the payload, and is asked not to give it back when that goes again.
- * How many segments it will be; what cannot be helped is seen to when each of
- * them arrives.
+ * Changes the size of a super-packet's segments. 1: they are what they were;
+ * negative: it has bytes in it that nobody sent.
+ *
+ * The kernel takes what is put in front of the payload off their size, and
+ * gives it back when that goes again, unless it is asked not to.
  */
-static __always_inline __u32 fit_segments(struct __sk_buff *skb, const struct tap_tunnel *tunnel,
-					  __u32 segment_size, __u32 tag)
+static __always_inline long resize_segments(struct __sk_buff *skb, __s32 by)
+{
+	__s32 room = by < 0 ? -by : by;
+
+	if (bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, by < 0 ? 0 : BPF_F_ADJ_ROOM_FIXED_GSO))
+		return 1;
+	return bpf_skb_adjust_room(skb, -room, BPF_ADJ_ROOM_MAC,
+				   by < 0 ? BPF_F_ADJ_ROOM_FIXED_GSO : 0);
+}
+
+/*
+ * Makes a super-packet's segments smaller so that each fits into so many bytes,
+ * by as much as they are too large. How many segments it will be; what cannot be
+ * helped is seen to when each of them arrives.
+ */
+static __always_inline __u32 fit_segments(struct __sk_buff *skb, __u32 most, __u32 segment_size,
+					  __u32 tag)
 {
 	__u32 length = skb->len, excess;
 	struct headers headers;
+	long error;
 
 	tap_parse(skb, &headers);
 	if (headers.end >= length || !headers.has_transport || !segment_size)
 		return TAP_SEGMENTS;
 	excess = headers.end + tag + segment_size;
-	excess = excess > tunnel->room ? excess - tunnel->room : 0;
+	excess = excess > most ? excess - most : 0;
 	/* A guest must not make hundreds of packets of one frame by segments that hold hardly anything. */
 	if (excess && 2 * excess <= segment_size && excess < ROOM_AT_ONCE &&
-	    headers.protocol == IPPROTO_TCP &&
-	    !bpf_skb_adjust_room(skb, excess, BPF_ADJ_ROOM_MAC, 0)) {
-		/* Or it has bytes in it that nobody sent. */
-		if (bpf_skb_adjust_room(skb, -(__s32)excess, BPF_ADJ_ROOM_MAC,
-					BPF_F_ADJ_ROOM_FIXED_GSO))
-			return TAP_SEGMENTS + 1;
-		segment_size -= excess;
+	    headers.protocol == IPPROTO_TCP) {
+		error = resize_segments(skb, -(__s32)excess);
+		if (error < 0)
+			return TAP_SEGMENTS + 2;
+		if (!error)
+			segment_size -= excess;
 	}
 	return (length - headers.end) / segment_size + 1;
+}
+
+/*
+ * Makes fewer segments of a super-packet that would be too many: each program
+ * in a guest may ask for tiny ones (TCP_MAXSEG), and they are a stream's bytes
+ * whatever their size. How many, as above; more than TAP_SEGMENTS + 1: it cannot be.
+ */
+static __always_inline __u32 join_segments(struct __sk_buff *skb, __u32 most, __u32 segment_size,
+					   __u32 tag)
+{
+	__u32 length = skb->len, joined;
+	struct headers headers;
+
+	tap_parse(skb, &headers);
+	if (headers.end >= length || !headers.has_transport || headers.protocol != IPPROTO_TCP)
+		return TAP_SEGMENTS + 2;
+	joined = joined_segment(length - headers.end);
+	if (joined <= segment_size || joined - segment_size > ROOM_AT_ONCE ||
+	    headers.end + tag + joined > most || resize_segments(skb, joined - segment_size))
+		return TAP_SEGMENTS + 2;
+	return (length - headers.end) / joined + 1;
 }
 
 /* What differs from copy to copy. */

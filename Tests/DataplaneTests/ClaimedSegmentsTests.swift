@@ -32,7 +32,7 @@ extension KernelSuite {
             #expect(after.given.packets - record.given.packets == 1)
         }
 
-        @Test("Where the device has segments made in front of it, they count as they are, and too many are not tried")
+        @Test("Where the device has segments made in front of it and nothing of ours is there, they count, and too many are not tried")
         func countAsTheyAreMade() throws {
             let tapped = try TappedBench(Mechanism.here[0], withHeader: true)
             defer { _ = try? tapped.dataplane.purge() }
@@ -43,7 +43,7 @@ extension KernelSuite {
             #expect(tapped.bench.sensor.receive(1).isEmpty)
             #expect(try tapped.counters(desired)[.outbound]?.errors.packets ?? 0 >= Self.leastSegments)
             var record = try #require(try tapped.dataplane.destinations().first)
-            #expect(record.given == Counter() && record.wanted == Counter(packets: 128, bytes: UInt64(Self.frame.count)))
+            #expect(record.given == Counter() && record.wanted == Counter(packets: 128, bytes: UInt64(Self.frame.count + 127 * 66)))
             // Honest ones: ten segments of 100 bytes.
             let headers = 66
             let frame = FrameBuilder.tcp(payload: 1_000)
@@ -53,6 +53,82 @@ extension KernelSuite {
             record = try #require(try tapped.dataplane.destinations().first)
             #expect(copies.count == 10)
             #expect(record.given == Counter(packets: 10, bytes: UInt64(copies.map(\.count).reduce(0, +))) && record.sent == record.given)
+        }
+
+        /// Each program in a guest can ask for segments this small (TCP_MAXSEG), and its system makes such super-packets.
+        private static let tiny = [
+            SuperPacket(payload: 60_000, segmentSize: 100), SuperPacket(payload: 60_000, tags: [10], segmentSize: 100),
+            SuperPacket(payload: 60_000, isIPv6: true, segmentSize: 100),
+        ]
+
+        @Test("Too many segments become fewer, of the same stream, and count as they were", arguments: Mechanism.here, [false, true])
+        func areJoined(_ mechanism: Mechanism, _ isFinished: Bool) throws {
+            let tapped = try TappedBench(mechanism, withHeader: true)
+            defer { _ = try? tapped.dataplane.purge() }
+            // Either is made segments of, by the hop or in front of the device.
+            try tapped.dataplane.setDestination(
+                "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: isFinished ? 1_500 : nil))
+            let desired = try tapped.attach(.outbound) { $0.finished = isFinished }
+            if !isFinished {
+                try DeviceOffloads.end(on: tapped.bench.destination)
+                try tapped.dataplane.followOffloads()
+                // Another tap has made the hop.
+                try tapped.attach(.inbound, tap: "other") { $0.snaplen = .bytes(100) }
+            }
+            var expected = Counter()
+            for packet in Self.tiny {
+                try tapped.bench.guest.write(packet.frame, packet.offload)
+                #expect(tapped.bench.peer.receive(1) == [packet.frame], "the original is what it was")
+                let copies = packet.segments(of: packet.joinedSize)
+                #expect(copies.count <= 128 && tapped.bench.sensor.receive(copies.count) == copies)
+                expected += Counter(packet.segments(of: 100))
+            }
+            let counters = try #require(try tapped.counters(desired)[.outbound])
+            #expect(counters.copied == expected && counters.seen == expected)
+            let record = try #require(try tapped.dataplane.destinations().first)
+            #expect(record.sent == expected && record.errors == Counter())
+            #expect(record.given == Counter(Self.tiny.flatMap { $0.segments(of: $0.joinedSize) }))
+        }
+
+        @Test("None is longer than the cut, however short the segments were", arguments: Mechanism.here, [Snaplen.bytes(200), .headers])
+        func areCut(_ mechanism: Mechanism, _ snaplen: Snaplen) throws {
+            let tapped = try TappedBench(mechanism, withHeader: true)
+            defer { _ = try? tapped.dataplane.purge() }
+            let desired = try tapped.attach(.outbound) { $0.snaplen = snaplen }
+            // A device that took them whole would get them whole, none being longer.
+            try DeviceOffloads.end(on: tapped.bench.destination)
+            try tapped.dataplane.followOffloads()
+            for packet in Self.tiny {
+                try tapped.bench.guest.write(packet.frame, packet.offload)
+                #expect(tapped.bench.peer.receive(1) == [packet.frame])
+                let copies = packet.segments(of: packet.joinedSize).map { Array($0.prefix(snaplen == .headers ? packet.end : 200)) }
+                #expect(tapped.bench.sensor.receive(copies.count) == copies)
+            }
+            let counters = try #require(try tapped.counters(desired)[.outbound])
+            #expect(counters.copied == counters.seen)
+            let record = try #require(try tapped.dataplane.destinations().first)
+            #expect(record.sent == counters.copied && record.errors == Counter())
+        }
+
+        @Test("As many as may be stay as they are, and what is no stream is not tried")
+        func areLeftAlone() throws {
+            let tapped = try TappedBench(Mechanism.here[0], withHeader: true)
+            defer { _ = try? tapped.dataplane.purge() }
+            try tapped.dataplane.setDestination(
+                "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: 1_500))
+            let desired = try tapped.attach(.outbound) { $0.finished = true }
+            let most = SuperPacket(payload: 12_800, segmentSize: 100)
+            try tapped.bench.guest.write(most.frame, most.offload)
+            #expect(tapped.bench.peer.receive(1) == [most.frame])
+            #expect(tapped.bench.sensor.receive(128) == most.segments(of: 100))
+            // Of datagrams the size is not only how they travel.
+            let datagrams = FrameBuilder.udp(1, payload: 60_000)
+            let offload = TapDevice.Offload(type: 3, segmentSize: 104, headerLength: 42, checksumStart: 34, checksumOffset: 6)
+            try tapped.bench.guest.write(datagrams, offload)
+            #expect(tapped.bench.peer.receive(1) == [datagrams])
+            #expect(tapped.bench.sensor.receive(within: 50) == nil)
+            let counters = try #require(try tapped.counters(desired)[.outbound])
+            #expect(counters.copied.packets == 128 && counters.errors.packets == 577)
         }
 
         @Test("One frame takes of a destination's rate what 128 packets take, at most")

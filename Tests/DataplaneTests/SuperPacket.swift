@@ -33,6 +33,9 @@ struct SuperPacket {
             checksumOffset: 16)
     }
 
+    /// The size of the segments of a copy of which there would be over 128 else: at most 127 are made.
+    var joinedSize: Int { (frame.count - end) / 127 + 1 }
+
     /// What a device makes of it, byte for byte: RFC 9293 and RFC 791, with the flags as Linux has them.
     func segments(of size: Int) -> [[UInt8]] {
         stride(from: end, to: frame.count, by: size).enumerated().map { number, begin in

@@ -73,6 +73,18 @@ extension MatrixSuite {
                 outbound += 3
                 packets += segments.count
             }
+            // Of more segments than may be: fewer of them, and counted as they were to be.
+            for packet in [
+                SuperPacket(payload: 30_000, segmentSize: 100), SuperPacket(payload: 30_000, tags: [10], segmentSize: 100),
+                SuperPacket(payload: 30_000, isIPv6: true, segmentSize: 100),
+            ] {
+                try tapped.bench.guest.write(packet.frame, packet.offload)
+                #expect(tapped.bench.peer.receive(1) == [packet.frame])
+                let segments = packet.segments(of: packet.joinedSize)
+                #expect(seen.receive(segments.count) == segments, "\(kind), \(packet.tags) tags")
+                outbound += 300
+                packets += 300
+            }
             // One whose checksum is left to the device.
             var unfinished = SuperPacket(payload: 500)
             unfinished.offload.type = 0
