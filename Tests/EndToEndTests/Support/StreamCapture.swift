@@ -63,6 +63,13 @@ struct StreamCapture: Sendable {
         return String(try await Command(["bash", "-c", script], timeout: .seconds(300)).succeed().text.prefix(64))
     }
 
+    /// How many of its frames match.
+    func count(_ filter: String) async throws -> Int {
+        let text = try await Command(["tcpdump", "-n", "--count", "-r", path, filter]).succeed().text
+        guard let count = Int(text.prefix { $0 != " " }) else { throw NeverHappened(description: "tcpdump's count: \(text)") }
+        return count
+    }
+
     /// Frees the room that it takes on the disk.
     func remove() throws { try FileManager.default.removeItem(atPath: path) }
 }
