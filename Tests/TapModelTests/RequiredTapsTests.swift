@@ -53,7 +53,7 @@ struct RequiredTapsTests {
     }
 
     /// A VPN took the route, or a floating address came here: the next change of routes ends it.
-    @Test(arguments: [("10.9.0.2", true), ("224.0.0.9", false), ("ff02::1", false), ("fe80::1", false)])
+    @Test(arguments: [("10.9.0.2", true), ("224.0.0.9", false), ("ff02::1", false), ("fe80::1", false), ("0.0.0.0", false), ("::", false)])
     func whatRoutesSayDoesNotCount(_ remote: String, _ mayStart: Bool) throws {
         let tunnel = Tunnel(kind: .vxlan, remote: remote, identifier: 7)
         for reason in [Reason.notImplemented, .destinationUnsafe, .neighbourUnreachable, .destinationDown] {

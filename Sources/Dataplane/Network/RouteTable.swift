@@ -19,7 +19,6 @@ struct RouteTable {
     func path(to remote: [UInt8], source: [UInt8]?) throws -> UnderlayPath {
         let target = IPAddress.text(remote)
         if let refusal = RemoteAddress.refusal(remote) { throw refusal }
-        if remote.count == 16, remote.allSatisfy({ $0 == 0 }) { throw Self.ownAddress(target) }
         if let source, try !isLocal(source) {
             throw Failure(.destinationDown, "\(IPAddress.text(source)) is no address of this host; correct source=")
         }
