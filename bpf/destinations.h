@@ -42,4 +42,15 @@ static __always_inline void add(void *map, __u32 key, const struct tap_count *fr
 	}
 }
 
+/* Copies to a destination that were not made, or lost, and when that was. */
+static __always_inline void add_error(__u32 slot, const struct tap_count *frame)
+{
+	__u32 key = slot * TAP_DESTINATION_COUNTERS + TAP_DESTINATION_LAST_ERROR;
+	struct tap_count *last = bpf_map_lookup_elem(&tap_dest_counts, &key);
+
+	add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + TAP_DESTINATION_ERRORS, frame);
+	if (last)
+		last->packets = bpf_ktime_get_boot_ns();
+}
+
 #endif

@@ -42,6 +42,13 @@ static __always_inline void count(__u32 slot, __u32 which, __u32 bytes)
 	add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + which, &frame);
 }
 
+static __always_inline void count_error(__u32 slot, __u32 bytes)
+{
+	struct tap_count frame = {.packets = 1, .bytes = bytes};
+
+	add_error(slot, &frame);
+}
+
 /* A copy that has left: so many bytes, and so many that were cut off. */
 static __always_inline void count_sent(__u32 slot, __u32 bytes, __u32 cut_off)
 {
@@ -271,7 +278,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 		/* The place has another owner since. */
 		if (!tunnel || tunnel->number != device) {
 			if (hop_is_arrival)
-				count(slot, TAP_DESTINATION_ERRORS, length + tag);
+				count_error(slot, length + tag);
 			return TC_ACT_SHOT;
 		}
 		device = tunnel->ifindex;
@@ -327,7 +334,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 		error = bpf_clone_redirect(skb, device, flags);
 	/* An error at once is told to the tap's program, which counts it. */
 	if (error && hop_is_arrival)
-		count(slot, TAP_DESTINATION_ERRORS, length + tag);
+		count_error(slot, length + tag);
 	else if (!error && !is_wrapped)
 		count_sent(slot, (is_cut ? cut : length) + tag, is_cut ? length - cut : 0);
 	return error ? TC_ACT_SHOT : TC_ACT_STOLEN;

@@ -450,7 +450,7 @@ int virt_tap(struct __sk_buff *skb)
 	/* Positive codes say that the device's queue, or the hop, refused the copy. */
 	count(error ? TAP_ERRORS : TAP_COPIED, &frame);
 	if (error) {
-		count_destination(TAP_DESTINATION_ERRORS, &frame);
+		add_error(slot, &frame);
 		count_destination(TAP_DESTINATION_WANTED, &given);
 	} else if (!by_hop) {
 		/* The hop counts what it sends, segment by segment. */

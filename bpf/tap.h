@@ -40,6 +40,8 @@ enum tap_destination_counter {
 	TAP_DESTINATION_SPARED,
 	/* Of errors: what the device would have been given. */
 	TAP_DESTINATION_WANTED,
+	/* No count: when the latest error was, as nanoseconds since boot in the place of packets. */
+	TAP_DESTINATION_LAST_ERROR,
 	TAP_DESTINATION_COUNTERS,
 };
 

@@ -2,6 +2,7 @@
 
 import Dataplane
 import DataplaneTestSupport
+import Glibc
 import TapModel
 import Testing
 
@@ -43,6 +44,8 @@ extension KernelSuite {
             #expect(tapped.bench.sensor.receive(1).isEmpty)
             #expect(try tapped.counters(desired)[.outbound]?.errors.packets ?? 0 >= Self.leastSegments)
             var record = try #require(try tapped.dataplane.destinations().first)
+            let lost = try #require(record.lastError)
+            #expect(abs(lost.seconds - Int64(time(nil))) <= 5)
             #expect(record.given == Counter() && record.wanted == Counter(packets: 128, bytes: UInt64(Self.frame.count + 127 * 66)))
             // Honest ones: ten segments of 100 bytes.
             let headers = 66

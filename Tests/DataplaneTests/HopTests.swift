@@ -46,7 +46,8 @@ extension KernelSuite {
             try superPacket(tapped)
             #expect(tapped.bench.sensor.receive(1) == [])
             #expect(try tapped.dataplane.destinations().map(\.sent) == [Counter()])
-            #expect(try tapped.dataplane.destinations().first?.errors.packets != 0)
+            let record = try #require(try tapped.dataplane.destinations().first)
+            #expect(record.errors.packets != 0 && record.lastError != nil)
             #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == false)
             try tapped.dataplane.replace(desired, at: TappedBench.now)
             try superPacket(tapped)
@@ -112,11 +113,13 @@ extension KernelSuite {
                 $0.snaplen = .bytes(64)
                 $0.rate = RateLimit(perSecond: 1, unit: .packetsPerSecond, burst: 10, text: "", burstText: nil)
             }
-            // Linux 6.1 makes no smaller ones.
-            try superPacket(tapped, payload: 60_000, segmentSize: 8)
+            // Datagrams of more than 128 segments.
+            try tapped.bench.guest.write(
+                FrameBuilder.udp(1, payload: 60_000),
+                TapDevice.Offload(type: 3, segmentSize: 24, headerLength: 42, checksumStart: 34, checksumOffset: 6))
             for number in 0..<10 { try tapped.bench.guest.write(FrameBuilder.udp(number)) }
             let counters = try #require(try tapped.counters(desired)[.outbound])
-            #expect(counters.errors.packets == 7_500)
+            #expect(counters.errors.packets == 2_500)
             #expect(counters.copied.packets == 10)
             #expect(counters.rateLimited.packets == 0)
         }
@@ -165,7 +168,7 @@ extension KernelSuite {
             for _ in 1...300 { _ = try arrival.run(ticket: third.ticket, cpu: third.cpu) }
             // What an older program had sent is no news, nor what was never sent.
             for ticket in [first.ticket, third.ticket &+ 1_000, 0] { _ = try arrival.run(ticket: ticket, cpu: third.cpu) }
-            #expect(try send(250).passes)
+            #expect(try send(125).passes && send(125).passes)
             #expect(try !send(1).passes)
         }
 

@@ -82,6 +82,27 @@ struct StatusTableTests {
                 """))
     }
 
+    @Test("When copies were last lost is said, and is a warning for ten minutes", arguments: [(600, true), (601, false)])
+    func lastLoss(_ later: Int64, _ isWarning: Bool) {
+        let lost = Timestamp("2026-11-28T04:40:00Z")!
+        let document = Samples.document(
+            [Samples.tap("web1", interfaces: [Samples.interface("net0", device: "vnet3")])],
+            destinations: [
+                DestinationStatus(
+                    name: "ids", kind: .interface, device: "mon0", failure: nil,
+                    record: DestinationRecord(
+                        label: "ids", kind: .interface, ifindex: 1, sent: Counter(packets: 88, bytes: 9_000),
+                        errors: Counter(packets: 3, bytes: 180), lastError: lost))
+            ])
+        let notes = StatusNotes.of(document, at: Timestamp(seconds: lost.seconds + later))
+        #expect(
+            notes == [
+                .init(
+                    subject: "destination ids", text: "3 copies could not be delivered (the last at 2026-11-28T04:40:00Z), 88 were",
+                    colour: isWarning ? .yellow : nil)
+            ])
+    }
+
     @Test("What a rate left out is said, the tap's own and its destination's")
     func keptBack() {
         var interface = Samples.interface("net0", device: "vnet3")

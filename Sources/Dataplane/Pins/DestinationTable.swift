@@ -130,9 +130,11 @@ struct DestinationTable {
             guard let slot = try slot(index), let kind = Self.kind(slot.kind) else { return nil }
             func sum(_ counter: MapLayout.DestinationCounter) throws -> Counter { try counters.sum(at: Self.place(index, counter)) }
             let given = try sum(.given)
+            let last = try counters.values(at: Self.place(index, .lastError)).map(\.packets).max() ?? 0
             return DestinationRecord(
                 label: slot.label, kind: kind, ifindex: slot.ifindex, sent: given + (try sum(.spared)), given: given,
-                wanted: try sum(.wanted), errors: try sum(.errors), rateLimited: try sum(.rateLimited),
+                wanted: try sum(.wanted), errors: try sum(.errors), lastError: last == 0 ? nil : BootTime.wall(last),
+                rateLimited: try sum(.rateLimited),
                 fragmented: try sum(.fragmented), truncated: try sum(.truncated), oversized: try sum(.oversized))
         }
     }

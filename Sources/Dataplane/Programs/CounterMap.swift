@@ -8,19 +8,22 @@ struct CounterMap {
     let object: KernelObject
     let kernel: Kernel
 
-    /// The sum over all CPUs.
-    func sum(at index: Int) throws -> Counter {
+    /// Each CPU's.
+    func values(at index: Int) throws -> [Counter] {
         let processors = try kernel.check(.readMap, "/sys/devices/system/cpu/possible") { libbpf_num_possible_cpus() }
         let size = Int(MapLayout.counterSize)
         let value = try kernel.read(object, at: UInt32(index), size: size * Int(processors))
         return value.withUnsafeBytes { bytes in
-            stride(from: 0, to: bytes.count, by: size).reduce(into: Counter()) { sum, offset in
-                sum += Counter(
+            stride(from: 0, to: bytes.count, by: size).map { offset in
+                Counter(
                     packets: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self),
                     bytes: bytes.loadUnaligned(fromByteOffset: offset + 8, as: UInt64.self))
             }
         }
     }
+
+    /// The sum over all CPUs.
+    func sum(at index: Int) throws -> Counter { try values(at: index).reduce(Counter()) { $0 + $1 } }
 
     func clear(at index: Int) throws {
         let processors = try kernel.check(.readMap, "/sys/devices/system/cpu/possible") { libbpf_num_possible_cpus() }

@@ -66,6 +66,8 @@ enum MapLayout {
     /// enum tap_destination_counter.
     enum DestinationCounter: Int, CaseIterable {
         case given, errors, rateLimited, fragmented, truncated, oversized, spared, wanted
+        /// No count: nanoseconds since boot, in the place of the packets.
+        case lastError
     }
     static let countersPerDestination = DestinationCounter.allCases.count
     static let destinationCounters = Shape(

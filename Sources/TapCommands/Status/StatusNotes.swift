@@ -15,9 +15,14 @@ enum StatusNotes {
     /// So many taps are named; of more there is only the number.
     private static let named = 4
 
-    /// - Parameter isSelection: whether the document holds some taps only: then of destinations those of these taps count.
-    static func of(_ document: StatusDocument, isSelection: Bool = false) -> [Note] {
-        host(document) + taps(document) + destinations(document, isSelection: isSelection)
+    /// Copies that were lost longer ago are still told of, but no warning any more: seconds.
+    private static let freshness: Int64 = 600
+
+    /// - Parameters:
+    ///   - isSelection: whether the document holds some taps only: then of destinations those of these taps count.
+    ///   - now: when it is read.
+    static func of(_ document: StatusDocument, isSelection: Bool = false, at now: Timestamp) -> [Note] {
+        host(document) + taps(document) + destinations(document, isSelection: isSelection, at: now)
     }
 
     private static func host(_ document: StatusDocument) -> [Note] {
@@ -103,7 +108,7 @@ enum StatusNotes {
 
     private static func frames(_ count: UInt64) -> String { count == 1 ? "1 frame was" : "\(count) frames were" }
 
-    private static func destinations(_ document: StatusDocument, isSelection: Bool) -> [Note] {
+    private static func destinations(_ document: StatusDocument, isSelection: Bool, at now: Timestamp) -> [Note] {
         let told = Set(document.taps.flatMap { [$0.message] + $0.interfaces.map(\.message) }.compactMap { $0 })
         // What no tap uses loses no copies.
         let used = Set(document.taps.compactMap(\.destination))
@@ -114,7 +119,7 @@ enum StatusNotes {
             let lost = destination.errors.packets - min(destination.errors.packets, told)
             let limited = destination.rateLimited.packets
             return destination.warnings.map { Note(subject: subject, text: sentence($0.message, $0.reason), colour: .yellow) }
-                + (lost == 0 ? [] : [Note(subject: subject, text: undelivered(lost, of: destination), colour: .yellow)])
+                + (lost == 0 ? [] : [undelivered(lost, of: destination, subject, at: now)])
                 + (limited == 0 ? [] : [Note(subject: subject, text: "\(frames(limited)) not copied, being over its rate", colour: nil)])
         }
         return warnings
@@ -130,8 +135,15 @@ enum StatusNotes {
     }
 
     /// Copies may be lost behind the tap, which counted them as copied.
-    private static func undelivered(_ packets: UInt64, of destination: DestinationStatus) -> String {
-        "\(packets) cop\(packets == 1 ? "y" : "ies") could not be delivered, \(destination.sent.packets) were"
+    private static func undelivered(
+        _ packets: UInt64, of destination: DestinationStatus, _ subject: String, at now: Timestamp
+    ) -> Note {
+        let last = destination.lastError.map { " (\(packets == 1 ? "at" : "the last at") \($0))" } ?? ""
+        let isFresh = destination.lastError.map { now.seconds - $0.seconds <= freshness } ?? true
+        return Note(
+            subject: subject,
+            text: "\(packets) cop\(packets == 1 ? "y" : "ies") could not be delivered\(last), \(destination.sent.packets) were",
+            colour: isFresh ? .yellow : nil)
     }
 
     /// Messages about a destination begin with its name, for the taps that show them too.

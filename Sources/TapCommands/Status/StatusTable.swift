@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Glibc
 import TapModel
 
 /// The status document as people read it: a line for each tap and interface, and sentences below.
@@ -7,7 +8,11 @@ enum StatusTable {
     /// - Parameters:
     ///   - isSelection: whether domains were named, so that the document need not hold all taps.
     ///   - isKnown: whether a document without taps means that there are none.
-    static func text(_ document: StatusDocument, isSelection: Bool = false, isKnown: Bool = true, for terminal: Terminal) -> String {
+    ///   - now: when it is read.
+    static func text(
+        _ document: StatusDocument, isSelection: Bool = false, isKnown: Bool = true, for terminal: Terminal,
+        at now: Timestamp = Timestamp(seconds: Int64(time(nil)))
+    ) -> String {
         var lines: [String] = []
         if document.taps.isEmpty, !isKnown {
             lines.append("what taps there are is not known")
@@ -19,7 +24,7 @@ enum StatusTable {
         } else {
             lines += table(document.taps).lines(for: terminal)
         }
-        let notes = StatusNotes.of(document, isSelection: isSelection)
+        let notes = StatusNotes.of(document, isSelection: isSelection, at: now)
         if !notes.isEmpty { lines.append("") }
         for note in notes {
             var wrapped = DisplayWidth.wrap("\(note.subject): \(note.text)", to: terminal.width, indent: "    ")

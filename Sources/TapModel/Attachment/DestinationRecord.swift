@@ -16,6 +16,8 @@ public struct DestinationRecord: Hashable, Sendable {
     public var wanted: Counter
     /// Copies that it did not take, or that could not be made what was asked for (cut) on the way.
     public var errors: Counter
+    /// When the latest of them was; `nil`: there was none.
+    public var lastError: Timestamp?
     /// Frames that were not copied because the destination's `rate` was used up.
     public var rateLimited: Counter
     /// Copies that were too large for the path to another machine, by what became of them: sent in several packets,
@@ -27,7 +29,7 @@ public struct DestinationRecord: Hashable, Sendable {
 
     public init(
         label: String, kind: DestinationTarget.Kind, ifindex: UInt32, sent: Counter = Counter(), given: Counter? = nil,
-        wanted: Counter = Counter(), errors: Counter = Counter(),
+        wanted: Counter = Counter(), errors: Counter = Counter(), lastError: Timestamp? = nil,
         rateLimited: Counter = Counter(), fragmented: Counter = Counter(), truncated: Counter = Counter(), oversized: Counter = Counter()
     ) {
         self.label = label
@@ -37,6 +39,7 @@ public struct DestinationRecord: Hashable, Sendable {
         self.given = given ?? sent
         self.wanted = wanted
         self.errors = errors
+        self.lastError = lastError
         self.rateLimited = rateLimited
         self.fragmented = fragmented
         self.truncated = truncated

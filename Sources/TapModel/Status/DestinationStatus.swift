@@ -13,6 +13,8 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     public var sent: Counter
     /// Copies that its device did not take, or that could not be made what was asked for (cut) on the way.
     public var errors: Counter
+    /// When the latest of them was; `nil`: there was none, or a daemon that does not say it.
+    @Nullable public var lastError: Timestamp?
     /// Frames that were not copied because its `rate` was used up.
     public var rateLimited: Counter
     /// Copies to another machine that were too large for the path: sent in several packets,
@@ -27,6 +29,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     private enum CodingKeys: String, CodingKey {
         case name, kind, device, state, reason, message, sent, errors, fragmented, truncated, oversized, warnings
         case rateLimited = "rate_limited"
+        case lastError = "last_error"
     }
 
     /// - Parameters:
@@ -44,6 +47,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         message = failure?.message
         sent = record?.sent ?? Counter()
         errors = record?.errors ?? Counter()
+        lastError = record?.lastError
         rateLimited = record?.rateLimited ?? Counter()
         fragmented = record?.fragmented ?? Counter()
         truncated = record?.truncated ?? Counter()
@@ -62,6 +66,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         _message = try container.decode(Nullable<String>.self, forKey: .message)
         sent = try container.decode(Counter.self, forKey: .sent)
         errors = try container.decode(Counter.self, forKey: .errors)
+        _lastError = try container.decode(Nullable<Timestamp>.self, forKey: .lastError)
         func later(_ key: CodingKeys) throws -> Counter { try container.decodeIfPresent(Counter.self, forKey: key) ?? Counter() }
         rateLimited = try later(.rateLimited)
         fragmented = try later(.fragmented)
