@@ -70,7 +70,8 @@ public protocol TapDataplane: AnyObject {
     /// called now and then; writes nothing while the two agree to a millisecond.
     func followClock() throws(Failure)
 
-    /// Looks again whether the devices of destinations take super-packets whole, which ethtool(8) may have changed.
+    /// Looks again whether the devices of destinations take super-packets whole, which ethtool(8) may have changed. While one in use does not, the devices are
+    /// there on which super-packets of too many segments for a processor's backlog become fewer. Needs CAP_NET_ADMIN.
     func followOffloads() throws(Failure)
 
     /// Every destination that was ever set and not forgotten.
