@@ -116,7 +116,8 @@ extension KernelSuite {
             defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) { $0.snaplen = .headers }
             let frame = FrameBuilder.tcp(payload: 60_000)
-            for size: UInt16 in [1_448, 600, 470, 100, 40, 1] {
+            // Linux 6.1 makes no smaller ones.
+            for size: UInt16 in [1_448, 600, 470, 100, 40, 8] {
                 let offload = TapDevice.Offload(type: 1, segmentSize: size, headerLength: 66, checksumStart: 34, checksumOffset: 16)
                 for _ in 0..<5 { try tapped.bench.guest.write(frame, offload) }
                 #expect(tapped.bench.peer.receive(5).map(\.count) == [Int](repeating: frame.count, count: 5), "segments of \(size)")
@@ -125,7 +126,7 @@ extension KernelSuite {
             let counters = try #require(try tapped.counters(desired)[.outbound])
             let destination = try #require(try tapped.dataplane.destinations().first)
             #expect(counters.seen == counters.copied + counters.errors)
-            #expect(counters.copied.packets == 5 * (42 + 100 + 128 + 600 + 1_500 + 60_000))
+            #expect(counters.copied.packets == 5 * (42 + 100 + 128 + 600 + 1_500 + 7_500))
             #expect(destination.sent == counters.copied)
             // Of more than 128 segments 127 are made.
             #expect(destination.given.packets == UInt64(copies.count) && copies.count == 5 * (42 + 100 + 128 + 3 * 127))

@@ -74,6 +74,7 @@ extension MatrixSuite {
                 packets += segments.count
             }
             // Of more segments than may be: fewer of them, and counted as they were to be.
+            var joined = 0
             for packet in [
                 SuperPacket(payload: 30_000, segmentSize: 100), SuperPacket(payload: 30_000, tags: [10], segmentSize: 100),
                 SuperPacket(payload: 30_000, isIPv6: true, segmentSize: 100),
@@ -84,6 +85,7 @@ extension MatrixSuite {
                 #expect(seen.receive(segments.count) == segments, "\(kind), \(packet.tags) tags")
                 outbound += 300
                 packets += 300
+                joined += 300 - segments.count
             }
             // One whose checksum is left to the device.
             var unfinished = SuperPacket(payload: 500)
@@ -101,7 +103,7 @@ extension MatrixSuite {
             #expect(record.sent.packets == UInt64(packets) && record.errors.packets == 0, "\(kind)")
             #expect(record.fragmented.packets == UInt64(fragmented), "\(kind)")
             let received = try receiver.received("rx")
-            #expect(received.packets == packets && received.errors == 0, "\(kind) \(received)")
+            #expect(received.packets == packets - joined && received.errors == 0, "\(kind) \(received)")
             if kind.hasKey { try expectToldApart(kind, tapped, receiver, outbound: seen) }
             try tapped.dataplane.detach(desired.key.id)
             try receiver.remove("rx")
