@@ -299,7 +299,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 			most = tunnel->room;
 		/* The tap has said how many segments it will be. */
 		if (ticket > TAP_SEGMENTS + 1)
-			ticket = join_segments(skb, most, segment_size, tag);
+			ticket = join_segments(skb, segment_size);
 		else if (most != TAP_UNCUT)
 			ticket = fit_segments(skb, most, segment_size, tag);
 		if (ticket > TAP_SEGMENTS + 1)

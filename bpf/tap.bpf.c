@@ -420,7 +420,9 @@ int virt_tap(struct __sk_buff *skb)
 	}
 	by_hop = is_cut || flags & TAP_DESTINATION_WRAPS ||
 		 (tap_finishes && (shape.segment_size || tap_is_unfinished(skb)));
-	is_split = shape.segment_size && (by_hop || flags & TAP_DESTINATION_SPLITS);
+	/* Few devices take super-packets of UDP; what TSO says does not tell. */
+	is_split = shape.segment_size &&
+		   (by_hop || flags & TAP_DESTINATION_SPLITS || headers.protocol != IPPROTO_TCP);
 	/* Many segments at once would fill a processor's backlog, in which originals may be, too. So the hop makes
 	 * fewer of them, which may be longer than a cut that none was longer than.
 	 */

@@ -130,10 +130,17 @@ static __always_inline long resize_segments(struct __sk_buff *skb, __s32 by)
 				   by < 0 ? BPF_F_ADJ_ROOM_FIXED_GSO : 0);
 }
 
+/* Of so many bytes. */
+static __always_inline __u32 segments_of(__u32 payload, __u32 segment_size)
+{
+	return (payload + segment_size - 1) / segment_size;
+}
+
 /*
  * Makes a super-packet's segments smaller so that each fits into so many bytes,
- * by as much as they are too large. How many segments it will be; what cannot be
- * helped is seen to when each of them arrives.
+ * by as much as they are too large. How many segments it will be, and one more,
+ * since the kernel may make one more of a datagram; what cannot be helped is
+ * seen to when each of them arrives.
  */
 static __always_inline __u32 fit_segments(struct __sk_buff *skb, __u32 most, __u32 segment_size,
 					  __u32 tag)
@@ -149,23 +156,24 @@ static __always_inline __u32 fit_segments(struct __sk_buff *skb, __u32 most, __u
 	excess = excess > most ? excess - most : 0;
 	/* A guest must not make hundreds of packets of one frame by segments that hold hardly anything. */
 	if (excess && 2 * excess <= segment_size && excess < ROOM_AT_ONCE &&
-	    headers.protocol == IPPROTO_TCP) {
+	    headers.protocol == IPPROTO_TCP &&
+	    segments_of(length - headers.end, segment_size - excess) <= TAP_SEGMENTS) {
 		error = resize_segments(skb, -(__s32)excess);
 		if (error < 0)
 			return TAP_SEGMENTS + 2;
 		if (!error)
 			segment_size -= excess;
 	}
-	return (length - headers.end) / segment_size + 1;
+	return segments_of(length - headers.end, segment_size) + 1;
 }
 
 /*
  * Makes fewer segments of a super-packet that would be too many: each program
  * in a guest may ask for tiny ones (TCP_MAXSEG), and they are a stream's bytes
- * whatever their size. How many, as above; more than TAP_SEGMENTS + 1: it cannot be.
+ * whatever their size. How many, as above; more than TAP_SEGMENTS + 1: it cannot
+ * be. Those that are too large for the path are seen to when they arrive.
  */
-static __always_inline __u32 join_segments(struct __sk_buff *skb, __u32 most, __u32 segment_size,
-					   __u32 tag)
+static __always_inline __u32 join_segments(struct __sk_buff *skb, __u32 segment_size)
 {
 	__u32 length = skb->len, joined;
 	struct headers headers;
@@ -174,10 +182,12 @@ static __always_inline __u32 join_segments(struct __sk_buff *skb, __u32 most, __
 	if (headers.end >= length || !headers.has_transport || headers.protocol != IPPROTO_TCP)
 		return TAP_SEGMENTS + 2;
 	joined = joined_segment(length - headers.end);
-	if (joined <= segment_size || joined - segment_size > ROOM_AT_ONCE ||
-	    headers.end + tag + joined > most || resize_segments(skb, joined - segment_size))
+	if (joined <= segment_size || joined - segment_size > ROOM_AT_ONCE)
 		return TAP_SEGMENTS + 2;
-	return (length - headers.end) / joined + 1;
+	/* What was received as several buffers is segmented along them, whatever the size is now. */
+	if (bpf_skb_pull_data(skb, length) || resize_segments(skb, joined - segment_size))
+		return TAP_SEGMENTS + 2;
+	return segments_of(length - headers.end, joined) + 1;
 }
 
 /* What differs from copy to copy. */

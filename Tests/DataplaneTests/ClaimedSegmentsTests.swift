@@ -97,6 +97,28 @@ extension KernelSuite {
             #expect(if_nametoindex("virttap-cut") == 0, "with the last that needs it, the hop goes")
         }
 
+        @Test("A small mtu keeps none out", arguments: Mechanism.here)
+        func areNotRefused(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism, withHeader: true)
+            defer { _ = try? tapped.dataplane.purge() }
+            try tapped.dataplane.setDestination(
+                "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: 576))
+            let desired = try tapped.attach(.outbound) { $0.finished = true }
+            // Of the second kind smaller ones would be too many.
+            let packets = [
+                SuperPacket(payload: 64_500, tcpOptions: 40, segmentSize: 100),
+                SuperPacket(payload: 64_500, tcpOptions: 40, segmentSize: 520),
+            ]
+            for (packet, size) in zip(packets, [packets[0].joinedSize, 520]) {
+                try tapped.bench.guest.write(packet.frame, packet.offload)
+                let copies = packet.segments(of: size)
+                #expect(tapped.bench.sensor.receive(copies.count) == copies)
+            }
+            let counters = try #require(try tapped.counters(desired)[.outbound])
+            let record = try #require(try tapped.dataplane.destinations().first)
+            #expect(counters.copied == counters.seen && record.sent == counters.copied)
+        }
+
         @Test("None is longer than the cut, however short the segments were", arguments: Mechanism.here, [Snaplen.bytes(200), .headers])
         func areCut(_ mechanism: Mechanism, _ snaplen: Snaplen) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
@@ -136,6 +158,23 @@ extension KernelSuite {
             #expect(tapped.bench.sensor.receive(within: 50) == nil)
             let counters = try #require(try tapped.counters(desired)[.outbound])
             #expect(counters.copied.packets == 128 && counters.errors.packets == 577)
+        }
+
+        /// A veth takes none, so the kernel makes fragments in front of it, which wait where originals do.
+        @Test("A guest's datagrams of many fragments cost it none of them", arguments: Mechanism.here)
+        func sparesOriginals(_ mechanism: Mechanism) throws {
+            let tapped = try TappedBench(mechanism, withHeader: true)
+            defer { _ = try? tapped.dataplane.purge() }
+            let desired = try tapped.attach(.outbound)
+            let datagram = FrameBuilder.udp(1, payload: 60_000)
+            for (size, count) in [(UInt16(104), 577), (1_480, 41)] {
+                try tapped.bench.guest.write(
+                    datagram, TapDevice.Offload(type: 3, segmentSize: size, headerLength: 42, checksumStart: 34, checksumOffset: 6))
+                #expect(tapped.bench.peer.receive(count).count == count, "\(size)")
+            }
+            #expect(tapped.bench.sensor.receive(41).count == 41)
+            let counters = try #require(try tapped.counters(desired)[.outbound])
+            #expect(counters.errors.packets == 577 && counters.copied.packets == 41)
         }
 
         @Test("One frame takes of a destination's rate what 128 packets take, at most")

@@ -15,8 +15,8 @@ struct SuperPacket {
     let end: Int
     private static let pushFlag: UInt8 = 0x08
 
-    init(payload: Int, tags: [UInt16] = [], isIPv6: Bool = false, segmentSize: Int = 1_448) {
-        var frame = isIPv6 ? FrameBuilder.tcp6(payload: payload) : FrameBuilder.tcp(payload: payload, tags: tags)
+    init(payload: Int, tags: [UInt16] = [], isIPv6: Bool = false, tcpOptions: Int = 12, segmentSize: Int = 1_448) {
+        var frame = isIPv6 ? FrameBuilder.tcp6(payload: payload) : FrameBuilder.tcp(payload: payload, tags: tags, tcpOptions: tcpOptions)
         self.isIPv6 = isIPv6
         self.tags = tags.count
         network = 14 + 4 * tags.count
