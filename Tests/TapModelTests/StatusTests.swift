@@ -42,14 +42,17 @@ struct StatusTests {
             name: "ids", kind: .interface, failure: Failure(.destinationDown, "it is down"),
             record: DestinationRecord(
                 label: "ids", kind: .interface, ifindex: 2, sent: Counter(packets: 3, bytes: 300), errors: Counter(packets: 2, bytes: 200),
-                rateLimited: Counter(packets: 1, bytes: 100)))
+                lastError: Timestamp("2026-11-28T04:40:00Z"), rateLimited: Counter(packets: 1, bytes: 100)))
         let data = try JSONEncoder().encode(full)
         #expect(try JSONDecoder().decode(DestinationStatus.self, from: data) == full)
         var older = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
+        #expect(older["last_error"] as? String == "2026-11-28T04:40:00Z")
         older["rate_limited"] = nil
+        older["last_error"] = nil
         for key in ["device", "fragmented", "truncated", "oversized", "warnings"] { older[key] = nil }
         var expected = full
         expected.rateLimited = Counter()
+        expected.lastError = nil
         #expect(
             try JSONDecoder().decode(DestinationStatus.self, from: JSONSerialization.data(withJSONObject: older)) == expected)
     }

@@ -119,7 +119,7 @@ enum StatusNotes {
             let lost = destination.errors.packets - min(destination.errors.packets, told)
             let limited = destination.rateLimited.packets
             return destination.warnings.map { Note(subject: subject, text: sentence($0.message, $0.reason), colour: .yellow) }
-                + (lost == 0 ? [] : [undelivered(lost, of: destination, subject, at: now)])
+                + (lost == 0 ? [] : [undelivered(lost, of: destination, subject, isLast: told == 0, at: now)])
                 + (limited == 0 ? [] : [Note(subject: subject, text: "\(frames(limited)) not copied, being over its rate", colour: nil)])
         }
         return warnings
@@ -135,11 +135,13 @@ enum StatusNotes {
     }
 
     /// Copies may be lost behind the tap, which counted them as copied.
+    /// - Parameter isLast: whether the destination's latest error was one of these.
     private static func undelivered(
-        _ packets: UInt64, of destination: DestinationStatus, _ subject: String, at now: Timestamp
+        _ packets: UInt64, of destination: DestinationStatus, _ subject: String, isLast: Bool, at now: Timestamp
     ) -> Note {
-        let last = destination.lastError.map { " (\(packets == 1 ? "at" : "the last at") \($0))" } ?? ""
-        let isFresh = destination.lastError.map { now.seconds - $0.seconds <= freshness } ?? true
+        let time = isLast ? destination.lastError : nil
+        let last = time.map { " (\(packets == 1 ? "at" : "the last at") \($0))" } ?? ""
+        let isFresh = time.map { now.seconds - $0.seconds <= freshness } ?? true
         return Note(
             subject: subject,
             text: "\(packets) cop\(packets == 1 ? "y" : "ies") could not be delivered\(last), \(destination.sent.packets) were",
