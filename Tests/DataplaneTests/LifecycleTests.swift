@@ -106,7 +106,7 @@ extension KernelSuite {
             #expect(try run("tc", "qdisc", "show", "dev", tapped.bench.guest.name).contains("clsact") == (mechanism == .tcx))
             try tapped.dataplane.detach(desired.key.id)
             #expect(try tapped.exchange(4).areWhole)
-            #expect(tapped.bench.sensor.receive(8) == [])
+            #expect(tapped.bench.sensor.receive(within: 300) == nil)
         }
 
         @Test("Detaching ends copying at once and leaves nothing of the attachment", arguments: Mechanism.here)
@@ -116,7 +116,7 @@ extension KernelSuite {
             try tapped.dataplane.detach(desired.key.id)
             try tapped.dataplane.detach(desired.key.id)
             #expect(try tapped.exchange(4).areWhole)
-            #expect(tapped.bench.sensor.receive(1) == [])
+            #expect(tapped.bench.sensor.receive(within: 300) == nil)
             #expect(try tapped.dataplane.attachments() == [])
             #expect(try tapped.dataplane.attachment(desired.key.id) == nil)
             #expect(
@@ -186,7 +186,7 @@ extension KernelSuite {
             #expect(try tapped.dataplane.purge() == 3)
             #expect(try FileManager.default.contentsOfDirectory(atPath: tapped.bench.bpffs) == ["stranger"])
             #expect(try tapped.exchange(3).areWhole)
-            #expect(tapped.bench.sensor.receive(1) == [])
+            #expect(tapped.bench.sensor.receive(within: 300) == nil)
             #expect(try tapped.dataplane.purge() == 0)
         }
 

@@ -86,7 +86,7 @@ extension KernelSuite {
             try tapped.dataplane.detach(desired.key.id)
             #expect(try tapped.exchange(5).areWhole)
             #expect(foreign.runs == 10)
-            #expect(tapped.bench.sensor.receive(10) == [])
+            #expect(tapped.bench.sensor.receive(within: 300) == nil)
             // Ours, but somebody relies on it now.
             #expect(try run("tc", "qdisc", "show", "dev", tapped.bench.guest.name).contains("clsact"))
         }
