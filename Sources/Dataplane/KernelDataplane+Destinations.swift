@@ -15,15 +15,7 @@ extension KernelDataplane {
     }
 
     public func followOffloads() throws(Failure) {
-        try reporting("looking what the destinations' devices take") {
-            guard let table = try destinationTable() else { return }
-            try table.followOffloads()
-            let splitting = try table.splitting()
-            guard !splitting.isEmpty else { return }
-            let isUsed = try pins.attachmentIDs().contains { try specs.read($0).map { splitting.contains($0.wish.destination) } ?? false }
-            // What has too many segments for them is made fewer of there.
-            if isUsed { try hop.ensure(table.maps) }
-        }
+        try reporting("looking what the destinations' devices take") { try destinationTable()?.followOffloads() }
     }
 
     public func destinations() throws(Failure) -> [DestinationRecord] {

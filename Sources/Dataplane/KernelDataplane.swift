@@ -256,9 +256,6 @@ public final class KernelDataplane: TapDataplane {
         if desired.needsHop {
             try hop.ensure(table.maps)
             knownHop = nil
-        } else if try table.splitting().contains(desired.wish.destination) {
-            // What cannot be made now is an error for such frames alone, and tried again with the next look at the devices.
-            try? hop.ensure(table.maps)
         }
         let filter = try translate(desired)
         let maps = TapProgram.Maps(counters: counters, shared: table.maps, rate: rate)
@@ -338,11 +335,10 @@ public final class KernelDataplane: TapDataplane {
     /// what the caller did is done, and no reason to undo it.
     func releaseHop() {
         guard hop.isThere, let ids = try? pins.attachmentIDs() else { return }
-        guard let splitting = try? destinationTable()?.splitting() ?? [] else { return }
         let isNeeded = ids.contains { id in
             // One that cannot be read may need it.
             guard let spec = try? specs.read(id) else { return true }
-            return spec.needsHop || splitting.contains(spec.wish.destination)
+            return spec.needsHop
         }
         if !isNeeded { try? hop.remove() }
     }

@@ -109,11 +109,6 @@ struct DestinationTable {
         }
     }
 
-    /// The labels of those whose devices have the kernel make segments in front of them.
-    func splitting() throws -> Set<String> {
-        try Set((0..<MapLayout.destinationSlots).compactMap { try slot($0) }.filter { $0.flags & MapLayout.isSplitting != 0 }.map(\.label))
-    }
-
     /// - Parameter offset: what the monotonic clock lacks of the real one, in nanoseconds.
     func followClock(offset: UInt64) throws {
         for index in 0..<MapLayout.destinationSlots where try slot(index)?.kind == Self.number(.erspan) {

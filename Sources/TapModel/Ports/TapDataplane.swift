@@ -58,9 +58,9 @@ public protocol TapDataplane: AnyObject {
     /// - Parameters:
     ///   - remote: 4 or 16 bytes in network order.
     ///   - source: the address that they are to come from; `nil`: what the route says.
-    /// - Throws: why nothing can be sent there: `neighbour-unreachable` without a route, `destination-unsafe` for an address of this host
-    ///   or of many or of any link, `destination-down` for a source that is not this host's or where there is none, `not-implemented` for a
-    ///   device without MAC addresses or a route that wraps packets.
+    /// - Throws: why nothing can be sent there: `neighbour-unreachable` without a route, `destination-unsafe` for an address of this host,
+    ///   of many, of nobody or of any link, `destination-down` for a source that is not this host's or where there is none,
+    ///   `not-implemented` for a device without MAC addresses or a route that wraps packets.
     func path(to remote: [UInt8], source: [UInt8]?) throws(Failure) -> UnderlayPath
 
     /// Asks the next hop whether it is still there: what the kernel does not send itself it does not ask for. Does not wait for an answer.
@@ -70,8 +70,7 @@ public protocol TapDataplane: AnyObject {
     /// called now and then; writes nothing while the two agree to a millisecond.
     func followClock() throws(Failure)
 
-    /// Looks again whether the devices of destinations take super-packets whole, which ethtool(8) may have changed. While one in use does not, the devices are
-    /// there on which super-packets of too many segments for a processor's backlog become fewer. Needs CAP_NET_ADMIN.
+    /// Looks again whether the devices of destinations take super-packets whole, which ethtool(8) may have changed.
     func followOffloads() throws(Failure)
 
     /// Every destination that was ever set and not forgotten.
