@@ -27,6 +27,7 @@
 #include "fragment.h"
 #include "headers.h"
 #include "hop.h"
+#include "segments.h"
 #include "tunnel.h"
 
 /* Ethernet with a tag, IPv4 and TCP with all their options: with more, each segment would be little else. */

@@ -16,13 +16,4 @@ struct {
 	__type(value, struct tap_hop);
 } tap_hops SEC(".maps");
 
-/*
- * How large the hop makes the segments of a super-packet that is said to be of
- * more than TAP_SEGMENTS: at most so many remain, and none that was larger.
- */
-static __always_inline __u32 joined_segment(__u32 payload)
-{
-	return payload / (TAP_SEGMENTS - 1) + 1;
-}
-
 #endif

@@ -23,6 +23,7 @@
 #include "hop.h"
 #include "loop.h"
 #include "rate.h"
+#include "segments.h"
 #include "tap.h"
 
 /* Set by name when loading. */
@@ -289,7 +290,7 @@ __noinline int tap_count_joined(__u32 payload, const struct shape *shape,
 
 	if (!shape || !frame)
 		return -1;
-	spared.packets = frame->packets - (payload + size - 1) / size;
+	spared.packets = frame->packets - segments_of(payload, size);
 	spared.bytes = spared.packets * shape->repeated;
 	count_destination(TAP_DESTINATION_SPARED, &spared);
 	return 0;
@@ -420,7 +421,7 @@ int virt_tap(struct __sk_buff *skb)
 	}
 	by_hop = is_cut || flags & TAP_DESTINATION_WRAPS ||
 		 (tap_finishes && (shape.segment_size || tap_is_unfinished(skb)));
-	/* Few devices take super-packets of UDP; what TSO says does not tell. */
+	/* The flag is of TCP's: few devices take other super-packets. */
 	is_split = shape.segment_size &&
 		   (by_hop || flags & TAP_DESTINATION_SPLITS || headers.protocol != IPPROTO_TCP);
 	/* Many segments at once would fill a processor's backlog, in which originals may be, too. So the hop makes

@@ -35,7 +35,8 @@ enum tap_destination_counter {
 	TAP_DESTINATION_TRUNCATED,
 	TAP_DESTINATION_OVERSIZED,
 	/* How much less that was than a wire would have carried of the frames: what was cut off, and of super-packets
-	 * that were given as they are the headers that each segment will have.
+	 * that were given as they are the headers that each segment will have; and of those of which fewer segments were
+	 * made these that were not, with their headers.
 	 */
 	TAP_DESTINATION_SPARED,
 	/* Of errors: what the device would have been given. */
@@ -67,8 +68,8 @@ struct tap_limit {
 /* Each destination has all of enum tap_destination_counter, one after the other. */
 #define TAP_DESTINATION_COUNTS (TAP_DESTINATIONS * TAP_DESTINATION_COUNTERS)
 
-/* Of a super-packet of more segments than this fewer are made, where copies are cut, finished, wrapped, or for a
- * device that takes no super-packets. It counts as so many for rates and limits: what a guest only claims would use
+/* Of a super-packet of TCP of more segments than this fewer are made, where copies are cut, finished, wrapped, or for
+ * a device that takes no super-packets; one of anything else is not copied. It counts as so many for rates and limits: what a guest only claims would use
  * them up. docs/metadata.md and docs/security.md say the number.
  */
 #define TAP_SEGMENTS 128

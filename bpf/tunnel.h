@@ -24,7 +24,7 @@
 #include "checksum.h"
 #include "destinations.h"
 #include "headers.h"
-#include "hop.h"
+#include "segments.h"
 #include "tap.h"
 
 /* How many copies have been numbered, for ERSPAN. */
@@ -69,9 +69,6 @@ struct vlan_tag {
 
 #define TAGS_BESIDE 4
 
-/* The kernel takes no more than 4,095 bytes out at a time. */
-#define ROOM_AT_ONCE 4000
-
 /*
  * The sum of the bytes from an offset on, as many as are summed at once, folded;
  * negative: they cannot be read. A function of its own to the verifier, which
@@ -111,83 +108,6 @@ __noinline int tap_sum(struct __sk_buff *skb)
 		offset += SUM_AT_ONCE;
 	}
 	return offset < length ? -1 : fold(sum);
-}
-
-/*
- * Changes the size of a super-packet's segments. 1: they are what they were;
- * negative: it has bytes in it that nobody sent.
- *
- * The kernel takes what is put in front of the payload off their size, and
- * gives it back when that goes again, unless it is asked not to.
- */
-static __always_inline long resize_segments(struct __sk_buff *skb, __s32 by)
-{
-	__s32 room = by < 0 ? -by : by;
-
-	if (bpf_skb_adjust_room(skb, room, BPF_ADJ_ROOM_MAC, by < 0 ? 0 : BPF_F_ADJ_ROOM_FIXED_GSO))
-		return 1;
-	return bpf_skb_adjust_room(skb, -room, BPF_ADJ_ROOM_MAC,
-				   by < 0 ? BPF_F_ADJ_ROOM_FIXED_GSO : 0);
-}
-
-/* Of so many bytes. */
-static __always_inline __u32 segments_of(__u32 payload, __u32 segment_size)
-{
-	return (payload + segment_size - 1) / segment_size;
-}
-
-/*
- * Makes a super-packet's segments smaller so that each fits into so many bytes,
- * by as much as they are too large. How many segments it will be, and one more,
- * since the kernel may make one more of a datagram; what cannot be helped is
- * seen to when each of them arrives.
- */
-static __always_inline __u32 fit_segments(struct __sk_buff *skb, __u32 most, __u32 segment_size,
-					  __u32 tag)
-{
-	__u32 length = skb->len, excess;
-	struct headers headers;
-	long error;
-
-	tap_parse(skb, &headers);
-	if (headers.end >= length || !headers.has_transport || !segment_size)
-		return TAP_SEGMENTS;
-	excess = headers.end + tag + segment_size;
-	excess = excess > most ? excess - most : 0;
-	/* A guest must not make hundreds of packets of one frame by segments that hold hardly anything. */
-	if (excess && 2 * excess <= segment_size && excess < ROOM_AT_ONCE &&
-	    headers.protocol == IPPROTO_TCP &&
-	    segments_of(length - headers.end, segment_size - excess) <= TAP_SEGMENTS) {
-		error = resize_segments(skb, -(__s32)excess);
-		if (error < 0)
-			return TAP_SEGMENTS + 2;
-		if (!error)
-			segment_size -= excess;
-	}
-	return segments_of(length - headers.end, segment_size) + 1;
-}
-
-/*
- * Makes fewer segments of a super-packet that would be too many: each program
- * in a guest may ask for tiny ones (TCP_MAXSEG), and they are a stream's bytes
- * whatever their size. How many, as above; more than TAP_SEGMENTS + 1: it cannot
- * be. Those that are too large for the path are seen to when they arrive.
- */
-static __always_inline __u32 join_segments(struct __sk_buff *skb, __u32 segment_size)
-{
-	__u32 length = skb->len, joined;
-	struct headers headers;
-
-	tap_parse(skb, &headers);
-	if (headers.end >= length || !headers.has_transport || headers.protocol != IPPROTO_TCP)
-		return TAP_SEGMENTS + 2;
-	joined = joined_segment(length - headers.end);
-	if (joined <= segment_size || joined - segment_size > ROOM_AT_ONCE)
-		return TAP_SEGMENTS + 2;
-	/* What was received as several buffers is segmented along them, whatever the size is now. */
-	if (bpf_skb_pull_data(skb, length) || resize_segments(skb, joined - segment_size))
-		return TAP_SEGMENTS + 2;
-	return segments_of(length - headers.end, joined) + 1;
 }
 
 /* What differs from copy to copy. */

@@ -33,7 +33,7 @@ struct SuperPacket {
             checksumOffset: 16)
     }
 
-    /// The size of the segments of a copy of which there would be over 128 else: at most 127 are made.
+    /// How large a copy's segments are where there would be more than 128: at most 127.
     var joinedSize: Int { (frame.count - end) / 127 + 1 }
 
     /// What a device makes of it, byte for byte: RFC 9293 and RFC 791, with the flags as Linux has them.
