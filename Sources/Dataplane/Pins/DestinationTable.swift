@@ -133,7 +133,7 @@ struct DestinationTable {
             let last = try counters.values(at: Self.place(index, .lastError)).map(\.packets).max() ?? 0
             return DestinationRecord(
                 label: slot.label, kind: kind, ifindex: slot.ifindex, sent: given + (try sum(.spared)), given: given,
-                wanted: try sum(.wanted), errors: try sum(.errors), lastError: last == 0 ? nil : BootTime.wall(last),
+                wanted: try sum(.wanted), errors: try sum(.errors), lastError: last == 0 ? nil : WallClock.time(sinceBoot: last),
                 rateLimited: try sum(.rateLimited),
                 fragmented: try sum(.fragmented), truncated: try sum(.truncated), oversized: try sum(.oversized))
         }

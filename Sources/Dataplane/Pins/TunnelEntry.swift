@@ -43,12 +43,5 @@ struct TunnelEntry {
         label.utf8.reduce(0x811C_9DC5) { ($0 ^ UInt32($1)) &* 0x0100_0193 }
     }
 
-    static func clockOffset() -> UInt64 {
-        func now(_ clock: clockid_t) -> Int64 {
-            var time = timespec()
-            clock_gettime(clock, &time)
-            return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
-        }
-        return UInt64(bitPattern: now(CLOCK_REALTIME) &- now(CLOCK_MONOTONIC))
-    }
+    static func clockOffset() -> UInt64 { UInt64(bitPattern: WallClock.lead(over: CLOCK_MONOTONIC)) }
 }
