@@ -42,13 +42,17 @@ static __always_inline void add(void *map, __u32 key, const struct tap_count *fr
 	}
 }
 
-/* Copies to a destination that were not made, or lost, and when that was. */
-static __always_inline void add_error(__u32 slot, const struct tap_count *frame)
+/* Of one destination; an error also says when it was. */
+static __always_inline void add_at(__u32 slot, enum tap_destination_counter which,
+				   const struct tap_count *frame)
 {
 	__u32 key = slot * TAP_DESTINATION_COUNTERS + TAP_DESTINATION_LAST_ERROR;
-	struct tap_count *last = bpf_map_lookup_elem(&tap_dest_counts, &key);
+	struct tap_count *last;
 
-	add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + TAP_DESTINATION_ERRORS, frame);
+	add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + which, frame);
+	if (which != TAP_DESTINATION_ERRORS)
+		return;
+	last = bpf_map_lookup_elem(&tap_dest_counts, &key);
 	if (last)
 		last->packets = bpf_ktime_get_boot_ns();
 }

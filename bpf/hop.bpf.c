@@ -36,18 +36,11 @@
 /* Whether this is the end where copies arrive. Nobody can be told of errors there, so they are counted. */
 const volatile __u32 hop_is_arrival = 0;
 
-static __always_inline void count(__u32 slot, __u32 which, __u32 bytes)
+static __always_inline void count(__u32 slot, enum tap_destination_counter which, __u32 bytes)
 {
 	struct tap_count frame = {.packets = 1, .bytes = bytes};
 
-	add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + which, &frame);
-}
-
-static __always_inline void count_error(__u32 slot, __u32 bytes)
-{
-	struct tap_count frame = {.packets = 1, .bytes = bytes};
-
-	add_error(slot, &frame);
+	add_at(slot, which, &frame);
 }
 
 /* A copy that has left: so many bytes, and so many that were cut off. */
@@ -57,8 +50,7 @@ static __always_inline void count_sent(__u32 slot, __u32 bytes, __u32 cut_off)
 
 	count(slot, TAP_DESTINATION_GIVEN, bytes);
 	if (cut_off)
-		add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + TAP_DESTINATION_SPARED,
-		    &spared);
+		add_at(slot, TAP_DESTINATION_SPARED, &spared);
 }
 
 /*
@@ -201,7 +193,7 @@ __noinline int tap_send_encapsulated(struct __sk_buff *skb, __u32 place, __u32 d
 			segment_size -= tunnel->length;
 		if (length - headers.end > TAP_SEGMENTS * segment_size)
 			return 1;
-		sent.packets = (length - headers.end + segment_size - 1) / segment_size;
+		sent.packets = segments_of(length - headers.end, segment_size);
 		sent.bytes += (sent.packets - 1) * headers.end;
 	} else if (length > tunnel->room) {
 		return 1;
@@ -215,8 +207,7 @@ __noinline int tap_send_encapsulated(struct __sk_buff *skb, __u32 place, __u32 d
 	skb->cb[TAP_CB_PLACE] = 0;
 	error = bpf_clone_redirect(skb, device, 0);
 	if (!error)
-		add(&tap_dest_counts, slot * TAP_DESTINATION_COUNTERS + TAP_DESTINATION_GIVEN,
-		    &sent);
+		add_at(slot, TAP_DESTINATION_GIVEN, &sent);
 	return error ? -1 : 0;
 }
 
@@ -279,7 +270,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 		/* The place has another owner since. */
 		if (!tunnel || tunnel->number != device) {
 			if (hop_is_arrival)
-				count_error(slot, length + tag);
+				count(slot, TAP_DESTINATION_ERRORS, length + tag);
 			return TC_ACT_SHOT;
 		}
 		device = tunnel->ifindex;
@@ -335,7 +326,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 		error = bpf_clone_redirect(skb, device, flags);
 	/* An error at once is told to the tap's program, which counts it. */
 	if (error && hop_is_arrival)
-		count_error(slot, length + tag);
+		count(slot, TAP_DESTINATION_ERRORS, length + tag);
 	else if (!error && !is_wrapped)
 		count_sent(slot, (is_cut ? cut : length) + tag, is_cut ? length - cut : 0);
 	return error ? TC_ACT_SHOT : TC_ACT_STOLEN;

@@ -19,6 +19,9 @@
 /* The kernel takes no more than 4,095 bytes out at a time. */
 #define ROOM_AT_ONCE 4000
 
+/* The answer for what cannot be segmented as it has to be. */
+#define TOO_MANY_SEGMENTS (TAP_SEGMENTS + 2)
+
 /*
  * How large the hop makes the segments of a super-packet of TCP that would be
  * more than TAP_SEGMENTS: so that they are one less at most. Larger than they were.
@@ -75,7 +78,7 @@ static __always_inline __u32 fit_segments(struct __sk_buff *skb, __u32 most, __u
 	    segments_of(length - headers.end, segment_size - excess) <= TAP_SEGMENTS) {
 		error = resize_segments(skb, -(__s32)excess);
 		if (error < 0)
-			return TAP_SEGMENTS + 2;
+			return TOO_MANY_SEGMENTS;
 		if (!error)
 			segment_size -= excess;
 	}
@@ -102,8 +105,8 @@ static __always_inline int put_tag_beside(struct __sk_buff *skb)
 /*
  * Makes fewer segments of a super-packet that would be too many: each program
  * in a guest may ask for tiny ones (TCP_MAXSEG), and they are a stream's bytes
- * whatever their size. How many, as above; more than TAP_SEGMENTS + 1: it cannot
- * be. Those that are too large for the path are seen to when they arrive.
+ * whatever their size. How many, as above. Those that are too large for the path
+ * are seen to when they arrive.
  */
 static __always_inline __u32 join_segments(struct __sk_buff *skb, __u32 segment_size)
 {
@@ -111,17 +114,17 @@ static __always_inline __u32 join_segments(struct __sk_buff *skb, __u32 segment_
 	__u32 length, joined;
 
 	if (put_tag_beside(skb))
-		return TAP_SEGMENTS + 2;
+		return TOO_MANY_SEGMENTS;
 	length = skb->len;
 	tap_parse(skb, &headers);
 	if (headers.end >= length || !headers.has_transport || headers.protocol != IPPROTO_TCP)
-		return TAP_SEGMENTS + 2;
+		return TOO_MANY_SEGMENTS;
 	joined = joined_segment(length - headers.end);
 	if (joined <= segment_size || joined - segment_size > ROOM_AT_ONCE)
-		return TAP_SEGMENTS + 2;
+		return TOO_MANY_SEGMENTS;
 	/* What was received as several buffers is segmented along them, whatever the size is now. */
 	if (bpf_skb_pull_data(skb, length) || resize_segments(skb, joined - segment_size))
-		return TAP_SEGMENTS + 2;
+		return TOO_MANY_SEGMENTS;
 	return segments_of(length - headers.end, joined) + 1;
 }
 

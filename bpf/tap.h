@@ -69,8 +69,8 @@ struct tap_limit {
 #define TAP_DESTINATION_COUNTS (TAP_DESTINATIONS * TAP_DESTINATION_COUNTERS)
 
 /* Of a super-packet of TCP of more segments than this fewer are made, where copies are cut, finished, wrapped, or for
- * a device that takes no super-packets; one of anything else is not copied. It counts as so many for rates and limits: what a guest only claims would use
- * them up. docs/metadata.md and docs/security.md say the number.
+ * a device that takes no super-packets; one of anything else is not copied. It counts as so many for rates and
+ * limits: what a guest only claims would use them up. docs/metadata.md and docs/security.md say the number.
  */
 #define TAP_SEGMENTS 128
 
