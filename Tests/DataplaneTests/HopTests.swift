@@ -11,10 +11,10 @@ import Testing
 extension KernelSuite {
     @Suite("The devices on which copies are cut")
     struct HopTests {
-        private func superPacket(_ tapped: TappedBench, payload: Int = 20_000, segmentSize: UInt16 = 1_448) throws {
+        private func superPacket(_ tapped: TappedBench) throws {
             try tapped.bench.guest.write(
-                FrameBuilder.tcp(payload: payload),
-                TapDevice.Offload(type: 1, segmentSize: segmentSize, headerLength: 66, checksumStart: 34, checksumOffset: 16))
+                FrameBuilder.tcp(payload: 20_000),
+                TapDevice.Offload(type: 1, segmentSize: 1_448, headerLength: 66, checksumStart: 34, checksumOffset: 16))
         }
 
         @Test("Without its programs nothing gets back into the guests' path", arguments: Mechanism.here, [false, true])
