@@ -72,7 +72,7 @@ import Testing
             let result = try await Command(["systemd-analyze", "security", "--offline=true", "--threshold=25", unit]).run()
             #expect(result.status == 0, "\(result.text.split(separator: "\n").last ?? "")")
             let text = try String(contentsOfFile: unit, encoding: .utf8)
-            #expect(text.contains("\nCapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN\n"))
+            #expect(text.contains("\nCapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN CAP_PERFMON\n"))
             // These would take the host's bpffs or network away.
             for word in ["\nProtectKernelTunables=yes", "\nPrivateNetwork=yes", "\nPrivateUsers=yes", "\nPrivateBPF="] {
                 #expect(!text.contains(word))

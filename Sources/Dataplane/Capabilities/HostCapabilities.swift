@@ -44,9 +44,9 @@ extension KernelDataplane {
             let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
             let set = line.split(whereSeparator: \.isWhitespace).last.flatMap({ UInt64($0, radix: 16) })
         else { return .unknown(why: "/proc/self/status cannot be read") }
-        let missing = [("CAP_NET_ADMIN", 12), ("CAP_BPF", 39)].filter { set & 1 << $0.1 == 0 }.map(\.0)
-        // CAP_SYS_ADMIN stands for CAP_BPF, which is of Linux 5.8.
-        if missing.isEmpty || (missing == ["CAP_BPF"] && set & 1 << 21 != 0) { return .yes }
+        let missing = [("CAP_NET_ADMIN", 12), ("CAP_BPF", 39), ("CAP_PERFMON", 38)].filter { set & 1 << $0.1 == 0 }.map(\.0)
+        // CAP_SYS_ADMIN stands for the other two, which are of Linux 5.8.
+        if missing.isEmpty || (!missing.contains("CAP_NET_ADMIN") && set & 1 << 21 != 0) { return .yes }
         return .no(why: "\(missing.joined(separator: " and ")) missing; run as root or grant them to the daemon")
     }
 

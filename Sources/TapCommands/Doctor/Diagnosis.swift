@@ -49,7 +49,7 @@ enum Diagnosis {
         let (subject, works) =
             switch found.subject {
             case .bpffs: ("bpffs", facts.bpffs)
-            case .privileges: ("capabilities", "CAP_BPF and CAP_NET_ADMIN are there")
+            case .privileges: ("capabilities", "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are there")
             case .programs: ("programs", "the kernel takes them")
             case .jit: ("jit", "programs run as machine code")
             case .tcx: ("tcx", "the kernel has it")

@@ -3,7 +3,7 @@
 /// What the kernel is asked to do: the eBPF data path, or a stand-in in tests.
 ///
 /// Calls block, an attachment for some 10 ms a direction while the kernel waits for RCU with RTNL held, so they are
-/// made from one thread that waits for nothing else. Needs CAP_BPF and CAP_NET_ADMIN. Whatever fails leaves things as
+/// made from one thread that waits for nothing else. Needs CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON. Whatever fails leaves things as
 /// they were: what had been done is undone. Nothing here ever touches a program, filter, qdisc, device or pin that
 /// virt-tap did not make.
 ///
