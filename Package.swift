@@ -100,8 +100,12 @@ let package = Package(
             linkerSettings: [.linkedLibrary("xml2")]),
         .testTarget(name: "TapXMLTests", dependencies: ["TapXML", "TapModel", "CRelaxNG"], swiftSettings: strict),
         .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor", "TapModel", "CLibvirt"], swiftSettings: strict),
+        // A constructor that lowers the capabilities of tests and benchmarks to those of the unit.
+        .target(name: "CUnitRights", path: "Tests/CUnitRights"),
         // Devices, frames and namespaces for tests on the real kernel.
-        .target(name: "DataplaneTestSupport", dependencies: ["CLibbpf", "CLibmnl"], path: "Tests/Support", swiftSettings: strict),
+        .target(
+            name: "DataplaneTestSupport", dependencies: ["CLibbpf", "CLibmnl", "CUnitRights"], path: "Tests/Support",
+            swiftSettings: strict),
         .testTarget(
             name: "DataplaneTests",
             dependencies: ["Dataplane", "TapModel", "PacketFilter", "CLibpcap", "CLibbpf", "CLibmnl", "DataplaneTestSupport"],

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import DataplaneTestSupport
 import Foundation
 
 /// virt-tapd as it is shipped, and what the kernel says of it.
@@ -19,11 +20,9 @@ final class DaemonProcess {
         try Data(text.utf8).write(to: configuration)
         _ = FileManager.default.createFile(atPath: log.path, contents: nil)
         let process = Process()
-        process.executableURL = URL(fileURLWithPath: programs + "/virt-tapd")
-        process.arguments = ["--connect", Fleet.uri, "--config", configuration.path]
+        process.executableURL = URL(fileURLWithPath: UnitRights.launcher)
+        process.arguments = [programs + "/virt-tapd", "--connect", Fleet.uri, "--config", configuration.path]
         process.standardError = try FileHandle(forWritingTo: log)
-        // As in packaging/systemd/virt-tapd.service.
-        process.environment = ProcessInfo.processInfo.environment.merging(["MALLOC_ARENA_MAX": "2"]) { $1 }
         try process.run()
         self.process = process
     }

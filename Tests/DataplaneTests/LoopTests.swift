@@ -245,5 +245,5 @@ extension KernelSuite {
 
 extension Mechanism {
     /// The one that this kernel is best at.
-    fileprivate static var best: Mechanism { possible.contains(.tcx) ? .tcx : .clsact }
+    static var best: Mechanism { possible.contains(.tcx) ? .tcx : .clsact }
 }

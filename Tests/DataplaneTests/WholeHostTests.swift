@@ -69,7 +69,7 @@ extension MatrixSuite {
 
         private func startTapd() throws {
             try startDaemon(
-                "sh -c '\(Self.programs)/virt-tapd & echo $! >/run/matrix-virt-tapd.pid'", log: "/run/matrix-virt-tapd.log")
+                "sh -c '\(UnitRights.launcher) \(Self.programs)/virt-tapd & echo $! >/run/matrix-virt-tapd.pid'", log: "/run/matrix-virt-tapd.log")
             try eventually("the daemon answers") { (try? status()) != nil }
         }
 

@@ -101,7 +101,10 @@ final class TappedHost: Sendable {
         try await eventually("somebody listens on the control socket") { FileManager.default.fileExists(atPath: try controlSocket) }
     }
 
-    private func daemon() throws -> [String] { ["env"] + environment + [try Self.program("virt-tapd"), "--log-level", "debug"] }
+    /// With the rights that the unit gives it, and no others.
+    private func daemon() throws -> [String] {
+        [LabHost.repository + "/scripts/as-unit", "env"] + environment + [try Self.program("virt-tapd"), "--log-level", "debug"]
+    }
 
     func stopDaemon(signal: String = "TERM") async throws {
         try await lab.stop("virt-tapd", signal: signal)
