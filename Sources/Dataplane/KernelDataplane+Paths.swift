@@ -4,14 +4,18 @@ public import TapModel
 
 /// How copies get to another machine.
 extension KernelDataplane {
-    public func path(to remote: [UInt8], source: [UInt8]?) throws(Failure) -> UnderlayPath {
-        try reporting("looking for the way to \(IPAddress.text(remote))", needsPins: false) {
+    public func path(for query: UnderlayQuery) throws(Failure) -> UnderlayPath {
+        try reporting("looking for the way to \(IPAddress.text(query.remote))", needsPins: false) {
             let table = RouteTable(kernel: kernel)
-            let path = try table.path(to: remote, source: source)
+            let path = try table.path(for: query)
             // Whoever may not ask may still look.
             if path.nextHopMAC == nil { try? table.ask(path) }
             return path
         }
+    }
+
+    public func ownWays() throws(Failure) -> [[UInt8]: UInt32] {
+        try reporting("reading which ways copies took") { try destinationTable()?.ownWays() ?? [:] }
     }
 
     public func followClock() throws(Failure) { try followClock(offset: TunnelEntry.clockOffset()) }

@@ -56,6 +56,7 @@ enum MetadataWriter {
                     ("\(number)-outbound", tunnel.outboundIdentifier.map(String.init)),
                     ("port", tunnel.port == tunnel.kind.defaultPort ? nil : tunnel.port.map(String.init)),
                     ("version", tunnel.version == 1 ? nil : tunnel.version.map(String.init)), ("source", tunnel.source),
+                    ("device", tunnel.device),
                     ("ttl", tunnel.ttl.map(String.init)), ("dscp", tunnel.dscp.map(String.init)),
                     ("oversize", tunnel.oversize == .fragment ? nil : tunnel.oversize.rawValue),
                 ])

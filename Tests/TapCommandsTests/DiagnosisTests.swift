@@ -169,6 +169,12 @@ struct DiagnosisTests {
         let down = DestinationStatus(
             name: "ids", kind: .interface, failure: Failure(.destinationDown, "mon0 is down"))
         #expect(level("destination ids") { $0.destinations = [down] } == .fail)
+        func remote(_ warnings: [TapStatus.Warning]) -> DestinationStatus {
+            DestinationStatus(name: "ids", kind: .vxlan, failure: nil, warnings: warnings)
+        }
+        #expect(level("destination ids") { $0.destinations = [remote([])] } == .ok)
+        let way = TapStatus.Warning(reason: .defaultRoute, message: "by the default route")
+        #expect(level("destination ids") { $0.destinations = [remote([way])] } == .warn)
     }
 
     @Test("The mark: free, taken, not known")

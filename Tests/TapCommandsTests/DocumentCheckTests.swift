@@ -70,6 +70,28 @@ struct DocumentCheckTests {
         #expect(groupless.outcome == .badConfiguration && groupless.diagnostics.first?.contains("no such group") == true)
     }
 
+    @Test("By which device and gateway copies leave, where that is the default route")
+    func defaultRoute() throws {
+        let text = #"<virt-tap><destination name="far"><vxlan remote="198.51.100.5" vni="7"/></destination></virt-tap>"#
+        var host = Samples.host
+        let query = UnderlayQuery(remote: [198, 51, 100, 5])
+        let mon0 = try #require(host.devices["mon0"])
+        host.paths[query] = .success(
+            UnderlayPath(
+                ifindex: mon0.index, device: "mon0", source: [192, 0, 2, 1], sourceMAC: try #require(MACAddress("02:00:00:00:00:0a")),
+                nextHop: [192, 0, 2, 254], nextHopMAC: MACAddress("02:00:00:00:00:0b"), mtu: 1_500, prefixLength: 0))
+        var file = DocumentFile(name: "f.xml", bytes: Array(text.utf8))
+        file.isHostConfiguration = true
+        let report = DocumentCheck(host: host).check(file)
+        #expect(report.outcome == .good && report.lines.count == 2)
+        #expect(
+            report.lines.last?.hasPrefix("f.xml: note: destination far: copies to 198.51.100.5 leave by the default route, by mon0 and the")
+                == true && report.lines.last?.hasSuffix("(default-route)") == true, "\(report.lines)")
+        // Of another host's nothing is known here.
+        file.isHostConfiguration = false
+        #expect(DocumentCheck(host: host).check(file).lines.count == 1)
+    }
+
     @Test("What is only missing at the moment makes a configuration no worse")
     func missingDestination() {
         var file = DocumentFile(

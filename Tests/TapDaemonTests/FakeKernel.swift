@@ -25,6 +25,8 @@ final class FakeKernel: TapDataplane, Sendable {
         var trial: Result<TrialOutcome, Failure> = .success(TrialOutcome(fate: .copied))
         /// By remote address.
         var paths: [[UInt8]: Result<UnderlayPath, Failure>] = [:]
+        /// What stands with the tunnels' headers.
+        var ownWays: [[UInt8]: UInt32] = [:]
     }
 
     let state = Mutex(State())
@@ -87,8 +89,13 @@ final class FakeKernel: TapDataplane, Sendable {
         }
     }
 
-    func path(to remote: [UInt8], source: [UInt8]?) throws(Failure) -> UnderlayPath {
-        try (state.withLock { $0.paths[remote] } ?? .failure(Failure(.neighbourUnreachable, "no route"))).get()
+    func path(for query: UnderlayQuery) throws(Failure) -> UnderlayPath {
+        try (state.withLock { $0.paths[query.remote] } ?? .failure(Failure(.neighbourUnreachable, "no route"))).get()
+    }
+
+    func ownWays() throws(Failure) -> [[UInt8]: UInt32] {
+        if let trouble = state.withLock({ $0.trouble }) { throw trouble }
+        return state.withLock { $0.ownWays }
     }
 
     func followOffloads() throws(Failure) {}

@@ -18,11 +18,11 @@ import Testing
         </virt-tap>
         """
 
-    private static func path(nextHop: String?) -> Result<UnderlayPath, Failure> {
+    private static func path(nextHop: String?, prefixLength: Int = 24) -> Result<UnderlayPath, Failure> {
         .success(
             UnderlayPath(
                 ifindex: 20, device: "mon0", source: [192, 0, 2, 1], sourceMAC: MACAddress("02:00:00:00:00:0a")!, nextHop: remote,
-                nextHopMAC: nextHop.flatMap { MACAddress($0) }, mtu: 1_500))
+                nextHopMAC: nextHop.flatMap { MACAddress($0) }, mtu: 1_500, prefixLength: prefixLength))
     }
 
     private func set(_ bench: Bench, _ path: Result<UnderlayPath, Failure>?) {
@@ -51,6 +51,67 @@ import Testing
             await bench.reconciler.pathsChanged()
             try await eventually("there is no route") { await bench.tap(web1)?.message?.contains("no route") == true }
             #expect(bench.kernel.destination("ids") == 0 && bench.kernel.programChanges.isEmpty)
+        }
+    }
+
+    /// The network of the other machine goes, and only the default route is left.
+    @Test func theDefaultRouteIsNotFollowed() async throws {
+        let bench = try Bench(Self.configuration)
+        bench.libvirt[web1.uuid] = web1.running()
+        let byDefault = Self.path(nextHop: "02:00:00:00:00:0b", prefixLength: 0)
+        set(bench, Self.path(nextHop: "02:00:00:00:00:0b"))
+        try await bench.run {
+            await bench.connect()
+            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+            #expect(await bench.reconciler.status().destinations.first?.warnings == [])
+            set(bench, byDefault)
+            await bench.reconciler.pathsChanged()
+            try await eventually("it is stopped") { await bench.tap(web1)?.reason == .defaultRoute }
+            #expect(bench.kernel.destination("ids") == 0 && bench.kernel.programChanges == ["attach web1/ids"])
+            // Not by having no route for a while, nor by a reload of what was there.
+            set(bench, .failure(Failure(.neighbourUnreachable, "no route")))
+            await bench.reconciler.pathsChanged()
+            try await eventually("there is no route") { await bench.tap(web1)?.reason == .neighbourUnreachable }
+            set(bench, byDefault)
+            try await bench.reload(Self.configuration)
+            try await eventually("it is stopped again") { await bench.tap(web1)?.reason == .defaultRoute }
+            #expect(bench.kernel.destination("ids") == 0)
+            // Who says so gets it.
+            let accepted = Self.configuration.replacingOccurrences(of: "vni='7'", with: "vni='7' device='mon0'")
+            try await bench.reload(accepted)
+            try await eventually("it copies again") { await bench.tap(web1)?.state == .active }
+            #expect(bench.kernel.destination("ids") == 20)
+            try await bench.reload(Self.configuration)
+            try await eventually("it is stopped without that") { await bench.tap(web1)?.reason == .defaultRoute }
+            set(bench, Self.path(nextHop: "02:00:00:00:00:0b"))
+            await bench.reconciler.pathsChanged()
+            try await eventually("its own route is back") { await bench.tap(web1)?.state == .active }
+        }
+    }
+
+    @Test func theNextDaemonDoesNotFollowItEither() async throws {
+        let bench = try Bench(Self.configuration)
+        bench.libvirt[web1.uuid] = web1.running()
+        set(bench, Self.path(nextHop: "02:00:00:00:00:0b", prefixLength: 0))
+        try await bench.run {
+            await bench.connect()
+            // Nothing is known yet: it is told.
+            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+            let destination = try #require(await bench.reconciler.status().destinations.first)
+            #expect(destination.warnings.map(\.reason) == [.defaultRoute] && destination.device == "mon0")
+        }
+        bench.kernel.state.withLock { $0.ownWays = [Self.remote: 21] }
+        let next = try Bench(Self.configuration, sharing: bench)
+        bench.kernel.forgetChanges()
+        try await next.run {
+            await next.connect()
+            try await eventually("it is stopped") { await next.tap(web1)?.message?.contains("had a route of its own, by mon1") == true }
+            #expect(next.kernel.destination("ids") == 0)
+            #expect(!next.kernel.changes.contains("destination ids 20"))
+            // `purge` forgets everything.
+            _ = try await next.reconciler.purge()
+            try await next.reload(Self.configuration)
+            try await eventually("it copies") { await next.tap(web1)?.state == .active }
         }
     }
 

@@ -21,7 +21,7 @@ enum ConfigurationCorpus {
           </destination>
           <destination name="span"><interface name="mon0" allow-shared="yes"/></destination>
           <destination name="far" rate="1gbit" burst="1m" mtu="1500">
-            <vxlan remote="2001:DB8:0::10" vni="100" port="4790"/>
+            <vxlan remote="2001:DB8:0::10" vni="100" port="4790" source="2001:db8::9" device="ens4"/>
             <allow domain="web-*"/>
             <allow uuid="d1dbdc68-15f1-4c11-9a7d-0b3d7c9f1c12"/>
           </destination>
@@ -37,6 +37,7 @@ enum ConfigurationCorpus {
             file("<hook timeout='10'/><resync interval='86400'/>"), file("<limit rate='5kpps' burst='9'/>"),
             file("<control group='_a-9'/>"),
             file("<policy max-taps='1'><inline kinds=' gre  erspan ' remote='0.0.0.0/0 ::/0'/></policy>"),
+            file("<destination name='a'><erspan remote='192.0.2.1' session='1' device='ens4'/></destination>"),
             file("<destination name='a' mtu='576'><interface name='m'/></destination>"),
             file("<destination name='a' mtu='65535' rate='10pps'><interface name='m'/></destination>"),
         ] + ["auto", "tcx", "clsact"].map { file("<mechanism name='\($0)'/>") }

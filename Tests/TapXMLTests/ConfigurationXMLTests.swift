@@ -37,7 +37,9 @@ struct ConfigurationXMLTests {
                 DestinationDefinition(name: try #require(TapName("span")), target: .interface(name: "mon0", allowShared: true)),
                 DestinationDefinition(
                     name: try #require(TapName("far")),
-                    target: .tunnel(Tunnel(kind: .vxlan, remote: "2001:db8::10", identifier: 100, port: 4_790)),
+                    target: .tunnel(
+                        Tunnel(
+                            kind: .vxlan, remote: "2001:db8::10", identifier: 100, port: 4_790, source: "2001:db8::9", device: "ens4")),
                     rate: RateLimit(perSecond: 1_000_000_000, unit: .bitsPerSecond, burst: 1_048_576, text: "1gbit", burstText: "1m"),
                     mtu: 1_500, allow: [.name("web-*"), .uuid(allowed)]),
             ])

@@ -44,6 +44,8 @@ enum MetadataCorpus {
         inline("<vxlan remote='192.0.2.10' vni='0'/>"), inline("<vxlan remote='2001:db8::1' vni='16777215' port='1'/>"),
         inline("<vxlan remote='192.0.2.10' vni-inbound='1' vni-outbound='2'/>"),
         inline("<geneve remote='192.0.2.10' vni='7' vni-inbound='1' port='65535' source='192.0.2.1' ttl='255' dscp='63' oversize='drop'/>"),
+        inline("<geneve remote='192.0.2.10' vni='7' device='ens4.10'/>"), inline("<vxlan remote='::9' vni='7' device='br0' source='::8'/>"),
+        inline("<erspan remote='192.0.2.10' session='1' device='e'/>"), inline("<gre remote='192.0.2.10' device='ens4'/>"),
         inline("<gre remote='192.0.2.10'/>"), inline("<gre remote='192.0.2.10' key='4294967295' key-outbound='0' ttl='1' dscp='0'/>"),
         inline("<erspan remote='192.0.2.10' session='1023' version='2' oversize='truncate'/>"),
         inline("<erspan remote='192.0.2.10' session='0' version='1' oversize='fragment'/>"),
@@ -130,6 +132,11 @@ enum MetadataCorpus {
         InvalidCase(
             inline("<vxlan remote='192.0.2.1' vni='1' source='2001:db8::1'/>"), at: "/tap/destination/vxlan/@source", says: "must both be",
             beyondSchema: "two attributes together"),
+        InvalidCase(inline("<gre remote='192.0.2.1' device=''/>"), at: "/tap/destination/gre/@device", says: "no interface's name"),
+        InvalidCase(inline("<gre remote='192.0.2.1' device='a/b'/>"), at: "/tap/destination/gre/@device", says: "no interface's name"),
+        InvalidCase(
+            inline("<erspan remote='192.0.2.1' session='1' device='sixteen-bytes-xx'/>"), at: "/tap/destination/erspan/@device",
+            says: "1 to 15 bytes"),
         InvalidCase(inline("<vxlan remote='192.0.2.1' vni='1' oversize='cut'/>"), at: "/tap/destination/vxlan/@oversize", says: "none of"),
         InvalidCase(
             inline("<vxlan remote='192.0.2.1' vni='1' oversize='fragmnet'/>"), at: "/tap/destination/vxlan/@oversize",

@@ -14,10 +14,15 @@ enum DeviceList {
         var links = try socket.dump(Int32(RTM_GETLINK), ifinfomsg()) { pieces in
             try Set(pieces.compactMap { Link($0)?.device.index }).compactMap { try one($0, socket) }
         }.compactMap(Link.init)
-        let addressed = Set(try socket.dump(Int32(RTM_GETADDR), ifaddrmsg(), piecing: { $0 }).compactMap(addressedDevice))
+        var addresses: [UInt32: Set<Address>] = [:]
+        for address in try socket.dump(Int32(RTM_GETADDR), ifaddrmsg(), piecing: { $0 }).compactMap(Address.init) {
+            addresses[address.ifindex, default: []].insert(address)
+        }
         let names = Dictionary(links.map { ($0.device.index, $0.device.name) }) { first, _ in first }
         for index in links.indices {
-            links[index].device.hasAddress = addressed.contains(links[index].device.index)
+            let own = addresses[links[index].device.index] ?? []
+            links[index].device.hasAddress = own.contains { !$0.isAutomatic }
+            links[index].device.addresses = own.map(\.value).sorted { $0.text < $1.text }
             links[index].device.masterName = links[index].master.flatMap { names[$0] }
         }
         return links.map(\.device).sorted { $0.index < $1.index }
@@ -80,13 +85,24 @@ enum DeviceList {
         }
     }
 
-    private static func addressedDevice(_ message: NetlinkMessage) -> UInt32? {
-        guard message.type == Int32(RTM_NEWADDR), let header = message.header(ifaddrmsg.self) else { return nil }
-        switch Int32(header.ifa_family) {
-        case AF_INET: return header.ifa_index
-        // fe80::/10, which every device gets by itself when it is set up.
-        case AF_INET6: return header.ifa_scope == UInt8(RT_SCOPE_LINK.rawValue) ? nil : header.ifa_index
-        default: return nil
+    private struct Address: Hashable {
+        let ifindex: UInt32
+        let value: DeviceAddress
+        /// fe80::/10, which every device gets by itself when it is set up.
+        let isAutomatic: Bool
+
+        init?(_ message: NetlinkMessage) {
+            guard message.type == Int32(RTM_NEWADDR), let header = message.header(ifaddrmsg.self) else { return nil }
+            let family = Int32(header.ifa_family)
+            guard family == AF_INET || family == AF_INET6 else { return nil }
+            let attributes = message.attributes(after: ifaddrmsg.self)
+            // IFA_ADDRESS is the other machine's on a link between two, else the same; IPv6 says IFA_LOCAL only then.
+            let network = attributes[Int(IFA_ADDRESS)].map(Array.init)
+            let own = attributes[Int(IFA_LOCAL)].map(Array.init) ?? network
+            guard let own, let value = DeviceAddress(own, peer: network, prefixLength: Int(header.ifa_prefixlen)) else { return nil }
+            ifindex = header.ifa_index
+            self.value = value
+            isAutomatic = family == AF_INET6 && header.ifa_scope == UInt8(RT_SCOPE_LINK.rawValue)
         }
     }
 

@@ -16,13 +16,16 @@ struct RouteTable {
     private static let deviceMTU6 = 2
 
     /// What `TapDataplane.path` gives, without asking anybody but the kernel.
-    func path(to remote: [UInt8], source: [UInt8]?) throws -> UnderlayPath {
+    func path(for query: UnderlayQuery) throws -> UnderlayPath {
+        let (remote, source) = (query.remote, query.source)
         let target = IPAddress.text(remote)
         if let refusal = RemoteAddress.refusal(remote) { throw refusal }
         if let source, try !isLocal(source) {
-            throw Failure(.destinationDown, "\(IPAddress.text(source)) is no address of this host; correct source=")
+            throw Failure(
+                .destinationDown, "\(IPAddress.text(source)) is no address of this host; copying begins when it is, or correct source=")
         }
-        let route = try route(to: remote, source: source)
+        let device = try query.device.map { try requireUp($0, target) }
+        let (route, prefixLength) = try route(to: remote, source: source, by: device)
         guard let ifindex = route.number(Int(RTA_OIF.rawValue), as: UInt32.self), let link = try link(ifindex) else {
             throw Failure(.neighbourUnreachable, "this host has no route to \(target)")
         }
@@ -40,7 +43,20 @@ struct RouteTable {
         return UnderlayPath(
             ifindex: ifindex, device: link.name, source: own, sourceMAC: mac, nextHop: gateway,
             nextHopMAC: try Neighbour.read(gateway, ifindex, kernel)?.mac ?? (link.hasARP ? nil : mac),
-            mtu: min(link.mtu, remote.count == 16 ? link.mtu6 ?? .max : .max, metric ?? .max))
+            mtu: min(link.mtu, remote.count == 16 ? link.mtu6 ?? .max : .max, metric ?? .max), prefixLength: prefixLength)
+    }
+
+    /// The device that copies are to leave by.
+    private func requireUp(_ name: String, _ target: String) throws -> Device {
+        let index = if_nametoindex(name)
+        guard index != 0, let link = try link(index) else {
+            throw Failure(
+                .destinationDown, "\(name), by which \(target) is to be reached (device=), does not exist; copying begins when it appears")
+        }
+        guard link.isUp else {
+            throw Failure(.destinationDown, "\(name), by which \(target) is to be reached (device=), is down; `ip link set \(name) up`")
+        }
+        return Device(index: index, name: name)
     }
 
     /// Has the kernel ask for the next hop, or ask it whether it is still there. Needs CAP_NET_ADMIN.
@@ -55,14 +71,20 @@ struct RouteTable {
     /// What the kernel would do with a packet.
     /// - Throws: `KernelError` with ENETUNREACH when there is no route, and with the number of a route of type unreachable
     ///   (EHOSTUNREACH), prohibit (EACCES) or blackhole (EINVAL).
-    private func lookup(_ remote: [UInt8], source: [UInt8]?) throws -> NetlinkMessage? {
+    ///
+    /// - Parameters:
+    ///   - ifindex: only routes by this device; IPv6 with a source may give another's all the same.
+    ///   - isMatch: gives the route as it stands in the table, and not what is made of it for this address.
+    private func lookup(_ remote: [UInt8], source: [UInt8]?, by ifindex: UInt32? = nil, isMatch: Bool = false) throws -> NetlinkMessage? {
         var header = rtmsg()
+        if isMatch { header.rtm_flags = UInt32(RTM_F_FIB_MATCH) }
         header.rtm_family = Self.family(remote)
         header.rtm_dst_len = UInt8(remote.count * 8)
         if let source { header.rtm_src_len = UInt8(source.count * 8) }
         return try NetlinkSocket(kernel).get(Int32(RTM_GETROUTE), header) {
             mnl_attr_put($0, UInt16(RTA_DST.rawValue), remote.count, remote)
             if let source { mnl_attr_put($0, UInt16(RTA_SRC.rawValue), source.count, source) }
+            if let ifindex { mnl_attr_put_u32($0, UInt16(RTA_OIF.rawValue), ifindex) }
         }
     }
 
@@ -88,16 +110,47 @@ struct RouteTable {
         }
     }
 
-    private func route(to remote: [UInt8], source: [UInt8]?) throws -> NetlinkAttributes {
+    private struct Device {
+        let index: UInt32
+        let name: String
+    }
+
+    /// - Returns: the way, and for how many bits of the address the route is that says so.
+    private func route(to remote: [UInt8], source: [UInt8]?, by device: Device?) throws -> (NetlinkAttributes, prefixLength: Int) {
+        let target = IPAddress.text(remote)
+        do {
+            guard let device else { return try route(to: remote, source: source, ifindex: nil) }
+            let found = try route(to: remote, source: source, ifindex: device.index)
+            if Self.leaves(found, by: device) { return found }
+            // IPv6 minds the device only where no source is asked for.
+            let other = try route(to: remote, source: nil, ifindex: device.index)
+            guard Self.leaves(other, by: device) else { throw Self.elsewhere(target, device) }
+            return other
+        } catch let error as KernelError {
+            guard let failure = Self.noRoute(target, error.number) else { throw error }
+            guard let device else { throw failure }
+            throw Self.elsewhere(target, device)
+        }
+    }
+
+    private static func leaves(_ route: (NetlinkAttributes, prefixLength: Int), by device: Device) -> Bool {
+        route.0.number(Int(RTA_OIF.rawValue), as: UInt32.self) == device.index
+    }
+
+    private static func elsewhere(_ target: String, _ device: Device) -> Failure {
+        Failure(
+            .destinationDown,
+            "no route to \(target) leads by \(device.name), by which it is to be reached (device=); copying begins when one does (ip route)"
+        )
+    }
+
+    private func route(to remote: [UInt8], source: [UInt8]?, ifindex: UInt32?) throws -> (NetlinkAttributes, prefixLength: Int) {
         let target = IPAddress.text(remote)
         let none = Failure(.neighbourUnreachable, "this host has no route to \(target)")
-        let message: NetlinkMessage?
-        do {
-            message = try lookup(remote, source: source)
-        } catch let error as KernelError {
-            throw Self.noRoute(target, error.number) ?? error
-        }
-        guard let message, let found = message.header(rtmsg.self) else { throw none }
+        // First what stands in the table: asked for a device alone, IPv4 takes everything to be on its link where there is no route.
+        guard let match = try lookup(remote, source: source, by: ifindex, isMatch: true)?.header(rtmsg.self),
+            let message = try lookup(remote, source: source, by: ifindex), let found = message.header(rtmsg.self)
+        else { throw none }
         switch Int32(found.rtm_type) {
         case Int32(RTN_UNICAST):
             let attributes = message.attributes(after: rtmsg.self)
@@ -106,7 +159,7 @@ struct RouteTable {
                 throw Failure(
                     .notImplemented, "the route to \(target) wraps packets once more (encap), which is not done to copies; use another")
             }
-            return attributes
+            return (attributes, Int(match.rtm_dst_len))
         case Int32(RTN_LOCAL): throw Self.ownAddress(target)
         case Int32(RTN_BROADCAST), Int32(RTN_MULTICAST), Int32(RTN_ANYCAST):
             throw Failure(.destinationUnsafe, "\(target) is an address of many; name one receiver")
@@ -127,6 +180,7 @@ struct RouteTable {
         var mtu: UInt32
         /// What IPv6 takes by the device, which a router may have said; `nil`: the device has no IPv6.
         var mtu6: UInt32?
+        var isUp: Bool
         var isEthernet: Bool
         var hasARP: Bool
     }
@@ -144,7 +198,7 @@ struct RouteTable {
                 mtu: attributes.number(Int(IFLA_MTU), as: UInt32.self) ?? 1_500,
                 mtu6: attributes.nested(Int(IFLA_AF_SPEC))?.nested(Int(AF_INET6))?.number(
                     Int(IFLA_INET6_CONF), as: UInt32.self, at: Self.deviceMTU6 * MemoryLayout<UInt32>.size),
-                isEthernet: found.ifi_type == Self.ethernet,
+                isUp: found.ifi_flags & UInt32(IFF_UP) != 0, isEthernet: found.ifi_type == Self.ethernet,
                 hasARP: found.ifi_flags & UInt32(IFF_NOARP) == 0)
         } catch let error as KernelError where error.number == ENODEV {
             return nil

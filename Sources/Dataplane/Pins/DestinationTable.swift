@@ -109,6 +109,17 @@ struct DestinationTable {
         }
     }
 
+    /// What `TapDataplane.ownWays` gives. An entry stands while its destination is stopped.
+    func ownWays() throws -> [[UInt8]: UInt32] {
+        var ways: [[UInt8]: UInt32] = [:]
+        for index in 0..<MapLayout.destinationSlots {
+            guard let slot = try slot(index), Self.kind(slot.kind)?.isTunnel == true else { continue }
+            let entry = try kernel.read(maps.tunnels, at: index, size: Int(MapLayout.tunnels.valueSize))
+            if let way = TunnelEntry.ownWay(entry, of: slot.label) { ways[way.remote] = way.ifindex }
+        }
+        return ways
+    }
+
     /// - Parameter offset: what the monotonic clock lacks of the real one, in nanoseconds.
     func followClock(offset: UInt64) throws {
         for index in 0..<MapLayout.destinationSlots where try slot(index)?.kind == Self.number(.erspan) {

@@ -23,7 +23,9 @@ struct TunnelEntry {
             UInt32(tunnel.bytes.count), tunnel.form.rawValue, tunnel.isIPv6 ? 1 : 0, tunnel.mtu, tunnel.room, oversize,
             tunnel.inboundIdentifier.bigEndian, tunnel.outboundIdentifier.bigEndian,
         ]
-        let header = [0, 0] + tunnel.bytes + [UInt8](repeating: 0, count: MapLayout.tunnelHeaderSize - tunnel.bytes.count)
+        let header =
+            [tunnel.isOwnWay ? Self.isOwnWay : 0, 0] + tunnel.bytes
+            + [UInt8](repeating: 0, count: MapLayout.tunnelHeaderSize - tunnel.bytes.count)
         bytes =
             header + numbers.flatMap { withUnsafeBytes(of: $0, Array.init) } + withUnsafeBytes(of: clockOffset, Array.init)
             + [Self.number(of: label), ifindex].flatMap { withUnsafeBytes(of: $0, Array.init) }
@@ -37,6 +39,20 @@ struct TunnelEntry {
         let known = [UInt8](repeating: 0, count: 2 + MapLayout.tunnelHeaderSize) + numbers.flatMap { withUnsafeBytes(of: $0, Array.init) }
         bytes = known + [UInt8](repeating: 0, count: Int(MapLayout.tunnels.valueSize) - known.count)
     }
+
+    /// The remote address and the device of an entry as it was written; `nil`: it was the default route, or the entry is another's.
+    static func ownWay(_ bytes: [UInt8], of label: String) -> (remote: [UInt8], ifindex: UInt32)? {
+        guard bytes.count == Int(MapLayout.tunnels.valueSize), bytes[0] & isOwnWay != 0 else { return nil }
+        func word(_ offset: Int) -> UInt32 { bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self) } }
+        guard word(numberOffset) == number(of: label) else { return nil }
+        let remote = word(isIPv6Offset) == 0 ? bytes[32..<36] : bytes[40..<56]
+        return (Array(remote), word(numberOffset + 4))
+    }
+
+    /// In the two bytes in front of the headers, which the programs do not read. Never to mean anything else: the next daemon reads it.
+    private static let isOwnWay: UInt8 = 1
+    private static let isIPv6Offset = 88
+    private static let numberOffset = 120
 
     /// What tells one destination's copies from those of another that has had its place: a hash of the label (FNV-1a).
     static func number(of label: String) -> UInt32 {

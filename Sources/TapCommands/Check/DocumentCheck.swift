@@ -69,6 +69,12 @@ struct DocumentCheck {
         }
         for definition in configuration.destinations {
             let status = DestinationStatus(definition, on: host)
+            // Where copies go is this host's to say.
+            for warning in status.warnings where warning.reason == .defaultRoute && file.isHostConfiguration {
+                report.note(
+                    "destination \(definition.name): \(warning.message.printable) (\(warning.reason.rawValue))", in: file.name, isBad: false
+                )
+            }
             guard let reason = status.reason, reason == .notImplemented || file.isHostConfiguration else { continue }
             let subject = "destination \(definition.name): "
             let text = StatusNotes.withoutSubject(status.message ?? "", definition.name.text).printable

@@ -8,7 +8,7 @@ extension Reconciler {
     /// The host as evaluation sees it now.
     var hostState: HostState {
         HostState(
-            configuration: configuration.value, devices: devices, claims: claims, directory: directory, paths: paths,
+            configuration: configuration.value, devices: devices, claims: claims, directory: directory, paths: paths, ownWays: ownWays,
             overloads: breaker.failures,
             mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) }, isPaused: isPaused,
             filters: filters.results, refusedWishes: filters.refusedWishes)

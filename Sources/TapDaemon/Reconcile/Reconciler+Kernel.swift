@@ -147,6 +147,9 @@ extension Reconciler {
                 if try dataplane.setDestination(verdict.label, route), attachments.count > 0 { request(.all) }
             }
             destinations[verdict.label] = (verdict, route)
+            if let remark = verdict.remark, before?.verdict.remark != remark {
+                logger.warning("destination \(verdict.label): \(remark.message)", metadata: ["reason": "\(remark.reason.rawValue)"])
+            }
             guard before?.verdict.failure != verdict.failure else { return }
             switch (before?.verdict.failure, verdict.failure) {
             case (_, let failure?): logger.warning("\(failure.message)", metadata: ["reason": "\(failure.reason.rawValue)"])

@@ -18,6 +18,7 @@ extension Reconciler {
     ///
     /// - Parameter isConfirming: asks the next hops, too.
     func refreshPaths(isConfirming: Bool) {
+        recallWays()
         let queries = tunnels
         guard !queries.isEmpty || !paths.isEmpty else { return }
         if isConfirming { followClock() }
@@ -26,6 +27,7 @@ extension Reconciler {
         paths = paths.filter { queries.contains($0.key) }
         for query in queries {
             let result = lookUp(query)
+            learnWay(query, result)
             if paths.updateValue(result, forKey: query) != result { isChanged = true }
             // Most other machines are behind one router.
             if isConfirming, case .success(let path) = result, confirmed.insert(NextHop(path)).inserted { confirm(path) }
@@ -40,13 +42,41 @@ extension Reconciler {
     func lookUpPaths(of uuid: DomainUUID) {
         guard configuration.value.policy.inline != nil, let live = domains[uuid]?.view.live else { return }
         for query in Self.inlineTunnels(live) where paths[query] == nil {
-            paths[query] = lookUp(query)
+            let result = lookUp(query)
+            learnWay(query, result)
+            paths[query] = result
             request(.paths, after: Self.confirmInterval)
         }
     }
 
     private func lookUp(_ query: UnderlayQuery) -> Result<UnderlayPath, Failure> {
-        Result { () throws(Failure) in try dataplane.path(to: query.remote, source: query.source) }
+        Result { () throws(Failure) in try dataplane.path(for: query) }
+    }
+
+    /// How many ways of addresses to which nothing is sent at the moment are remembered: domains come and go with theirs.
+    private static let rememberedWays = 1_024
+
+    /// Remembers who has a way besides the default route: copies for them are not to follow that one when theirs is gone, also when
+    /// nothing was sent there for a while.
+    private func learnWay(_ query: UnderlayQuery, _ result: Result<UnderlayPath, Failure>) {
+        guard case .success(let path) = result, !path.isByDefaultRoute else { return }
+        ownWays[query.remote] = path.device
+        guard ownWays.count > Self.rememberedWays else { return }
+        let used = Set(tunnels.map(\.remote)).union([query.remote])
+        ownWays = ownWays.filter { used.contains($0.key) }
+    }
+
+    /// The same of what the daemon before this one knew.
+    private func recallWays() {
+        guard !areWaysRecalled else { return }
+        do {
+            for (remote, ifindex) in try dataplane.ownWays() where ownWays[remote] == nil {
+                ownWays[remote] = devices[ifindex]?.name ?? "a device that has gone"
+            }
+            areWaysRecalled = true
+        } catch {
+            noteKernelTrouble(error)
+        }
     }
 
     private func followClock() {

@@ -32,6 +32,11 @@ actor Reconciler {
     var directory = DomainDirectory()
     /// How packets get to the other ends of tunnels, as it was found last.
     var paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:]
+    /// Remote addresses that had a way besides the default route in this daemon's life, or when the kernel was told of one last; the
+    /// device.
+    var ownWays: [[UInt8]: String] = [:]
+    /// Whether what the kernel was told before this daemon started is among them.
+    var areWaysRecalled = false
     var devices = DeviceTable()
     var attachments = AttachmentTable()
     var failures: [AttachmentID: Failure] = [:]
@@ -171,6 +176,7 @@ actor Reconciler {
         attachments = AttachmentTable()
         failures = [:]
         destinations = [:]
+        ownWays = [:]
         let host = hostState
         for uuid in domains.keys {
             evaluate(uuid, on: host)

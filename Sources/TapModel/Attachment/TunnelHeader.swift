@@ -25,6 +25,10 @@ public struct TunnelHeader: Hashable, Sendable {
     public let inboundIdentifier: UInt32
     public let outboundIdentifier: UInt32
 
+    /// Whether the path was one of the remote's own, and not the default route. Not part of the headers, but kept with them: who sees
+    /// only the kernel later is to know it.
+    public let isOwnWay: Bool
+
     private static let etherTypeIPv4: [UInt8] = [0x08, 0x00]
     private static let etherTypeIPv6: [UInt8] = [0x86, 0xDD]
     private static let transparentEthernetBridging: [UInt8] = [0x65, 0x58]
@@ -41,6 +45,7 @@ public struct TunnelHeader: Hashable, Sendable {
     public init?(_ tunnel: Tunnel, remote: [UInt8], path: UnderlayPath, mtu limit: UInt32?) {
         guard let nextHop = path.nextHopMAC, path.source.count == remote.count else { return nil }
         isIPv6 = remote.count == 16
+        isOwnWay = !path.isByDefaultRoute
         let form: Form =
             switch tunnel.kind {
             case .vxlan, .geneve: .udp

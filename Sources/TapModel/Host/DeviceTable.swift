@@ -26,7 +26,7 @@ public struct DeviceTable: Hashable, Sendable {
         }
         guard var device else { return }
         if let former = nameOfIndex[device.index], former != name { byName[former] = nil }
-        if before?.index == device.index { device.hasAddress = before?.hasAddress ?? false }
+        if let before, before.index == device.index { (device.hasAddress, device.addresses) = (before.hasAddress, before.addresses) }
         byName[name] = device
         nameOfIndex[device.index] = name
     }

@@ -30,6 +30,8 @@ public struct HostDevice: Hashable, Sendable {
     /// Whether it has an IPv4 address, or an IPv6 one that is not link-local: the kernel gives every device that is
     /// set up a link-local one by itself.
     public var hasAddress: Bool
+    /// All of its addresses, link-local ones too, whether it is up or not: IPv4 ones stay when it is set down.
+    public var addresses: [DeviceAddress] = []
     /// The device's own count of frames it did not send.
     public var transmitDrops: UInt64
     /// Bytes of a packet behind the Ethernet header, that may have a tag in addition.
@@ -54,6 +56,9 @@ public struct HostDevice: Hashable, Sendable {
 }
 
 extension HostDevice {
+    /// Whether nothing is behind it, so that an address on it says nothing of the way: `lo`, where routers have theirs, and dummy devices.
+    public var leadsNowhere: Bool { kind == .loopback || kind == .other("dummy") }
+
     /// Whether it is named as the devices are that virt-tap makes for itself.
     public var isOurs: Bool { Self.isOurs(name) }
 

@@ -14,9 +14,12 @@ public struct UnderlayPath: Hashable, Sendable {
     public var nextHopMAC: MACAddress?
     /// The least that the device and the route take: bytes of an IP packet.
     public var mtu: UInt32
+    /// How many bits of the address the route that leads there is for; 0: it is the default route.
+    public var prefixLength: Int
 
     public init(
-        ifindex: UInt32, device: String, source: [UInt8], sourceMAC: MACAddress, nextHop: [UInt8], nextHopMAC: MACAddress?, mtu: UInt32
+        ifindex: UInt32, device: String, source: [UInt8], sourceMAC: MACAddress, nextHop: [UInt8], nextHopMAC: MACAddress?, mtu: UInt32,
+        prefixLength: Int = 24
     ) {
         self.ifindex = ifindex
         self.device = device
@@ -25,5 +28,10 @@ public struct UnderlayPath: Hashable, Sendable {
         self.nextHop = nextHop
         self.nextHopMAC = nextHopMAC
         self.mtu = mtu
+        self.prefixLength = prefixLength
     }
+
+    /// Whether a route for everything leads there, and none that somebody made for this address or its network. Also the two halves
+    /// that stand in for a default route (0.0.0.0/1, as VPNs have them), and 2000::/3, in which all public addresses are.
+    public var isByDefaultRoute: Bool { prefixLength <= (source.count == 4 ? 1 : 3) }
 }

@@ -19,6 +19,8 @@ public struct DestinationVerdict: Hashable, Sendable {
 
     /// What copies are wrapped in; `nil`: nothing.
     public var tunnel: TunnelHeader?
+    /// What to know of the way to another machine although copies take it.
+    public var remark: TapStatus.Warning?
     /// What fits on a device of this host: `DestinationRoute.mtu`.
     public var mtu: UInt32?
 
@@ -35,7 +37,7 @@ public struct DestinationVerdict: Hashable, Sendable {
 
     public init(
         label: String, kind: DestinationTarget.Kind, ifindex: UInt32?, failure: Failure?, isReceiving: Bool = false,
-        rate: RateLimit? = nil, tunnel: TunnelHeader? = nil
+        rate: RateLimit? = nil, tunnel: TunnelHeader? = nil, remark: TapStatus.Warning? = nil
     ) {
         self.label = label
         self.kind = kind
@@ -44,5 +46,6 @@ public struct DestinationVerdict: Hashable, Sendable {
         self.failure = failure
         self.rate = rate
         self.tunnel = tunnel
+        self.remark = remark
     }
 }

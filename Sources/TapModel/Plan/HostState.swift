@@ -10,6 +10,8 @@ public struct HostState: Sendable {
     public var directory: DomainDirectory
     /// How packets get to the other ends of tunnels.
     public var paths: [UnderlayQuery: Result<UnderlayPath, Failure>]
+    /// Remote addresses that are known to have, or have had, a way of their own besides the default route: the device.
+    public var ownWays: [[UInt8]: String]
     /// Why copying to a destination is stopped to stay below the host's `<limit>`.
     public var overloads: [String: Failure]
     /// How programs are attached here, or why they cannot be.
@@ -23,7 +25,7 @@ public struct HostState: Sendable {
 
     public init(
         configuration: HostConfiguration, devices: DeviceTable, claims: DeviceClaims, directory: DomainDirectory = DomainDirectory(),
-        paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:], overloads: [String: Failure] = [:],
+        paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:], ownWays: [[UInt8]: String] = [:], overloads: [String: Failure] = [:],
         mechanism: Result<Mechanism, Failure>,
         isPaused: Bool = false, filters: [String: Result<CompiledFilter, Failure>] = [:],
         refusedWishes: [CopyWish: Failure] = [:]
@@ -33,6 +35,7 @@ public struct HostState: Sendable {
         self.claims = claims
         self.directory = directory
         self.paths = paths
+        self.ownWays = ownWays
         self.overloads = overloads
         self.mechanism = mechanism
         self.isPaused = isPaused

@@ -26,6 +26,11 @@ enum TunnelEvaluation {
             return verdict
         case .success(let found): path = found
         }
+        if let refusal = UnderlayRules.refusal(of: path, for: query, host: host) {
+            var verdict = nowhere(refusal.reason, refusal.message)
+            verdict.isOfRoute = true
+            return verdict
+        }
         // Before its neighbours, which are forgotten with the carrier.
         guard let device = host.devices[path.ifindex] else {
             return nowhere(.destinationDown, "\(path.device), by which \(tunnel.remote) was reached, has gone")
@@ -47,6 +52,8 @@ enum TunnelEvaluation {
                 "packets to \(tunnel.remote) may have \(header.mtu) bytes, of which the headers take \(header.bytes.count - 14): no frame fits"
             )
         }
-        return DestinationVerdict(label: label, kind: kind, ifindex: path.ifindex, failure: nil, tunnel: header)
+        return DestinationVerdict(
+            label: label, kind: kind, ifindex: path.ifindex, failure: nil, tunnel: header,
+            remark: UnderlayRules.remark(on: path, for: query, host: host))
     }
 }

@@ -54,14 +54,17 @@ public protocol TapDataplane: AnyObject {
     @discardableResult
     func setDestination(_ label: String, _ route: DestinationRoute) throws(Failure) -> Bool
 
-    /// How packets get to a remote address now. Asks for the next hop's MAC address where that is not known.
-    /// - Parameters:
-    ///   - remote: 4 or 16 bytes in network order.
-    ///   - source: the address that they are to come from; `nil`: what the route says.
+    /// How packets get to a remote address now, of the routes by the device that is asked for if one is. Asks for the next hop's MAC
+    /// address where that is not known. Whether copies may take that way is another question: `UnderlayRules`.
     /// - Throws: why nothing can be sent there: `neighbour-unreachable` without a route, `destination-unsafe` for an address of this host,
-    ///   of many, of nobody or of any link, `destination-down` for a source that is not this host's or where there is none,
-    ///   `not-implemented` for a device without MAC addresses or a route that wraps packets.
-    func path(to remote: [UInt8], source: [UInt8]?) throws(Failure) -> UnderlayPath
+    ///   of many, of nobody or of any link, `destination-down` for a source that is not this host's or where there is none, and for a
+    ///   device that is not there, is down or that no route leads by, `not-implemented` for one without MAC addresses or a route that wraps
+    ///   packets.
+    func path(for query: UnderlayQuery) throws(Failure) -> UnderlayPath
+
+    /// Remote addresses to which the kernel was told of a way that was not the default route, when it was last told of one, and the
+    /// device's ifindex: it outlives the daemon.
+    func ownWays() throws(Failure) -> [[UInt8]: UInt32]
 
     /// Asks the next hop whether it is still there: what the kernel does not send itself it does not ask for. Does not wait for an answer.
     func confirm(_ path: UnderlayPath) throws(Failure)
@@ -105,8 +108,13 @@ extension TapDataplane {
     public func paths(for configuration: HostConfiguration) -> [UnderlayQuery: Result<UnderlayPath, Failure>] {
         configuration.destinations.reduce(into: [:]) { paths, definition in
             guard case .tunnel(let tunnel) = definition.target, let query = UnderlayQuery(tunnel) else { return }
-            paths[query] = Result { () throws(Failure) in try path(to: query.remote, source: query.source) }
+            paths[query] = Result { () throws(Failure) in try path(for: query) }
         }
+    }
+
+    /// How packets get to a remote address by whatever device the routes say.
+    public func path(to remote: [UInt8], source: [UInt8]?) throws(Failure) -> UnderlayPath {
+        try path(for: UnderlayQuery(remote: remote, source: source))
     }
 
     /// A device that copies are sent to.

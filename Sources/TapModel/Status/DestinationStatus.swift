@@ -101,7 +101,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         if verdict.kind == .interface, let device { warning = Self.narrow(device, sources, limit) }
         self.init(
             name: verdict.label, kind: verdict.kind, device: device?.name, failure: verdict.failure, record: record,
-            warnings: [warning].compactMap { $0 })
+            warnings: [verdict.remark, warning].compactMap { $0 })
     }
 
     /// That a device of this host takes smaller packets than come: what is too large is lost there, and a veth tells nobody.

@@ -5,7 +5,8 @@ extension Reason {
     /// without a change of the metadata or of a `<destination>`.
     public var isPassing: Bool {
         switch self {
-        case .destinationDown, .neighbourUnreachable, .destinationElsewhere, .destinationOverloaded, .mtuTooSmall, .deviceGone,
+        case .destinationDown, .neighbourUnreachable, .defaultRoute, .destinationElsewhere, .destinationOverloaded, .mtuTooSmall,
+            .deviceGone,
             .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied,
             .attachFailed, .qdiscConflict, .detachedRepeatedly, .filterPending, .hookMissing, .notFirst, .configStale, .definitionDiffers:
             true
@@ -24,7 +25,8 @@ extension Reason {
         // The last two are this host's.
         case .filterPending, .permissionDenied, .attachFailed: false
         case .invalidMetadata, .duplicateName, .tooManyTaps, .noSuchDestination, .inlineDestinationDenied, .destinationNotAllowed,
-            .destinationUnsafe, .destinationLoop, .destinationDown, .neighbourUnreachable, .mtuTooSmall, .noMatchingInterface,
+            .destinationUnsafe, .destinationLoop, .destinationDown, .neighbourUnreachable, .defaultRoute, .mtuTooSmall,
+            .noMatchingInterface,
             .interfaceTypeUnsupported, .deviceNotOwned, .deviceGone, .qdiscConflict, .kernelTooOld, .detachedRepeatedly, .domainNotRunning,
             .nextStart, .disabledByHost, .disabledByMetadata, .notImplemented, .destinationElsewhere, .destinationOverloaded,
             .bpffsNotMounted, .libvirtDisconnected, .hookMissing, .notFirst, .configStale, .definitionDiffers:

@@ -17,6 +17,7 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
     case destinationLoop = "destination-loop"
     case destinationDown = "destination-down"
     case neighbourUnreachable = "neighbour-unreachable"
+    case defaultRoute = "default-route"
     case mtuTooSmall = "mtu-too-small"
     case noMatchingInterface = "no-matching-interface"
     case interfaceTypeUnsupported = "interface-type-unsupported"
@@ -54,7 +55,7 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
         case .disabledByHost, .disabledByMetadata: .disabled
         case .hookMissing, .notFirst, .configStale, .definitionDiffers: nil
         case .invalidMetadata, .duplicateName, .invalidFilter, .noSuchDestination, .destinationDown, .neighbourUnreachable,
-            .mtuTooSmall, .noMatchingInterface, .qdiscConflict, .attachFailed, .detachedRepeatedly, .notImplemented,
+            .defaultRoute, .mtuTooSmall, .noMatchingInterface, .qdiscConflict, .attachFailed, .detachedRepeatedly, .notImplemented,
             .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied:
             .failed
         }

@@ -59,8 +59,10 @@ public struct Tunnel: Hashable, Codable, Sendable {
     public var port: UInt16?
     /// ERSPAN: 1 (type II) or 2 (type III).
     public var version: UInt8?
-    /// Outer source address; `nil`: by route.
+    /// Outer source address, which also says by which device packets leave: the one that has it. `nil`: by route.
     public var source: String?
+    /// The only device that packets may leave by; `nil`: what the route says.
+    public var device: String?
     public var ttl: UInt8?
     /// 0 to 63.
     public var dscp: UInt8?
@@ -68,7 +70,7 @@ public struct Tunnel: Hashable, Codable, Sendable {
 
     public init(
         kind: Kind, remote: String, identifier: UInt32? = nil, inboundIdentifier: UInt32? = nil, outboundIdentifier: UInt32? = nil,
-        port: UInt16? = nil, version: UInt8? = nil, source: String? = nil, ttl: UInt8? = nil, dscp: UInt8? = nil,
+        port: UInt16? = nil, version: UInt8? = nil, source: String? = nil, device: String? = nil, ttl: UInt8? = nil, dscp: UInt8? = nil,
         oversize: Oversize = .fragment
     ) {
         self.kind = kind
@@ -79,6 +81,7 @@ public struct Tunnel: Hashable, Codable, Sendable {
         self.port = port ?? kind.defaultPort
         self.version = version
         self.source = source
+        self.device = device
         self.ttl = ttl
         self.dscp = dscp
         self.oversize = oversize
@@ -101,7 +104,8 @@ public struct Tunnel: Hashable, Codable, Sendable {
         add("ttl", ttl)
         add("dscp", dscp)
         add("source", source)
-        // Only long IPv6 addresses come to that.
+        add("device", device)
+        // Only long IPv6 addresses come to that, and names.
         let isShort = text.utf8.count + options.utf8.count <= Self.labelLimit
         return text + (isShort ? options : ";options=" + String(StableHash.of(options), radix: 16))
     }

@@ -60,7 +60,7 @@ enum DestinationGrammar {
 
     private static func tunnel(_ scope: ElementScope, _ kind: Tunnel.Kind) -> Tunnel? {
         let number = kind.identifierName
-        var names = ["remote", number, "\(number)-inbound", "\(number)-outbound", "source", "ttl", "dscp", "oversize"]
+        var names = ["remote", number, "\(number)-inbound", "\(number)-outbound", "source", "device", "ttl", "dscp", "oversize"]
         if kind.defaultPort != nil { names.append("port") }
         if kind == .erspan { names.append("version") }
         scope.allow(attributes: names)
@@ -82,6 +82,7 @@ enum DestinationGrammar {
             inboundIdentifier: scope.value("\(number)-inbound", parse), outboundIdentifier: scope.value("\(number)-outbound", parse),
             port: scope.value("port") { text throws(ValueProblem) in try TapValue.number(text, UInt16(1)...65_535) },
             version: kind == .erspan ? version ?? 1 : nil, source: source?.text,
+            device: scope.value("device", deviceName),
             ttl: scope.value("ttl") { text throws(ValueProblem) in try TapValue.number(text, UInt8(1)...255) },
             dscp: scope.value("dscp") { text throws(ValueProblem) in try TapValue.number(text, UInt8(0)...63) },
             oversize: scope.value("oversize") { text throws(ValueProblem) in try TapValue.choice(text) } ?? .fragment)
