@@ -77,7 +77,7 @@ import Testing
             try await eventually("it is stopped again") { await bench.tap(web1)?.reason == .defaultRoute }
             #expect(bench.kernel.destination("ids") == 0)
             // Who says so gets it.
-            let accepted = Self.configuration.replacingOccurrences(of: "vni='7'", with: "vni='7' device='mon0'")
+            let accepted = Self.configuration.replacing("vni='7'", with: "vni='7' device='mon0'")
             try await bench.reload(accepted)
             try await eventually("it copies again") { await bench.tap(web1)?.state == .active }
             #expect(bench.kernel.destination("ids") == 20)
