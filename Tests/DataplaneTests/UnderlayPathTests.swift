@@ -85,6 +85,61 @@ extension KernelSuite {
             #expect(try dataplane.path(to: [10, 77, 1, 1], source: nil).mtu == 1_350)
         }
 
+        @Test("For how many bits a route is, and only routes by the device that is asked for")
+        func whichRoute() throws {
+            let link = try Road()
+            let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
+            let other = "side\(link.bench.number)"
+            try ip("link add \(other) type veth peer name \(other)x\nlink set \(other)x up\n")
+            defer { _ = try? run("ip", "link", "del", other) }
+            for setting in ["accept_dad", "disable_ipv6"] { try link.set("ipv6/conf/\(other)/\(setting)", "0") }
+            try ip(
+                """
+                link set \(other) up
+                addr add 198.51.100.2/24 dev \(other)
+                addr add fd51::2/64 dev \(other) nodad
+                route add default via 198.51.100.1 dev \(other) metric 10
+                route add default via 10.8.0.2 dev \(link.device) metric 20
+                route add default via fd51::1 dev \(other) metric 10
+                route add default via fd08::2 dev \(link.device) metric 20
+                route add 10.77.0.0/16 nexthop via 198.51.100.1 dev \(other) nexthop via 10.8.0.2 dev \(link.device)
+                route add 10.78.0.0/15 via 198.51.100.1 dev \(other)
+                route add fd78::/48 via fd51::1 dev \(other)
+
+                """)
+            func path(_ remote: String, _ device: String? = nil, source: String? = nil) throws -> UnderlayPath {
+                try dataplane.path(
+                    for: UnderlayQuery(
+                        remote: IPAddress.bytes(remote)!, source: source.flatMap { IPAddress.bytes($0) }, device: device))
+            }
+            for (remote, device, length) in [
+                ("10.8.0.2", link.device, 24), ("fd08::2", link.device, 64), ("203.0.113.1", other, 0), ("2001:db8::1", other, 0),
+                ("10.78.1.1", other, 15), ("fd78::1", other, 48),
+            ] {
+                let path = try path(remote)
+                #expect(path.device == device && path.prefixLength == length, "\(path)")
+                #expect(path.isByDefaultRoute == (length == 0))
+            }
+            #expect(try path("10.77.1.1").prefixLength == 16, "of several next hops")
+            // The lesser route, where the better one is by another device; also with a source, which IPv6 would not do by itself.
+            for (remote, source, gateway) in [("203.0.113.1", "10.8.0.1", "10.8.0.2"), ("2001:db8::1", "fd08::1", "fd08::2")] {
+                for source in [nil, source] {
+                    let path = try path(remote, link.device, source: source)
+                    #expect(path.device == link.device && IPAddress.text(path.nextHop) == gateway && path.isByDefaultRoute, "\(path)")
+                }
+            }
+            for device in [other, link.device] { #expect(try path("10.77.1.1", device).device == device) }
+            try ip("route del default via 10.8.0.2\nroute del default via fd08::2\n")
+            // IPv4 would say that it is on the link.
+            for remote in ["203.0.113.1", "2001:db8::1", "10.78.1.1", "fd78::1"] {
+                for source in [nil, remote.contains(":") ? "fd08::1" : "10.8.0.1"] {
+                    let failure = #expect(throws: Failure.self) { try path(remote, link.device, source: source) }
+                    #expect(failure?.reason == .destinationDown)
+                    #expect(failure?.message.contains("no route to \(remote) leads by \(link.device)") == true, "\(failure?.message ?? "")")
+                }
+            }
+        }
+
         @Test("What nothing can be sent to, and why")
         func refusals() throws {
             let link = try Road()

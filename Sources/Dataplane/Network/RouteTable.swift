@@ -146,25 +146,52 @@ struct RouteTable {
 
     private func route(to remote: [UInt8], source: [UInt8]?, ifindex: UInt32?) throws -> (NetlinkAttributes, prefixLength: Int) {
         let target = IPAddress.text(remote)
-        let none = Failure(.neighbourUnreachable, "this host has no route to \(target)")
-        // First what stands in the table: asked for a device alone, IPv4 takes everything to be on its link where there is no route.
-        guard let match = try lookup(remote, source: source, by: ifindex, isMatch: true)?.header(rtmsg.self),
-            let message = try lookup(remote, source: source, by: ifindex), let found = message.header(rtmsg.self)
-        else { throw none }
-        switch Int32(found.rtm_type) {
-        case Int32(RTN_UNICAST):
+        // Between the two questions the route may have become another, and what is for everybody would be taken for the remote's own.
+        for _ in 0..<10 {
+            // First what stands in the table: asked for a device alone, IPv4 takes everything to be on its link where there is no route.
+            guard let match = try lookup(remote, source: source, by: ifindex, isMatch: true), let entry = match.header(rtmsg.self),
+                let message = try lookup(remote, source: source, by: ifindex), let found = message.header(rtmsg.self)
+            else { throw Failure(.neighbourUnreachable, "this host has no route to \(target)") }
             let attributes = message.attributes(after: rtmsg.self)
+            try requireUsable(Int32(found.rtm_type), attributes, target)
+            guard let taken = attributes.number(Int(RTA_OIF.rawValue), as: UInt32.self),
+                Self.devices(match.attributes(after: rtmsg.self))?.contains(taken) ?? true
+            else { continue }
+            return (attributes, Int(entry.rtm_dst_len))
+        }
+        throw Failure(.neighbourUnreachable, "the routes to \(target) keep changing; they are looked at again")
+    }
+
+    private func requireUsable(_ type: Int32, _ attributes: NetlinkAttributes, _ target: String) throws {
+        switch type {
+        case Int32(RTN_UNICAST):
             // Copies are sent by the device itself, past what the route would wrap them in.
             guard attributes[Int(RTA_ENCAP.rawValue)] == nil, attributes[Int(RTA_ENCAP_TYPE.rawValue)] == nil else {
                 throw Failure(
                     .notImplemented, "the route to \(target) wraps packets once more (encap), which is not done to copies; use another")
             }
-            return (attributes, Int(match.rtm_dst_len))
         case Int32(RTN_LOCAL): throw Self.ownAddress(target)
         case Int32(RTN_BROADCAST), Int32(RTN_MULTICAST), Int32(RTN_ANYCAST):
             throw Failure(.destinationUnsafe, "\(target) is an address of many; name one receiver")
-        default: throw none
+        default: throw Failure(.neighbourUnreachable, "this host has no route to \(target)")
         }
+    }
+
+    /// The devices of an entry of the table; `nil`: it does not say them (net.ipv4.nexthop_compat_mode is off).
+    private static func devices(_ entry: NetlinkAttributes) -> Set<UInt32>? {
+        if let device = entry.number(Int(RTA_OIF.rawValue), as: UInt32.self) { return [device] }
+        guard var hops = entry[Int(RTA_MULTIPATH.rawValue)] else { return nil }
+        // struct rtnexthop: a length in 16 bits, itself and its attributes included, two bytes, the device.
+        var devices: Set<UInt32> = []
+        while hops.count >= 8 {
+            let (length, device) = hops.withUnsafeBytes {
+                (Int($0.loadUnaligned(as: UInt16.self)), $0.loadUnaligned(fromByteOffset: 4, as: UInt32.self))
+            }
+            guard length >= 8 else { break }
+            devices.insert(device)
+            hops = hops.dropFirst((length + 3) & ~3)
+        }
+        return devices
     }
 
     /// Of the same family as the route (RTA_GATEWAY) or of the other (RTA_VIA, RFC 5549).

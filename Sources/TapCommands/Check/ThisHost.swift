@@ -30,9 +30,12 @@ struct ThisHost {
                 caveats.append("whether this kernel takes the programs was not tried: \(error.message.printable)")
             }
         }
+        let table = DeviceTable(devices)
+        // Whoever may not see the pins sees what the routes say.
+        let ownWays = ((try? dataplane.ownWays()) ?? [:]).mapValues { table[$0]?.name ?? "a device that has gone" }
         state = HostState(
-            configuration: configuration, devices: DeviceTable(devices), claims: DeviceClaims(),
-            paths: UnderlayLookup.paths(for: configuration, dataplane), mechanism: mechanism)
+            configuration: configuration, devices: table, claims: DeviceClaims(),
+            paths: UnderlayLookup.paths(for: configuration, dataplane), ownWays: ownWays, mechanism: mechanism)
         self.caveats = caveats
     }
 
