@@ -27,6 +27,8 @@ final class FakeKernel: TapDataplane, Sendable {
         var paths: [[UInt8]: Result<UnderlayPath, Failure>] = [:]
         /// What stands with the tunnels' headers.
         var ownWays: [[UInt8]: UInt32] = [:]
+        /// What reading that fails with as long as it stands.
+        var waysTrouble: Failure?
     }
 
     let state = Mutex(State())
@@ -94,7 +96,7 @@ final class FakeKernel: TapDataplane, Sendable {
     }
 
     func ownWays() throws(Failure) -> [[UInt8]: UInt32] {
-        if let trouble = state.withLock({ $0.trouble }) { throw trouble }
+        if let trouble = state.withLock({ $0.trouble ?? $0.waysTrouble }) { throw trouble }
         return state.withLock { $0.ownWays }
     }
 

@@ -115,6 +115,26 @@ import Testing
         }
     }
 
+    /// The BPF file system comes late, and with it what the kernel was told before.
+    @Test func nothingIsSentBeforeThatIsKnown() async throws {
+        let bench = try Bench(Self.configuration)
+        bench.libvirt[web1.uuid] = web1.running()
+        set(bench, Self.path(nextHop: "02:00:00:00:00:0b", prefixLength: 0))
+        bench.kernel.state.withLock { state in
+            state.waysTrouble = Failure(.bpffsNotMounted, "no bpffs")
+            state.ownWays = [Self.remote: 21]
+        }
+        try await bench.run {
+            await bench.connect()
+            try await eventually("it is looked at") { await bench.tap(web1) != nil }
+            #expect(bench.kernel.destination("ids") == nil)
+            bench.kernel.state.withLock { $0.waysTrouble = nil }
+            await bench.advance(6)
+            try await eventually("it is stopped") { await bench.tap(web1)?.reason == .defaultRoute }
+            #expect(!bench.kernel.changes.contains("destination ids 20"))
+        }
+    }
+
     @Test func aNextHopOfManyIsAskedOnce() async throws {
         let destinations = (10...14).map { "<destination name='far\($0)'><vxlan remote='192.0.2.\($0)' vni='7'/></destination>" }
         let bench = try Bench("<virt-tap>\(destinations.joined())</virt-tap>")

@@ -140,6 +140,8 @@ extension Reconciler {
     }
 
     func set(_ verdict: DestinationVerdict, anew: Bool = false) {
+        // What the daemon before this one knew of its way may be in pins that could not be read yet.
+        if verdict.tunnel?.isOwnWay == false, !areWaysRecalled { return request(.all, after: 1) }
         let before = destinations[verdict.label]
         do {
             let route = try route(for: verdict)
