@@ -20,7 +20,8 @@ struct ChildProcess: Sendable {
     /// Milliseconds between two looks at how much it has used.
     private static let look: Int32 = 20
 
-    /// Blocks until the child was started, has ended and was reaped. To be called on a thread that ignores SIGPIPE: the child is
+    /// Blocks until the child was started, has ended and was reaped. To end one that has become nobody takes CAP_KILL of root; without,
+    /// it is waited for until its own limits end it. To be called on a thread that ignores SIGPIPE: the child is
     /// killed when that thread ends.
     func run() -> ChildEnd {
         let deadline = Deadline(in: time)

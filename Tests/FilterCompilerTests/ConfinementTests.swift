@@ -34,6 +34,14 @@ struct ConfinementTests {
         #expect(getpgid(child.child.pid) == child.child.pid)
     }
 
+    @Test("Its parent can end it, with the capabilities of the unit", .enabled(if: Built.isRoot))
+    func isEnded() throws {
+        let child = try WaitingChild()
+        #expect(kill(child.child.pid, SIGKILL) == 0)
+        var info = siginfo_t()
+        #expect(waitid(P_PID, id_t(child.child.pid), &info, Int32(WEXITED | WNOWAIT)) == 0 && info.si_code == CLD_KILLED)
+    }
+
     @Test("It has limits", .enabled(if: Built.isRoot))
     func limits() throws {
         let child = try WaitingChild()

@@ -23,10 +23,11 @@ final class WaitingChild: Sendable {
     }
 
     deinit {
-        kill(child.pid, SIGKILL)
-        waitpid(child.pid, nil, 0)
+        // It ends by itself, too, when there is nothing to read.
         close(child.input)
         close(child.output)
+        kill(child.pid, SIGKILL)
+        waitpid(child.pid, nil, 0)
     }
 
     /// /proc/PID/status, field by field.
