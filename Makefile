@@ -5,10 +5,15 @@ PREFIX ?= /usr
 BINDIR ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
 UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+# Where debuggers look for the symbols of /usr/bin/x: below it, as usr/bin/x.debug.
+DEBUGDIR ?= $(PREFIX)/lib/debug
 DATADIR ?= $(PREFIX)/share
 HOOKDIR ?= /etc/libvirt/hooks/qemu.d
 DESTDIR ?=
 SWIFT ?= swift
+# What is installed.
+BUILDDIR ?= .build/release
 # More words for swift build, such as -j 1.
 SWIFTFLAGS ?=
 
@@ -19,7 +24,7 @@ INSTALL_FILE = install -m 0644
 substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release test test-kernels test-streams soak fuzz bench bench-ovs bench-scale demo install install-binaries install-data uninstall fmt lint clean
+.PHONY: help deps build release test test-kernels test-streams soak fuzz bench bench-ovs bench-scale demo install install-binaries install-data install-group uninstall fmt lint clean
 
 help: ## show this list
 	@echo 'virt-tap: taps for libvirt domains. Targets:'
@@ -83,57 +88,96 @@ demo: ## watch a tap at work on two small guests, then see it all gone (root)
 	@scripts/demo "$$($(SWIFT) build $(SWIFTFLAGS) --show-bin-path)"
 
 # Root's PATH may have no Swift: what was built before, as oneself, is installed as it is.
-install: install-binaries install-data ## install into DESTDIR and PREFIX what "make release" built
+install: install-binaries install-data install-group ## install into DESTDIR and PREFIX what "make release" built
 	@echo 'Installed. Now: systemctl daemon-reload; systemctl enable --now virt-tapd.socket virt-tapd.service'
 	@echo 'libvirtd finds a first hook only when it starts: restart libvirtd (or virtqemud); running guests stay.'
 
 install-binaries:
-	@[ -x .build/release/virt-tap ] && [ -x .build/release/virt-tapd ] || \
+	@[ -x '$(BUILDDIR)/virt-tap' ] && [ -x '$(BUILDDIR)/virt-tapd' ] || \
 		{ echo 'make: nothing to install yet: run "make release" first (five minutes or so)' >&2; exit 1; }
 	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SBINDIR)'
-	bin=.build/release && \
-	install -m 0755 "$$bin/virt-tap" '$(DESTDIR)$(BINDIR)/virt-tap' && \
-	install -m 0755 "$$bin/virt-tapd" '$(DESTDIR)$(SBINDIR)/virt-tapd' && \
+	install -m 0755 '$(BUILDDIR)/virt-tap' '$(DESTDIR)$(BINDIR)/virt-tap'
+	install -m 0755 '$(BUILDDIR)/virt-tapd' '$(DESTDIR)$(SBINDIR)/virt-tapd'
+	@$(strip_installed)
 	install -d '$(DESTDIR)$(DATADIR)/bash-completion/completions' '$(DESTDIR)$(DATADIR)/zsh/vendor-completions' \
-		'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d' && \
-	"$$bin/virt-tap" --generate-completion-script bash >'$(DESTDIR)$(DATADIR)/bash-completion/completions/virt-tap' && \
-	"$$bin/virt-tap" --generate-completion-script zsh >'$(DESTDIR)$(DATADIR)/zsh/vendor-completions/_virt-tap' && \
-	"$$bin/virt-tap" --generate-completion-script fish >'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/virt-tap.fish'
+		'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d'
+	'$(BUILDDIR)/virt-tap' --generate-completion-script bash >'$(DESTDIR)$(DATADIR)/bash-completion/completions/virt-tap'
+	'$(BUILDDIR)/virt-tap' --generate-completion-script zsh >'$(DESTDIR)$(DATADIR)/zsh/vendor-completions/_virt-tap'
+	'$(BUILDDIR)/virt-tap' --generate-completion-script fish >'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/virt-tap.fish'
+
+# Half of what was built are symbols: they go to files of their own, which debuggers find by the link that is left. The
+# program is exchanged whole, since it may be running.
+define strip_installed
+if command -v objcopy >/dev/null 2>&1; then \
+	for program in '$(BINDIR)/virt-tap' '$(SBINDIR)/virt-tapd'; do \
+		file='$(DESTDIR)'$$program && symbols='$(DESTDIR)$(DEBUGDIR)'$$program.debug && \
+		install -d "$$(dirname "$$symbols")" && \
+		objcopy --only-keep-debug "$$file" "$$symbols" && chmod 0644 "$$symbols" && \
+		objcopy --strip-all --add-gnu-debuglink="$$symbols" "$$file" "$$file.new" && \
+		chmod 0755 "$$file.new" && mv "$$file.new" "$$file" || exit 1; \
+	done; \
+else \
+	echo 'Symbols stay in the programs (binutils would set them apart, which saves half the space).'; \
+fi
+endef
 
 # Everything that is not compiled. The hook comes last: from then on libvirt may call the binary.
 install-data:
 	install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(HOOKDIR)' '$(DESTDIR)$(DATADIR)/man/man1' '$(DESTDIR)$(DATADIR)/man/man8' \
 		'$(DESTDIR)$(DATADIR)/virt-tap' '$(DESTDIR)$(DATADIR)/doc/virt-tap'
-	for folder in docs/decisions examples schemas; do install -d '$(DESTDIR)$(DATADIR)/doc/virt-tap'/"$$folder" || exit 1; done
+	for folder in docs/decisions examples/mon0 schemas; do install -d '$(DESTDIR)$(DATADIR)/doc/virt-tap'/"$$folder" || exit 1; done
 	for unit in virt-tapd.service virt-tapd.socket; do \
 		$(substitute) "packaging/systemd/$$unit" >'$(DESTDIR)$(UNITDIR)'/"$$unit" && \
 		chmod 0644 '$(DESTDIR)$(UNITDIR)'/"$$unit" || exit 1; \
 	done
+	install -d '$(DESTDIR)$(SYSUSERSDIR)'
+	$(INSTALL_FILE) packaging/sysusers.d/virt-tap.conf '$(DESTDIR)$(SYSUSERSDIR)/'
 	$(INSTALL_FILE) packaging/man/virt-tap.1 '$(DESTDIR)$(DATADIR)/man/man1/'
 	$(INSTALL_FILE) packaging/man/virt-tapd.8 '$(DESTDIR)$(DATADIR)/man/man8/'
 	for file in schemas/*; do \
 		[ ! -f "$$file" ] || $(INSTALL_FILE) "$$file" '$(DESTDIR)$(DATADIR)/virt-tap/' || exit 1; \
 	done
-	for file in README.md CHANGELOG.md LICENSE docs/*.md docs/*.svg docs/decisions/*.md examples/* schemas/*; do \
+	for file in README.md CHANGELOG.md LICENSE docs/*.md docs/*.svg docs/decisions/*.md examples/* examples/mon0/* schemas/*; do \
 		[ ! -f "$$file" ] || $(INSTALL_FILE) "$$file" '$(DESTDIR)$(DATADIR)/doc/virt-tap'/"$$file" || exit 1; \
 	done
 	$(substitute) hooks/qemu >'$(DESTDIR)$(HOOKDIR)/.virt-tap.new'
 	chmod 0755 '$(DESTDIR)$(HOOKDIR)/.virt-tap.new'
 	mv '$(DESTDIR)$(HOOKDIR)/.virt-tap.new' '$(DESTDIR)$(HOOKDIR)/virt-tap'
 
-# The hook goes first, so that libvirt never calls what is half gone. The configuration stays: it is the user's. Taps
-# in the kernel go on copying; "virt-tap purge" before this ends them.
+# Packages leave it to their system's own trigger; without either it comes with the next boot. Nothing but reading status
+# without root needs it.
+install-group:
+	@[ -n '$(DESTDIR)' ] || ! command -v systemd-sysusers >/dev/null 2>&1 || systemd-sysusers '$(SYSUSERSDIR)/virt-tap.conf'
+
+# The hook goes first, so that libvirt never calls what is half gone. The configuration stays: it is the user's, and so
+# does the group, which users are in. Taps in the kernel go on copying; "virt-tap purge" before this ends them.
 uninstall: ## remove what install made; keeps /etc/virt-tap
 	rm -f '$(DESTDIR)$(HOOKDIR)/virt-tap'
 	@if [ -z '$(DESTDIR)' ] && [ -d /run/systemd/system ]; then \
 		systemctl disable --now virt-tapd.service virt-tapd.socket || true; \
 	fi
 	rm -f '$(DESTDIR)$(UNITDIR)/virt-tapd.service' '$(DESTDIR)$(UNITDIR)/virt-tapd.socket'
+	rm -f '$(DESTDIR)$(SYSUSERSDIR)/virt-tap.conf'
+	@if [ -z '$(DESTDIR)' ] && [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
 	rm -f '$(DESTDIR)$(SBINDIR)/virt-tapd' '$(DESTDIR)$(BINDIR)/virt-tap'
+	rm -f '$(DESTDIR)$(DEBUGDIR)$(SBINDIR)/virt-tapd.debug' '$(DESTDIR)$(DEBUGDIR)$(BINDIR)/virt-tap.debug'
 	rm -f '$(DESTDIR)$(DATADIR)/man/man1/virt-tap.1' '$(DESTDIR)$(DATADIR)/man/man8/virt-tapd.8'
 	rm -f '$(DESTDIR)$(DATADIR)/bash-completion/completions/virt-tap' '$(DESTDIR)$(DATADIR)/zsh/vendor-completions/_virt-tap' \
 		'$(DESTDIR)$(DATADIR)/fish/vendor_completions.d/virt-tap.fish'
 	rm -rf '$(DESTDIR)$(DATADIR)/virt-tap' '$(DESTDIR)$(DATADIR)/doc/virt-tap'
+	@[ -n '$(DESTDIR)' ] || $(tidy_uninstalled)
+
+# What the daemon left at run time, and what goes on without it. A daemon that was started by hand has its lock still.
+define tidy_uninstalled
+{ if flock -n /run/virt-tap/lock true 2>/dev/null; then rm -f /run/virt-tap/lock; rmdir /run/virt-tap 2>/dev/null || true; fi; \
+	count=$$(find /sys/fs/bpf/virt-tap -mindepth 2 -maxdepth 2 -type d 2>/dev/null | wc -l); \
+	if [ "$$count" -gt 0 ]; then \
+		echo "$$count attachment(s) of taps go on copying in the kernel. They end with their guests, or at a reboot;"; \
+		echo '"make install" and "virt-tap purge" end them at once.'; \
+	else \
+		echo 'Uninstalled; no tap copies any more.'; \
+	fi; }
+endef
 
 fmt: ## format Swift and C in place
 	$(SWIFT) format -i -r Sources Tests Benchmarks Plugins Package.swift
