@@ -53,30 +53,18 @@ public struct DaemonCommand: AsyncParsableCommand {
     public func run() async throws {
         // A reload that is asked for before anybody listens for it is no reason to end.
         signal(SIGHUP, SIG_IGN)
-        let file = ConfigurationFile(path: config)
-        let configuration: HostConfiguration
-        do {
-            configuration = try file.load()
-        } catch {
-            // Nothing in the kernel was touched: what an earlier daemon left there goes on.
-            for line in error.lines { complain(line) }
-            throw ExitCode(EX_CONFIG)
-        }
         LoggingSystem.bootstrap { StandardErrorLog(label: $0) }
         var logger = Logger(label: "virt-tapd")
         logger.logLevel = logLevel
         let daemon = Daemon(
-            file: file, configuration: configuration, uri: connect ?? configuration.libvirtURI, runtimeDirectory: runtimeDir, bpffs: bpffs,
-            logger: logger)
+            file: ConfigurationFile(path: config), connect: connect, runtimeDirectory: runtimeDir, bpffs: bpffs, logger: logger)
         do {
             try await daemon.run()
         } catch {
-            complain("\(error)")
+            WholeWrite.write("virt-tapd: \("\(error)".inert)\n", to: STDERR_FILENO)
             throw ExitCode.failure
         }
     }
-
-    private func complain(_ line: String) { WholeWrite.write("virt-tapd: \(line.inert)\n", to: STDERR_FILENO) }
 }
 
 extension Logger.Level: @retroactive ExpressibleByArgument {}

@@ -23,7 +23,7 @@ struct ArgumentTests {
         #expect(domain.watch == nil && domain.domains == ["--watch", "--help", "-x"])
     }
 
-    @Test("Every subcommand takes the four path options", arguments: ["status", "check", "doctor", "purge"])
+    @Test("Every subcommand takes the four path options", arguments: ["status", "check", "doctor", "reload", "purge"])
     func paths(name: String) throws {
         let arguments = [name, "--connect", "test:///default", "--config", "/c", "--runtime-dir", "/r", "--bpffs", "/b"]
         let command = try VirtTap.parseAsRoot(ArgumentNormaliser.normalised(arguments))
@@ -87,7 +87,9 @@ struct ArgumentTests {
     @Test("All subcommands of the contract are there, and completions can be made")
     func subcommands() {
         let help = VirtTap.helpMessage()
-        for name in ["status", "check", "set", "unset", "doctor", "purge", "test", "hook"] { #expect(help.contains("\n  \(name) ")) }
+        for name in ["status", "check", "set", "unset", "doctor", "reload", "purge", "test", "hook"] {
+            #expect(help.contains("\n  \(name) "))
+        }
         let script = VirtTap.completionScript(for: .bash)
         for text in ["purge", "outbound", "virsh list --all --name"] { #expect(script.contains(text)) }
     }

@@ -73,22 +73,22 @@ struct StatusSelectionTests {
 
     @Test("--check: what does not work", arguments: [TapState.failed, .denied, .degraded, .unsupported])
     func unhealthy(state: TapState) {
-        #expect(StatusHealth.isUnhealthy([Samples.tap("a"), Samples.tap("b", state: state)], at: Timestamp(seconds: 0)))
+        #expect(StatusHealth.isUnhealthy(Samples.document([Samples.tap("a"), Samples.tap("b", state: state)]), at: Timestamp(seconds: 0)))
     }
 
     @Test("--check: what is as it should be", arguments: [TapState.active, .disabled, .pending])
     func healthy(state: TapState) {
-        #expect(!StatusHealth.isUnhealthy([Samples.tap("a", state: state)], at: Timestamp(seconds: 1_000)))
+        #expect(!StatusHealth.isUnhealthy(Samples.document([Samples.tap("a", state: state)]), at: Timestamp(seconds: 1_000)))
     }
 
     @Test("--check: pending counts after a minute, in a domain that runs")
     func pending() {
         var tap = Samples.tap("a", state: .pending)
         tap.stateSince = Timestamp(seconds: 100)
-        #expect(!StatusHealth.isUnhealthy([tap], at: Timestamp(seconds: 160)))
-        #expect(StatusHealth.isUnhealthy([tap], at: Timestamp(seconds: 161)))
+        #expect(!StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 160)))
+        #expect(StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 161)))
         tap.running = false
-        #expect(!StatusHealth.isUnhealthy([tap], at: Timestamp(seconds: 161)))
+        #expect(!StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 161)))
     }
 
     @Test("JSON has every key, sorted, and null where nothing is known")

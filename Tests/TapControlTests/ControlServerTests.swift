@@ -15,6 +15,7 @@ struct ControlServerTests {
         case .status: ControlResponse(body: Array("{}".utf8))
         case .ping: ControlResponse()
         case .purge: ControlResponse(removed: 3)
+        case .reload: ControlResponse(error: "not taken", reason: .configStale, lines: ["f.xml:1: a", "f.xml:2: b"])
         case .test(let call): ControlResponse(body: Array("\(call.domain) \(call.tap?.text ?? "all") \(call.token)".utf8))
         case .hook(let call):
             ControlResponse(body: call.xml, hook: HookAnswer(allow: true, message: call.guest, lines: [call.operation, call.extra]))
@@ -34,6 +35,8 @@ struct ControlServerTests {
             let pong = try client.send(.ping, within: .seconds(5))
             #expect(pong.isOK && pong.version == virtTapVersion)
             #expect(try client.send(.purge, within: .seconds(5)).removed == 3)
+            let reload = try client.send(.reload, within: .seconds(5))
+            #expect(reload.error == "not taken" && reload.reason == .configStale && reload.lines == ["f.xml:1: a", "f.xml:2: b"])
             let domain = DomainUUID("6b3b4ae2-6a3e-4a0c-a1c5-2d8f3f6f6b01")!
             let test = try client.send(.test(TestCall(domain: domain, tap: nil, token: .max)), within: .seconds(5))
             #expect(String(decoding: test.body, as: UTF8.self) == "\(domain) all \(UInt64.max)")
@@ -70,6 +73,7 @@ struct ControlServerTests {
             #expect(try client.send(.ping, within: .seconds(5)).isOK)
             let purge = try client.send(.purge, within: .seconds(5))
             #expect(purge.reason == .permissionDenied && purge.removed == nil)
+            #expect(try client.send(.reload, within: .seconds(5)).reason == .permissionDenied)
             let call = HookCall(guest: "g", operation: "start", suboperation: "begin", extra: "-", xml: [])
             #expect(try client.send(.hook(call), within: .seconds(5)).reason == .permissionDenied)
             let raw = try sandbox.connect(sandbox.directory.statusSocket)

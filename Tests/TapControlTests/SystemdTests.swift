@@ -21,7 +21,7 @@ struct SystemdTests {
         #expect(taken == [InheritedSocket(number: number, path: path)])
         #expect(fcntl(number, F_GETFD) == FD_CLOEXEC)
         #expect(fcntl(datagram, F_GETFD) == -1, "what is not ours to use is closed")
-        let listeners = try ListeningSocket.sockets(in: sandbox.directory, inherited: taken, group: nil)
+        let listeners = try ListeningSocket.sockets(in: sandbox.directory, inherited: taken)
         #expect(listeners.map(\.path) == [path])
         try await sandbox.serving(listeners, handler: ControlServerTests.echo) { sandbox in
             let answer = try ControlClient(path: sandbox.directory.controlSocket).send(.ping, within: .seconds(5))

@@ -14,6 +14,7 @@ final class Bench: Sendable {
     let libvirt: FakeLibvirt
     let filters: FakeFilters
     let reconciler: Reconciler
+    let log: LogRecorder
     /// Seconds by the reconciler's clock.
     var now: Double { clock.now }
     private let clock: ManualClock
@@ -44,15 +45,16 @@ final class Bench: Sendable {
 
     private init(_ configuration: String, _ kernel: FakeKernel, _ libvirt: FakeLibvirt, _ filters: FakeFilters) throws {
         let clock = ManualClock()
-        (self.clock, self.kernel, self.libvirt, self.filters) = (clock, kernel, libvirt, filters)
+        let log = LogRecorder()
+        (self.clock, self.kernel, self.libvirt, self.filters, self.log) = (clock, kernel, libvirt, filters, log)
+        var logger = Logger(label: "test", factory: { _ in log })
+        logger.logLevel = .debug
         reconciler = Reconciler(
             dataplane: kernel, source: libvirt, compiler: filters,
-            configuration: LoadedConfiguration(
-                path: "/etc/virt-tap/config.xml", value: try ConfigurationXML.parse(Array(configuration.utf8)),
-                loaded: Timestamp(seconds: 0)),
+            configuration: LoadedConfiguration(path: Self.path, Self.parse(configuration), at: Timestamp(seconds: 0)),
             identity: DaemonIdentity(pid: 1, uri: "qemu:///system", started: Timestamp(seconds: 0)),
             clock: DaemonClock(monotonic: { clock.now }, wall: { Timestamp(seconds: 1_000_000 + Int64(clock.now)) }, processor: { 0 }),
-            logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+            logger: logger)
     }
 
     static func monitor(_ index: UInt32, _ name: String) -> HostDevice {
@@ -78,8 +80,18 @@ final class Bench: Sendable {
     }
 
     func reload(_ configuration: String = Bench.configuration) async throws {
-        let value = try ConfigurationXML.parse(Array(configuration.utf8))
-        await reconciler.reload(.success(value))
+        try await reconciler.reload(Self.parse(configuration))
+    }
+
+    static let path = "/etc/virt-tap/config.xml"
+
+    /// As from the file.
+    static func parse(_ configuration: String) -> Result<HostConfiguration, ConfigurationFileError> {
+        do {
+            return .success(try ConfigurationXML.parse(Array(configuration.utf8)))
+        } catch {
+            return .failure(ConfigurationFileError(path: path, lines: error.diagnostics.map { "\(path): \($0)" }))
+        }
     }
 
     /// Lets so many seconds pass and wakes the loop up.

@@ -18,6 +18,8 @@ final class FakeKernel: TapDataplane, Sendable {
         var changes: [String] = []
         /// What the next calls of attach or replace fail with, each once.
         var failures: [Failure] = []
+        /// Of the last program that was refused.
+        var verifierLog: String?
         /// Called at each look at one attachment.
         var whenLooked: @Sendable () -> Void = {}
         /// What every call fails with as long as it stands.
@@ -32,7 +34,7 @@ final class FakeKernel: TapDataplane, Sendable {
     }
 
     let state = Mutex(State())
-    var lastVerifierLog: String? { nil }
+    var lastVerifierLog: String? { state.withLock { $0.verifierLog } }
 
     func claim() throws(Failure) {}
 

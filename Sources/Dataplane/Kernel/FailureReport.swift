@@ -18,7 +18,7 @@ enum FailureReport {
             return Failure(
                 .attachFailed,
                 "\(what): the kernel's verifier refused the program (\(ErrorText.of(error.number))): \(line). "
-                    + "Report it with the output of `virt-tap doctor` and the verifier's log, which the daemon logs at level debug.")
+                    + "Report it with `virt-tap doctor` and the daemon's log at level debug, which has the verifier's.")
         }
         if error.call == .load, error.number == E2BIG { return Failure(.filterTooLarge, "\(what): \(tooLarge(error.log))") }
         let (reason, advice) = meaning(of: error)

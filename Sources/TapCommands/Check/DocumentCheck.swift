@@ -46,14 +46,6 @@ struct DocumentCheck {
     private func configuration(_ file: DocumentFile) -> CheckReport {
         do throws(XMLProblem) {
             let configuration = try ConfigurationXML.parse(file.bytes)
-            if let group = configuration.controlGroup, !hasGroup(group) {
-                let name = group.printable
-                return CheckReport(
-                    .badConfiguration,
-                    diagnostics: [
-                        "\(file.name): <control group=\"\(name)\">: this host has no such group; `groupadd --system \(name)` makes it"
-                    ])
-            }
             var report = CheckReport(.good, lines: ["\(file.name): a valid configuration, \(destinations(configuration))"])
             note(configuration, of: file, &report)
             return report
@@ -66,6 +58,11 @@ struct DocumentCheck {
     private func note(_ configuration: HostConfiguration, of file: DocumentFile, _ report: inout CheckReport) {
         if !configuration.policy.tapsAllowed {
             report.note("<policy taps=\"no\"/> stops all copying on this host", in: file.name, isBad: false)
+        }
+        if let group = configuration.controlGroup?.printable, !hasGroup(group) {
+            report.note(
+                "<control group=\"\(group)\">: this host has no such group, so nobody but root reads status, and all else works; "
+                    + "`groupadd --system \(group)` makes it (\(Reason.statusSocketMissing.rawValue))", in: file.name, isBad: false)
         }
         for definition in configuration.destinations {
             let status = DestinationStatus(definition, on: host)

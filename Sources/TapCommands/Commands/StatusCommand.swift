@@ -16,7 +16,10 @@ struct StatusCommand: ParsableCommand {
     @Flag(help: "Also the taps of domains that are shut off.")
     var all = false
 
-    @Flag(help: "Exit with 2 when a tap does not work, or has been pending for over a minute in a running domain.")
+    @Flag(
+        help:
+            "Exit with 2 when a tap does not work, or has been pending for over a minute in a running domain, or the daemon has no configuration that can be used."
+    )
     var check = false
 
     @Flag(help: "Print the status document in JSON.")
@@ -73,7 +76,7 @@ struct StatusCommand: ParsableCommand {
         let document = try select(answer.document)
         try Output.write(try text(document, isKnown: answer.isKnown, for: json ? .none : .current()))
         guard document.daemon.running else { throw CommandFailure(.daemonNotRunning) }
-        if check, StatusHealth.isUnhealthy(document.taps, at: Timestamp(seconds: Int64(time(nil)))) { throw CommandFailure(.unhealthy) }
+        if check, StatusHealth.isUnhealthy(document, at: Timestamp(seconds: Int64(time(nil)))) { throw CommandFailure(.unhealthy) }
     }
 
     private var selection: StatusSelection { StatusSelection(domains: domains, includesShutOff: all) }

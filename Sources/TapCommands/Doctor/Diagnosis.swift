@@ -130,6 +130,11 @@ enum Diagnosis {
         if !configuration.policy.tapsAllowed {
             findings.append(Finding(.warn, "policy", "<policy taps=\"no\"/> stops all copying on this host"))
         }
+        if case .running(let document) = facts.daemon {
+            findings += (document.daemon.warnings ?? []).map {
+                Finding(.warn, "configuration", "\($0.message.printable) (\($0.reason.rawValue))")
+            }
+        }
         return findings
     }
 
@@ -138,7 +143,12 @@ enum Diagnosis {
         switch facts.configuration {
         case .failure(let problem):
             var message = problem.lines.joined(separator: "; ")
-            if case .running = facts.daemon { message += "; virt-tapd uses the one before it" }
+            if case .running(let document) = facts.daemon {
+                message +=
+                    document.config.loaded == nil
+                    ? "; virt-tapd has none: taps in the kernel stay as they are, and nothing new is tapped"
+                    : "; virt-tapd uses the one before it"
+            }
             return Finding(
                 .fail, "configuration", message, remedy: "virt-tap check says what is wrong; then systemctl reload virt-tapd")
         case .success:
@@ -150,7 +160,9 @@ enum Diagnosis {
             }
             if case .running(let document) = facts.daemon, document.config.stale {
                 return Finding(
-                    .warn, "configuration", "\(path) is valid, but virt-tapd still uses the one before it",
+                    .warn, "configuration",
+                    "\(path) is valid, but virt-tapd "
+                        + (document.config.loaded == nil ? "has not read it yet" : "still uses the one before it"),
                     remedy: "systemctl reload virt-tapd")
             }
             guard facts.configExists else {

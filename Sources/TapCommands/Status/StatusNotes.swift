@@ -34,6 +34,9 @@ enum StatusNotes {
             notes.append(
                 Note(subject: "virt-tapd", text: "paused by `virt-tap purge --now`; `systemctl reload virt-tapd` resumes", colour: .yellow))
         }
+        for warning in document.daemon.warnings ?? [] {
+            notes.append(Note(subject: "virt-tapd", text: sentence(warning.message, warning.reason), colour: .yellow))
+        }
         if document.config.stale { notes += stale(document.config) }
         return notes
     }
@@ -45,19 +48,26 @@ enum StatusNotes {
     private static func stale(_ config: StatusDocument.Config) -> [Note] {
         let path = config.path.printable
         let lines = config.message?.split(separator: "\n").map(String.init) ?? []
-        var notes = [Note(subject: path, text: "could not be loaded, the configuration before it is in force", colour: .yellow)]
+        // With nothing in force before it, all waits for it.
+        let colour: Colour = config.loaded == nil ? .red : .yellow
+        let what =
+            config.loaded == nil
+            ? "cannot be used, and nothing was in force before it: taps in the kernel stay as they are, nothing new is tapped. It is taken by "
+                + "itself when it is right (\(Reason.configInvalid.rawValue))"
+            : "could not be loaded, the configuration before it is in force"
+        var notes = [Note(subject: path, text: what, colour: colour)]
         for line in lines.prefix(problems) {
             let inert = line.inert
             let isPlaced = inert.hasPrefix("\(path):")
             // The place as the subject, where there is one.
             guard isPlaced, let end = inert.firstRange(of: ": ") else {
-                notes.append(Note(subject: path, text: inert, colour: .yellow))
+                notes.append(Note(subject: path, text: inert, colour: colour))
                 continue
             }
-            notes.append(Note(subject: String(inert[..<end.lowerBound]), text: String(inert[end.upperBound...]), colour: .yellow))
+            notes.append(Note(subject: String(inert[..<end.lowerBound]), text: String(inert[end.upperBound...]), colour: colour))
         }
         if lines.count > problems {
-            notes.append(Note(subject: path, text: "and \(lines.count - problems) more: `virt-tap check` says all", colour: .yellow))
+            notes.append(Note(subject: path, text: "and \(lines.count - problems) more: `virt-tap check` says all", colour: colour))
         }
         return notes
     }

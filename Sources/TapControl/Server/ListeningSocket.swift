@@ -51,12 +51,9 @@ public final class ListeningSocket: Sendable {
         return ListeningSocket(path: socket.path, access: access, descriptor: Descriptor(socket.number), isOwner: false)
     }
 
-    /// The sockets of a daemon: those that systemd hands over, found by their paths, and the others made here.
-    ///
-    /// `RuntimeDirectory.prepare` comes first. Without a group there is no status socket, unless systemd made one.
-    public static func sockets(
-        in directory: RuntimeDirectory, inherited: [InheritedSocket], group: SocketGroup?
-    ) throws(ControlError) -> [ListeningSocket] {
+    /// The sockets that a daemon cannot do without: those that systemd hands over, found by their paths, and the control socket, made
+    /// here where there is none. `RuntimeDirectory.prepare` comes first. See `StatusSocket` for the other one.
+    public static func sockets(in directory: RuntimeDirectory, inherited: [InheritedSocket]) throws(ControlError) -> [ListeningSocket] {
         func find(_ path: String) -> InheritedSocket? { inherited.first { $0.isAt(path) } }
         var sockets: [ListeningSocket] = []
         if let control = find(directory.controlSocket) {
@@ -64,11 +61,7 @@ public final class ListeningSocket: Sendable {
         } else {
             sockets.append(try bind(directory.controlSocket, access: .control))
         }
-        if let status = find(directory.statusSocket) {
-            sockets.append(.inherited(status, access: .statusOnly))
-        } else if let group {
-            sockets.append(try bind(directory.statusSocket, access: .statusOnly, group: group))
-        }
+        if let status = find(directory.statusSocket) { sockets.append(.inherited(status, access: .statusOnly)) }
         return sockets
     }
 

@@ -29,12 +29,25 @@ public struct SocketGroup: Hashable, Sendable {
     }
 
     /// Gives a file or directory to the group.
+    ///
+    /// An owner may give a file to a group of its own, whatever else it may not. So where CAP_CHOWN is missing, as it is in the daemon's
+    /// unit, the process joins the group for that moment, by CAP_SETGID, which the unit has for the filters' child. With
+    /// `SupplementaryGroups=` in its place a group that is gone would keep the unit from starting.
+    /// - Throws: `notPermitted` when it has neither, and is no member.
     func give(_ path: String) throws(ControlError) {
         guard lchown(path, uid_t.max, id) != 0 else { return }
         guard errno == EPERM else { throw .system(call: "chown", what: path, errno: errno) }
+        var own = [gid_t](repeating: 0, count: Int(NGROUPS_MAX))
+        let count = getgroups(Int32(own.count), &own)
+        own.removeSubrange(max(0, Int(count))...)
+        if count >= 0, setgroups(own.count + 1, own + [id]) == 0 {
+            defer { _ = setgroups(own.count, own) }
+            if lchown(path, uid_t.max, id) == 0 { return }
+        }
         throw .notPermitted(
             path: path,
-            what: "virt-tapd may not give this to the group \(name): without CAP_CHOWN it must be in the group, so put"
-                + " SupplementaryGroups=\(name) into the unit (systemctl edit virt-tapd) and restart it")
+            what:
+                "virt-tapd may not give this to the group \(name): it is no member, and has neither CAP_SETGID nor CAP_CHOWN; run it by its "
+                + "unit")
     }
 }

@@ -42,6 +42,8 @@ struct ControlMessage: Equatable {
             header.allow = hook.allow
             header.message = hook.message
             header.lines = Self.fitting(hook.lines)
+        } else if !response.lines.isEmpty {
+            header.lines = Self.fitting(response.lines, rest: "virt-tap check")
         }
         self.init(header: header, body: response.body)
     }
@@ -52,6 +54,7 @@ struct ControlMessage: Equatable {
         case "status": return .status
         case "ping": return .ping
         case "purge": return .purge
+        case "reload": return .reload
         case "test":
             guard let domain = header.uuid.flatMap({ DomainUUID($0) }), let token = header.token else {
                 throw .malformed("a test needs uuid and token")
@@ -83,16 +86,18 @@ struct ControlMessage: Equatable {
         response.version = header.version
         if let allow = header.allow {
             response.hook = HookAnswer(allow: allow, message: header.message, lines: header.lines ?? [])
+        } else {
+            response.lines = header.lines ?? []
         }
         return response
     }
 
     /// As many lines as surely fit into a header: JSON makes at most six bytes of one.
-    private static func fitting(_ lines: [String]) -> [String] {
+    private static func fitting(_ lines: [String], rest: String = "virt-tap status") -> [String] {
         var room = ControlProtocol.maximumHeader / 6 - 2_048
         for (index, line) in lines.enumerated() {
             room -= line.utf8.count + 3
-            if room < 0 { return lines[..<index] + ["\(lines.count - index) more: see virt-tap status"] }
+            if room < 0 { return lines[..<index] + ["\(lines.count - index) more: see \(rest)"] }
         }
         return lines
     }

@@ -8,6 +8,8 @@ public enum ControlRequest: Hashable, Sendable {
     case ping
     /// Remove everything from the kernel and pause until a reload.
     case purge
+    /// Read the configuration again, and say whether it was taken.
+    case reload
     /// Send a marked frame along the path of each tap of a domain.
     case test(TestCall)
     /// libvirt called the qemu hook.
@@ -19,6 +21,7 @@ public enum ControlRequest: Hashable, Sendable {
         case .status: "status"
         case .ping: "ping"
         case .purge: "purge"
+        case .reload: "reload"
         case .test: "test"
         case .hook: "hook"
         }
@@ -28,7 +31,7 @@ public enum ControlRequest: Hashable, Sendable {
     public var isReadOnly: Bool {
         switch self {
         case .status, .ping: true
-        case .purge, .test, .hook: false
+        case .purge, .reload, .test, .hook: false
         }
     }
 }

@@ -12,6 +12,8 @@ public struct ControlResponse: Hashable, Sendable {
     public var hook: HookAnswer?
     /// Only to `purge`: how many attachments there were.
     public var removed: Int?
+    /// Only to `reload`: what there is to know, a line each; when it was refused, everything that is wrong.
+    public var lines: [String] = []
     /// To `status`: the document in JSON. Else empty.
     public var body: [UInt8]
     /// The version of the program that answered; set by the client's side.
@@ -27,16 +29,18 @@ public struct ControlResponse: Hashable, Sendable {
     }
 
     /// Done.
-    public init(body: [UInt8] = [], hook: HookAnswer? = nil, removed: Int? = nil) {
+    public init(body: [UInt8] = [], hook: HookAnswer? = nil, removed: Int? = nil, lines: [String] = []) {
         self.body = body
         self.hook = hook
         self.removed = removed
+        self.lines = lines
     }
 
     /// Not done, and why.
-    public init(error: String, reason: Reason? = nil) {
+    public init(error: String, reason: Reason? = nil, lines: [String] = []) {
         self.error = error
         self.reason = reason
+        self.lines = lines
         body = []
     }
 

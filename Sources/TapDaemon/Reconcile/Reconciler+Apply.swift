@@ -11,7 +11,7 @@ extension Reconciler {
             configuration: configuration.value, devices: devices, claims: claims, directory: directory, paths: paths, ownWays: ownWays,
             overloads: breaker.failures,
             mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) }, isPaused: isPaused,
-            filters: filters.results, refusedWishes: filters.refusedWishes)
+            filters: filters.results, refusedWishes: filters.refusedWishes, unconfigured: configuration.missing)
     }
 
     /// Decides anew what a domain's taps ask for, and has compiled what that depends on.
@@ -151,10 +151,12 @@ extension Reconciler {
             try work()
             attachments[id] = try dataplane.attachment(id)
             failures[id] = nil
+            loggedFailures[id] = nil
         } catch {
-            if failures[id] != error {
-                logger.error("\(describe(desired)): \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
-                if let log = dataplane.lastVerifierLog { logger.debug("\(describe(desired)): the verifier's log:\n\(log)") }
+            if log(error, of: id, "\(describe(desired)): \(error.message)") {
+                for line in dataplane.lastVerifierLog?.split(separator: "\n") ?? [] {
+                    logger.debug("\(describe(desired)): the verifier: \(line)")
+                }
             }
             failures[id] = error
             attachments[id] = try? dataplane.attachment(id)
@@ -162,6 +164,14 @@ extension Reconciler {
             if error.reason == .filterTooLarge { return refuse(desired.wish, error) }
             request(.domain(desired.key.domain), after: 10)
         }
+    }
+
+    /// Logs a failure that the log does not have yet. - Returns: whether it did.
+    @discardableResult
+    private func log(_ failure: Failure, of id: AttachmentID, _ text: String) -> Bool {
+        guard loggedFailures.updateValue(failure, forKey: id) != failure else { return false }
+        logger.error("\(text)", metadata: ["reason": "\(failure.reason.rawValue)"])
+        return true
     }
 
     /// A wish that chooses otherwise and cannot be carried out: what was chosen before is not asked for any more, and may be
@@ -173,6 +183,7 @@ extension Reconciler {
         logger.warning("\(describe(desired)): what it copied before is no longer asked for; it copies nothing")
         remove(id)
         failures[id] = failure
+        loggedFailures[id] = failure
     }
 
     private func remove(_ id: AttachmentID) {
@@ -181,10 +192,11 @@ extension Reconciler {
             let uuid = attachments[id]?.spec?.key.domain
             attachments[id] = nil
             failures[id] = nil
+            loggedFailures[id] = nil
             removals.forget(id)
             if let uuid, domains[uuid] == nil, attachments.of(uuid).isEmpty { claims.set([], of: uuid) }
         } catch {
-            logger.error("\(describe(id)): not removed: \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
+            log(error, of: id, "\(describe(id)): not removed: \(error.message)")
             if let uuid = attachments[id]?.spec?.key.domain { request(.domain(uuid), after: 10) }
         }
     }
@@ -206,6 +218,7 @@ extension Reconciler {
 
     private func forgetFailures(of uuid: DomainUUID, but kept: Set<AttachmentID>) {
         failures = failures.filter { $0.key.domain != uuid.hex || kept.contains($0.key) }
+        loggedFailures = loggedFailures.filter { $0.key.domain != uuid.hex || kept.contains($0.key) }
     }
 
     private func describe(_ desired: DesiredAttachment) -> String {

@@ -9,7 +9,7 @@ extension Reconciler {
     func compileFilters(of uuid: DomainUUID) {
         guard let verdicts = domains[uuid]?.view.verdicts, !filters.isCompiling(for: uuid) else { return }
         let now = clock.monotonic()
-        for verdict in verdicts where TapEvaluation.isUndecided(verdict) {
+        for verdict in verdicts where TapEvaluation.awaitsFilter(verdict) {
             guard case .valid(let tap) = verdict.entry, let expression = tap.filter, filters.isDue(expression, at: now) else { continue }
             filters.start(expression, for: uuid, at: now)
             Task { await compile(expression, for: uuid) }
@@ -52,7 +52,7 @@ extension Reconciler {
 
     private func awaitsFilters(_ uuid: DomainUUID) -> Bool {
         domains[uuid]?.view.verdicts.contains { verdict in
-            guard TapEvaluation.isUndecided(verdict), let expression = verdict.entry.filter else { return false }
+            guard TapEvaluation.awaitsFilter(verdict), let expression = verdict.entry.filter else { return false }
             return filters.results[expression] == nil
         } ?? false
     }

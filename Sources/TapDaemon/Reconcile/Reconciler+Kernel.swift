@@ -181,6 +181,8 @@ extension Reconciler {
 
     /// Frees the places of destinations that nothing uses and the configuration does not define.
     func forgetUnusedDestinations() {
+        // Which it defines is not known.
+        guard configuration.missing == nil else { return }
         let used = Set(attachments.all.compactMap { $0.spec?.wish.destination })
             .union(configuration.value.destinations.map(\.name.text))
             .union(domains.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.wish.destination) })

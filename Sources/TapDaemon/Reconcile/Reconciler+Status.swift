@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Hypervisor
 import Logging
 import TapHost
 import TapModel
@@ -15,25 +16,19 @@ extension Reconciler {
     }
 
     private func document(_ kernel: KernelView) -> StatusDocument {
-        let builder = TapStatusBuilder(hostWarnings: hostWarnings, kernel: kernel, disconnected: isConnected ? nil : disconnectedWhy)
+        let builder = TapStatusBuilder(
+            hostWarnings: hostWarnings, kernel: kernel, disconnected: isConnected ? nil : disconnectedWhy, devices: devices)
         var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap {
             builder.taps(of: $0.view)
         }
         for (index, key) in TapOccurrence.of(taps).enumerated() { taps[index].stateSince = lastStates[key.key.domain]?[key]?.since }
-        for copying in unknownTaps(builder.kernel) {
-            // A tap whose filter is not decided: what was attached before still copies.
-            if let index = taps.firstIndex(where: { isKept(copying, for: $0) }) {
-                taps[index].interfaces = copying.interfaces
-            } else {
-                taps.append(copying)
-            }
-        }
+        taps += unknownTaps(builder.kernel)
         return StatusDocument(
             host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: libvirtVersion),
             daemon: StatusDocument.Daemon(
                 running: true, version: virtTapVersion, pid: identity.pid, uri: identity.uri, connected: isConnected,
                 since: identity.started,
-                paused: isPaused),
+                paused: isPaused, warnings: daemonWarnings),
             hook: StatusDocument.Hook(installed: HookInstallation.isInstalled, seen: hookSeen),
             config: StatusDocument.Config(
                 path: configuration.path, loaded: configuration.loaded, stale: configuration.problem != nil,
@@ -57,13 +52,24 @@ extension Reconciler {
             let text = "\(known.view.name.printable): tap \(tap.name) is \(tap.state.rawValue)"
             if let reason = tap.reason {
                 logger.log(
-                    level: tap.state == .failed || tap.state == .degraded ? .warning : .info, "\(text): \(tap.message?.printable ?? "")",
+                    level: tap.state == .failed || tap.state == .degraded ? .warning : .info, "\(text)\(news(in: tap))",
                     metadata: ["reason": "\(reason.rawValue)"])
             } else {
                 logger.notice("\(text), copying to \(tap.destination ?? "")")
             }
         }
         if (lastStates[uuid]?.count ?? 0) > keys.count { lastStates[uuid] = lastStates[uuid]?.filter { keys.contains($0.key) } }
+    }
+
+    /// A tap's message without what the log has already of its attachments.
+    private func news(in tap: TapStatus) -> String {
+        var text = tap.message?[...] ?? ""
+        for (id, failure) in loggedFailures where id.domain == tap.uuid.hex {
+            if let known = text.firstRange(of: failure.message) { text.removeSubrange(known) }
+        }
+        text = text.drop { " .:;".contains($0) }
+        while let last = text.last, " :;".contains(last) { text.removeLast() }
+        return text.isEmpty ? "" : ": \(String(text).printable)"
     }
 
     private var hostWarnings: [TapStatus.Warning] {
@@ -74,12 +80,30 @@ extension Reconciler {
                     reason: .hookMissing,
                     message: "\(HookInstallation.path) is not installed: the first packets of a starting guest are not copied"))
         }
-        if let problem = configuration.problem {
+        if let problem = configuration.problem, configuration.missing == nil {
             warnings.append(
                 TapStatus.Warning(
                     reason: .configStale, message: "the configuration file was changed and is not in force: \(problem.lines.first ?? "")"))
         }
         return warnings
+    }
+
+    /// What of the daemon itself is not as the configuration says.
+    var daemonWarnings: [TapStatus.Warning] {
+        [
+            statusSocketTrouble.map { TapStatus.Warning(reason: $0.reason, message: $0.message) }, restartNeeded,
+        ].compactMap { $0 }
+    }
+
+    /// That the configuration names another libvirt than the one in use.
+    var restartNeeded: TapStatus.Warning? {
+        guard configuration.missing == nil, !identity.isURIFixed else { return nil }
+        let wanted = LibvirtURI.effective(configuration.value.libvirtURI)
+        guard wanted != identity.uri else { return nil }
+        return TapStatus.Warning(
+            reason: .restartNeeded,
+            message: "virt-tapd listens to \(identity.uri.printable), the configuration says \(wanted.printable): "
+                + "`systemctl restart virt-tapd` changes over, taps go on copying meanwhile")
     }
 
     /// Everything as the kernel has it now. Lets others in between: a guest's start does not wait for somebody's `status`.
@@ -107,18 +131,27 @@ extension Reconciler {
     /// Attachments that no tap of a known domain accounts for, since libvirt has not told of the domain (yet) or the tap
     /// was taken back and could not be detached: they copy, so they are shown.
     private func unknownTaps(_ kernel: KernelView) -> [TapStatus] {
-        let accounted = Set(domains.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.key.id) })
+        var accounted: Set<AttachmentID> = []
+        // What is kept for a tap that is not decided is shown with it.
+        var undecided: Set<TapKey> = []
+        for (uuid, known) in domains {
+            for verdict in known.view.verdicts {
+                accounted.formUnion(verdict.desired.map(\.key.id))
+                guard known.view.isRunning, TapEvaluation.isUndecided(verdict), case .valid(let tap) = verdict.entry else { continue }
+                undecided.insert(TapKey(domain: uuid, origin: tap.origin, name: tap.name))
+            }
+        }
         var unknown = kernel
-        unknown.attachments = kernel.attachments.filter { !accounted.contains($0.key) }
+        unknown.attachments = kernel.attachments.filter { id, attachment in
+            guard !accounted.contains(id), let key = attachment.spec?.key else { return false }
+            return !undecided.contains(TapKey(domain: key.domain, origin: key.origin, name: key.tap))
+        }
         return StatusDocument.pinnedTaps(unknown, devices: devices)
     }
 
-    private func isKept(_ copying: TapStatus, for tap: TapStatus) -> Bool {
-        tap.uuid == copying.uuid && tap.origin == copying.origin && tap.name == copying.name && tap.interfaces.isEmpty
-            && domains[tap.uuid]?.view.verdicts.contains { $0.entry.name == tap.name && TapEvaluation.isUndecided($0) } == true
-    }
-
     private func destinationStatuses(_ records: [DestinationRecord]) -> [DestinationStatus] {
+        // What the kernel was told is all that is known.
+        if configuration.missing != nil { return StatusDocument.pinnedDestinations(KernelView(destinations: records), devices: devices) }
         let host = hostState
         let byLabel = Dictionary(records.map { ($0.label, $0) }, uniquingKeysWith: { first, _ in first })
         var inline: [String: DestinationVerdict] = [:]

@@ -21,6 +21,8 @@ actor Reconciler {
     let identity: DaemonIdentity
 
     var configuration: LoadedConfiguration
+    /// Why there is no status socket although the configuration asks for one.
+    var statusSocketTrouble: Failure?
     var isPaused = false
     var isConnected = false
     var disconnectedWhy = "not connected yet"
@@ -40,6 +42,8 @@ actor Reconciler {
     var devices = DeviceTable()
     var attachments = AttachmentTable()
     var failures: [AttachmentID: Failure] = [:]
+    /// Those of them that the log has: each is there once, and not again with the tap's state or at the next attempt.
+    var loggedFailures: [AttachmentID: Failure] = [:]
     /// What the destination map was last told, by label, and why.
     var destinations: [String: (verdict: DestinationVerdict, route: DestinationRoute)] = [:]
     /// Keeps all copies together below the host's `<limit>`.
@@ -73,6 +77,9 @@ actor Reconciler {
     private var ready: [DomainUUID] = []
     /// Whether to say so when everything that was read has been brought in order.
     private var isOrderAwaited = false
+    /// How that was found last, and why domains could not be listed: the same is not said again at each look.
+    private var toldOrder = ""
+    private var toldUnlisted: String?
 
     /// Whether a domain is being looked at, or will be within the second for which wishes are merged.
     var isWorkDue: Bool {
@@ -98,6 +105,7 @@ actor Reconciler {
 
     /// Finds what an earlier daemon left in the kernel, before anything else is known, and keeps it copying.
     func adopt() {
+        if let problem = configuration.problem { report(problem) }
         request(.sweep)
         request(.load)
         refreshDevices()
@@ -143,23 +151,59 @@ actor Reconciler {
     }
 
     /// Puts a new configuration in force, or notes that the file cannot be used.
-    func reload(_ result: Result<HostConfiguration, ConfigurationFileError>) {
+    func reload(
+        _ result: Result<HostConfiguration, ConfigurationFileError>, _ occasion: ConfigurationLoader.Occasion = .asked
+    ) throws(ConfigurationRefusal) {
         switch result {
         case .success(let new):
-            configuration.warnings(changingTo: new).forEach { logger.warning("\($0)") }
             configuration.value = new
             changes += 1
             configuration.loaded = clock.wall()
             configuration.problem = nil
             logger.notice("configuration loaded", metadata: ["path": "\(configuration.path)"])
-            if isPaused { logger.notice("copying resumes") }
-            isPaused = false
+            if let restart = restartNeeded { logger.warning("\(restart.message)", metadata: ["reason": "\(restart.reason.rawValue)"]) }
+            if occasion == .asked {
+                if isPaused { logger.notice("copying resumes") }
+                isPaused = false
+            }
             request(.load)
+            request(.all)
         case .failure(let error):
+            let isNew = configuration.problem != error
             configuration.problem = error
-            for line in error.lines { logger.error("configuration not reloaded, the one before stays in force: \(line.printable)") }
+            if isNew || occasion == .asked {
+                report(error)
+                request(.all)
+            }
+            let isMissing = configuration.missing != nil
+            throw ConfigurationRefusal(
+                reason: isMissing ? .configInvalid : .configStale,
+                message: "the configuration was not taken; \(Self.consequence(isMissing))",
+                lines: error.lines)
         }
-        request(.all)
+    }
+
+    private func report(_ problem: ConfigurationFileError) {
+        let isMissing = configuration.missing != nil
+        for line in problem.lines {
+            logger.error(
+                "configuration not loaded, \(Self.consequence(isMissing)): \(line.printable)",
+                metadata: ["reason": "\((isMissing ? Reason.configInvalid : .configStale).rawValue)"])
+        }
+    }
+
+    private static func consequence(_ isMissing: Bool) -> String {
+        isMissing ? "taps in the kernel stay as they are, and nothing new is tapped" : "the one before stays in force"
+    }
+
+    /// Notes whether the status socket is as the configuration says.
+    func noteStatusSocket(_ trouble: Failure?) {
+        if let trouble, trouble != statusSocketTrouble {
+            logger.warning("\(trouble.message.printable)", metadata: ["reason": "\(trouble.reason.rawValue)"])
+        } else if trouble == nil, statusSocketTrouble != nil {
+            logger.notice("the status socket is there")
+        }
+        statusSocketTrouble = trouble
     }
 
     /// Ends all copying and does nothing more until the next reload. After an error it goes on as before.
@@ -175,6 +219,7 @@ actor Reconciler {
         changes += 1
         attachments = AttachmentTable()
         failures = [:]
+        loggedFailures = [:]
         destinations = [:]
         ownWays = [:]
         let host = hostState
@@ -272,13 +317,15 @@ actor Reconciler {
         }
     }
 
-    /// Says, after a connection, a reload or whatever else made it look at everything, how that ended.
+    /// Says how a look at everything ended, unless that is what the one before it found: a host where nothing happens is silent.
     private func tellOrder() {
         isOrderAwaited = false
         let states = domains.values.filter(\.view.isRunning).flatMap { lastStates[$0.view.uuid, default: [:]].values.map(\.state) }
         let active = states.count { $0 == .active }
         let rest = active == states.count ? "" : ", \(states.count - active) not: see `virt-tap status`"
-        logger.info("looked at every domain: \(active) tap(s) active\(rest)")
+        let text = "looked at every domain: \(active) tap(s) active\(rest)"
+        logger.log(level: text == toldOrder ? .debug : .info, "\(text)")
+        toldOrder = text
     }
 
     /// Brings a domain in order when its turn comes.
@@ -326,12 +373,15 @@ actor Reconciler {
                 refreshDevices()
                 for snapshot in snapshots { take(snapshot, asked: now) }
                 directory.isComplete = true
+                toldUnlisted = nil
                 refreshDestinations()
                 // What is not in the list is asked for one by one: a list alone is no evidence that a domain is gone.
                 let listed = Set(snapshots.map(\.uuid))
                 for uuid in Set(domains.keys).union(attachedDomains) where !listed.contains(uuid) { request(.domain(uuid)) }
             } catch {
-                logger.warning("domains not listed: \(error)")
+                let text = "domains not listed: \(error)"
+                logger.log(level: text == toldUnlisted ? .debug : .warning, "\(text)")
+                toldUnlisted = text
                 if isConnected { request(.all, after: 5) }
             }
             asked.remove(.all)

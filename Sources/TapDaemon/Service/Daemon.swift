@@ -14,8 +14,8 @@ import TapModel
 /// Puts the parts together and runs them until SIGTERM or SIGINT.
 struct Daemon {
     var file: ConfigurationFile
-    var configuration: HostConfiguration
-    var uri: String?
+    /// The command line's libvirt, which wins over the configuration's.
+    var connect: String?
     var runtimeDirectory: String
     var bpffs: String
     var logger: Logger
@@ -24,16 +24,17 @@ struct Daemon {
         // A peer that goes away is an error of that write, and no reason to end.
         signal(SIGPIPE, SIG_IGN)
         let inherited = InheritedSocket.takeAll()
-        let group = try configuration.controlGroup.map { try SocketGroup(named: $0) }
         let directory = RuntimeDirectory(runtimeDirectory)
-        try directory.prepare(group: group)
+        try directory.prepare()
         // One daemon a runtime directory: two would undo each other's work.
         let lock = try DaemonLock(in: directory)
         defer { withExtendedLifetime(lock) {} }
-        let listeners = try ListeningSocket.sockets(in: directory, inherited: inherited, group: group)
+        let listeners = try ListeningSocket.sockets(in: directory, inherited: inherited)
 
         let clock = DaemonClock.system
-        let loaded = LoadedConfiguration(path: file.path, value: configuration, loaded: clock.wall())
+        // One that cannot be used is no reason not to run: guests start, and taps in the kernel are to be looked after.
+        let loaded = LoadedConfiguration(path: file.path, Result { () throws(ConfigurationFileError) in try file.load() }, at: clock.wall())
+        let uri = connect ?? loaded.value.libvirtURI
         let source = LibvirtDomainSource(uri: uri)
         let dataplane = KernelDataplane(bpffs: bpffs)
         do {
@@ -45,11 +46,16 @@ struct Daemon {
         let reconciler = Reconciler(
             dataplane: dataplane, source: source, compiler: FilterCompiler(),
             configuration: loaded,
-            identity: DaemonIdentity(pid: getpid(), uri: LibvirtURI.effective(uri), started: clock.wall()), clock: clock,
-            logger: logger)
+            identity: DaemonIdentity(
+                pid: getpid(), uri: LibvirtURI.effective(uri), isURIFixed: connect != nil, started: clock.wall()),
+            clock: clock, logger: logger)
         let notifier = ServiceNotifier()
+        // Unless systemd made one.
+        let isStatusServed = listeners.contains { $0.access == .statusOnly }
+        let statusSocket = isStatusServed ? nil : StatusSocket(in: directory, handler: RequestHandler(reconciler: reconciler).answer)
+        let loader = ConfigurationLoader(file: file, reconciler: reconciler, statusSocket: statusSocket)
 
-        let server = try ControlServer(listeners: listeners, handler: RequestHandler(reconciler: reconciler).answer)
+        let server = try ControlServer(listeners: listeners, handler: RequestHandler(reconciler: reconciler, loader: loader).answer)
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: [
@@ -57,7 +63,7 @@ struct Daemon {
                     .init(service: ControlService(server: server, notifier: notifier)),
                     .init(service: DeviceService(reconciler: reconciler, subject: .links, logger: logger)),
                     .init(service: DeviceService(reconciler: reconciler, subject: .paths, logger: logger)),
-                    .init(service: ReloadService(reconciler: reconciler, file: file, notifier: notifier)),
+                    .init(service: ReloadService(loader: loader, notifier: notifier)),
                     .init(service: HypervisorService(source: source, reconciler: reconciler)),
                 ],
                 gracefulShutdownSignals: [.sigterm, .sigint],
@@ -67,6 +73,7 @@ struct Daemon {
         await reconciler.adopt()
         try await services.run()
         notifier.stopping()
+        _ = await statusSocket?.follow(nil)
         logger.notice("virt-tapd ends; taps go on copying")
     }
 }

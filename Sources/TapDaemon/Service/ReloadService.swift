@@ -2,25 +2,24 @@
 
 import ServiceLifecycle
 import TapControl
-import TapHost
 import UnixSignals
 
-/// Reads the configuration again at SIGHUP.
+/// Has the configuration read again at SIGHUP, and by itself what could not be used before.
 struct ReloadService: Service {
-    let reconciler: Reconciler
-    let file: ConfigurationFile
+    let loader: ConfigurationLoader
     let notifier: ServiceNotifier
 
     func run() async {
-        let signals = await UnixSignalsSequence(trapping: .sighup)
-        var existed = file.exists
-        for await _ in signals.cancelOnGracefulShutdown() {
-            notifier.reloading()
-            // A file that vanished is no wish to end all copying.
-            let mustExist = existed
-            await reconciler.reload(Result { () throws(ConfigurationFileError) in try file.load(mustExist: mustExist) })
-            existed = existed || file.exists
-            notifier.ready()
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask {
+                for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+                    notifier.reloading()
+                    // The log says what became of it.
+                    _ = try? await loader.load(.asked)
+                    notifier.ready()
+                }
+            }
+            group.addTask { await cancelWhenGracefulShutdown { await loader.keepTrying() } }
         }
     }
 }

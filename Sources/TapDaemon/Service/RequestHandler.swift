@@ -7,6 +7,8 @@ import TapModel
 /// Answers what `virt-tap` asks.
 struct RequestHandler: Sendable {
     let reconciler: Reconciler
+    /// `nil`: on a socket that takes no reload.
+    var loader: ConfigurationLoader?
 
     func answer(_ request: ControlRequest) async -> ControlResponse {
         switch request {
@@ -25,6 +27,13 @@ struct RequestHandler: Sendable {
                 return ControlResponse(removed: try await reconciler.purge())
             } catch {
                 return ControlResponse(error)
+            }
+        case .reload:
+            guard let loader else { return ControlResponse(error: "this socket takes no reload", reason: .permissionDenied) }
+            do throws(ConfigurationRefusal) {
+                return ControlResponse(lines: try await loader.load(.asked).map(\.message))
+            } catch {
+                return ControlResponse(error: error.message, reason: error.reason, lines: error.lines)
             }
         case .test(let call):
             do {

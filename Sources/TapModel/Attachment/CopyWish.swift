@@ -44,6 +44,22 @@ extension CopyWish {
     /// Whether copies that go to such a destination go by the devices of virt-tap's own, on which they are cut, wrapped and finished.
     public func needsHop(for kind: DestinationTarget.Kind) -> Bool { snaplen != nil || finished || kind.isTunnel }
 
+    /// What is copied, for people: `both directions to ids, filter "port 53"`.
+    var choice: String {
+        let parts = [
+            "\(direction == .both ? "both directions" : direction.rawValue) to \(destination)", filter.map { "filter \"\($0)\"" },
+            snaplen.map { "snaplen \($0)" }, sampling.map(Self.text), rate.map { "rate \($0.text)" }, once ? "once" : nil,
+        ]
+        return parts.compactMap { $0 }.joined(separator: ", ")
+    }
+
+    private static func text(_ sampling: Sampling) -> String {
+        switch sampling {
+        case .packets(let count): "sample 1/\(count)"
+        case .flows(let count): "sample-flows 1/\(count)"
+        }
+    }
+
     /// Whether the same of a guest's traffic is copied to the same place, however it is marked.
     public func choosesAs(_ other: CopyWish) -> Bool {
         var same = other

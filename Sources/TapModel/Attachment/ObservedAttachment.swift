@@ -61,6 +61,18 @@ extension ObservedAttachment {
         }.max() ?? 0
     }
 
+    /// What of it goes on copying, in a sentence, although it is not what `desired` asks for; `nil`: nothing, or it is.
+    func former(to desired: DesiredAttachment) -> String? {
+        guard let spec, !satisfies(desired) else { return nil }
+        let copying = Direction.allCases.filter { if case .attached = hooks[$0] { true } else { false } }
+        guard !copying.isEmpty else { return nil }
+        let which = copying.count == hooks.count ? "" : " what is \(copying.map(\.rawValue).joined(separator: " and "))"
+        guard spec.wish.choosesAs(desired.wish) else {
+            return "The program before it goes on copying\(which), as it was asked for then: \(spec.wish.choice)."
+        }
+        return "The program before it (build \(spec.build.prefix(12))) goes on copying\(which.isEmpty ? " the same" : which)."
+    }
+
     /// Whether something of it that was attached no longer is, although its device is there. `later`: the same attachment
     /// looked up again, `nil` when its pins are gone.
     public func isRemoved(by later: ObservedAttachment?) -> Bool {

@@ -2,8 +2,8 @@
 
 /// What is positively known of a domain when its attachments are planned.
 public enum DomainEvidence: Hashable, Sendable {
-    /// It runs, and this is what its live XML asks for here. Of taps whose filter is not compiled that is not known yet: what is
-    /// `kept` stays as it is.
+    /// It runs, and this is what its live XML asks for here. Of taps whose filter is not compiled that is not known yet, nor of any on a
+    /// host without a configuration: what is `kept` stays as it is.
     case running([DesiredAttachment], kept: Set<AttachmentID> = [])
     /// libvirt said that it does not run, or that there is no such domain.
     case notRunning
@@ -32,14 +32,17 @@ public enum DomainEvidence: Hashable, Sendable {
             kept: Set(observed.filter { one in undecided.contains { isKept(one, for: $0, of: domain, host) } }.map(\.id)))
     }
 
-    /// Whether an attachment of a tap that is not decided stays: for as long as its filter is being compiled; and when this host cannot
-    /// compile it, which may last, only if it does just what the tap asks for, or it may copy what is not asked for any more.
+    /// Whether an attachment of a tap that is not decided stays: for as long as its filter is being compiled, or the host has no
+    /// configuration; and when this host cannot compile it, which may last, only if it does just what the tap asks for, or it may copy
+    /// what is not asked for any more.
     private static func isKept(_ attachment: ObservedAttachment, for verdict: TapVerdict, of domain: DomainView, _ host: HostState) -> Bool
     {
         guard case .valid(let tap) = verdict.entry, let spec = attachment.spec,
             (spec.key.domain, spec.key.origin, spec.key.tap) == (domain.uuid, tap.origin, tap.name)
         else { return false }
-        if case .refused(let failure) = verdict.outcome, failure.reason == .filterPending { return true }
+        if case .refused(let failure) = verdict.outcome, failure.reason == .filterPending || failure.reason == .configInvalid {
+            return true
+        }
         return spec.wish.choosesAs(TapEvaluation.wish(of: tap, on: host))
             && domain.live?.interfaces.contains { $0.mac == spec.interface.mac && tap.selects($0) } == true
     }

@@ -3,6 +3,9 @@
 /// What evaluation needs to know of the host at one moment.
 public struct HostState: Sendable {
     public var configuration: HostConfiguration
+    /// Why there is no configuration, good or default: what this host wants is not known then, and `configuration` says nothing of it.
+    /// What was attached for a tap that is still wished stays as it is, and nothing is attached anew.
+    public var unconfigured: Failure?
     public var devices: DeviceTable
     /// What running domains say is theirs.
     public var claims: DeviceClaims
@@ -28,7 +31,7 @@ public struct HostState: Sendable {
         paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:], ownWays: [[UInt8]: String] = [:], overloads: [String: Failure] = [:],
         mechanism: Result<Mechanism, Failure>,
         isPaused: Bool = false, filters: [String: Result<CompiledFilter, Failure>] = [:],
-        refusedWishes: [CopyWish: Failure] = [:]
+        refusedWishes: [CopyWish: Failure] = [:], unconfigured: Failure? = nil
     ) {
         self.configuration = configuration
         self.devices = devices
@@ -41,5 +44,6 @@ public struct HostState: Sendable {
         self.isPaused = isPaused
         self.filters = filters
         self.refusedWishes = refusedWishes
+        self.unconfigured = unconfigured
     }
 }

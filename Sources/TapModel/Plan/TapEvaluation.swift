@@ -26,6 +26,8 @@ public enum TapEvaluation {
         if host.isPaused {
             return Failure(.disabledByHost, "`virt-tap purge --now` stopped all copying; `systemctl reload virt-tapd` (SIGHUP) resumes it")
         }
+        // What the domain says of itself still counts; of all else the host's word is missing.
+        if let unconfigured = host.unconfigured { return unconfigured }
         if index >= Int(policy.maximumTaps) {
             return Failure(
                 .tooManyTaps,
@@ -55,9 +57,15 @@ public enum TapEvaluation {
             selected.map { InterfaceVerdict(interface: $0, result: verdict($0, of: tap, filter, to: destination, in: domain, host: host)) })
     }
 
-    /// Whether nothing is known yet of what a tap asks for, since its filter is not compiled or this host could not do it: what
-    /// was attached for it stays as it is.
+    /// Whether nothing is known yet of what a tap asks for, since its filter is not compiled, this host could not do it, or there is no
+    /// configuration: what was attached for it stays as it is.
     public static func isUndecided(_ verdict: TapVerdict) -> Bool {
+        if case .refused(let failure) = verdict.outcome, failure.reason == .configInvalid { return true }
+        return awaitsFilter(verdict)
+    }
+
+    /// Whether that is for its filter.
+    public static func awaitsFilter(_ verdict: TapVerdict) -> Bool {
         guard case .valid(let tap) = verdict.entry, tap.filter != nil, case .refused(let failure) = verdict.outcome else { return false }
         return failure.reason.isOfFilterExpression == false
     }

@@ -42,6 +42,9 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
     case notFirst = "not-first"
     case configStale = "config-stale"
     case definitionDiffers = "definition-differs"
+    case configInvalid = "config-invalid"
+    case statusSocketMissing = "status-socket-missing"
+    case restartNeeded = "restart-needed"
 
     /// The state that a tap or an interface has for this reason; `nil` for what is only ever a warning.
     ///
@@ -53,10 +56,10 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
         case .tooManyTaps, .inlineDestinationDenied, .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .deviceNotOwned: .denied
         case .interfaceTypeUnsupported, .kernelTooOld: .unsupported
         case .disabledByHost, .disabledByMetadata: .disabled
-        case .hookMissing, .notFirst, .configStale, .definitionDiffers: nil
+        case .hookMissing, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded: nil
         case .invalidMetadata, .duplicateName, .invalidFilter, .noSuchDestination, .destinationDown, .neighbourUnreachable,
             .defaultRoute, .mtuTooSmall, .noMatchingInterface, .qdiscConflict, .attachFailed, .detachedRepeatedly, .notImplemented,
-            .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied:
+            .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied, .configInvalid:
             .failed
         }
     }

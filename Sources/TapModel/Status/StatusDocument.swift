@@ -48,8 +48,13 @@ public struct StatusDocument: Hashable, Codable, Sendable {
         @Nullable public var since: Timestamp?
         /// Whether `purge --now` has stopped all work until a reload.
         @Nullable public var paused: Bool?
+        /// What is not as the configuration says, with what to do about it; `nil` when no daemon (or one of before) says it.
+        @Nullable public var warnings: [TapStatus.Warning]?
 
-        public init(running: Bool, version: String?, pid: Int32?, uri: String?, connected: Bool?, since: Timestamp?, paused: Bool?) {
+        public init(
+            running: Bool, version: String?, pid: Int32?, uri: String?, connected: Bool?, since: Timestamp?, paused: Bool?,
+            warnings: [TapStatus.Warning]? = nil
+        ) {
             self.running = running
             self.version = version
             self.pid = pid
@@ -57,6 +62,7 @@ public struct StatusDocument: Hashable, Codable, Sendable {
             self.connected = connected
             self.since = since
             self.paused = paused
+            self.warnings = warnings
         }
 
         public static let down = Daemon(running: false, version: nil, pid: nil, uri: nil, connected: nil, since: nil, paused: nil)
@@ -76,8 +82,10 @@ public struct StatusDocument: Hashable, Codable, Sendable {
 
     public struct Config: Hashable, Codable, Sendable {
         public var path: String
+        /// When the configuration in force was read; `nil` with a running daemon: there is none, since the file is `stale` and nothing was
+        /// in force before it.
         @Nullable public var loaded: Timestamp?
-        /// The file was changed and could not be loaded: the configuration before it is in force.
+        /// The file could not be loaded: the configuration before it is in force, if there was one.
         public var stale: Bool
         /// Why it could not.
         @Nullable public var message: String?

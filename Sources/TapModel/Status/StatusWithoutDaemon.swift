@@ -10,14 +10,19 @@ extension StatusDocument {
     public static func withoutDaemon(
         host: Host, configPath: String, hookInstalled: Bool, kernel: KernelView = KernelView(), devices: DeviceTable? = nil
     ) -> StatusDocument {
-        let failures = destinationFailures(kernel, devices: devices)
-        return StatusDocument(
+        StatusDocument(
             host: host, daemon: .down, hook: Hook(installed: hookInstalled, seen: nil),
-            config: Config(path: configPath, loaded: nil, stale: false, message: nil), taps: taps(kernel, destinations: failures),
-            destinations: kernel.destinations.map {
-                DestinationStatus(
-                    name: $0.label, kind: $0.kind, device: devices?[$0.ifindex]?.name, failure: failures[$0.label] ?? nil, record: $0)
-            })
+            config: Config(path: configPath, loaded: nil, stale: false, message: nil), taps: pinnedTaps(kernel, devices: devices),
+            destinations: pinnedDestinations(kernel, devices: devices))
+    }
+
+    /// The destinations that the kernel was told of. Also for a daemon that has no configuration.
+    public static func pinnedDestinations(_ kernel: KernelView, devices: DeviceTable?) -> [DestinationStatus] {
+        let failures = destinationFailures(kernel, devices: devices)
+        return kernel.destinations.map {
+            DestinationStatus(
+                name: $0.label, kind: $0.kind, device: devices?[$0.ifindex]?.name, failure: failures[$0.label] ?? nil, record: $0)
+        }
     }
 
     /// The taps of everything that is pinned. Also for a daemon that libvirt has not told of those domains (yet).

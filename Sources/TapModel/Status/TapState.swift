@@ -4,7 +4,8 @@
 public enum TapState: String, CaseIterable, Codable, Sendable {
     /// Attached, with a destination that, as far as this host can see, takes the copies.
     case active
-    /// Some of the tap's interfaces are active and some are not.
+    /// Some of the tap's interfaces are active and some are not; or what was attached before goes on, since it could not be exchanged
+    /// for what is asked for now.
     case degraded
     /// Waits for something that comes in the ordinary course of things.
     case pending
@@ -18,5 +19,5 @@ public enum TapState: String, CaseIterable, Codable, Sendable {
     case disabled
 
     /// The most severe first: what a tap shows when none of its interfaces is active.
-    static let bySeverity: [TapState] = [.failed, .denied, .unsupported, .pending, .disabled]
+    static let bySeverity: [TapState] = [.failed, .denied, .unsupported, .pending, .disabled, .degraded]
 }

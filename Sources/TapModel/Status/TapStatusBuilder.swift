@@ -8,11 +8,14 @@ public struct TapStatusBuilder: Sendable {
     public var kernel: KernelView
     /// Why libvirt cannot be asked at the moment; `nil`: it can.
     public var disconnected: String?
+    /// To tell where what is kept copies to; `nil`: not known.
+    public var devices: DeviceTable?
 
-    public init(hostWarnings: [TapStatus.Warning], kernel: KernelView, disconnected: String? = nil) {
+    public init(hostWarnings: [TapStatus.Warning], kernel: KernelView, disconnected: String? = nil, devices: DeviceTable? = nil) {
         self.hostWarnings = hostWarnings
         self.kernel = kernel
         self.disconnected = disconnected
+        self.devices = devices
     }
 
     /// All taps of one domain: those of its live XML, then those that only the next start will know.
@@ -39,6 +42,7 @@ public struct TapStatusBuilder: Sendable {
         switch verdict.outcome {
         case .refused(let failure):
             status.set(failure)
+            if TapEvaluation.isUndecided(verdict) { status.goOn(with: kept(status)) }
         case .evaluated(let destination, let verdicts):
             status.interfaces = verdicts.map { interface($0, destination: destination) }
             status.combine()
@@ -51,6 +55,16 @@ public struct TapStatusBuilder: Sendable {
             status.warnings = warnings(for: verdict, of: domain, status: status)
         }
         return status
+    }
+
+    /// What was attached before for a tap of which it is not known what it asks for.
+    private func kept(_ tap: TapStatus) -> [InterfaceStatus] {
+        var own = kernel
+        own.attachments = kernel.attachments.filter { _, attachment in
+            guard let key = attachment.spec?.key else { return false }
+            return (key.domain, key.origin, key.tap) == (tap.uuid, tap.origin, tap.name)
+        }
+        return StatusDocument.pinnedTaps(own, devices: devices).flatMap(\.interfaces)
     }
 
     private func waiting(_ entry: TapEntry, of domain: DomainView, reason: Reason, _ message: String) -> TapStatus {
@@ -97,6 +111,10 @@ public struct TapStatusBuilder: Sendable {
         if let observed = kernel.attachments[id] { status.fill(from: observed, counters: kernel.counters[id] ?? [:]) }
         if let failure = kernel.failures[id] {
             status.set(failure)
+            if let former = kernel.attachments[id]?.former(to: desired) {
+                status.state = .degraded
+                status.message = failure.message + (failure.message.hasSuffix(".") ? " " : ". ") + former
+            }
         } else if kernel.attachments[id]?.satisfies(desired) != true {
             status.set(Failure(.attachFailed, "it is being attached"))
             status.state = .pending
@@ -160,7 +178,21 @@ extension Stateful {
 }
 
 extension TapStatus: Stateful {
-    /// Puts the states of the interfaces together: active if all are, degraded if some are, else the most severe.
+    /// Has what was attached before go on while it is not known what the tap asks for.
+    mutating func goOn(with interfaces: [InterfaceStatus]) {
+        self.interfaces = interfaces
+        // What is only being waited for is no trouble.
+        guard state == .failed, interfaces.contains(where: { $0.state == .active }) else { return }
+        state = .degraded
+        message = "it copies on as before: \(message ?? "")"
+        for index in interfaces.indices where interfaces[index].state == .active {
+            self.interfaces[index].state = .degraded
+            self.interfaces[index].reason = reason
+            self.interfaces[index].message = message
+        }
+    }
+
+    /// Puts the states of the interfaces together: active if all are, degraded if some copy, else the most severe.
     mutating func combine() {
         let others = interfaces.filter { $0.state != .active }
         guard let worst = TapState.bySeverity.lazy.compactMap({ state in others.first { $0.state == state } }).first else {
@@ -169,12 +201,14 @@ extension TapStatus: Stateful {
             message = nil
             return
         }
-        state = others.count < interfaces.count ? .degraded : worst.state
+        let isCopying = interfaces.contains { $0.state == .active || $0.state == .degraded }
+        state = isCopying ? .degraded : worst.state
         reason = worst.reason
         let name = worst.device ?? worst.alias ?? worst.mac?.description ?? "an interface"
         message =
             interfaces.count == 1
-            ? worst.message : "\(others.count) of \(interfaces.count) interfaces not tapped; \(name): \(worst.message ?? "")"
+            ? worst.message
+            : "\(others.count) of \(interfaces.count) interfaces not tapped\(worst.state == .degraded ? " as asked for" : ""); \(name): \(worst.message ?? "")"
     }
 }
 

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Synchronization
+import TapControl
+import TapHost
+import TapModel
+
+/// Reads the host's configuration, and has all that depends on it follow.
+actor ConfigurationLoader {
+    private let file: ConfigurationFile
+    private let reconciler: Reconciler
+    /// `nil`: systemd has made one, or nobody wants it.
+    private let statusSocket: StatusSocket?
+    /// Whether there has ever been a file: one that vanished is no wish to end all copying.
+    private let existed: Mutex<Bool>
+    /// One after the other, so that what was read last is what is in force.
+    private var last: Task<Outcome, Never>?
+
+    private typealias Outcome = Result<[TapStatus.Warning], ConfigurationRefusal>
+
+    /// Why the file is read.
+    enum Occasion {
+        /// Somebody asks for it; that ends the pause of `purge --now`, too.
+        case asked
+        /// What could not be used may be better by now: nobody is told of the same trouble again.
+        case retry
+    }
+
+    init(file: ConfigurationFile, reconciler: Reconciler, statusSocket: StatusSocket?) {
+        self.file = file
+        self.reconciler = reconciler
+        self.statusSocket = statusSocket
+        existed = Mutex(file.exists)
+    }
+
+    /// Reads the file and puts it in force.
+    /// - Returns: what is not as it says, although it was taken.
+    func load(_ occasion: Occasion) async throws(ConfigurationRefusal) -> [TapStatus.Warning] {
+        let before = last
+        let task = Task {
+            _ = await before?.value
+            return await read(occasion)
+        }
+        last = task
+        return try await task.value.get()
+    }
+
+    /// Until the task is cancelled: looks again at a file that could not be used as long as no other is in force, and for a group that was
+    /// not there.
+    func keepTrying() async {
+        await followGroup()
+        var patience = 0.0
+        while (try? await Task.sleep(for: .seconds(LoadedConfiguration.retryInterval))) != nil {
+            if await reconciler.configuration.loaded == nil { _ = try? await load(.retry) }
+            patience += LoadedConfiguration.retryInterval
+            guard patience >= 60, await reconciler.statusSocketTrouble != nil else { continue }
+            patience = 0
+            await followGroup()
+        }
+    }
+
+    private func read(_ occasion: Occasion) async -> Outcome {
+        let (file, mustExist) = (file, existed.withLock { $0 })
+        let result = Result { () throws(ConfigurationFileError) in try file.load(mustExist: mustExist) }
+        if file.exists { existed.withLock { $0 = true } }
+        do throws(ConfigurationRefusal) {
+            try await reconciler.reload(result, occasion)
+            await followGroup()
+            return .success(await reconciler.daemonWarnings)
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    private func followGroup() async {
+        guard let statusSocket else { return }
+        await reconciler.noteStatusSocket(await statusSocket.follow(await reconciler.configuration.value.controlGroup))
+    }
+}
+
+/// Why a configuration was not put in force.
+struct ConfigurationRefusal: Error {
+    /// `config-invalid` when there is none in force, else `config-stale`.
+    var reason: Reason
+    /// What that means.
+    var message: String
+    /// Everything that is wrong, a line each.
+    var lines: [String]
+}
