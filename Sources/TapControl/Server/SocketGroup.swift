@@ -24,7 +24,7 @@ public struct SocketGroup: Hashable, Sendable {
             let why = code == 0 ? "" : " (\(ErrorText.of(code)))"
             throw .notPermitted(
                 path: "<control group>",
-                what: "this host has no group \(name.debugDescription)\(why): groupadd --system it, or name another")
+                what: "this host has no group \(name.debugDescription)\(why): groupadd --system it and reload virt-tapd, or name another")
         }
     }
 

@@ -49,10 +49,10 @@ public actor StatusSocket {
                 served = (group, server, Task { await server.run() })
                 return nil
             } catch {
-                return Failure(.statusSocketMissing, "no status socket for <control group>: \(error)")
+                return Failure(.statusSocketMissing, "no status socket: \(error)")
             }
         }
-        return Failure(.statusSocketMissing, "no status socket for <control group>: this process can have no more threads")
+        return Failure(.statusSocketMissing, "no status socket: this process can have no more threads")
     }
 
     private static func open(in directory: RuntimeDirectory, for group: String?) throws(ControlError) -> ListeningSocket? {

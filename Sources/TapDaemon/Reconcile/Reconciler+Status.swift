@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-import Hypervisor
 import Logging
 import TapHost
 import TapModel
@@ -61,10 +60,11 @@ extension Reconciler {
         if (lastStates[uuid]?.count ?? 0) > keys.count { lastStates[uuid] = lastStates[uuid]?.filter { keys.contains($0.key) } }
     }
 
-    /// A tap's message without what the log has already of its attachments.
+    /// A tap's message without what the log has already, of its attachments and of the configuration.
     private func news(in tap: TapStatus) -> String {
         var text = tap.message?[...] ?? ""
-        for (id, failure) in loggedFailures where id.domain == tap.uuid.hex {
+        let logged = loggedFailures.filter { $0.key.domain == tap.uuid.hex }.map(\.value) + [configuration.missing].compactMap { $0 }
+        for failure in logged {
             if let known = text.firstRange(of: failure.message) { text.removeSubrange(known) }
         }
         text = text.drop { " .:;".contains($0) }
@@ -86,24 +86,6 @@ extension Reconciler {
                     reason: .configStale, message: "the configuration file was changed and is not in force: \(problem.lines.first ?? "")"))
         }
         return warnings
-    }
-
-    /// What of the daemon itself is not as the configuration says.
-    var daemonWarnings: [TapStatus.Warning] {
-        [
-            statusSocketTrouble.map { TapStatus.Warning(reason: $0.reason, message: $0.message) }, restartNeeded,
-        ].compactMap { $0 }
-    }
-
-    /// That the configuration names another libvirt than the one in use.
-    var restartNeeded: TapStatus.Warning? {
-        guard configuration.missing == nil, !identity.isURIFixed else { return nil }
-        let wanted = LibvirtURI.effective(configuration.value.libvirtURI)
-        guard wanted != identity.uri else { return nil }
-        return TapStatus.Warning(
-            reason: .restartNeeded,
-            message: "virt-tapd listens to \(identity.uri.printable), the configuration says \(wanted.printable): "
-                + "`systemctl restart virt-tapd` changes over, taps go on copying meanwhile")
     }
 
     /// Everything as the kernel has it now. Lets others in between: a guest's start does not wait for somebody's `status`.

@@ -150,62 +150,6 @@ actor Reconciler {
         for uuid in domainsConcerned(by: before) { request(.domain(uuid)) }
     }
 
-    /// Puts a new configuration in force, or notes that the file cannot be used.
-    func reload(
-        _ result: Result<HostConfiguration, ConfigurationFileError>, _ occasion: ConfigurationLoader.Occasion = .asked
-    ) throws(ConfigurationRefusal) {
-        switch result {
-        case .success(let new):
-            configuration.value = new
-            changes += 1
-            configuration.loaded = clock.wall()
-            configuration.problem = nil
-            logger.notice("configuration loaded", metadata: ["path": "\(configuration.path)"])
-            if let restart = restartNeeded { logger.warning("\(restart.message)", metadata: ["reason": "\(restart.reason.rawValue)"]) }
-            if occasion == .asked {
-                if isPaused { logger.notice("copying resumes") }
-                isPaused = false
-            }
-            request(.load)
-            request(.all)
-        case .failure(let error):
-            let isNew = configuration.problem != error
-            configuration.problem = error
-            if isNew || occasion == .asked {
-                report(error)
-                request(.all)
-            }
-            let isMissing = configuration.missing != nil
-            throw ConfigurationRefusal(
-                reason: isMissing ? .configInvalid : .configStale,
-                message: "the configuration was not taken; \(Self.consequence(isMissing))",
-                lines: error.lines)
-        }
-    }
-
-    private func report(_ problem: ConfigurationFileError) {
-        let isMissing = configuration.missing != nil
-        for line in problem.lines {
-            logger.error(
-                "configuration not loaded, \(Self.consequence(isMissing)): \(line.printable)",
-                metadata: ["reason": "\((isMissing ? Reason.configInvalid : .configStale).rawValue)"])
-        }
-    }
-
-    private static func consequence(_ isMissing: Bool) -> String {
-        isMissing ? "taps in the kernel stay as they are, and nothing new is tapped" : "the one before stays in force"
-    }
-
-    /// Notes whether the status socket is as the configuration says.
-    func noteStatusSocket(_ trouble: Failure?) {
-        if let trouble, trouble != statusSocketTrouble {
-            logger.warning("\(trouble.message.printable)", metadata: ["reason": "\(trouble.reason.rawValue)"])
-        } else if trouble == nil, statusSocketTrouble != nil {
-            logger.notice("the status socket is there")
-        }
-        statusSocketTrouble = trouble
-    }
-
     /// Ends all copying and does nothing more until the next reload. After an error it goes on as before.
     func purge() throws(Failure) -> Int {
         let count: Int
@@ -355,7 +299,7 @@ actor Reconciler {
         }
     }
 
-    /// Looks at everything: after a connection, on SIGHUP, and once in a while in case something was missed.
+    /// Looks at everything: after a connection, at a reload, and once in a while in case something was missed.
     private func resynchronise() {
         refreshDevices()
         refreshAttachments()

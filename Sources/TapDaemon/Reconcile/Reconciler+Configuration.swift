@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Hypervisor
+import Logging
+import TapHost
+import TapModel
+
+/// The host's configuration: what comes in force, and what is not as it says.
+extension Reconciler {
+    /// Puts a new configuration in force, or notes that the file cannot be used.
+    func reload(
+        _ result: Result<HostConfiguration, ConfigurationFileError>, _ occasion: ConfigurationLoader.Occasion = .asked
+    ) throws(ConfigurationRefusal) {
+        switch result {
+        case .success(let new):
+            configuration.value = new
+            changes += 1
+            configuration.loaded = clock.wall()
+            configuration.problem = nil
+            logger.notice("configuration loaded", metadata: ["path": "\(configuration.path)"])
+            if let restart = restartNeeded { logger.warning("\(restart.message)", metadata: ["reason": "\(restart.reason.rawValue)"]) }
+            if occasion == .asked {
+                if isPaused { logger.notice("copying resumes") }
+                isPaused = false
+            }
+            request(.load)
+            request(.all)
+        case .failure(let error):
+            let isNew = configuration.problem != error
+            configuration.problem = error
+            if isNew || occasion == .asked {
+                report(error)
+                request(.all)
+            }
+            let isMissing = configuration.missing != nil
+            throw ConfigurationRefusal(
+                reason: isMissing ? .configInvalid : .configStale,
+                message: "the configuration was not taken; \(Self.consequence(isMissing))",
+                lines: error.lines)
+        }
+    }
+
+    func report(_ problem: ConfigurationFileError) {
+        let isMissing = configuration.missing != nil
+        for (index, line) in problem.lines.enumerated() {
+            logger.error(
+                "configuration not loaded\(index == 0 ? ", \(Self.consequence(isMissing))" : ""): \(line.printable)",
+                metadata: ["reason": "\((isMissing ? Reason.configInvalid : .configStale).rawValue)"])
+        }
+    }
+
+    private static func consequence(_ isMissing: Bool) -> String {
+        isMissing ? "taps in the kernel stay as they are, and nothing new is tapped" : "the one before stays in force"
+    }
+
+    /// Notes whether the status socket is as the configuration says.
+    func noteStatusSocket(_ trouble: Failure?) {
+        if let trouble, trouble != statusSocketTrouble {
+            logger.warning("\(trouble.message.printable)", metadata: ["reason": "\(trouble.reason.rawValue)"])
+        } else if trouble == nil, statusSocketTrouble != nil {
+            logger.notice("the status socket is there")
+        }
+        statusSocketTrouble = trouble
+    }
+
+    /// What of the daemon itself is not as the configuration says.
+    var daemonWarnings: [TapStatus.Warning] {
+        [
+            statusSocketTrouble.map { TapStatus.Warning(reason: $0.reason, message: $0.message) }, restartNeeded,
+        ].compactMap { $0 }
+    }
+
+    /// That the configuration names another libvirt than the one in use.
+    var restartNeeded: TapStatus.Warning? {
+        guard configuration.missing == nil, !identity.isURIFixed else { return nil }
+        let wanted = LibvirtURI.effective(configuration.value.libvirtURI)
+        guard wanted != identity.uri else { return nil }
+        return TapStatus.Warning(
+            reason: .restartNeeded,
+            message: "virt-tapd listens to \(identity.uri.printable), the configuration says \(wanted.printable): "
+                + "`systemctl restart virt-tapd` changes over, taps go on copying meanwhile")
+    }
+}
