@@ -32,6 +32,27 @@ extension EndToEnd {
             try await loadConfiguration(TappedHost.configuration)
         }
 
+        /// A daemon that has no configuration answers all the same.
+        @Test func withoutAConfigurationOnlyARequiredTapStopsAStart() async throws {
+            let strict = try await define("unknown-strict", "<t:tap xmlns:t='urn:virt-tap:1' to='ids' required='yes'/>")
+            let easy = try await define("unknown-easy", "<tap xmlns='urn:virt-tap:1' to='ids'/>")
+            try await host.stopDaemon()
+            try host.configure("<virt-tap><destination nmae='ids'/></virt-tap>")
+            try await host.startDaemon()
+            try await expectRefusal(
+                "start", "unknown-strict",
+                "required tap ids is not in place: config-invalid: the host's configuration cannot be used: "
+                    + "\(TappedHost.configurationPath):1")
+            try await easy.start()
+            try await host.wait(for: "unknown-easy", .failed, .configInvalid)
+            try host.configure(TappedHost.configuration)
+            try await host.wait(for: "unknown-easy", within: .seconds(15))
+            try await strict.start()
+            try await host.wait(for: "unknown-strict")
+            try await easy.destroy()
+            try await strict.destroy()
+        }
+
         /// What is wrong with a tap matters only if it is required.
         @Test(arguments: [
             ("bogus='1' to='ids'", "invalid-metadata"), ("to='elsewhere'", "no-such-destination"),
