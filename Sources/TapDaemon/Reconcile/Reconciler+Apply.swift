@@ -153,7 +153,9 @@ extension Reconciler {
             failures[id] = nil
             loggedFailures[id] = nil
         } catch {
-            if log(error, of: id, "\(describe(desired)): \(error.message)") {
+            // Most messages name the tap themselves.
+            let isNamed = error.message.hasPrefix("tap \"\(desired.key.tap)\" of \(desired.domainName) ")
+            if log(error, of: id, isNamed ? error.message : "\(describe(desired)): \(error.message)") {
                 for line in dataplane.lastVerifierLog?.split(separator: "\n") ?? [] {
                     logger.debug("\(describe(desired)): the verifier: \(line)")
                 }
