@@ -44,8 +44,8 @@ extension EndToEnd.RunningGuests {
             let tap = try await host.wait(for: "web1", "warns") { $0.warnings.contains { $0.reason == .configStale } }
             #expect(tap.state == .active)
             #expect(try await host.pins(of: web1) == pins)
-            // Whoever asks for it is told, as `systemctl reload` is; asked by root alone.
-            let refused = try await host.virtTap("reload")
+            // Whoever asks for it is told. systemd asks with the unit's rights.
+            let refused = try await host.lab.run([LabHost.repository + "/scripts/as-unit", TappedHost.program("virt-tap"), "reload"])
             #expect(refused.status == 78 && refused.errorText.contains("\(TappedHost.configurationPath):2"), "\(refused.errorText)")
             #expect(refused.errorText.contains("the one before stays in force"))
             try host.configure(TappedHost.configuration)

@@ -7,21 +7,13 @@ import Testing
 extension EndToEnd {
     /// `<control group>`, by a daemon with no more rights than its unit gives it.
     @Suite struct StatusSocketTests {
-        /// setpriv's words for the unit's capabilities.
-        private func rights() throws -> [String] {
-            let unit = try String(contentsOfFile: LabHost.repository + "/packaging/systemd/virt-tapd.service", encoding: .utf8)
-            let names = unit.split(separator: "\n").filter { $0.hasPrefix("CapabilityBoundingSet=") }.flatMap {
-                $0.split(separator: "=")[1].split(separator: " ")
-            }
-            let list = names.map { "+" + $0.dropFirst(4).lowercased() }.joined(separator: ",")
-            return ["setpriv", "--bounding-set=-all,\(list)", "--inh-caps=-all", "--no-new-privs"]
-        }
+        private static let asUnit = LabHost.repository + "/scripts/as-unit"
 
         @Test func aGroupThatIsNotThereStopsNothingAndComesLater() async throws {
             try await LabHost.with(["--without-libvirtd"]) { lab async throws in
                 let virtTap = try TappedHost.program("virt-tap")
                 try lab.write("<virt-tap>\n<control group='vt-watchers'/>\n</virt-tap>\n", to: TappedHost.configurationPath)
-                try await lab.start("virt-tapd", rights() + [TappedHost.program("virt-tapd")])
+                try await lab.start("virt-tapd", [Self.asUnit, TappedHost.program("virt-tapd")])
                 var text = ""
                 try await eventually("status says that the socket is missing") {
                     let status = try await lab.run([virtTap, "status"])
