@@ -118,7 +118,8 @@ let package = Package(
             name: "PacketFilterTests",
             dependencies: ["PacketFilter", "PacketFilterTestSupport", "DataplaneTestSupport", "CLibbpf", "CLibpcap"], swiftSettings: strict),
         .testTarget(
-            name: "FilterCompilerTests", dependencies: ["FilterCompiler", "PacketFilter", "TapModel", "CLibpcap"], swiftSettings: strict),
+            name: "FilterCompilerTests", dependencies: ["FilterCompiler", "PacketFilter", "TapModel", "CLibpcap", "DataplaneTestSupport"],
+            swiftSettings: strict),
         .testTarget(name: "TapControlTests", dependencies: ["TapControl"], swiftSettings: strict),
         .testTarget(name: "TapHostTests", dependencies: ["TapHost", "TapModel"], swiftSettings: strict),
         .testTarget(

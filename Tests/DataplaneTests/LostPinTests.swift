@@ -37,7 +37,9 @@ extension KernelSuite {
             return foreign
         }
 
-        @Test("Purge ends copying whose pins are all lost, with the unit's rights and with all of root's", arguments: Mechanism.here, [true, false])
+        @Test(
+            "Purge ends copying whose pins are all lost, with the unit's rights and with all of root's", arguments: Mechanism.here,
+            [true, false])
         func purgesWithoutPins(_ mechanism: Mechanism, isRoot: Bool) throws {
             let tapped = try TappedBench(mechanism)
             try tapped.attach()

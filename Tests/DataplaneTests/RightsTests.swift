@@ -14,7 +14,9 @@ extension KernelSuite {
     struct RightsTests {
         private static let samplings: [Sampling?] = [nil, .packets(oneIn: 16), .flows(oneIn: 16)]
         private static let snaplens: [Snaplen?] = [nil, .bytes(128), .headers]
-        private static let rates: [RateLimit?] = [nil, RateLimit(perSecond: 1_000, unit: .packetsPerSecond, burst: 10, text: "", burstText: nil)]
+        private static let rates: [RateLimit?] = [
+            nil, RateLimit(perSecond: 1_000, unit: .packetsPerSecond, burst: 10, text: "", burstText: nil),
+        ]
 
         /// One of each shape that a translated filter can have: none, one load, chains, variable offsets, scratch memory, tags in
         /// metadata, and as many branches as there may be.
@@ -129,7 +131,8 @@ extension KernelSuite {
             #expect(attached == 14 * 3)
         }
 
-        @Test("Without any one of its capabilities no tap is placed: none is there for nothing", arguments: ["bpf", "net_admin", "perfmon"])
+        @Test(
+            "Without any one of its capabilities no tap is placed: none is there for nothing", arguments: ["bpf", "net_admin", "perfmon"])
         func needsEach(_ name: String) throws {
             let numbers: [String: UInt64] = ["net_admin": 12, "perfmon": 38, "bpf": 39]
             let tapped = try TappedBench(.best)

@@ -58,7 +58,8 @@ public final class TapDevice: Sendable {
         }
         let node = "/dev/\(name)-\(getpid())"
         // CAP_MKNOD: where a guest runs, udev makes it.
-        guard UnitRights.withEverything({ mknod(node, S_IFCHR | 0o600, UInt(minor & 0xFF | major << 8 | (minor & ~0xFF) << 12)) }) == 0 else {
+        guard UnitRights.withEverything({ mknod(node, S_IFCHR | 0o600, UInt(minor & 0xFF | major << 8 | (minor & ~0xFF) << 12)) }) == 0
+        else {
             throw CallFailure("mknod \(node)")
         }
         defer { unlink(node) }

@@ -50,7 +50,10 @@ enum FailureReport {
     private static func meaning(of error: KernelError) -> (Reason, String) {
         switch (error.call, error.number) {
         case (_, EPERM), (_, EACCES):
-            (.permissionDenied, "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed, and write access to the pins: run as root, or grant them.")
+            (
+                .permissionDenied,
+                "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed, and write access to the pins: run as root, or grant them."
+            )
         case (_, EROFS):
             (.permissionDenied, "bpffs is read-only here; in a systemd unit leave ProtectKernelTunables off.")
         case (_, ENODEV), (_, ENXIO), (_, ENOLINK):

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import CLibpcap
+import DataplaneTestSupport
 import Foundation
 
 @testable import FilterCompiler
@@ -44,12 +45,17 @@ final class WaitingChild: Sendable {
     var descriptors: [String: String] {
         get throws {
             let folder = "/proc/\(child.pid)/fd"
-            return try Dictionary(
-                uniqueKeysWithValues: FileManager.default.contentsOfDirectory(atPath: folder).map {
-                    ($0, try FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)"))
-                })
+            // Looking into a process of somebody else takes CAP_SYS_PTRACE.
+            return try UnitRights.withEverything {
+                try Dictionary(
+                    uniqueKeysWithValues: FileManager.default.contentsOfDirectory(atPath: folder).map {
+                        ($0, try FileManager.default.destinationOfSymbolicLink(atPath: "\(folder)/\($0)"))
+                    })
+            }
         }
     }
 
-    func file(_ name: String) throws -> String { try String(contentsOfFile: "/proc/\(child.pid)/\(name)", encoding: .utf8) }
+    func file(_ name: String) throws -> String {
+        try UnitRights.withEverything { try String(contentsOfFile: "/proc/\(child.pid)/\(name)", encoding: .utf8) }
+    }
 }
