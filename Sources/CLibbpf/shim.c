@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/capability.h>
 #include <linux/magic.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -278,4 +281,26 @@ int clibbpf_load(struct bpf_object *object, const char *name, int call, const __
     error = bpf_object__load(object);
     splice.count = 0;
     return error;
+}
+
+int clibbpf_keep_capabilities(unsigned long long kept) {
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+
+    for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++) {
+        if (capability < 64 && kept >> capability & 1)
+            continue;
+        if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0)
+            return -errno;
+    }
+    if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 || syscall(SYS_capget, &header, sets) != 0)
+        return -errno;
+    for (int word = 0; word < _LINUX_CAPABILITY_U32S_3; word++) {
+        sets[word].effective &= (__u32)(kept >> 32 * word);
+        sets[word].permitted &= (__u32)(kept >> 32 * word);
+        sets[word].inheritable = 0;
+    }
+    if (syscall(SYS_capset, &header, sets) != 0)
+        return -errno;
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 ? 0 : -errno;
 }

@@ -7,6 +7,7 @@ import TapCommands
 enum VirtTapMain {
     static func main() async {
         FilterChild.runIfAsked()
+        await ExaminationChild.runIfAsked()
         await VirtTap.start()
     }
 }

@@ -2,6 +2,7 @@
 
 import CLibbpf
 import DataplaneTestSupport
+import Foundation
 import Glibc
 import TapModel
 import Testing
@@ -39,6 +40,41 @@ extension KernelSuite {
             #expect(try run("tc", "qdisc", "show", "dev", "lo").contains("clsact") == false)
         }
 
+        @Test("A thread that lowers its rights has virt-tapd's, and so has all that it executes")
+        func lowers() async throws {
+            try PrivateNamespaces.require()
+            let status = try await lowered { try String(contentsOfFile: "/proc/thread-self/status", encoding: .utf8) }
+            func value(_ key: String) -> String? {
+                status.split(separator: "\n").first { $0.hasPrefix("\(key):") }?.split(separator: "\t").last.map(String.init)
+            }
+            // setgid, setuid, net_admin, net_raw, perfmon, bpf.
+            let expected = String(1 << 6 | 1 << 7 | 1 << 12 | 1 << 13 | 1 << 38 | 1 << 39 as UInt64, radix: 16)
+            for set in ["CapEff", "CapPrm", "CapBnd"] { #expect(value(set)?.drop { $0 == "0" } == expected[...], "\(set)") }
+            for set in ["CapInh", "CapAmb"] { #expect(value(set)?.allSatisfy { $0 == "0" } == true, "\(set)") }
+            #expect(value("NoNewPrivs") == "1")
+        }
+
+        @Test("Whoever may not give up capabilities is told so")
+        func cannotLower() async throws {
+            try PrivateNamespaces.require()
+            // The second time CAP_SETPCAP is gone, and nothing is left to be dropped but what was dropped.
+            let second = try await lowered { clibbpf_keep_capabilities(0) }
+            #expect(second == -EPERM)
+        }
+
+        /// Runs the body on a thread of its own, which has virt-tapd's rights and ends.
+        private func lowered<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+            try await withCheckedThrowingContinuation { continuation in
+                Thread {
+                    continuation.resume(
+                        with: Result {
+                            try DaemonRights.lower()
+                            return try body()
+                        })
+                }.start()
+            }
+        }
+
         @Test("What is missing is no, and what could not be asked is unknown")
         func probesThreeValued() throws {
             let tapped = try TappedBench(Mechanism.here[0])
@@ -57,7 +93,7 @@ extension KernelSuite {
             }
             let unprivileged = KernelDataplane(bpffs: tapped.bench.bpffs)
             unprivileged.kernel.fault = { [.queryHook, .createMap, .load].contains($0) ? EPERM : nil }
-            for subject in [CapabilityFinding.Subject.tcx, .programs, .jit] {
+            for subject in [CapabilityFinding.Subject.tcx, .programs, .hop, .jit] {
                 guard case .unknown? = answers(unprivileged)[subject] else {
                     Issue.record("\(subject) was answered without privileges")
                     continue

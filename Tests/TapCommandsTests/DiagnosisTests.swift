@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Dataplane
+import Foundation
+import TapControl
 import TapModel
 import Testing
 
@@ -9,11 +11,15 @@ import Testing
 
 @Suite("doctor")
 struct DiagnosisTests {
+    private static let good = HostExamination(
+        findings: CapabilityFinding.Subject.allCases.map { CapabilityFinding($0, .yes) }, mechanism: .success(.tcx), filters: nil)
+    /// As whoever is not asked by virt-tapd's rights sees it.
+    private static let own = JudgedRights.own(why: "no process could be made")
+
     private func facts(_ change: (inout HostFacts) -> Void = { _ in }) -> HostFacts {
         var facts = HostFacts(
             kernel: "6.18.44-x", mechanism: .success(.tcx), bpffs: "/sys/fs/bpf", attachments: .success(2),
-            capabilities: CapabilityFinding.Subject.allCases.map { CapabilityFinding($0, .yes) },
-            filters: .success(CompiledFilter(expression: "vlan and tcp", instructions: [])),
+            capabilities: Self.good.findings, rights: .daemons(Self.good), filters: nil,
             libvirt: LibvirtReport(libraryVersion: "9.0.0", daemon: .failure(Failure(.libvirtDisconnected, "gone"))),
             hook: .installed(since: Timestamp(seconds: 100)),
             libvirtProcess: LibvirtProcess(name: "libvirtd", started: Timestamp(seconds: 200)),
@@ -51,22 +57,41 @@ struct DiagnosisTests {
 
     @Test("Filters that this host cannot compile")
     func filters() {
-        let failure = Result<CompiledFilter, Failure>.failure(Failure(.permissionDenied, "no child"))
-        #expect(level("filters") { $0.filters = failure } == .fail)
+        let failure = Failure(.permissionDenied, "no child")
         #expect(
             level("filters") {
                 $0.filters = failure
+                $0.rights = Self.own
+            } == .fail)
+        #expect(
+            level("filters") {
+                $0.filters = failure
+                $0.rights = Self.own
                 $0.user = 1_000
             } == .unknown)
+        var daemons = Self.good
+        daemons.filters = failure
+        #expect(level("filters") { $0.rights = .daemons(daemons) } == .fail)
+        // What virt-tapd can, root need not.
+        #expect(level("filters") { $0.filters = failure } == .ok)
     }
 
     @Test("What keeps programs from being attached")
     func attaching() {
-        #expect(level("attaching") { $0.mechanism = .failure(Failure(.kernelTooOld, "no TCX")) } == .fail)
-        #expect(level("attaching") { $0.mechanism = .failure(Failure(.permissionDenied, "not root")) } == .unknown)
+        func by(_ mechanism: Result<Mechanism, Failure>) -> (inout HostFacts) -> Void {
+            {
+                $0.rights = Self.own
+                $0.mechanism = mechanism
+            }
+        }
+        #expect(level("attaching", by(.failure(Failure(.kernelTooOld, "no TCX")))) == .fail)
+        #expect(level("attaching", by(.failure(Failure(.permissionDenied, "not root")))) == .unknown)
         #expect(level("bpffs") { $0.attachments = .failure(Failure(.permissionDenied, "not root")) } == .unknown)
         func with(_ subject: CapabilityFinding.Subject, _ answer: CapabilityFinding.Answer) -> (inout HostFacts) -> Void {
-            { $0.capabilities = [CapabilityFinding(subject, answer)] }
+            {
+                $0.rights = Self.own
+                $0.capabilities = [CapabilityFinding(subject, answer)]
+            }
         }
         #expect(level("bpffs", with(.bpffs, .no(why: "tmpfs"))) == .fail)
         #expect(level("programs", with(.programs, .no(why: "the verifier"))) == .fail)
@@ -75,12 +100,142 @@ struct DiagnosisTests {
         #expect(level("clsact", with(.clsact, .no(why: "no module"))) == .ok)
         #expect(
             level("clsact") {
-                $0.mechanism = .success(.clsact)
                 with(.clsact, .no(why: "no module"))(&$0)
+                $0.mechanism = .success(.clsact)
             } == .fail)
         #expect(level("capabilities", with(.privileges, .no(why: "CAP_BPF"))) == .warn)
         #expect(level("capabilities", with(.privileges, .yes)) == .ok)
         #expect(level("capabilities", with(.privileges, .unknown(why: "/proc"))) == .unknown)
+    }
+
+    @Test("What virt-tapd may not do fails, whatever root may, with the kernel's words and what to do", arguments: [true, false])
+    func rights(isAsked: Bool) {
+        func findings(_ change: (inout HostExamination) -> Void) -> [Finding] {
+            var found = Self.good
+            change(&found)
+            return Diagnosis.findings(facts { $0.rights = isAsked ? .daemons(found) : .units(found, why: nil) })
+        }
+        func answer(_ subject: CapabilityFinding.Subject, _ answer: CapabilityFinding.Answer) -> [Finding] {
+            findings { $0.findings[CapabilityFinding.Subject.allCases.firstIndex(of: subject)!] = CapabilityFinding(subject, answer) }
+        }
+        for subject in [CapabilityFinding.Subject.programs, .hop] {
+            let refused = answer(subject, .no(why: "the kernel's verifier refused the program: R4 off -64"))
+            let failed = refused.filter { $0.level == .fail && $0.subject != "libvirt" }
+            #expect(failed.map(\.subject) == [subject.rawValue])
+            #expect(
+                failed.first?.message
+                    == "not with virt-tapd's rights, though with all of root's: the kernel's verifier refused the program: R4 off -64")
+            #expect(failed.first?.remedy?.contains("report this") == true)
+        }
+        // EPERM is no verdict on the kernel, but on the rights.
+        for subject in [CapabilityFinding.Subject.programs, .hop, .bpffs, .tcx] {
+            let found = answer(subject, .unknown(why: "Operation not permitted")).first { $0.subject == subject.rawValue }
+            #expect(found?.level == .fail && found?.message == "not with virt-tapd's rights: Operation not permitted", "\(subject)")
+        }
+        #expect(answer(.jit, .unknown(why: "no program could be loaded")).first { $0.subject == "jit" }?.level == .unknown)
+        #expect(answer(.privileges, .no(why: "CAP_BPF missing")).first { $0.subject == "capabilities" }?.level == .fail)
+        let attaching = findings { $0.mechanism = .failure(Failure(.permissionDenied, "TCX: Operation not permitted")) }
+        #expect(attaching.first { $0.subject == "attaching" }?.level == .fail)
+        // What has nothing to do with rights the sandbox only hides.
+        #expect(answer(.cutting, .unknown(why: "/lib/modules cannot be read")).first { $0.subject == "cutting" }?.level == .ok)
+        #expect(answer(.btf, .no(why: "hidden")).first { $0.subject == "btf" }?.level == .ok)
+    }
+
+    @Test("A daemon that lacks what its unit gives is told to run as its unit has it")
+    func unit() {
+        var found = Self.good
+        found.findings = [
+            CapabilityFinding(.privileges, .no(why: "CAP_BPF missing")),
+            CapabilityFinding(.programs, .unknown(why: "Operation not permitted")),
+        ]
+        let programs = Diagnosis.findings(facts { $0.rights = .daemons(found) }).first { $0.subject == "programs" }
+        #expect(
+            programs?.remedy
+                == "virt-tapd has to run as its unit is installed, with CAP_BPF CAP_NET_ADMIN CAP_NET_RAW CAP_PERFMON CAP_SETGID CAP_SETUID: see "
+                + "`systemctl cat virt-tapd`")
+    }
+
+    @Test("By whose rights is said")
+    func whose() {
+        func line(_ rights: JudgedRights, user: UInt32 = 0) -> Finding? {
+            Diagnosis.findings(
+                facts {
+                    $0.rights = rights
+                    $0.user = user
+                }
+            ).first { $0.subject == "rights" }
+        }
+        #expect(line(.daemons(Self.good))?.level == .ok)
+        #expect(line(.units(Self.good, why: nil))?.message.contains("virt-tapd, which does not run: CAP_BPF CAP_NET_ADMIN") == true)
+        let older = line(.units(Self.good, why: "virt-tapd: this virt-tapd knows no request named \"examine\""))
+        #expect(older?.level == .warn && older?.message.contains("knows no request") == true && older?.remedy != nil)
+        #expect(line(Self.own)?.level == .unknown && line(Self.own, user: 1_000) == nil)
+    }
+
+    @Test("Who is asked: virt-tapd, a child in its place when there is none or it is older, nobody without being root")
+    func asked() {
+        let refused = ControlError.refused("this virt-tapd knows no request named \"examine\"")
+        let body = [UInt8](try! JSONEncoder().encode(Self.good))
+        guard case .daemons(Self.good) = JudgedRights.find(isRoot: true, ask: { ControlResponse(body: body) }, child: { nil }) else {
+            Issue.record("virt-tapd's answer does not count")
+            return
+        }
+        var child = Self.good
+        child.findings = []
+        let refuses: () throws(ControlError) -> ControlResponse = { () throws(ControlError) in throw refused }
+        let babbles: () throws(ControlError) -> ControlResponse = { () throws(ControlError) in ControlResponse(body: [1]) }
+        for ask in [refuses, babbles] {
+            guard case .units(child, let why?) = JudgedRights.find(isRoot: true, ask: ask, child: { child }) else {
+                Issue.record("nobody stands in for an older virt-tapd")
+                return
+            }
+            #expect(why.contains("knows no request") || why.contains("is not one that virt-tap"), "\(why)")
+        }
+        guard case .units(child, nil) = JudgedRights.find(isRoot: true, ask: nil, child: { child }),
+            case .own = JudgedRights.find(isRoot: true, ask: nil, child: { nil })
+        else {
+            Issue.record("without a virt-tapd")
+            return
+        }
+        guard case .own = JudgedRights.find(isRoot: false, ask: refuses, child: { child }) else {
+            Issue.record("asked without being root")
+            return
+        }
+    }
+
+    @Test("What virt-tapd found is the same on this side of the socket, and what a later one looks at besides is passed over")
+    func wire() throws {
+        var found = Self.good
+        found.findings[2].answer = .no(why: "R0 !read_ok", minimumKernel: "6.6")
+        found.findings[3].answer = .unknown(why: "EPERM")
+        found.mechanism = .failure(Failure(.kernelTooOld, "no TCX"))
+        found.filters = Failure(.permissionDenied, "no child")
+        #expect(try JSONDecoder().decode(HostExamination.self, from: JSONEncoder().encode(found)) == found)
+        let later = #"{"findings":[{"subject":"warp","answer":"no"},{"subject":"btf","answer":"yes"}],"mechanism":"tcx","more":1}"#
+        let read = try JSONDecoder().decode(HostExamination.self, from: Data(later.utf8))
+        #expect(read == HostExamination(findings: [CapabilityFinding(.btf, .yes)], mechanism: .success(.tcx), filters: nil))
+    }
+
+    @Test("The capabilities by which virt-tapd is judged are those that its unit gives it")
+    func unitFile() throws {
+        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+            .appendingPathComponent("../../packaging/systemd/virt-tapd.service")
+        let lines = try String(contentsOf: file, encoding: .utf8).split(separator: "\n").filter { $0.hasPrefix("CapabilityBoundingSet=") }
+        let names = lines.flatMap { $0.dropFirst("CapabilityBoundingSet=".count).split(separator: " ").map(String.init) }
+        #expect(!names.isEmpty && names.sorted() == DaemonRights.capabilities.map(\.name))
+    }
+
+    @Test("Taps that do not work are named beside a host that is well")
+    func taps() {
+        func finding(_ taps: [TapStatus]) -> Finding? {
+            Diagnosis.findings(facts { $0.daemon = .running(Samples.document(taps)) }).first { $0.subject == "taps" }
+        }
+        #expect(finding([]) == nil)
+        #expect(finding([Samples.tap("web1")])?.level == .ok)
+        #expect(
+            finding([Samples.tap("web1"), Samples.tap("web2", state: .failed, reason: .attachFailed)])
+                == Finding(
+                    .warn, "taps", "1 of 2 does not work, such as web2/ids (attach-failed)", remedy: "virt-tap status says why of each"))
     }
 
     @Test("The hook: missing, not executable, newer than libvirt's daemon, seen")

@@ -37,7 +37,7 @@ struct ControlMessageTests {
         }
     }
 
-    @Test("Requests without fields", arguments: [ControlRequest.status, .ping, .purge, .reload])
+    @Test("Requests without fields", arguments: [ControlRequest.status, .ping, .purge, .reload, .examine])
     func plainRoundTrip(request: ControlRequest) throws {
         let header = try MessageHeader(parsing: ControlMessage(request, version: "1").header.line().dropLast())
         #expect(try ControlMessage(header: header, body: []).request() == request)

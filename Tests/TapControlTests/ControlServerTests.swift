@@ -14,6 +14,7 @@ struct ControlServerTests {
         switch request {
         case .status: ControlResponse(body: Array("{}".utf8))
         case .ping: ControlResponse()
+        case .examine: ControlResponse(body: [1])
         case .purge: ControlResponse(removed: 3)
         case .reload: ControlResponse(error: "not taken", reason: .configStale, lines: ["f.xml:1: a", "f.xml:2: b"])
         case .test(let call): ControlResponse(body: Array("\(call.domain) \(call.tap?.text ?? "all") \(call.token)".utf8))
@@ -74,6 +75,7 @@ struct ControlServerTests {
             let purge = try client.send(.purge, within: .seconds(5))
             #expect(purge.reason == .permissionDenied && purge.removed == nil)
             #expect(try client.send(.reload, within: .seconds(5)).reason == .permissionDenied)
+            #expect(try client.send(.examine, within: .seconds(5)).reason == .permissionDenied)
             let call = HookCall(guest: "g", operation: "start", suboperation: "begin", extra: "-", xml: [])
             #expect(try client.send(.hook(call), within: .seconds(5)).reason == .permissionDenied)
             let raw = try sandbox.connect(sandbox.directory.statusSocket)

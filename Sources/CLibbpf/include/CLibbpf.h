@@ -71,4 +71,8 @@ int clibbpf_kernel_enumerator(const char *enumeration, const char *name, long lo
 int clibbpf_filter_attach(int ifindex, int egress, __u32 priority, __u32 handle, int program, int replace);
 int clibbpf_filter_detach(int ifindex, int egress, __u32 priority, __u32 handle);
 
+/* Gives up every capability whose bit is not set in `kept`, for the calling thread and what it executes: also in the
+ * bounding set, the inheritable and the ambient one, and with no_new_privs. Takes CAP_SETPCAP. */
+int clibbpf_keep_capabilities(unsigned long long kept);
+
 #endif

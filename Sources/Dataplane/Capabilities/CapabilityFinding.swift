@@ -9,6 +9,8 @@ public struct CapabilityFinding: Hashable, Sendable {
         case privileges
         /// The copying program passes the kernel's verifier.
         case programs
+        /// So do the programs that cut, wrap and finish copies.
+        case hop
         /// Programs are compiled to machine code.
         case jit
         case tcx
@@ -28,6 +30,9 @@ public struct CapabilityFinding: Hashable, Sendable {
         /// It could not be found out, mostly for want of privileges.
         case unknown(why: String)
     }
+
+    /// What depends on the rights of whoever asks, and not on the kernel alone.
+    public static let ofRights: Set<Subject> = [.bpffs, .privileges, .programs, .hop, .jit, .tcx]
 
     public var subject: Subject
     public var answer: Answer

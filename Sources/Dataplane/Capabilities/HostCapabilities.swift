@@ -3,18 +3,20 @@
 import CLibbpf
 import FoundationEssentials
 import Glibc
+import PacketFilter
 import TapModel
 import TapSystem
 
 extension KernelDataplane {
     /// What this host can do for the data path, found by trying where trying changes nothing. Attaches, pins and
-    /// leaves nothing; needs no privileges, but knows less without them. Takes some milliseconds.
+    /// leaves nothing; needs no privileges, but knows less without them. Takes some tens of milliseconds.
     public func capabilities() -> [CapabilityFinding] {
-        let (programs, jit) = probePrograms()
+        let maps = Result { try SharedMaps(unpinned: kernel) }
+        let (programs, jit) = probePrograms(maps)
         return [
             CapabilityFinding(.bpffs, probeBPFFS()), CapabilityFinding(.privileges, probePrivileges()),
-            CapabilityFinding(.programs, programs),
-            CapabilityFinding(.jit, jit), CapabilityFinding(.tcx, probeTCXAnswer()), CapabilityFinding(.clsact, probeClsact()),
+            CapabilityFinding(.programs, programs), CapabilityFinding(.hop, probeHop(maps)), CapabilityFinding(.jit, jit),
+            CapabilityFinding(.tcx, probeTCXAnswer()), CapabilityFinding(.clsact, probeClsact()),
             CapabilityFinding(.cutting, probeCutting()), CapabilityFinding(.btf, probeBTF()),
         ]
     }
@@ -50,22 +52,61 @@ extension KernelDataplane {
         return .no(why: "\(missing.joined(separator: " and ")) missing; run as root or grant them to the daemon")
     }
 
-    /// Loads the copying program as it would be attached, and lets it go.
-    private func probePrograms() -> (programs: Answer, jit: Answer) {
+    /// Loads the copying programs as they would be attached, and lets them go.
+    private func probePrograms(_ maps: Result<SharedMaps, any Error>) -> (programs: Answer, jit: Answer) {
+        var what = "making maps"
         do {
-            let maps = TapProgram.Maps(counters: try MapLayout.counters.make(kernel), shared: try SharedMaps(unpinned: kernel), rate: nil)
-            let wish = CopyWish(direction: .inbound, destination: "", mark: PacketMark())
-            let constants = TapProgram.Constants(direction: .inbound, wish: wish, destinationSlot: 0)
-            let program = try TapProgram.load(constants, maps, kernel)
-            var info = bpf_prog_info()
-            let result = clibbpf_program_info(program.object.descriptor, &info)
-            if result != 0 { return (.yes, .unknown(why: ErrorText.of(-result))) }
-            return (.yes, info.jited_prog_len > 0 ? .yes : .no(why: "copies cost several times more; sysctl net.core.bpf_jit_enable=1"))
+            let maps = TapProgram.Maps(counters: try MapLayout.counters.make(kernel), shared: try maps.get(), rate: try makeRateMap())
+            var jit = Answer.yes
+            for (name, wish, filter) in Self.samples {
+                for direction in Direction.allCases {
+                    what = "loading the program of \(name)"
+                    let constants = TapProgram.Constants(direction: direction, wish: wish, destinationSlot: 0, filter: filter)
+                    let program = try TapProgram.load(constants, maps, kernel)
+                    var info = bpf_prog_info()
+                    let result = clibbpf_program_info(program.object.descriptor, &info)
+                    if result != 0 {
+                        jit = .unknown(why: ErrorText.of(-result))
+                    } else if info.jited_prog_len == 0 {
+                        jit = .no(why: "copies cost several times more; sysctl net.core.bpf_jit_enable=1")
+                    }
+                }
+            }
+            return (.yes, jit)
         } catch {
-            let failure = FailureReport.failure(error, "loading the copying program")
-            let answer: Answer = failure.reason == .permissionDenied ? .unknown(why: failure.message) : .no(why: failure.message)
-            return (answer, .unknown(why: "no program could be loaded"))
+            return (Self.refusal(error, what), .unknown(why: "no program could be loaded"))
         }
+    }
+
+    /// What the kernel has least and most to check of.
+    private static var samples: [(name: String, wish: CopyWish, filter: [UInt64])] {
+        let plain = CopyWish(direction: .both, destination: "", mark: PacketMark())
+        var full = plain
+        full.snaplen = .headers
+        full.sampling = .flows(oneIn: 2)
+        full.rate = RateLimit(perSecond: 1_000, unit: .bitsPerSecond, burst: 64, text: "1kbit", burstText: nil)
+        full.once = true
+        full.finished = true
+        // `ip`: a load, a comparison and two ends.
+        let words: [UInt64] = [0x0000_000C_0000_0028, 0x0000_0800_0100_0015, 0x0004_0000_0000_0006, 0x6]
+        let filter = try? FilterTranslation.translate(ClassicProgram(words.map { ClassicInstruction(word: $0) }))
+        return [("a plain tap", plain, []), ("a tap with every option", full, filter ?? [])]
+    }
+
+    /// Loads the hop's programs without making the hop.
+    private func probeHop(_ maps: Result<SharedMaps, any Error>) -> Answer {
+        do {
+            let sums = try MapLayout.sums.make(kernel)
+            for end in HopEnd.allCases { _ = try HopInstaller.load(end, sums, maps.get(), kernel) }
+            return .yes
+        } catch {
+            return Self.refusal(error, "loading the program that cuts, wraps and finishes copies")
+        }
+    }
+
+    private static func refusal(_ error: any Error, _ what: String) -> Answer {
+        let failure = FailureReport.failure(error, what)
+        return failure.reason == .permissionDenied ? .unknown(why: failure.message) : .no(why: failure.message)
     }
 
     private func probeTCXAnswer() -> Answer {

@@ -73,8 +73,9 @@ struct HopInstaller {
         return (sending.ifindex, receiving.ifindex)
     }
 
-    private func attach(_ end: HopEnd, _ ifindex: UInt32, _ sums: KernelObject, _ maps: SharedMaps) throws {
-        let object = try ProgramObject(Self.program, Self.elf, kernel)
+    /// The program of one end, loaded and nothing else.
+    static func load(_ end: HopEnd, _ sums: KernelObject, _ maps: SharedMaps, _ kernel: Kernel) throws -> KernelObject {
+        let object = try ProgramObject(program, elf, kernel)
         try object.set("hop_is_arrival", UInt32(end == .arrival ? 1 : 0))
         try object.use(maps.destinations, as: MapLayout.destinations)
         try object.use(maps.destinationCounters, as: MapLayout.destinationCounters)
@@ -83,7 +84,11 @@ struct HopInstaller {
         try object.use(maps.hops, as: MapLayout.hops)
         try object.use(maps.backlogs, as: MapLayout.backlogs)
         try object.use(sums, as: MapLayout.sums)
-        let program = try object.load()
+        return try object.load()
+    }
+
+    private func attach(_ end: HopEnd, _ ifindex: UInt32, _ sums: KernelObject, _ maps: SharedMaps) throws {
+        let program = try Self.load(end, sums, maps, kernel)
         try pins.place(program, at: pins.hop(end), kind: CLIBBPF_PROGRAM, Undo())
         if try FilterQdisc.on(ifindex, kernel) == nil { try FilterQdisc.clsact.add(to: ifindex, kernel) }
         try kernel.check(.attachFilter, end.device) {

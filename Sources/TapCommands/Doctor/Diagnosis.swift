@@ -8,10 +8,9 @@ import TapModel
 /// Says what the facts mean and what to do; no I/O.
 enum Diagnosis {
     static func findings(_ facts: HostFacts) -> [Finding] {
-        [kernel(facts), mechanism(facts)] + facts.capabilities.map { capability($0, facts) }
+        [kernel(facts)] + rights(facts) + [mechanism(facts)] + facts.capabilities.map { capability($0, facts) }
             + backlog(facts) + [filters(facts), libvirt(facts)] + configuration(facts) + [daemon(facts), hook(facts)] + destinations(facts)
-            + [mark(facts)]
-            + privileges(facts)
+            + taps(facts) + [mark(facts)] + privileges(facts)
     }
 
     private static func kernel(_ facts: HostFacts) -> Finding {
@@ -22,11 +21,36 @@ enum Diagnosis {
             .fail, "kernel", "\(facts.kernel.printable): too old, 5.12 is needed (atomic operations in eBPF)", remedy: "run a newer kernel")
     }
 
+    /// The capabilities of the unit in one line.
+    private static let unit = DaemonRights.capabilities.map(\.name).joined(separator: " ")
+
+    /// By whose rights is judged what depends on them: root can do what virt-tapd cannot.
+    private static func rights(_ facts: HostFacts) -> [Finding] {
+        switch facts.rights {
+        case .daemons: return [Finding(.ok, "rights", "virt-tapd's own: it looked itself at what depends on them")]
+        case .units(_, nil): return [Finding(.ok, "rights", "those that its unit gives to virt-tapd, which does not run: \(unit)")]
+        case .units(_, let why?):
+            return [
+                Finding(
+                    .warn, "rights",
+                    "virt-tapd did not say what it can do (\(why.printable)), so what its unit gives it is tried: \(unit)",
+                    remedy: "systemctl restart virt-tapd, which harms no tap")
+            ]
+        case .own(let why):
+            // Another line says so of all.
+            guard facts.user == 0 else { return [] }
+            return [Finding(.unknown, "rights", "\(why.printable): what follows is what root can do, and virt-tapd may not")]
+        }
+    }
+
     private static func mechanism(_ facts: HostFacts) -> Finding {
-        switch facts.mechanism {
+        let found = facts.rights.examination
+        switch found?.mechanism ?? facts.mechanism {
         case .success(let mechanism):
-            Finding(.ok, "attaching", "by \(mechanism.rawValue)" + (facts.choice == .auto ? "" : ", as the configuration says"))
-        case .failure(let failure): finding("attaching", failure)
+            return Finding(.ok, "attaching", "by \(mechanism.rawValue)" + (facts.choice == .auto ? "" : ", as the configuration says"))
+        case .failure(let failure):
+            return found == nil
+                ? finding("attaching", failure) : Finding(.fail, "attaching", failure.message.printable, remedy: remedy(facts))
         }
     }
 
@@ -45,34 +69,56 @@ enum Diagnosis {
 
     private static let asRoot = "run virt-tap doctor as root"
 
-    private static func capability(_ found: CapabilityFinding, _ facts: HostFacts) -> Finding {
+    private static func capability(_ own: CapabilityFinding, _ facts: HostFacts) -> Finding {
+        // virt-tapd's word counts where rights do; of the kernel the sandbox shows it less.
+        let isOfRights = CapabilityFinding.ofRights.contains(own.subject)
+        let judged = isOfRights ? facts.rights.examination?.findings.first { $0.subject == own.subject } : nil
         let (subject, works) =
-            switch found.subject {
+            switch own.subject {
             case .bpffs: ("bpffs", facts.bpffs)
             case .privileges: ("capabilities", "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are there")
             case .programs: ("programs", "the kernel takes them")
+            case .hop: ("hop", "the kernel takes the program that cuts, wraps and finishes copies")
             case .jit: ("jit", "programs run as machine code")
             case .tcx: ("tcx", "the kernel has it")
             case .clsact: ("clsact", "the kernel has it")
             case .cutting: ("cutting", "the kernel has veth devices, which snaplen, mtu and remote destinations need")
             case .btf: ("btf", "the kernel describes its types")
             }
-        switch found.answer {
-        case .yes: return found.subject == .bpffs ? pinned(facts) : Finding(.ok, subject, works)
-        case .unknown(let why): return Finding(.unknown, subject, why.printable, remedy: asRoot)
+        switch (judged ?? own).answer {
+        case .yes: return own.subject == .bpffs ? pinned(facts) : Finding(.ok, subject, works)
+        // What root would have been told; virt-tapd has to be able to do it. Whether programs are compiled was not seen, if there are none.
+        case .unknown(let why) where judged != nil && own.subject != .jit:
+            return Finding(.fail, subject, "not with virt-tapd's rights: \(why.printable)", remedy: remedy(facts))
+        case .unknown(let why): return Finding(.unknown, subject, why.printable, remedy: judged == nil ? asRoot : nil)
         case .no(let why, let minimum):
             let needs = minimum.map { " (since Linux \($0))" } ?? ""
-            return Finding(level(ofMissing: found.subject, facts), subject, "no\(needs): \(why.printable)")
+            guard judged != nil, own.answer == .yes else {
+                return Finding(level(ofMissing: own.subject, facts), subject, "no\(needs): \(why.printable)")
+            }
+            return Finding(
+                level(ofMissing: own.subject, facts), subject, "not with virt-tapd's rights, though with all of root's: \(why.printable)",
+                remedy: remedy(facts))
         }
+    }
+
+    /// What to do when virt-tapd may not do what root may.
+    private static func remedy(_ facts: HostFacts) -> String {
+        let found = facts.rights.examination?.findings.first { $0.subject == .privileges }
+        if case .daemons = facts.rights, let found, found.answer != .yes {
+            return "virt-tapd has to run as its unit is installed, with \(unit): see `systemctl cat virt-tapd`"
+        }
+        return "its unit ought to be enough: report this, with all that doctor says"
     }
 
     /// What it means for copying that this host has not got something.
     private static func level(ofMissing subject: CapabilityFinding.Subject, _ facts: HostFacts) -> Finding.Level {
         switch subject {
-        case .bpffs, .programs: .fail
+        case .bpffs, .programs, .hop: .fail
         // The daemon may well have what this process lacks.
-        case .privileges, .jit, .tcx, .cutting: .warn
-        case .clsact: (try? facts.mechanism.get()) == .clsact ? .fail : .ok
+        case .privileges: facts.rights.examination == nil ? .warn : .fail
+        case .jit, .tcx, .cutting: .warn
+        case .clsact: (try? (facts.rights.examination?.mechanism ?? facts.mechanism).get()) == .clsact ? .fail : .ok
         case .btf: .ok
         }
     }
@@ -92,12 +138,17 @@ enum Diagnosis {
     }
 
     private static func filters(_ facts: HostFacts) -> Finding {
-        switch facts.filters {
-        case .success: Finding(.ok, "filters", "libpcap compiles them in a confined child")
-        case .failure(let failure):
-            // By another user's rights nothing is known of the daemon's.
-            Finding(facts.user == 0 ? .fail : .unknown, "filters", failure.message.printable, remedy: facts.user == 0 ? nil : asRoot)
+        let found = facts.rights.examination
+        guard let failure = found == nil ? facts.filters : found?.filters else {
+            return Finding(.ok, "filters", "libpcap compiles them in a confined child")
         }
+        if found != nil, facts.filters == nil {
+            let why = "not with virt-tapd's rights, though with all of root's: \(failure.message.printable)"
+            return Finding(.fail, "filters", why, remedy: remedy(facts))
+        }
+        // By another user's rights nothing is known of the daemon's.
+        let isRoot = facts.user == 0
+        return Finding(isRoot ? .fail : .unknown, "filters", failure.message.printable, remedy: isRoot ? nil : asRoot)
     }
 
     private static func libvirt(_ facts: HostFacts) -> Finding {
@@ -168,7 +219,7 @@ enum Diagnosis {
             guard facts.configExists else {
                 return Finding(
                     .warn, "configuration", "\(path) does not exist, so there is no destination to copy to",
-                    remedy: "write one: docs/configuration.md has examples, virt-tap check checks it")
+                    remedy: "write one: \(Documentation.path("configuration.md").printable) has examples, virt-tap check checks it")
             }
             return Finding(.ok, "configuration", "\(path): valid")
         }
@@ -252,6 +303,20 @@ enum Diagnosis {
                 StatusNotes.withoutSubject(destination.message ?? "does not take copies", destination.name).printable
                     + (destination.reason.map { " (\($0.rawValue))" } ?? ""))
         }
+    }
+
+    /// That all of the above is well does not mean that copies are made.
+    private static func taps(_ facts: HostFacts) -> [Finding] {
+        guard case .running(let document) = facts.daemon else { return [] }
+        let taps = document.taps.filter { $0.running != false }
+        let broken = taps.filter { [.failed, .denied, .degraded, .unsupported].contains($0.state) }
+        guard let first = broken.first else {
+            return taps.isEmpty ? [] : [Finding(.ok, "taps", "none of \(taps.count) has failed")]
+        }
+        let reason = first.reason.map { " (\($0.rawValue))" } ?? ""
+        let verb = broken.count == 1 ? "does" : "do"
+        let text = "\(broken.count) of \(taps.count) \(verb) not work, such as \(first.domain.printable)/\(first.name)\(reason)"
+        return [Finding(.warn, "taps", text, remedy: "virt-tap status says why of each")]
     }
 
     private static func mark(_ facts: HostFacts) -> Finding {

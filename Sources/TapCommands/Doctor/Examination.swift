@@ -24,11 +24,12 @@ struct Examination {
         let dataplane = KernelDataplane(bpffs: paths.bpffs)
         let mechanism = Self.result { () throws(Failure) in try dataplane.mechanism(for: inForce.mechanism) }
         let daemon = daemon()
+        let rights = rights(daemon, inForce.mechanism)
         return HostFacts(
             kernel: HostIdentity.kernel, choice: inForce.mechanism, mechanism: mechanism, bpffs: paths.bpffs,
             attachments: Self.result { () throws(Failure) in try dataplane.attachments().count }, capabilities: dataplane.capabilities(),
-            backlog: Self.backlog(),
-            filters: await filters(), libvirt: await LibvirtReport.of(uri: paths.connect ?? inForce.libvirtURI), hook: hook(),
+            rights: rights, backlog: Self.backlog(),
+            filters: await FilterCompiler.trial(), libvirt: await LibvirtReport.of(uri: paths.connect ?? inForce.libvirtURI), hook: hook(),
             hasTimeout: ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].contains { access("\($0)/timeout", X_OK) == 0 }, user: geteuid(),
             libvirtProcess: LibvirtProcess.running(),
             daemon: daemon, configPath: paths.config, configExists: access(paths.config, F_OK) == 0, configuration: configuration,
@@ -49,11 +50,18 @@ struct Examination {
         }
     }
 
-    private func filters() async -> Result<CompiledFilter, Failure> {
-        do throws(Failure) {
-            return .success(try await FilterCompiler(requiresTags: true).compile("vlan and tcp"))
-        } catch {
-            return .failure(error)
+    /// Programs are loaded for the answer, and a filter is compiled.
+    private static let patience: Duration = .seconds(10)
+
+    private func rights(_ daemon: HostFacts.Daemon, _ choice: MechanismChoice) -> JudgedRights {
+        let client = ControlClient(path: paths.runtimeDirectory.controlSocket)
+        let ask: () throws(ControlError) -> ControlResponse = { () throws(ControlError) in
+            try client.send(.examine, within: Self.patience)
+        }
+        var isThere = false
+        if case .running = daemon { isThere = true }
+        return JudgedRights.find(isRoot: geteuid() == 0, ask: isThere ? ask : nil) {
+            ExaminationChild.examination(bpffs: paths.bpffs, choice: choice)
         }
     }
 

@@ -30,11 +30,14 @@ struct HostFacts {
     var bpffs: String
     /// How many attachments are pinned.
     var attachments: Result<Int, Failure>
+    /// By the rights of whoever asks.
     var capabilities: [CapabilityFinding]
+    /// By virt-tapd's.
+    var rights: JudgedRights
     /// How many frames may wait for each processor: net.core.netdev_max_backlog; `nil`: not known.
     var backlog: Int?
-    /// What became of a filter that looks for VLAN tags, which takes all that compiling one can need.
-    var filters: Result<CompiledFilter, Failure>
+    /// What kept a filter from being compiled, by the rights of whoever asks; `nil`: it was compiled.
+    var filters: Failure?
     var libvirt: LibvirtReport
     var hook: Hook
     /// Whether there is a timeout(1) where the hook's script looks for it.

@@ -13,6 +13,11 @@ enum ToolOutput {
     static func of(_ name: String, _ arguments: [String], within time: Duration = .seconds(3)) -> String? {
         let candidates: [String] = places.map { "\($0)/\(name)" }
         guard let path = candidates.first(where: { access($0, X_OK) == 0 }) else { return nil }
+        return run(path, arguments, within: time)
+    }
+
+    /// The same of the program at a path.
+    static func run(_ path: String, _ arguments: [String], within time: Duration) -> String? {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { return nil }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }

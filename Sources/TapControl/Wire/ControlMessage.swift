@@ -55,6 +55,7 @@ struct ControlMessage: Equatable {
         case "ping": return .ping
         case "purge": return .purge
         case "reload": return .reload
+        case "examine": return .examine
         case "test":
             guard let domain = header.uuid.flatMap({ DomainUUID($0) }), let token = header.token else {
                 throw .malformed("a test needs uuid and token")

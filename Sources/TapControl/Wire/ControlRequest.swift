@@ -12,6 +12,8 @@ public enum ControlRequest: Hashable, Sendable {
     case reload
     /// Send a marked frame along the path of each tap of a domain.
     case test(TestCall)
+    /// What the daemon can do with the rights that it has: it loads programs and lets them go. The answer's body is JSON.
+    case examine
     /// libvirt called the qemu hook.
     case hook(HookCall)
 
@@ -23,15 +25,16 @@ public enum ControlRequest: Hashable, Sendable {
         case .purge: "purge"
         case .reload: "reload"
         case .test: "test"
+        case .examine: "examine"
         case .hook: "hook"
         }
     }
 
-    /// Whether it changes nothing, so that it may be asked on the read-only socket.
+    /// Whether it changes nothing and costs little, so that it may be asked on the read-only socket.
     public var isReadOnly: Bool {
         switch self {
         case .status, .ping: true
-        case .purge, .reload, .test, .hook: false
+        case .purge, .reload, .test, .examine, .hook: false
         }
     }
 }

@@ -14,7 +14,7 @@ public struct ControlResponse: Hashable, Sendable {
     public var removed: Int?
     /// Only to `reload`: what there is to know, a line each; when it was refused, everything that is wrong.
     public var lines: [String] = []
-    /// To `status`: the document in JSON. Else empty.
+    /// To `status`, `test` and `examine`: the answer in JSON. Else empty.
     public var body: [UInt8]
     /// The version of the program that answered; set by the client's side.
     public internal(set) var version: String?

@@ -55,7 +55,9 @@ struct Daemon {
         let statusSocket = isStatusServed ? nil : StatusSocket(in: directory, handler: RequestHandler(reconciler: reconciler).answer)
         let loader = ConfigurationLoader(file: file, reconciler: reconciler, statusSocket: statusSocket)
 
-        let server = try ControlServer(listeners: listeners, handler: RequestHandler(reconciler: reconciler, loader: loader).answer)
+        let server = try ControlServer(
+            listeners: listeners,
+            handler: RequestHandler(reconciler: reconciler, loader: loader, examination: SelfExamination(bpffs: bpffs)).answer)
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 services: [

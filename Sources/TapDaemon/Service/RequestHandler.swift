@@ -9,6 +9,8 @@ struct RequestHandler: Sendable {
     let reconciler: Reconciler
     /// `nil`: on a socket that takes no reload.
     var loader: ConfigurationLoader?
+    /// `nil`: on a socket where nobody may ask for it.
+    var examination: SelfExamination?
 
     func answer(_ request: ControlRequest) async -> ControlResponse {
         switch request {
@@ -40,6 +42,14 @@ struct RequestHandler: Sendable {
                 return ControlResponse(body: [UInt8](try JSONEncoder().encode(await reconciler.test(call))))
             } catch {
                 return ControlResponse(error: "the result cannot be written: \(error)")
+            }
+        case .examine:
+            guard let examination else { return ControlResponse(error: "this socket is not for that", reason: .permissionDenied) }
+            do {
+                let found = await examination.run(await reconciler.configuration.value.mechanism)
+                return ControlResponse(body: [UInt8](try JSONEncoder().encode(found)))
+            } catch {
+                return ControlResponse(error: "what was found cannot be written: \(error)")
             }
         case .hook(let call):
             return ControlResponse(hook: await reconciler.hook(operation: call.operation, xml: call.xml))
