@@ -35,7 +35,8 @@ enum Samples {
         StatusDocument(
             host: .init(name: "hv1", kernel: "6.18.44", libvirt: "9.0.0"),
             daemon: .init(
-                running: true, version: virtTapVersion, pid: 4711, uri: "qemu:///system", connected: true, since: Timestamp(seconds: 0),
+                running: true, version: virtTapVersion, pid: 4711, uri: "qemu:///system", connected: true,
+                complete: true, since: Timestamp(seconds: 0),
                 paused: false), hook: .init(installed: true, seen: nil),
             config: .init(path: "/etc/virt-tap/config.xml", loaded: Timestamp(seconds: 0), stale: false, message: nil), taps: taps,
             destinations: destinations)

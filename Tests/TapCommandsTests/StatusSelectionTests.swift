@@ -53,16 +53,41 @@ struct StatusSelectionTests {
         #expect(StatusTable.text(down, isSelection: true, isKnown: false, for: .none) == "what taps there are is not known\n")
     }
 
-    @Test("A number behind --watch that is no domain may have been meant for it")
-    func watchHint() throws {
-        func hint(_ arguments: String..., for name: String) throws -> String? {
-            let command = try VirtTap.parseAsRoot(ArgumentNormaliser.normalised(["status"] + arguments))
-            return try #require(command as? StatusCommand).watchHint(name)
-        }
-        #expect(try hint("--watch", "5", for: "5") == "for every 5 seconds write --watch=5")
-        #expect(try hint("--watch", "web1", for: "web1") == nil)
-        #expect(try hint("--watch=3", "5", for: "5") == nil)
-        #expect(try hint("5", for: "5") == nil)
+    @Test("Before libvirt has answered nobody knows what domains there are, and nothing is said not to be there")
+    func incomplete() throws {
+        var early = Samples.document([])
+        (early.daemon.complete, early.daemon.connected) = (false, false)
+        #expect(
+            throws: CommandFailure(.failure, "whether there is a tap of \"web1\" is not known yet: libvirt has not answered yet")
+        ) { try StatusSelection(domains: ["web1"]).apply(to: early) }
+        #expect(
+            StatusTable.text(early, for: .none) == "what taps there are is not known yet: libvirt has not answered yet\n")
+        early.daemon.connected = true
+        let listing = StatusTable.text(early, for: .none)
+        #expect(listing.hasPrefix("what taps there are is not known yet: libvirt is still being asked for the domains\n"))
+        // Those in the kernel are shown, and are not all.
+        early.taps = [Samples.tap("web1")]
+        #expect(
+            StatusTable.text(early, for: .none).contains(
+                "\nvirt-tapd: libvirt is still being asked for the domains, so there may be taps that are not shown; "))
+        // It knew them all, and lost libvirt.
+        var later = Samples.document([])
+        later.daemon.connected = false
+        #expect(StatusTable.text(later, for: .none).hasPrefix("no taps when libvirt last answered\n"))
+        // One of before, which does not say.
+        later.daemon.complete = nil
+        #expect(StatusTable.text(later, for: .none).hasPrefix("what taps there are is not known: libvirt does not answer virt-tapd\n"))
+    }
+
+    @Test("--check: a daemon that has known no domain for over a minute is no good sign")
+    func blind() {
+        var early = Samples.document([])
+        early.daemon.since = Timestamp(seconds: 100)
+        #expect(!StatusHealth.isBlind(early.daemon, at: Timestamp(seconds: 1_000)))
+        early.daemon.complete = false
+        #expect(!StatusHealth.isBlind(early.daemon, at: Timestamp(seconds: 160)))
+        #expect(StatusHealth.isBlind(early.daemon, at: Timestamp(seconds: 161)))
+        #expect(!StatusHealth.isBlind(.down, at: Timestamp(seconds: 161)))
     }
 
     @Test("Names that only look alike are different")

@@ -166,8 +166,79 @@ struct StatusTableTests {
         let text = StatusTable.text(mixed, for: Terminal(isTerminal: true, width: width, isColoured: false))
         let lines = text.split(separator: "\n")
         for line in lines { #expect(DisplayWidth.of(String(line)) <= max(width, 50), "\(line)") }
-        #expect(lines[0].contains("DOMAIN") && lines[0].contains("TAP") && lines[0].contains("STATE") && lines[0].contains("REASON"))
+        #expect(lines[0].contains("DOMAIN") && lines[0].contains("TAP") && lines[0].contains("STATE") && lines[0].contains("DEVICE"))
         #expect(text.contains("no-such-destination"))
+    }
+
+    /// Six guests with names as people give them, two interfaces and two taps each.
+    private static func crowd(devices: Bool = true, domain: (Int) -> String = { "customer-shop-frontend-0\($0)" }) -> StatusDocument {
+        Samples.document(
+            (1...6).flatMap { guest in
+                ["ids", "forensics-full"].map { tap in
+                    var one = Samples.tap(
+                        domain(guest), name: tap,
+                        interfaces: (0...1).map {
+                            Samples.interface(
+                                "net\($0)", device: devices ? "vnet\(guest * 2 + $0)" : nil, state: devices ? .active : .pending,
+                                reason: devices ? nil : .deviceGone, message: devices ? nil : "no device yet",
+                                copied: Counter(packets: 123_456_789, bytes: 987_654_321))
+                        })
+                    one.destination = "sensor-cluster-a"
+                    return one
+                }
+            })
+    }
+
+    @Test("Two interfaces of a guest never look the same, nor two guests, and no line is too wide", arguments: [120, 100, 80, 60, 50])
+    func distinguishable(width: Int) {
+        for document in [
+            Self.crowd(), Self.crowd(devices: false), Self.crowd { "customer-\($0)-with-a-rather-long-name-of-a-shop-frontend" },
+            Self.crowd { "\($0)-customer-with-a-rather-long-name-of-a-shop-frontend" },
+        ] {
+            let text = StatusTable.text(document, for: Terminal(isTerminal: true, width: width, isColoured: false))
+            let rows = text.split(separator: "\n", omittingEmptySubsequences: false).prefix { !$0.isEmpty }.dropFirst()
+            #expect(rows.count == 24 && Set(rows).count == 24, "\(text)")
+            for row in rows { #expect(DisplayWidth.of(String(row)) <= width, "\(row)") }
+        }
+    }
+
+    @Test("At 80 columns bytes, direction and destination go before what tells interfaces apart")
+    func eighty() {
+        let text = StatusTable.text(Self.crowd(), for: Terminal(isTerminal: true, width: 80, isColoured: false))
+        #expect(
+            text.split(separator: "\n").prefix(3) == [
+                "DOMAIN                     DEVICE  TAP             STATE     PACKETS  REASON",
+                "customer-shop-frontend-01  vnet2   ids             active  123456789  -",
+                "customer-shop-frontend-01  vnet3   ids             active  123456789  -",
+            ])
+    }
+
+    @Test("Names that differ go on to differ when they are cut")
+    func shortened() {
+        #expect(DisplayWidth.shortened(["shop-frontend-01", "shop-frontend-02"], to: 9) == ["shop…d-01", "shop…d-02"])
+        #expect(DisplayWidth.shortened(["aaaaaaXaaaaaaaa", "aaaaaaYaaaaaaaa"], to: 8) == ["aaaaaaX…", "aaaaaaY…"])
+        #expect(DisplayWidth.shortened(["short"], to: 8) == ["short"])
+        #expect(DisplayWidth.shortened(["网络网络网络-1", "网络网络网络-2"], to: 8).allSatisfy { DisplayWidth.of($0) <= 8 })
+    }
+
+    @Test("A refusal of the verifier: the tap first, once for all interfaces, wrapped as wide as the terminal")
+    func refusal() {
+        func message(_ device: String) -> String {
+            "tap \"ids\" of web1 on \(device): the kernel's verifier refused the program (Permission denied): invalid indirect read from stack "
+                + "R4 off -64+0 size 48. `virt-tap doctor` says whether virt-tapd has the rights that the program needs."
+        }
+        let interfaces = [("net0", "vnet0"), ("net1", "vnet1")].map {
+            Samples.interface($0, device: $1, state: .failed, reason: .attachFailed, message: message($1), copied: nil)
+        }
+        let document = Samples.document([Samples.tap("web1", state: .failed, reason: .attachFailed, interfaces: interfaces)])
+        let lines = StatusTable.text(document, for: Terminal(isTerminal: true, width: 80, isColoured: false)).split(separator: "\n")
+        #expect(
+            lines.dropFirst(3) == [
+                "web1/ids net0, web1/ids net1: the kernel's verifier refused the program",
+                "    (Permission denied): invalid indirect read from stack R4 off -64+0 size 48.",
+                "    `virt-tap doctor` says whether virt-tapd has the rights that the program",
+                "    needs. (attach-failed)",
+            ])
     }
 
     @Test("Hostile names cannot act on the terminal or pose as other lines")

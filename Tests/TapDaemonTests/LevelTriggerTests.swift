@@ -11,6 +11,19 @@ import Testing
     let web1 = TestDomain(1)
     let web2 = TestDomain(2)
 
+    @Test("Status says whether all domains are known, which they are not before libvirt has listed them")
+    func complete() async throws {
+        let bench = try Bench()
+        try await bench.run {
+            #expect(await bench.reconciler.status().daemon.complete == false)
+            await bench.connect()
+            try await bench.settle()
+            #expect(await bench.reconciler.status().daemon.complete == true)
+            await bench.reconciler.handle(.disconnected(why: "gone"))
+            #expect(await bench.reconciler.status().daemon.complete == true)
+        }
+    }
+
     @Test func aTapFollowsItsDomain() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()

@@ -105,6 +105,8 @@ extension KernelDataplane {
     }
 
     private static func refusal(_ error: any Error, _ what: String) -> Answer {
+        // What there is to be done about that the doctor knows.
+        if let refusal = FailureReport.refusal(error) { return .no(why: "\(what): \(refusal)") }
         let failure = FailureReport.failure(error, what)
         return failure.reason == .permissionDenied ? .unknown(why: failure.message) : .no(why: failure.message)
     }

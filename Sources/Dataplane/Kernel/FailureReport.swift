@@ -14,16 +14,24 @@ enum FailureReport {
         if error.call == .load, let log = error.log, error.number == E2BIG || isTooLarge(log) {
             return Failure(.filterTooLarge, "\(what): \(tooLarge(log))")
         }
-        if error.call == .load, let log = error.log, let line = lastWord(ofVerifier: log) {
+        if let refusal = refusal(error) {
             return Failure(
                 .attachFailed,
-                "\(what): the kernel's verifier refused the program (\(ErrorText.of(error.number))): \(line). "
-                    + "Report it with `virt-tap doctor` and the daemon's log at level debug, which has the verifier's.")
+                "\(what): \(refusal). `virt-tap doctor` says whether virt-tapd has the rights for it; if it has, report this with "
+                    + "doctor's output and the daemon's log at level debug, which has the verifier's.")
         }
         if error.call == .load, error.number == E2BIG { return Failure(.filterTooLarge, "\(what): \(tooLarge(error.log))") }
         let (reason, advice) = meaning(of: error)
         let subject = error.subject.isEmpty ? "" : " (\(error.subject))"
         return Failure(reason, "\(what): could not \(error.call.rawValue)\(subject): \(ErrorText.of(error.number)). \(advice)")
+    }
+
+    /// That the kernel's verifier refused a program, and its last word; `nil`: something else went wrong.
+    static func refusal(_ error: any Error) -> String? {
+        guard let error = error as? KernelError, error.call == .load, let line = error.log.flatMap({ lastWord(ofVerifier: $0) }) else {
+            return nil
+        }
+        return "the kernel's verifier refused the program (\(ErrorText.of(error.number))): \(line)"
     }
 
     private static func failure(_ error: FilterError, _ what: String) -> Failure {

@@ -11,8 +11,6 @@ struct StatusCommand: ParsableCommand {
         abstract: "Shows every tap and interface, what was copied, and why what is not active is not.",
         discussion: "With the daemon down it says so, still shows what the kernel is copying, and exits with 3.")
 
-    @OptionGroup var paths: PathOptions
-
     @Flag(help: "Also the taps of domains that are shut off.")
     var all = false
 
@@ -25,11 +23,15 @@ struct StatusCommand: ParsableCommand {
     @Flag(help: "Print the status document in JSON.")
     var json = false
 
-    @Option(defaultAsFlag: WatchInterval.standard, help: ArgumentHelp("Again every so many seconds.", valueName: "seconds"))
+    @Option(
+        defaultAsFlag: WatchInterval.standard,
+        help: ArgumentHelp("Again every so many seconds; a domain that is called as a number goes before it.", valueName: "seconds"))
     var watch: WatchInterval?
 
     @Argument(help: "Only these domains, by name or UUID.", completion: DomainCompletion.kind)
     var domains: [String] = []
+
+    @OptionGroup var paths: PathOptions
 
     func validate() throws {
         if let watch, watch.seconds == nil { throw ValidationError("--watch takes 1 to 86400 seconds") }
@@ -57,7 +59,7 @@ struct StatusCommand: ParsableCommand {
         do {
             let answer = try StatusReader(paths: paths).read()
             complaints = answer.complaints + strangers(in: answer)
-            text = try self.text(try select(answer.document), isKnown: answer.isKnown, for: terminal)
+            text = try self.text(try selection.apply(to: answer.document), isKnown: answer.isKnown, for: terminal)
         } catch let failure as CommandFailure where forgiving {
             complaints += failure.lines
         }
@@ -73,7 +75,7 @@ struct StatusCommand: ParsableCommand {
     private func once() throws {
         let answer = try StatusReader(paths: paths).read()
         for line in answer.complaints + strangers(in: answer) { Output.complain(line) }
-        let document = try select(answer.document)
+        let document = try selection.apply(to: answer.document)
         try Output.write(try text(document, isKnown: answer.isKnown, for: json ? .none : .current()))
         guard document.daemon.running else { throw CommandFailure(.daemonNotRunning) }
         if check, StatusHealth.isUnhealthy(document, at: Timestamp(seconds: Int64(time(nil)))) { throw CommandFailure(.unhealthy) }
@@ -81,31 +83,12 @@ struct StatusCommand: ParsableCommand {
 
     private var selection: StatusSelection { StatusSelection(domains: domains, includesShutOff: all) }
 
-    private func select(_ document: StatusDocument) throws(CommandFailure) -> StatusDocument {
-        do {
-            return try selection.apply(to: document)
-        } catch {
-            var failure = error
-            failure.lines += selection.unknown(in: document).compactMap(watchHint)
-            throw failure
-        }
-    }
-
     /// Domains that were named and that the kernel holds nothing of, when only the kernel can be asked.
     private func strangers(in answer: StatusReader.Answer) -> [String] {
-        guard !answer.document.daemon.running else { return [] }
-        return selection.unknown(in: answer.document).flatMap { name in
-            (answer.isKnown
-                ? ["the kernel holds no tap of a domain named \"\(name.printable)\"; whether there is such a domain, only libvirt knows"]
-                : [])
-                + [watchHint(name)].compactMap { $0 }
+        guard !answer.document.daemon.running, answer.isKnown else { return [] }
+        return selection.unknown(in: answer.document).map { name in
+            "the kernel holds no tap of a domain named \"\(name.printable)\"; whether there is such a domain, only libvirt knows"
         }
-    }
-
-    /// `--watch 5` names a domain 5.
-    func watchHint(_ domain: String) -> String? {
-        guard watch == .standard, WatchInterval(argument: domain).seconds != nil else { return nil }
-        return "for every \(domain) seconds write --watch=\(domain)"
     }
 
     private func text(_ document: StatusDocument, isKnown: Bool, for terminal: Terminal) throws -> String {

@@ -36,6 +36,38 @@ enum DisplayWidth {
         return String(kept) + "…"
     }
 
+    /// At most so many columns of the text, with `…` where something was left out in the middle.
+    static func abridged(_ text: String, to width: Int) -> String {
+        guard of(text) > width, width > 2 else { return cut(text, to: width) }
+        // Names differ at their ends more often than not, as `shop-frontend-01` and `shop-frontend-02` do.
+        let end = suffix(text, width / 2)
+        return cut(text, to: width - of(end)) + end
+    }
+
+    /// Each of the texts in at most `width` columns, so that those that differ go on to differ: cut in the middle, at the front or at the
+    /// end, whichever tells them apart; where none does, in as many columns more as that takes.
+    static func shortened(_ texts: [String], to width: Int) -> [String] {
+        let distinct = Set(texts)
+        let longest = texts.map(of).max() ?? 0
+        for width in width..<max(width + 1, longest) {
+            let ways: [(String) -> String] = [
+                { abridged($0, to: width) }, { of($0) > width ? "…" + suffix($0, width - 1) : $0 }, { cut($0, to: width) },
+            ]
+            for way in ways where Set(distinct.map(way)).count == distinct.count { return texts.map(way) }
+        }
+        return texts
+    }
+
+    /// The last columns of the text.
+    private static func suffix(_ text: String, _ width: Int) -> String {
+        var used = 0
+        let kept = text.unicodeScalars.reversed().prefix { scalar in
+            used += of(scalar)
+            return used <= width
+        }
+        return String(String.UnicodeScalarView(kept.reversed()))
+    }
+
     /// The text in lines of at most `width` columns, broken at spaces; the second and later ones begin with `indent`.
     static func wrap(_ text: String, to width: Int?, indent: String) -> [String] {
         guard let width, width > indent.utf8.count + 20 else { return [text] }

@@ -7,6 +7,8 @@ struct TextTable {
         var isNumber = false
         /// The lower goes first when a terminal is too narrow; `nil`: stays.
         var sacrifice: Int?
+        /// Whether it may be narrower than its cells when nothing is left to sacrifice.
+        var isFlexible = false
     }
 
     struct Cell {
@@ -21,6 +23,8 @@ struct TextTable {
     }
 
     private static let gap = 2
+    /// What a flexible column keeps at least.
+    private static let least = 8
 
     var columns: [Column]
     var rows: [[Cell]] = []
@@ -28,15 +32,33 @@ struct TextTable {
     /// The lines, without newlines and without blanks at their ends.
     func lines(for terminal: Terminal) -> [String] {
         let shown = fitting(terminal.width)
-        let widths = self.widths
+        var narrow = self
         var limits = widths
-        if let width = terminal.width, let first = shown.first {
-            // What is still too wide is the names' fault, and the first column's are the longest.
-            let rest = shown.dropFirst().reduce(0) { $0 + widths[$1] + Self.gap }
-            limits[first] = min(widths[first], max(8, width - rest))
+        if let width = terminal.width {
+            for (column, limit) in limitsOfFlexible(shown, to: width) {
+                let cells = rows.map { $0[column].text }
+                let short = DisplayWidth.shortened(cells, to: limit)
+                for row in rows.indices { narrow.rows[row][column].text = short[row] }
+                limits[column] = max(limit, short.map(DisplayWidth.of).max() ?? 0)
+            }
         }
-        let header = line(columns.map { Cell($0.title, colour: .bold) }, shown, limits, terminal)
-        return [header] + rows.map { line($0, shown, limits, terminal) }
+        let header = narrow.line(columns.map { Cell($0.title, colour: .bold) }, shown, limits, terminal)
+        return [header] + narrow.rows.map { narrow.line($0, shown, limits, terminal) }
+    }
+
+    /// What is still too wide is the names' fault: the widest of their columns give way first.
+    private func limitsOfFlexible(_ shown: [Int], to width: Int) -> [Int: Int] {
+        var limits = widths
+        var excess = shown.reduce(-Self.gap) { $0 + limits[$1] + Self.gap } - width
+        var changed: [Int: Int] = [:]
+        while excess > 0 {
+            let flexible = shown.filter { columns[$0].isFlexible && limits[$0] > max(Self.least, DisplayWidth.of(columns[$0].title)) }
+            guard let widest = flexible.max(by: { limits[$0] < limits[$1] }) else { break }
+            limits[widest] -= 1
+            excess -= 1
+            changed[widest] = limits[widest]
+        }
+        return changed
     }
 
     private var widths: [Int] {

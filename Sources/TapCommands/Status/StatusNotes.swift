@@ -27,7 +27,11 @@ enum StatusNotes {
 
     private static func host(_ document: StatusDocument) -> [Note] {
         var notes: [Note] = []
-        if document.daemon.connected == false {
+        // Where there is no line, what stands in its place says so.
+        if document.daemon.complete == false, !document.taps.isEmpty {
+            let text = "\(ignorance(document.daemon)), so there may be taps that are not shown; what the kernel copies goes on"
+            notes.append(Note(subject: "virt-tapd", text: text, colour: .yellow))
+        } else if document.daemon.complete != false, document.daemon.connected == false {
             notes.append(Note(subject: "virt-tapd", text: "not connected to libvirt; what the kernel copies goes on", colour: .yellow))
         }
         if document.daemon.paused == true {
@@ -39,6 +43,11 @@ enum StatusNotes {
         }
         if document.config.stale { notes += stale(document.config) }
         return notes
+    }
+
+    /// Why a daemon does not know all domains.
+    static func ignorance(_ daemon: StatusDocument.Daemon) -> String {
+        daemon.connected == true ? "libvirt is still being asked for the domains" : "libvirt has not answered yet"
     }
 
     /// So many lines of a bad configuration are shown; `virt-tap check` shows all.
@@ -92,7 +101,8 @@ enum StatusNotes {
             }
             for interface in tap.interfaces where interface.state != .active {
                 let which = tap.interfaces.count == 1 ? "" : " " + (interface.alias ?? interface.mac?.description ?? "").printable
-                add(subject + which, sentence(interface.message, interface.reason), .of(interface.state))
+                let message = interface.message.map { withoutSubject($0, of: tap, on: interface) }
+                add(subject + which, sentence(message, interface.reason), .of(interface.state))
             }
             if let text = keptBack(by: tap, limited) { add(subject, text, nil) }
             for warning in tap.warnings where !(document.config.stale && warning.reason == .configStale) {
@@ -162,6 +172,15 @@ enum StatusNotes {
     static func withoutSubject(_ message: String, _ destination: String) -> String {
         let subject = "destination \(destination): "
         return message.hasPrefix(subject) ? String(message.dropFirst(subject.count)) : message
+    }
+
+    /// What the data path says begins with the tap, the domain and the device, for the log. Here they stand before it, and without them
+    /// what is the same of many taps is one sentence.
+    static func withoutSubject(_ message: String, of tap: TapStatus, on interface: InterfaceStatus) -> String {
+        let subject = "tap \"\(tap.name)\" of \(tap.domain) on \(interface.device ?? ""): "
+        // In what is said of several interfaces it stands behind one's name.
+        guard let range = message.firstRange(of: subject) else { return message }
+        return String(message[..<range.lowerBound] + message[range.upperBound...])
     }
 
     private static func sentence(_ message: String?, _ reason: Reason?) -> String {

@@ -19,6 +19,10 @@ struct StatusSelection: Hashable {
             return selected
         }
         let unknown = self.unknown(in: document)
+        if !unknown.isEmpty, document.daemon.complete == false {
+            let names = unknown.map { "\"\($0.printable)\"" }.joined(separator: ", ")
+            throw CommandFailure(.failure, "whether there is a tap of \(names) is not known yet: \(StatusNotes.ignorance(document.daemon))")
+        }
         guard unknown.isEmpty || !document.daemon.running else {
             let names = Set(document.taps.map(\.domain)).sorted()
             throw CommandFailure(

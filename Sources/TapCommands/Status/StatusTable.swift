@@ -14,13 +14,8 @@ enum StatusTable {
         at now: Timestamp = Timestamp(seconds: Int64(time(nil)))
     ) -> String {
         var lines: [String] = []
-        if document.taps.isEmpty, !isKnown {
-            lines.append("what taps there are is not known")
-        } else if document.taps.isEmpty {
-            lines.append(
-                document.daemon.running
-                    ? "no taps: `virt-tap set DOMAIN --to DESTINATION` makes one; --all shows those of domains that are shut off"
-                    : isSelection ? "none of the taps in the kernel is of these domains" : "no taps in the kernel")
+        if document.taps.isEmpty {
+            lines += DisplayWidth.wrap(nothing(document.daemon, isSelection, isKnown), to: terminal.width, indent: "")
         } else {
             lines += table(document.taps).lines(for: terminal)
         }
@@ -36,16 +31,31 @@ enum StatusTable {
         return lines.map { $0 + "\n" }.joined()
     }
 
+    /// What stands in the place of a table without lines. Only what is known not to be there is said not to be there.
+    private static func nothing(_ daemon: StatusDocument.Daemon, _ isSelection: Bool, _ isKnown: Bool) -> String {
+        guard isKnown else { return "what taps there are is not known" }
+        guard daemon.running else { return isSelection ? "none of the taps in the kernel is of these domains" : "no taps in the kernel" }
+        if daemon.complete == false { return "what taps there are is not known yet: \(StatusNotes.ignorance(daemon))" }
+        if daemon.connected == false {
+            return daemon.complete == true
+                ? "no taps when libvirt last answered" : "what taps there are is not known: libvirt does not answer virt-tapd"
+        }
+        return "no taps: `virt-tap set DOMAIN --to DESTINATION` makes one; --all shows those of domains that are shut off"
+    }
+
     private static func table(_ taps: [TapStatus]) -> TextTable {
         // Copies that did not arrive are rare: the column is there when there are some.
         let showsErrors = taps.contains { $0.interfaces.contains { errors($0) > 0 } }
+        let needed = InterfaceColumns(taps)
         var table = TextTable(columns: [
-            .init(title: "DOMAIN"), .init(title: "INTERFACE", sacrifice: 1), .init(title: "DEVICE", sacrifice: 4), .init(title: "TAP"),
-            .init(title: "DIRECTION", sacrifice: 2), .init(title: "DESTINATION", sacrifice: 5), .init(title: "STATE"),
-            .init(title: "PACKETS", isNumber: true, sacrifice: 6), .init(title: "BYTES", isNumber: true, sacrifice: 3),
+            .init(title: "DOMAIN", isFlexible: true), .init(title: "INTERFACE", sacrifice: needed.alias ? nil : 4, isFlexible: true),
+            .init(title: "DEVICE", sacrifice: needed.device ? nil : 6), .init(title: "TAP", isFlexible: true),
+            .init(title: "DIRECTION", sacrifice: 2), .init(title: "DESTINATION", sacrifice: 3), .init(title: "STATE"),
+            .init(title: "PACKETS", isNumber: true, sacrifice: 7), .init(title: "BYTES", isNumber: true, sacrifice: 1),
         ])
-        if showsErrors { table.columns.append(.init(title: "ERRORS", isNumber: true, sacrifice: 7)) }
-        table.columns.append(.init(title: "REASON"))
+        if showsErrors { table.columns.append(.init(title: "ERRORS", isNumber: true, sacrifice: 8)) }
+        // The sentences below the table have it, too.
+        table.columns.append(.init(title: "REASON", sacrifice: 5))
         for tap in taps {
             // A tap without interfaces has a line too: it is there, and something is wrong with it.
             let interfaces: [InterfaceStatus?] = tap.interfaces.isEmpty ? [nil] : tap.interfaces
@@ -78,4 +88,21 @@ enum StatusTable {
     }
 
     private static func cell(_ text: String?) -> String { text.map(\.printable) ?? "-" }
+
+    /// Which columns a narrow table has to keep, so that no two interfaces of a tap look the same.
+    private struct InterfaceColumns {
+        var alias = false
+        var device = false
+
+        init(_ taps: [TapStatus]) {
+            func differ(_ key: (InterfaceStatus) -> String?) -> Bool {
+                taps.allSatisfy { tap in Set(tap.interfaces.map { key($0) ?? "-" }).count == tap.interfaces.count }
+            }
+            guard taps.contains(where: { $0.interfaces.count > 1 }) else { return }
+            // Shorter than an alias, and what other tools show; but what is not there yet has none.
+            device = differ(\.device)
+            alias = !device && differ { $0.alias ?? $0.mac?.description }
+            if !device, !alias { (device, alias) = (true, true) }
+        }
+    }
 }

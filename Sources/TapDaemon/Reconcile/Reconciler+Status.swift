@@ -26,6 +26,7 @@ extension Reconciler {
             host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: libvirtVersion),
             daemon: StatusDocument.Daemon(
                 running: true, version: virtTapVersion, pid: identity.pid, uri: identity.uri, connected: isConnected,
+                complete: directory.isComplete,
                 since: identity.started,
                 paused: isPaused, warnings: daemonWarnings),
             hook: StatusDocument.Hook(installed: HookInstallation.isInstalled, seen: hookSeen),

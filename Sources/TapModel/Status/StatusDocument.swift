@@ -44,6 +44,9 @@ public struct StatusDocument: Hashable, Codable, Sendable {
         @Nullable public var uri: String?
         /// Whether libvirt answers; `nil` when no daemon runs.
         @Nullable public var connected: Bool?
+        /// Whether every domain has been looked at since the daemon started: before that there may be taps that are not in the
+        /// document. `nil` when no daemon runs, or one that does not say so.
+        @Nullable public var complete: Bool?
         /// When the daemon started.
         @Nullable public var since: Timestamp?
         /// Whether `purge --now` has stopped all work until a reload.
@@ -52,7 +55,7 @@ public struct StatusDocument: Hashable, Codable, Sendable {
         @Nullable public var warnings: [TapStatus.Warning]?
 
         public init(
-            running: Bool, version: String?, pid: Int32?, uri: String?, connected: Bool?, since: Timestamp?, paused: Bool?,
+            running: Bool, version: String?, pid: Int32?, uri: String?, connected: Bool?, complete: Bool?, since: Timestamp?, paused: Bool?,
             warnings: [TapStatus.Warning]? = nil
         ) {
             self.running = running
@@ -60,12 +63,14 @@ public struct StatusDocument: Hashable, Codable, Sendable {
             self.pid = pid
             self.uri = uri
             self.connected = connected
+            self.complete = complete
             self.since = since
             self.paused = paused
             self.warnings = warnings
         }
 
-        public static let down = Daemon(running: false, version: nil, pid: nil, uri: nil, connected: nil, since: nil, paused: nil)
+        public static let down = Daemon(
+            running: false, version: nil, pid: nil, uri: nil, connected: nil, complete: nil, since: nil, paused: nil)
     }
 
     public struct Hook: Hashable, Codable, Sendable {
