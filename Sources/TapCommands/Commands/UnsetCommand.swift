@@ -11,7 +11,7 @@ struct UnsetCommand: AsyncParsableCommand {
     @Argument(help: "The domain, by name, UUID or number.", completion: DomainCompletion.kind)
     var domain: String
 
-    @Argument(help: "The taps to remove.")
+    @Argument(help: "The taps to remove.", completion: NameCompletion.taps)
     var names: [String] = []
 
     @Flag(help: "All of the domain's taps.")
