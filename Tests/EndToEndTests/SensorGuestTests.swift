@@ -44,7 +44,9 @@ extension EndToEnd.RunningGuests {
 
         @Test func itIsFollowedWithoutTouchingTheTaps() async throws {
             try await host.reload(Self.configuration)
-            try await host.virtTapSucceeds("set", "web1", "--to", "vm")
+            // Written, and not working: as `status --check` has it.
+            let set = try await host.virtTap("set", "web1", "--to", "vm")
+            #expect(set.status == 2 && set.errorText.contains("`virt-tap unset web1 vm` takes the tap out again"), "\(set.errorText)")
             try await host.wait(for: "web1", tap: "vm", .failed, .destinationElsewhere)
             let pins = try await host.pins(of: web1)
             #expect(!pins.isEmpty)
@@ -103,7 +105,7 @@ extension EndToEnd.RunningGuests {
             let sensor = try await host.lab.guest("sensor", options)
             try await sensor.start()
             try await sensor.ready()
-            try await host.virtTapSucceeds("set", "web1", "--to", "vm")
+            #expect(try await host.virtTap("set", "web1", "--to", "vm").status == 2)
             let tap = try await host.wait(for: "web1", tap: "vm", .failed, .noMatchingInterface)
             #expect(tap.message?.contains("mac=\"\(Self.mac)\" is not one of them") == true)
             try await sensor.plug(interface)

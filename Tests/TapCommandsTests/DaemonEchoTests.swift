@@ -13,15 +13,18 @@ struct DaemonEchoTests {
     private let expectation = TapExpectation(domain: "web1", uuid: Samples.uuid, tap: tap)
 
     /// The documents one after the other, the last one again and again.
-    private func echo(_ expectation: TapExpectation, _ documents: [StatusDocument]) async -> (done: String?, warning: String?, looks: Int) {
+    private func echo(
+        _ expectation: TapExpectation, _ documents: [StatusDocument], grace: Duration = .milliseconds(200)
+    ) async -> (done: String?, warning: String?, isUnhealthy: Bool, looks: Int) {
         let looks = Mutex(0)
-        let echo = await DaemonEcho.of(expectation, patience: .seconds(1), pause: .milliseconds(5)) { _ throws(ControlError) in
+        let echo = await DaemonEcho.of(expectation, patience: max(.seconds(1), grace), grace: grace, pause: .milliseconds(5)) {
+            _ throws(ControlError) in
             looks.withLock {
                 $0 += 1
                 return documents[min($0, documents.count) - 1]
             }
         }
-        return (echo.done, echo.warning, looks.withLock { $0 })
+        return (echo.done, echo.warning, echo.isUnhealthy, looks.withLock { $0 })
     }
 
     private func document(_ state: TapState, _ reason: Reason? = nil, _ change: (inout TapStatus) -> Void = { _ in }) -> StatusDocument {
@@ -48,13 +51,57 @@ struct DaemonEchoTests {
 
     @Test("What fails is told with its reason, and what passes is not taken for it")
     func failed() async {
-        let failed = await echo(expectation, [document(.failed, .destinationDown)])
-        #expect(failed.done == nil && failed.warning == "web1: tap ids is failed: destination-down: so\\u{1b}" && failed.looks == 2)
+        let failed = await echo(expectation, [document(.failed, .noSuchDestination)])
+        #expect(failed.done == nil && failed.warning == "web1: tap ids is failed: no-such-destination: so\\u{1b}" && failed.looks == 2)
+        // What may pass by itself has a moment for it, and no more.
+        let awaited = document(.failed, .neighbourUnreachable)
+        #expect(await echo(expectation, [awaited, awaited, awaited, document(.active)], grace: .seconds(30)).done != nil)
+        let down = await echo(expectation, [document(.failed, .destinationDown)])
+        #expect(down.warning?.hasPrefix("web1: tap ids is failed: destination-down") == true && down.looks > 2 && down.isUnhealthy)
         #expect(await echo(expectation, [document(.failed, .deviceGone), document(.active)]).done != nil)
         let pending = await echo(expectation, [document(.pending, .deviceGone)])
         #expect(pending.warning?.hasPrefix("web1: tap ids is pending: device-gone") == true)
         #expect(await echo(expectation, [Samples.document([])]).warning?.contains("has not seen the change yet") == true)
         #expect(await echo(expectation, [document(.active) { $0.definition = .configOnly }]).done == nil)
+    }
+
+    @Test("What does not work is told from what is late or switched off: the exit code of set")
+    func unhealthy() async {
+        for state in [TapState.failed, .denied, .degraded, .unsupported] {
+            #expect(await echo(expectation, [document(state, .attachFailed)]).isUnhealthy, "\(state)")
+        }
+        for state in [TapState.active, .pending, .disabled] {
+            let reason: Reason? = state == .active ? nil : state == .pending ? .deviceGone : .disabledByHost
+            #expect(await !echo(expectation, [document(state, reason)]).isUnhealthy, "\(state)")
+        }
+        #expect(
+            await echo(expectation, [document(.disabled, .disabledByHost)]).warning
+                == "web1: tap ids is disabled: disabled-by-host: so\\u{1b}")
+        #expect(await !echo(expectation, [Samples.document([])]).isUnhealthy)
+        let gone = TapExpectation(domain: "web1", uuid: Samples.uuid, removed: [Samples.name("ids")])
+        #expect(await !echo(gone, [document(.active)]).isUnhealthy)
+    }
+
+    @Test("Of a tap that does not work it is said that it is written, and how to take it back")
+    func consolation() {
+        #expect(
+            expectation.consolation
+                == "the metadata are written, so it begins to copy when that is put right; `virt-tap unset web1 ids` takes the tap out again"
+        )
+        var hostile = expectation
+        hostile.domain = "$(id)"
+        #expect(hostile.consolation?.contains("`virt-tap unset DOMAIN ids`") == true)
+    }
+
+    @Test("The tap is named once")
+    func named() async {
+        let failed = document(.failed, .attachFailed) { tap in
+            tap.message = "tap \"ids\" of web1 on vnet3: the kernel's verifier refused the program"
+            tap.interfaces = [Samples.interface("net0", device: "vnet3", state: .failed, reason: .attachFailed, message: tap.message)]
+        }
+        var one = expectation
+        one.interfaces = [DomainInterface(mac: MACAddress("52:54:00:00:00:01"), type: .bridge)]
+        #expect(await echo(one, [failed]).warning == "web1: tap ids is failed: attach-failed: the kernel's verifier refused the program")
     }
 
     @Test("Which interfaces are copied tells one wish from another")
@@ -119,6 +166,7 @@ struct DaemonEchoTests {
                 return failed
             }
             #expect(echo.done == nil && echo.warning?.contains(words) == true, "\(echo.warning ?? "")")
+            #expect(echo.isUnhealthy == (answers > 0))
         }
     }
 

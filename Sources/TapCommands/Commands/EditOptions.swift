@@ -93,12 +93,14 @@ struct EditOptions: ParsableArguments {
         }
     }
 
-    /// What is written is written, whatever becomes of it: the exit code stays 0.
+    /// What is written is written, whatever becomes of it.
+    /// - Throws: `unhealthy` when the tap was seen not to work.
     private func tell(_ expectation: TapExpectation) async throws {
         let reader = StatusReader(directory: RuntimeDirectory(places.runtimeDir), bpffs: places.bpffs, configPath: configFile)
         let echo = await DaemonEcho.of(expectation) { patience throws(ControlError) in try reader.ask(within: patience) }
         if let line = echo.done { try Output.write(line + "\n") }
         if let line = echo.warning { Output.warn(line) }
+        if echo.isUnhealthy { throw CommandFailure(.unhealthy, lines: [expectation.consolation].compactMap { $0 }) }
     }
 
     /// Whether the domain is on this host, so that its configuration counts: no host name between `//` and the path.

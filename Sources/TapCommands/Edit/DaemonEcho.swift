@@ -9,17 +9,22 @@ struct DaemonEcho {
     var done: String?
     /// For standard error.
     var warning: String?
+    /// Whether the tap was seen not to work.
+    var isUnhealthy = false
 
     /// The longest that a command waits, and how often it looks meanwhile.
     private static let patience: Duration = .seconds(3)
     private static let pause: Duration = .milliseconds(100)
+    /// How long what may pass by itself may last, such as a neighbour's answer that is awaited.
+    private static let grace: Duration = .seconds(1)
 
     /// - Parameter look: a status document, as it is now, in no longer than it is told.
     static func of(
-        _ expectation: TapExpectation, patience: Duration = patience, pause: Duration = pause,
+        _ expectation: TapExpectation, patience: Duration = patience, grace: Duration = grace, pause: Duration = pause,
         look: (Duration) throws(ControlError) -> StatusDocument
     ) async -> DaemonEcho {
-        let end = ContinuousClock.now + patience
+        let begin = ContinuousClock.now
+        let end = begin + patience
         var before: TapExpectation.Finding?
         while true {
             let document: StatusDocument
@@ -29,7 +34,8 @@ struct DaemonEcho {
                 // It may have answered a moment ago.
                 return DaemonEcho(
                     warning: before?.trouble
-                        ?? "virt-tapd does not answer, so this takes effect when it does; `systemctl restart virt-tapd` harms no tap")
+                        ?? "virt-tapd does not answer, so this takes effect when it does; `systemctl restart virt-tapd` harms no tap",
+                    isUnhealthy: before?.isBad == true)
             } catch .notRunning {
                 return DaemonEcho(warning: "virt-tapd is not running: this takes effect when it runs")
             } catch {
@@ -42,14 +48,17 @@ struct DaemonEcho {
             switch finding {
             case .good(let line): return DaemonEcho(done: line.isEmpty ? nil : line)
             // Twice the same: what fails at first may be mended by the next event.
-            case .bad(let line) where finding == before: return DaemonEcho(warning: line)
-            case .bad, .underway, .unseen: break
+            case .bad(let line, let isPassing) where finding == before && (!isPassing || begin.duration(to: .now) >= grace):
+                return DaemonEcho(warning: line, isUnhealthy: true)
+            case .off(let line) where finding == before: return DaemonEcho(warning: line)
+            case .bad, .off, .underway, .unseen: break
             }
             before = finding
             guard ContinuousClock.now < end else {
                 return DaemonEcho(
                     warning: finding.trouble
-                        ?? "\(expectation.domain.printable): virt-tapd has not seen the change yet; `virt-tap status` tells when it has")
+                        ?? "\(expectation.domain.printable): virt-tapd has not seen the change yet; `virt-tap status` tells when it has",
+                    isUnhealthy: finding.isBad)
             }
             try? await Task.sleep(for: pause)
         }

@@ -73,11 +73,7 @@ struct MetadataEdit {
     /// `virsh edit` would not do for a running domain: it changes the persistent definition only.
     /// - Parameter named: what cannot be understood, where each has a name of its own.
     private static func advice(_ domain: DomainDefinition, _ named: [TapName], _ side: MetadataSide) -> String {
-        // Only a name that a shell takes as it is may stand in a command that people copy.
-        let isPlain = domain.name.unicodeScalars.allSatisfy {
-            $0.isASCII && ($0.properties.isAlphabetic || $0.properties.numericType != nil || "-_.".unicodeScalars.contains($0))
-        }
-        let name = isPlain && !domain.name.hasPrefix("-") && !domain.name.isEmpty ? domain.name : "DOMAIN"
+        let name = CommandWord.domain(domain.name)
         let names = Set(named.map(\.text)).sorted().joined(separator: " ")
         return "nothing was changed: put that right first, with `virsh metadata \(name) --uri \(MetadataXML.namespace) --key tap"
             + " --\(side.rawValue) --set '<taps>…</taps>'`, which replaces all of the domain's taps, or use --force, which drops what cannot be"

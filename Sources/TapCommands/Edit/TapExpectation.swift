@@ -21,13 +21,20 @@ struct TapExpectation: Equatable {
         case underway(String)
         /// It does what it should; for standard output.
         case good(String)
-        /// It does not; for standard error.
-        case bad(String)
+        /// The host wants nothing of it copied, which is no fault; for standard error.
+        case off(String)
+        /// It does not, as `status --check` has it; for standard error.
+        /// - Parameter isPassing: it may by itself, in a moment or never.
+        case bad(String, isPassing: Bool)
+
+        var isBad: Bool {
+            if case .bad = self { true } else { false }
+        }
 
         /// What is wrong, or not done, as far as that is known.
         var trouble: String? {
             switch self {
-            case .underway(let line), .bad(let line): line
+            case .underway(let line), .off(let line), .bad(let line, _): line
             case .unseen, .good: nil
             }
         }
@@ -50,12 +57,26 @@ struct TapExpectation: Equatable {
         case .active: return .good("\(name): active, copying to \(tap.destination.label.printable)")
         case .disabled where status.reason == .disabledByMetadata: return .good("\(name): switched off")
         case .pending: return .underway("\(name) is pending: \(why(status))")
-        default: return .bad("\(name) is \(status.state.rawValue): \(why(status))")
+        case .disabled: return .off("\(name) is disabled: \(why(status))")
+        case .failed, .denied, .degraded, .unsupported:
+            return .bad("\(name) is \(status.state.rawValue): \(why(status))", isPassing: status.reason?.isPassing == true)
         }
     }
 
+    /// What there is to know of a tap that was written and does not work.
+    var consolation: String? {
+        guard let tap else { return nil }
+        return
+            "the metadata are written, so it begins to copy when that is put right; `virt-tap unset \(CommandWord.domain(domain)) \(tap.name)`"
+            + " takes the tap out again"
+    }
+
     private func why(_ status: TapStatus) -> String {
-        [status.reason?.rawValue, status.message?.printable].compactMap { $0 }.joined(separator: ": ")
+        // Which tap it is stands before it.
+        let message = status.message.map { text in
+            status.interfaces.reduce(text) { StatusNotes.withoutSubject($0, of: status, on: $1) }
+        }
+        return [status.reason?.rawValue, message?.printable].compactMap { $0 }.joined(separator: ": ")
     }
 
     /// Whether a line of the document is of the tap as it was written, as far as the document can tell.

@@ -6,12 +6,14 @@ import TapModel
 /// What `virt-tap set` says of a tap. Values are checked where they become XML, by the grammar itself.
 struct TapOptions: ParsableArguments {
     @Option(
-        parsing: .unconditional, help: ArgumentHelp("Where copies go: a destination of the host's configuration.", valueName: "destination")
-    )
+        parsing: .unconditional,
+        help: ArgumentHelp("Where copies go: a destination of the host's configuration.", valueName: "destination"),
+        completion: NameCompletion.destinations)
     var to: String?
 
     @Option(
-        parsing: .unconditional, help: ArgumentHelp("The tap's name, unique in the domain; default: the destination's.", valueName: "name"))
+        parsing: .unconditional, help: ArgumentHelp("The tap's name, unique in the domain; default: the destination's.", valueName: "name"),
+        completion: NameCompletion.taps)
     var name: String?
 
     @Option(

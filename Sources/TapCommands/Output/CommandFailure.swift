@@ -6,7 +6,7 @@ struct CommandFailure: Error, Hashable {
     enum Code: Int32 {
         /// It failed, or is not allowed.
         case failure = 1
-        /// `status --check` found a tap that does not work.
+        /// `status --check` found a tap that does not work; `set` wrote one that does not.
         case unhealthy = 2
         /// `status` found no daemon.
         case daemonNotRunning = 3
