@@ -102,7 +102,28 @@ struct TestReportTests {
         #expect(!report.isGood)
         #expect(report.lines.contains("tap span: nothing was sent, since it is failed (destination-down): it is down\\u{1b}"))
         report.trials = []
+        #expect(!report.isGood)
+        #expect(report.lines.first == "tap ids: nothing was sent, since it was not attached then; it is active now: try again")
+        #expect(report.lines.last?.hasPrefix("no test frame was sent: only a tap that is attached has a path to test") == true)
+        #expect(!report.lines.contains { $0.contains("0 of 0") })
         report.taps = []
         #expect(!report.isGood)
+    }
+
+    @Test func whatIsWrongWithEachInterfaceIsSaid() {
+        var report = Self.report(.interface, [])
+        report.trials = []
+        func refused(_ alias: String, _ device: String) -> InterfaceStatus {
+            InterfaceStatus(
+                alias: alias, mac: nil, device: device, ifindex: 7, type: .bridge, state: .failed, reason: .attachFailed,
+                message: "tap \"ids\" of web1 on \(device): the kernel's verifier refused the program")
+        }
+        report.taps[0].interfaces = [refused("net0", "vnet0")]
+        (report.taps[0].state, report.taps[0].reason) = (.failed, .attachFailed)
+        let one = "tap ids: nothing was sent, since it is failed (attach-failed)"
+        #expect(report.lines.first == one + ": the kernel's verifier refused the program")
+        report.taps[0].interfaces.append(refused("net1", "vnet1"))
+        #expect(
+            report.lines.prefix(2) == [one, "  net0, net1: failed (attach-failed): the kernel's verifier refused the program"])
     }
 }

@@ -17,13 +17,13 @@ struct TestCommand: ParsableCommand {
             Exits with 0 only if every frame arrived or left the host. Needs root and virt-tapd.
             """)
 
-    @OptionGroup var paths: PathOptions
-
     @Argument(help: "The domain, by name or UUID.", completion: DomainCompletion.kind)
     var domain: String
 
-    @Argument(help: "The tap; default: all of the domain's.")
+    @Argument(help: "The tap; default: all of the domain's.", completion: NameCompletion.taps)
     var tap: String?
+
+    @OptionGroup var paths: PathOptions
 
     /// Programs are loaded for each frame, some ten milliseconds each.
     private static let patience: Duration = .seconds(60)

@@ -83,13 +83,13 @@ struct TestReport {
         for tap in taps {
             let own = trials.filter { $0.belongs(to: tap) }
             guard !own.isEmpty else {
-                let why = tap.message.map { ": \($0.printable)" } ?? ""
-                lines.append(
-                    "tap \(tap.name): nothing was sent, since it is \(tap.state.rawValue)\(tap.reason.map { " (\($0.rawValue))" } ?? "")\(why)"
-                )
+                lines += nothingSent(tap)
                 continue
             }
             for trial in own { lines += self.lines(of: trial, tap) }
+        }
+        guard !trials.isEmpty else {
+            return lines + ["no test frame was sent: only a tap that is attached has a path to test (`virt-tap status`, `virt-tap doctor`)"]
         }
         let arrived = trials.count(where: hasArrived)
         lines.append("\(arrived) of \(trials.count) test frame\(trials.count == 1 ? "" : "s") arrived or left the host")
@@ -99,6 +99,31 @@ struct TestReport {
             )
         }
         return lines
+    }
+
+    /// What is wrong with a tap of which no program could be given a frame.
+    private func nothingSent(_ tap: TapStatus) -> [String] {
+        let head = "tap \(tap.name): nothing was sent, since "
+        // It was attached, or fell off, while the frames were on their way.
+        guard tap.state != .active else { return [head + "it was not attached then; it is active now: try again"] }
+        let reason = tap.reason.map { " (\($0.rawValue))" } ?? ""
+        let interfaces = tap.interfaces.filter { $0.state != .active }
+        guard tap.interfaces.count > 1, !interfaces.isEmpty else {
+            let message =
+                tap.interfaces.first.flatMap { one in one.message.map { StatusNotes.withoutSubject($0, of: tap, on: one) } } ?? tap.message
+            return [head + "it is \(tap.state.rawValue)\(reason)\(message.map { ": \($0.printable)" } ?? "")"]
+        }
+        // What is the same of several is said once.
+        var order: [String] = []
+        var names: [String: [String]] = [:]
+        for interface in interfaces {
+            let why = interface.message.map { StatusNotes.withoutSubject($0, of: tap, on: interface).printable } ?? "no reason is known"
+            let what = "\(interface.state.rawValue)\(interface.reason.map { " (\($0.rawValue))" } ?? ""): \(why)"
+            if names[what] == nil { order.append(what) }
+            let name = interface.alias ?? interface.device ?? interface.mac?.description ?? "an interface"
+            names[what, default: []].append(name.printable)
+        }
+        return [head + "it is \(tap.state.rawValue)\(reason)"] + order.map { "  \(names[$0, default: []].joined(separator: ", ")): \($0)" }
     }
 
     private func lines(of trial: Trial, _ tap: TapStatus) -> [String] {
