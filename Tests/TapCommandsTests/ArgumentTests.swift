@@ -13,8 +13,18 @@ struct ArgumentTests {
         return try #require(parsed as? Command, "\(Swift.type(of: parsed))")
     }
 
-    @Test("--watch alone does not swallow the domain behind it")
+    @Test("--watch takes a number behind it, with or without =, and no domain")
     func watch() throws {
+        for seconds in [["--watch", "5"], ["--watch=5"]] {
+            let every: StatusCommand = try parse(["status"] + seconds + ["web1"])
+            #expect(every.watch?.seconds == 5 && every.domains == ["web1"])
+        }
+        for domain in [["5", "--watch"], ["--watch", "--", "5"], ["--watch=2", "5"]] {
+            let named: StatusCommand = try parse(["status"] + domain)
+            #expect(named.watch?.seconds == 2 && named.domains == ["5"], "\(domain)")
+        }
+        let like: StatusCommand = try parse(["status", "--watch", "5th"])
+        #expect(like.watch?.seconds == 2 && like.domains == ["5th"])
         let plain: StatusCommand = try parse(["status", "--watch", "web1"])
         #expect(plain.watch?.seconds == 2 && plain.domains == ["web1"])
         let valued: StatusCommand = try parse(["status", "--watch=7", "web1"])
@@ -55,7 +65,8 @@ struct ArgumentTests {
     @Test(
         "Wrong usage is 64",
         arguments: [
-            ["bogus"], ["status", "--watch=0"], ["status", "--watch=x"], ["status", "--watch", "--check"], ["unset", "web1"],
+            ["bogus"], ["status", "--watch=0"], ["status", "--watch=x"], ["status", "--watch", "0"], ["status", "--watch", "--check"],
+            ["unset", "web1"],
             ["unset", "web1", "a", "--all"], ["set"], ["hook", "--", "guest"], ["status", "--nope"],
             ["set", "web1", "--enabled", "--disabled"],
         ])
@@ -78,6 +89,26 @@ struct ArgumentTests {
         }
     }
 
+    @Test("list is status")
+    func list() throws {
+        let command: ListCommand = try parse(["list", "--all", "--watch", "5", "web1"])
+        #expect(command.status.all && command.status.domains == ["web1"] && command.status.watch?.seconds == 5)
+        #expect(throws: (any Error).self) { try VirtTap.parseAsRoot(["list", "--watch=0"]) }
+        #expect(VirtTap.misuse(["list"]) == nil)
+        #expect(VirtTap.misuse(["lsit"])?.lines == ["there is no subcommand lsit; did you mean list?"])
+    }
+
+    @Test("Help names what a command does before where things are", arguments: ["status", "check", "purge", "test", "set", "unset"])
+    func help(name: String) throws {
+        let command = try #require(VirtTap.configuration.subcommands.first { $0.configuration.commandName == name })
+        let help = VirtTap.helpMessage(for: command, columns: 200)
+        let options = help.split(separator: "\n").filter { $0.hasPrefix("  --") }.map { $0.split(separator: " ")[0] }
+        let places = try ["--connect", "--runtime-dir", "--bpffs"].map { try #require(options.firstIndex(of: Substring($0))) }
+        let file = try #require(options.firstIndex(of: "--config-file") ?? options.lastIndex(of: "--config"))
+        // Behind them stands --version, of all commands.
+        #expect(Set(places + [file]) == Set((options.count - 5)..<(options.count - 1)), "\(options)")
+    }
+
     @Test("An option that a tap has once is given once")
     func repeated() {
         #expect(VirtTap.misuse(["set", "web1", "--to", "a", "--to=b"])?.code == .usage)
@@ -87,7 +118,7 @@ struct ArgumentTests {
     @Test("All subcommands of the contract are there, and completions can be made")
     func subcommands() {
         let help = VirtTap.helpMessage()
-        for name in ["status", "check", "set", "unset", "doctor", "reload", "purge", "test", "hook"] {
+        for name in ["status", "list", "check", "set", "unset", "doctor", "reload", "purge", "test", "hook"] {
             #expect(help.contains("\n  \(name) "))
         }
         let script = VirtTap.completionScript(for: .bash)

@@ -2,7 +2,8 @@
 
 /// Makes two forms of the command line plain that the parser cannot tell apart by itself.
 enum ArgumentNormaliser {
-    /// - `--watch` takes its value only behind `=`: what follows it is a domain.
+    /// - `--watch` takes a number that follows it, with or without `=`. Whatever else follows is a domain; so is a number before it or
+    ///   behind `--`.
     /// - With `set` and `unset`, `--config` alone means the persistent definition, as in virsh, while `--config=FILE` and
     ///   `--config FILE`, with a slash in it, mean the host's configuration as everywhere else. libvirt allows no slash
     ///   in a domain's name.
@@ -10,15 +11,30 @@ enum ArgumentNormaliser {
         let options = Array(arguments.prefix { $0 != "--" })
         let rest = arguments.dropFirst(options.count)
         let isEdit = options.first == "set" || options.first == "unset"
-        let plain = options.enumerated().map { index, argument in
-            if argument == "--watch" { return "--watch=\(WatchInterval.standard)" }
-            guard isEdit else { return argument }
-            if argument.hasPrefix("--config=") { return "--config-file=" + argument.dropFirst("--config=".count) }
-            if argument == "--config", index + 1 < options.count, options[index + 1].contains("/") { return "--config-file" }
-            return argument
+        var plain: [String] = []
+        var isTaken = false
+        for (index, argument) in options.enumerated() {
+            if isTaken {
+                isTaken = false
+                continue
+            }
+            let next = index + 1 < options.count ? options[index + 1] : nil
+            switch argument {
+            case "--watch":
+                isTaken = next.map(isNumber) == true
+                plain.append("--watch=\(isTaken ? next ?? "" : WatchInterval.standard.description)")
+            case "--config" where isEdit && next?.contains("/") == true:
+                plain.append("--config-file")
+            case _ where isEdit && argument.hasPrefix("--config="):
+                plain.append("--config-file=" + argument.dropFirst("--config=".count))
+            default:
+                plain.append(argument)
+            }
         }
         return plain + rest
     }
+
+    private static func isNumber(_ text: String) -> Bool { !text.isEmpty && text.utf8.allSatisfy { (48...57).contains($0) } }
 
     /// An option of `set` that stands there twice where a tap has one value. The parser would take the last.
     static func repeated(_ arguments: [String]) -> String? {

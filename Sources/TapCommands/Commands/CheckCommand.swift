@@ -17,10 +17,10 @@ struct CheckCommand: AsyncParsableCommand {
             copied here; 78 a configuration is bad, the one given or this host's own.
             """)
 
-    @OptionGroup var paths: PathOptions
-
     @Argument(help: "Files, or - for standard input; none: this host's configuration.", completion: .file())
     var files: [String] = []
+
+    @OptionGroup var paths: PathOptions
 
     func run() async throws {
         // Also refuses a file that others can write.

@@ -19,11 +19,11 @@ struct HookCommand: ParsableCommand {
         abstract: "Hands a call of libvirt's qemu hook to the daemon.",
         discussion: "For /etc/libvirt/hooks/qemu.d/virt-tap: virt-tap hook -- GUEST OPERATION SUBOPERATION EXTRA < domain.xml")
 
-    @OptionGroup var paths: PathOptions
-
     /// The first four count; what a later libvirt adds is left aside.
     @Argument(parsing: .postTerminator, help: "As libvirt calls the hook: GUEST OPERATION SUBOPERATION EXTRA.")
     var call: [String] = []
+
+    @OptionGroup var paths: PathOptions
 
     /// How long an operation takes at most at which nothing depends on the daemon: a guest's stop, save or restore calls
     /// several, and a daemon that hangs must not add up.

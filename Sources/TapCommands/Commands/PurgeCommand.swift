@@ -12,10 +12,10 @@ struct PurgeCommand: ParsableCommand {
         abstract: "Removes everything that virt-tap has put into the kernel.",
         discussion: "Refuses while a daemon runs, since that would put it back at once.")
 
-    @OptionGroup var paths: PathOptions
-
     @Flag(help: "Make a running daemon let go and pause until it is reloaded (systemctl reload virt-tapd).")
     var now = false
+
+    @OptionGroup var paths: PathOptions
 
     /// The daemon may have hundreds of links to remove, some 10 ms each.
     private static let patience: Duration = .seconds(120)

@@ -13,13 +13,13 @@ public struct VirtTap: AsyncParsableCommand {
         discussion: """
             A name that begins with a dash goes behind --: virt-tap status -- --help
 
-            Exit codes: 0 done; 1 it failed or is not allowed; 2 (status --check) a tap does not work; 3 (status, reload) the \
-            daemon is not running; 10 (hook) a required tap cannot be placed; 64 wrong usage; 78 bad configuration.
+            Exit codes: 0 done; 1 it failed or is not allowed; 2 (status --check, set) a tap does not work; 3 (status, \
+            reload) the daemon is not running; 10 (hook) a required tap cannot be placed; 64 wrong usage; 78 bad configuration.
             """,
         version: virtTapVersion,
         subcommands: [
-            StatusCommand.self, CheckCommand.self, SetCommand.self, UnsetCommand.self, DoctorCommand.self, ReloadCommand.self,
-            PurgeCommand.self, TestCommand.self, HookCommand.self,
+            StatusCommand.self, ListCommand.self, CheckCommand.self, SetCommand.self, UnsetCommand.self, DoctorCommand.self,
+            ReloadCommand.self, PurgeCommand.self, TestCommand.self, HookCommand.self,
         ])
 
     public init() {}
