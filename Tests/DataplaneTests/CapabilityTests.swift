@@ -68,8 +68,11 @@ extension KernelSuite {
                 Thread {
                     continuation.resume(
                         with: Result {
-                            try DaemonRights.lower()
-                            return try body()
+                            // Only who may do more can give it up.
+                            try UnitRights.withEverything {
+                                try DaemonRights.lower()
+                                return try body()
+                            }
                         })
                 }.start()
             }
