@@ -47,8 +47,8 @@ extension KernelSuite {
             func value(_ key: String) -> String? {
                 status.split(separator: "\n").first { $0.hasPrefix("\(key):") }?.split(separator: "\t").last.map(String.init)
             }
-            // setgid, setuid, net_admin, net_raw, perfmon, bpf.
-            let expected = String(1 << 6 | 1 << 7 | 1 << 12 | 1 << 13 | 1 << 38 | 1 << 39 as UInt64, radix: 16)
+            // kill, setgid, setuid, net_admin, net_raw, perfmon, bpf.
+            let expected = String(1 << 5 | 1 << 6 | 1 << 7 | 1 << 12 | 1 << 13 | 1 << 38 | 1 << 39 as UInt64, radix: 16)
             for set in ["CapEff", "CapPrm", "CapBnd"] { #expect(value(set)?.drop { $0 == "0" } == expected[...], "\(set)") }
             for set in ["CapInh", "CapAmb"] { #expect(value(set)?.allSatisfy { $0 == "0" } == true, "\(set)") }
             #expect(value("NoNewPrivs") == "1")

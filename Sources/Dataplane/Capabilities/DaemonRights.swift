@@ -16,7 +16,7 @@ public enum DaemonRights {
     }
 
     public static let capabilities = [
-        Capability(name: "CAP_BPF", number: 39), Capability(name: "CAP_NET_ADMIN", number: 12),
+        Capability(name: "CAP_BPF", number: 39), Capability(name: "CAP_KILL", number: 5), Capability(name: "CAP_NET_ADMIN", number: 12),
         Capability(name: "CAP_NET_RAW", number: 13), Capability(name: "CAP_PERFMON", number: 38),
         Capability(name: "CAP_SETGID", number: 6), Capability(name: "CAP_SETUID", number: 7),
     ]
