@@ -69,7 +69,8 @@ extension MatrixSuite {
 
         private func startTapd() throws {
             try startDaemon(
-                "sh -c '\(UnitRights.launcher) \(Self.programs)/virt-tapd & echo $! >/run/matrix-virt-tapd.pid'", log: "/run/matrix-virt-tapd.log")
+                "sh -c '\(UnitRights.launcher) \(Self.programs)/virt-tapd & echo $! >/run/matrix-virt-tapd.pid'",
+                log: "/run/matrix-virt-tapd.log")
             try eventually("the daemon answers") { (try? status()) != nil }
         }
 

@@ -69,12 +69,12 @@ public enum DestinationEvaluation {
         guard policy.kinds.contains(tunnel.kind) else {
             return .failure(Failure(.inlineDestinationDenied, "this host allows no inline destinations of kind \(tunnel.kind.rawValue)"))
         }
-        // Which of the host's networks a guest's traffic leaves by is not for the guest's owner to say.
-        for (name, value) in [("device", tunnel.device), ("source", tunnel.source)] where value != nil {
+        // Which of the host's devices a guest's traffic leaves by is not for the guest's owner to say.
+        if tunnel.device != nil {
             return .failure(
                 Failure(
                     .inlineDestinationDenied,
-                    "\(name)= says how copies leave this host, which only its configuration may: leave it out, or define the destination there and name it with to="
+                    "device= says how copies leave this host, which only its configuration may: leave it out, or define the destination there and name it with to="
                 ))
         }
         guard let remote = IPAddress.bytes(tunnel.remote), policy.remotes.contains(where: { $0.contains(remote) }) else {
