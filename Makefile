@@ -19,12 +19,12 @@ SWIFTFLAGS ?=
 
 release_flags = -c release --static-swift-stdlib $(SWIFTFLAGS)
 c_files = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
-shell_files = hooks/qemu .ci/run Tests/guest/init Tests/guest/kernel-init $(wildcard scripts/*)
+shell_files = hooks/qemu .ci/run Tests/guest/init Tests/guest/kernel-init $(filter-out %.c %.service,$(wildcard Tests/host/*)) $(wildcard scripts/*)
 INSTALL_FILE = install -m 0644
 substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release test test-kernels test-streams soak fuzz bench bench-ovs bench-scale demo install install-binaries install-data install-group uninstall fmt lint clean
+.PHONY: help deps build release test test-kernels test-host test-streams soak fuzz bench bench-ovs bench-scale demo install install-binaries install-data install-group uninstall fmt lint clean
 
 help: ## show this list
 	@echo 'virt-tap: taps for libvirt domains. Targets:'
@@ -50,6 +50,11 @@ test: ## run all tests: unit, kernel, and end to end on real guests (root)
 test-kernels: ## run the data path's tests under Debian's 6.1 and 6.12 kernels and this one (root)
 	@scripts/deps build test kernels
 	@SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test-kernels $(KERNELS)
+
+# It installs what "make release" made. VT_HOST_FORMER is a folder in which "make install DESTDIR=..." put an earlier version.
+test-host: release ## install in a whole Debian 12 host, as README says, and live there, on Debian's kernels (root; ten minutes each)
+	@scripts/deps test host
+	@scripts/test-host $(KERNELS)
 
 # VT_SOAK_SECONDS (at most 800, a test's limit) and VT_SOAK_SEED, which it prints, decide what it does.
 soak: ## break everything at random under guests that start, stop and move, for ten minutes (root)
