@@ -65,8 +65,10 @@ struct SensorTests {
     }
 
     @Test func itsDeviceMustBeItsOwn() throws {
-        let other = Fixture.vnet(30, "vnet7", guest: Self.macs[1])
+        let other = HostDevice(index: 30, name: "vnet7", mac: Self.macs[0].tapSide, kind: .bridge)
         #expect(try Self.verdict(Self.host(devices: [other])).failure?.reason == .deviceNotOwned)
+        // Its address is its own business.
+        #expect(try Self.verdict(Self.host(devices: [Fixture.vnet(30, "vnet7", guest: Self.macs[1])])).ifindex == 30)
         let gone = try Self.verdict(Self.host(devices: []))
         #expect(gone.failure?.reason == .deviceGone && gone.ifindex == 0)
         var down = Fixture.vnet(30, "vnet7", guest: Self.macs[0])

@@ -116,7 +116,7 @@ struct StatusTests {
         let interfaces = [
             Fixture.interface(device: nil),  // pending
             Fixture.interface("net1", type: .hostdev),  // unsupported
-            Fixture.interface("net2", mac: MACAddress("52:54:00:00:00:09"), device: "vnet0"),  // denied
+            Fixture.interface("net2", mac: MACAddress("52:54:00:00:00:09"), device: "mon0"),  // denied
         ]
         let domain = Fixture.domain(interfaces: interfaces)
         var tap = try #require(build(view(domain), kernel([])).first)

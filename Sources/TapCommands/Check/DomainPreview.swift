@@ -73,7 +73,7 @@ struct DomainPreview {
             if let name = interface.device, let device = host.devices[name] {
                 // The domain runs here, or somebody wrote this name by hand: then the real device counts.
                 let isGenerated = generated.contains { name.hasPrefix($0) }
-                if !isGenerated || DeviceOwnership.isPlausible(device, for: interface) { continue }
+                if !isGenerated || DeviceOwnership.isPlausibleByAddress(device, for: interface) { continue }
             }
             let mac = interface.mac ?? MACAddress(bytes: [0x52, 0x54, 0, 0, 0, UInt8(truncatingIfNeeded: position)])
             let isDirect = interface.type == .direct

@@ -4,10 +4,10 @@
 ///
 /// `<target dev>` is what somebody wrote: a domain with `<interface type="user"><target dev="vnet3"/>` names another's
 /// device and keeps the name in its live XML. Were every mention to count, such a domain could end the taps of its
-/// neighbours, so only a claim counts that could be true: of a type that has a device, with the MAC that the device
-/// would have.
+/// neighbours, so only a claim counts that could be true: of a type that has a device, and a device of a guest's kind.
 ///
-/// Of several credible claims the first stands: a domain that comes later ends no tap of one that was there.
+/// Of several such claims that of the domain stands whose address the device has; among equals the first one: a domain that comes
+/// later ends no tap of one that was there.
 public struct DeviceClaims: Hashable, Sendable {
     private struct Claim: Hashable {
         var interfaces: [DomainInterface]
@@ -46,12 +46,19 @@ public struct DeviceClaims: Hashable, Sendable {
         return heirs
     }
 
-    /// The domains, other than `domain`, that could own `device` and claimed it before `domain` did.
-    public func others(than domain: DomainUUID?, claiming device: HostDevice) -> [DomainUUID] {
+    /// The domains, other than `domain`, whose claim on `device` comes before its own.
+    ///
+    /// - Parameter isByAddress: whether the device has the address that it would have if it were `domain`'s.
+    public func others(than domain: DomainUUID?, claiming device: HostDevice, isByAddress: Bool) -> [DomainUUID] {
         let all = claims[device.name] ?? [:]
         let own = domain.flatMap { all[$0]?.number } ?? .max
-        return all.compactMap { claimant, claim in
-            claim.number < own && claim.interfaces.contains { DeviceOwnership.isPlausible(device, for: $0) } ? claimant : nil
+        return all.compactMap { claimant, claim -> DomainUUID? in
+            guard claimant != domain else { return nil }
+            if claim.interfaces.contains(where: { DeviceOwnership.isPlausibleByAddress(device, for: $0) }) {
+                return !isByAddress || claim.number < own ? claimant : nil
+            }
+            guard !isByAddress, claim.number < own else { return nil }
+            return claim.interfaces.contains { DeviceOwnership.isPlausible(device, for: $0) } ? claimant : nil
         }.sorted()
     }
 

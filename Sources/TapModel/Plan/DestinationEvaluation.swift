@@ -128,7 +128,7 @@ public enum DestinationEvaluation {
         case .bridge: return "is a bridge"
         case .loopback: return "is the loopback device"
         case .tap, .macvtap:
-            if !host.claims.others(than: nil, claiming: device).isEmpty { return "is the device of a running domain" }
+            if !host.claims.others(than: nil, claiming: device, isByAddress: false).isEmpty { return "is the device of a running domain" }
         case .other("openvswitch"): return "is a port of Open vSwitch"
         case .tun, .other: break
         }

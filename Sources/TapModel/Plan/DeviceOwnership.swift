@@ -1,8 +1,23 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Decides whether a netdev is provably the host side of a domain's interface: the only devices that are tapped.
+/// Decides whether a netdev is the host side of a domain's interface: the only devices that are tapped.
+///
+/// It is what libvirt's live XML of the running domain (or the hook's, at its start) names, for a type of interface that has a device;
+/// a tap or macvtap device; held open by somebody; and no other running domain's. Its MAC address is no condition: udev, agents and
+/// OpenStack's drivers give tap devices others than libvirt's, and a trusted guest changes its macvtap's. Where it is the one that
+/// libvirt gives, that is evidence, and outweighs whoever else names the device.
 public enum DeviceOwnership {
-    /// The device of `interface` and the guest's address that proves it, or why it is not to be touched.
+    /// How well a device fits an interface that names it.
+    private enum Fit {
+        /// It cannot be the interface's device, and why.
+        case none(String)
+        /// By kind, and somebody holds it.
+        case kind
+        /// By its address as well.
+        case address
+    }
+
+    /// The device of `interface` and the guest's address, or why it is not to be touched.
     public static func device(
         of interface: DomainInterface, in domain: DomainUUID, devices: DeviceTable, claims: DeviceClaims
     ) -> Result<(device: HostDevice, mac: MACAddress), Failure> {
@@ -21,47 +36,52 @@ public enum DeviceOwnership {
                         + "namespace; it is tapped as soon as it appears"))
         }
         guard let mac = interface.mac else {
-            return .failure(Failure(.deviceNotOwned, "the interface has no MAC address, so nothing proves that \(name) is its device"))
-        }
-        if let why = mismatch(device, of: mac) { return .failure(notOwned(name, why + remedy(device, for: interface, mac))) }
-        if let other = claims.others(than: domain, claiming: device).first {
             return .failure(
-                notOwned(
-                    name,
-                    "the running domain with UUID \(other) names it as well, with the same MAC address; give the guests different ones"))
+                Failure(.deviceNotOwned, "the interface has no MAC address, which libvirt gives every one: \(name) is left alone"))
+        }
+        let isByAddress: Bool
+        switch fit(device, mac) {
+        case .none(let why): return .failure(notOwned(name, why))
+        case .kind: isByAddress = false
+        case .address: isByAddress = true
+        }
+        if let other = claims.others(than: domain, claiming: device, isByAddress: isByAddress).first {
+            return .failure(
+                notOwned(name, "the running domain with UUID \(other) names it as well, and two guests cannot have one device"))
         }
         return .success((device, mac))
     }
 
-    /// Whether `device` can be the host side of `interface` by name, kind and address, whoever else names it.
+    /// Whether `device` can be the host side of `interface` by name and kind, whoever else names it.
     public static func isPlausible(_ device: HostDevice, for interface: DomainInterface) -> Bool {
         guard interface.type.hasDevice, interface.device == device.name, let mac = interface.mac else { return false }
-        return mismatch(device, of: mac) == nil
+        if case .none = fit(device, mac) { return false }
+        return true
     }
 
-    /// Why `device` cannot be the host side of a guest's interface with the address `mac`; `nil`: it can.
-    private static func mismatch(_ device: HostDevice, of mac: MACAddress) -> String? {
-        let address = device.mac?.description ?? "unknown"
+    /// Whether it has the address, too, that libvirt would give it for that guest.
+    public static func isPlausibleByAddress(_ device: HostDevice, for interface: DomainInterface) -> Bool {
+        guard interface.type.hasDevice, interface.device == device.name, let mac = interface.mac else { return false }
+        if case .address = fit(device, mac) { return true }
+        return false
+    }
+
+    private static func fit(_ device: HostDevice, _ mac: MACAddress) -> Fit {
         switch device.kind {
         case .tap:
-            if device.mac == mac.tapSide { return nil }
-            return "its address is \(address) and the guest's \(mac): libvirt's own differ in the first byte only, FE"
+            if device.mac == mac.tapSide { return .address }
+            // Of one that is down the carrier tells nothing.
+            return device.isUp && !device.hasCarrier ? .none("it has no carrier, so nobody holds it open") : .kind
         case .macvtap:
-            return device.mac == mac ? nil : "it is a macvtap with address \(address), not the guest's \(mac)"
+            // Its carrier is that of the adapter below it.
+            return device.mac == mac ? .address : .kind
         default:
-            return "it is \(describe(device.kind)), not the tap or macvtap device of a guest"
+            return .none("it is \(describe(device.kind)), not the tap or macvtap device of a guest")
         }
     }
 
-    /// What to do where nobody but the user can: libvirt leaves a device of `managed="no"` the address that it was made with.
-    private static func remedy(_ device: HostDevice, for interface: DomainInterface, _ mac: MACAddress) -> String {
-        guard interface.type == .ethernet, device.kind == .tap || device.kind == .macvtap else { return "" }
-        let wanted = device.kind == .tap ? mac.tapSide : mac
-        return "; if it was made for this guest (managed=\"no\"), say so: ip link set \(device.name) address \(wanted)"
-    }
-
     private static func notOwned(_ name: String, _ why: String) -> Failure {
-        Failure(.deviceNotOwned, "\(name) is not provably this interface's device: \(why). It is left alone")
+        Failure(.deviceNotOwned, "\(name) is not this interface's device: \(why). It is left alone")
     }
 
     private static func describe(_ kind: HostDevice.Kind) -> String {
