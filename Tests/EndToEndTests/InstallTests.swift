@@ -139,8 +139,8 @@ import Testing
     @Test func theServiceIsWellConfined() async throws {
         try await withRoot { root async throws in
             let unit = root + "/usr/lib/systemd/system/virt-tapd.service"
-            // Exposure in tenths: 2.5, of which the capabilities and the host's network cannot be had for less.
-            let result = try await Command(["systemd-analyze", "security", "--offline=true", "--threshold=25", unit]).run()
+            // Exposure in tenths: 2.6, of which the capabilities (0.1 for CAP_KILL) and the host's network cannot be had for less.
+            let result = try await Command(["systemd-analyze", "security", "--offline=true", "--threshold=26", unit]).run()
             #expect(result.status == 0, "\(result.text.split(separator: "\n").last ?? "")")
             let text = try String(contentsOfFile: unit, encoding: .utf8)
             #expect(text.contains("\nCapabilityBoundingSet=CAP_BPF CAP_NET_ADMIN CAP_PERFMON\n"))
