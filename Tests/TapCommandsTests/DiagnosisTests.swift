@@ -166,7 +166,8 @@ struct DiagnosisTests {
             ).first { $0.subject == "rights" }
         }
         #expect(line(.daemons(Self.good))?.level == .ok)
-        #expect(line(.units(Self.good, why: nil))?.message.contains("virt-tapd, which does not run: CAP_BPF CAP_KILL CAP_NET_ADMIN") == true)
+        #expect(
+            line(.units(Self.good, why: nil))?.message.contains("virt-tapd, which does not run: CAP_BPF CAP_KILL CAP_NET_ADMIN") == true)
         let older = line(.units(Self.good, why: "virt-tapd: this virt-tapd knows no request named \"examine\""))
         #expect(older?.level == .warn && older?.message.contains("knows no request") == true && older?.remedy != nil)
         #expect(line(Self.own)?.level == .unknown && line(Self.own, user: 1_000) == nil)

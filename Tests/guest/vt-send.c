@@ -2,8 +2,8 @@
 // The test guest's packet generator: numbered UDP packets from one interface, as early as the interface can send.
 //
 // usage: vt-send INTERFACE ADDRESS PORT COUNT INTERVAL_MS KIND NAME [SIZE]
-// The payload is the text "vt KIND NAME NUMBER\n", NUMBER from 1 to COUNT; COUNT 0 sends until it is killed. With SIZE it
-// is filled up with zeros to so many bytes.
+// The payload is the text "vt KIND NAME NUMBER\n", NUMBER from 1 to COUNT; COUNT 0 sends until it is killed. With SIZE
+// it is filled up with zeros to so many bytes.
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <stdio.h>

@@ -3,10 +3,11 @@
 /*
  * The capabilities of virt-tapd's unit for a process that loads programs itself: tests and benchmarks.
  *
- * The kernel looks at the effective set of the thread that calls. With VT_UNIT_CAPABILITIES in the environment (hexadecimal, as
- * "scripts/as-unit --capabilities" prints) it is lowered to these before main, so for every thread that will be; the permitted set
- * stays, so that a thread may raise it for what is no business of virt-tapd's, as entering a network namespace. Programs that the
- * process starts get theirs from their own user and the bounding set, as always.
+ * The kernel looks at the effective set of the thread that calls. With VT_UNIT_CAPABILITIES in the environment
+ * (hexadecimal, as "scripts/as-unit --capabilities" prints) it is lowered to these before main, so for every thread
+ * that will be; the permitted set stays, so that a thread may raise it for what is no business of virt-tapd's, as
+ * entering a network namespace. Programs that the process starts get theirs from their own user and the bounding set,
+ * as always.
  */
 #ifndef CUNITRIGHTS_H
 #define CUNITRIGHTS_H
