@@ -46,6 +46,9 @@ extension KernelSuite {
             try #require(UnitRights.areGiven, "run the tests by `make test`, which says what the unit has")
             let unit = try run(UnitRights.launcher, "--capabilities").trimmingCharacters(in: .whitespacesAndNewlines)
             #expect(UnitRights.effective == UInt64(unit, radix: 16))
+            // Also where somebody has more to hand down, as container runtimes do.
+            let status = try run("setpriv", "--inh-caps", "+sys_admin,+chown", UnitRights.launcher, "cat", "/proc/self/status")
+            for set in ["CapEff", "CapPrm", "CapBnd"] { #expect(status.contains("\n\(set):\t\(unit)\n"), "\(set)") }
             // CAP_SYS_ADMIN stands for CAP_BPF and CAP_PERFMON, and would hide that one is missing.
             #expect(UnitRights.effective & 1 << 21 == 0)
         }

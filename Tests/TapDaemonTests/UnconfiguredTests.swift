@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import FoundationEssentials
+import Synchronization
 import TapControl
 import TapHost
 import TapModel
@@ -55,6 +56,18 @@ import Testing
             bench.libvirt[web1.uuid] = web1.shutOff()
             await bench.advance(2)
             await bench.event(web1)
+            try await bench.settle()
+            #expect(bench.kernel.attached == ["web1/ids both > ids"], "which libvirt is the host's is not known, and somebody holds the device")
+            bench.kernel.state.withLock { $0.devices.removeAll { $0.name == web1.device } }
+            await bench.advance(2)
+            await bench.event(web1)
+            try await eventually("it is gone") { bench.kernel.attached.isEmpty }
+        }
+        // Its interface is another's by now.
+        try await withoutConfiguration { bench in
+            bench.libvirt[web1.uuid] = web1.running(device: "vnet9", number: 9)
+            await bench.advance(2)
+            await bench.event(web1)
             try await eventually("it is gone") { bench.kernel.attached.isEmpty }
         }
         try await withoutConfiguration { bench in
@@ -62,6 +75,35 @@ import Testing
             await bench.advance(2)
             await bench.event(web1)
             try await eventually("it is gone") { bench.kernel.attached.isEmpty }
+        }
+    }
+
+    /// Nor does a guest get another's traffic because nobody knows what the host wants.
+    @Test func aDestinationThatBecomesAGuestsIsStopped() async throws {
+        try await withoutConfiguration { bench in
+            let index = UInt32(77)
+            bench.kernel.state.withLock {
+                $0.devices.append(HostDevice(index: index, name: web2.device, mac: MACAddress("02:00:00:00:00:77"), kind: .tap))
+                $0.destinations["ids"]?.ifindex = index
+            }
+            await bench.reconciler.refreshDevices()
+            #expect(await bench.reconciler.hook(operation: "start", xml: web2.xml("")).allow)
+            #expect(bench.kernel.state.withLock { $0.destinations["ids"]?.ifindex } == 0)
+            #expect(bench.log.lines.contains { $0.hasPrefix("destination ids: vnet2 is the device of a running domain now") })
+            try await bench.reload()
+            try await eventually("it is as the configuration says") { bench.kernel.state.withLock { $0.destinations["ids"]?.ifindex } ?? 0 != 0 }
+        }
+    }
+
+    @Test func statusTellsWhatIsCopiedAndNotWhatIsAskedFor() async throws {
+        try await withoutConfiguration { bench in
+            bench.libvirt[web1.uuid] = web1.running("<v:tap to='ids' direction='inbound'/>")
+            await bench.advance(2)
+            await bench.event(web1)
+            try await eventually("it says so") { await bench.tap(web1)?.message?.hasPrefix("it copies as before and as is shown here") == true }
+            let tap = try #require(await bench.tap(web1))
+            #expect(tap.direction == .both && tap.state == .degraded)
+            #expect(bench.kernel.attached == ["web1/ids both > ids"])
         }
     }
 

@@ -63,7 +63,8 @@ struct UnconfiguredTests {
 
     @Test("It ends with the domain, and with the device")
     func ended() {
-        #expect(plan(view(Fixture.domain(), isRunning: false), [attached()]).count == 1)
+        // Which libvirt is the host's is not known: its word is enough for what nobody holds.
+        #expect(plan(view(Fixture.domain(), isRunning: false), [attached()]).isEmpty)
         let dead = attached { $0.hooks = [.inbound: .deviceGone, .outbound: .deviceGone] }
         #expect(plan(view(Fixture.domain()), [dead]) == [.collect(dead.id)])
     }

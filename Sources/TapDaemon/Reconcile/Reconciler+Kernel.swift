@@ -95,6 +95,7 @@ extension Reconciler {
     /// Looks again at every destination of the configuration, and at the domains that use one that is not what it was.
     /// Where copies go is told to the kernel also before libvirt has answered.
     func refreshDestinations() {
+        guard configuration.missing == nil else { return stopDestinationsOfGuests() }
         let host = hostState
         let used = Set(attachments.all.compactMap { $0.spec?.wish.destination })
         var changed: Set<String> = []
@@ -112,6 +113,24 @@ extension Reconciler {
         for (uuid, known) in domains where known.view.isRunning && known.view.verdicts.contains(where: { $0.copies(toAnyOf: changed) }) {
             evaluate(uuid, on: host)
             noteStates(of: uuid)
+        }
+    }
+
+    /// What destinations ought to be is not known without a configuration, but where no copy may go is: to an interface that has become
+    /// a guest's. What is stopped goes on when there is a configuration that says so.
+    private func stopDestinationsOfGuests() {
+        guard let records = try? dataplane.destinations() else { return }
+        for record in records where record.kind == .interface && record.ifindex != 0 {
+            guard let device = devices[record.ifindex], DestinationEvaluation.isGuests(device, claims) else { continue }
+            do {
+                _ = try dataplane.setDestination(record.label, DestinationRoute(kind: .interface, ifindex: 0))
+                destinations[record.label] = nil
+                logger.warning(
+                    "destination \(record.label): \(device.name) is the device of a running domain now; nothing is copied there until the configuration can be used",
+                    metadata: ["reason": "\(Reason.destinationUnsafe.rawValue)"])
+            } catch {
+                noteKernelTrouble(error)
+            }
         }
     }
 

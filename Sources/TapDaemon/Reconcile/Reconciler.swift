@@ -387,7 +387,7 @@ actor Reconciler {
         let isDestination = configuration.value.destinations.contains {
             if case .interface(let name, _) = $0.target { changed.contains(name) } else { false }
         }
-        if isDestination { refreshDestinations() }
+        if isDestination || (configuration.missing != nil && !changed.isEmpty) { refreshDestinations() }
     }
 
     /// Whether the hook said a short while ago that the domain starts, and its devices are still there.

@@ -122,13 +122,18 @@ public enum DestinationEvaluation {
         return verdict(device.index, nil)
     }
 
+    /// Whether a running domain has the device, so that copies which are sent to it would reach that guest.
+    public static func isGuests(_ device: HostDevice, _ claims: DeviceClaims) -> Bool {
+        !claims.others(than: nil, claiming: device, isByAddress: false).isEmpty
+    }
+
     /// Why frames sent to a device would do more than reach a sensor.
     private static func unsafety(of device: HostDevice, host: HostState) -> String? {
         switch device.kind {
         case .bridge: return "is a bridge"
         case .loopback: return "is the loopback device"
         case .tap, .macvtap:
-            if !host.claims.others(than: nil, claiming: device, isByAddress: false).isEmpty { return "is the device of a running domain" }
+            if isGuests(device, host.claims) { return "is the device of a running domain" }
         case .other("openvswitch"): return "is a port of Open vSwitch"
         case .tun, .other: break
         }

@@ -22,7 +22,11 @@ public enum DomainEvidence: Hashable, Sendable {
             // It may be another libvirt, or one that lost its state: what a guest may still hold open is not ended on that.
             return observed.contains { mayBeHeld($0, host.devices) } ? .unknown : .notRunning
         }
-        guard domain.isRunning else { return .notRunning }
+        guard domain.isRunning else {
+            // Without a configuration it is not known which libvirt to ask: this one's word is not enough for what a guest still holds.
+            guard host.unconfigured != nil else { return .notRunning }
+            return observed.contains { mayBeHeld($0, host.devices) } ? .unknown : .notRunning
+        }
         // XML that cannot be read says nothing; and without a mechanism nothing can be attached, so what is there is not to
         // be taken for unwanted.
         guard domain.live != nil, case .success = host.mechanism else { return .unknown }
@@ -40,11 +44,16 @@ public enum DomainEvidence: Hashable, Sendable {
         guard case .valid(let tap) = verdict.entry, let spec = attachment.spec,
             (spec.key.domain, spec.key.origin, spec.key.tap) == (domain.uuid, tap.origin, tap.name)
         else { return false }
+        // The guest's own XML without the interface is evidence, whatever is not known of the tap: its device may be another's by now.
+        let names = [spec.interface.device, host.devices[spec.key.ifindex]?.name]
+        let interfaces = domain.live?.interfaces.filter {
+            $0.mac == spec.interface.mac && ($0.device == nil || names.contains($0.device))
+        }
+        guard let interfaces, !interfaces.isEmpty else { return false }
         if case .refused(let failure) = verdict.outcome, failure.reason == .filterPending || failure.reason == .configInvalid {
             return true
         }
-        return spec.wish.choosesAs(TapEvaluation.wish(of: tap, on: host))
-            && domain.live?.interfaces.contains { $0.mac == spec.interface.mac && tap.selects($0) } == true
+        return spec.wish.choosesAs(TapEvaluation.wish(of: tap, on: host)) && interfaces.contains { tap.selects($0) }
     }
 
     /// Whether a guest may hold an attachment's device open. A tap device that is up has a carrier exactly while somebody

@@ -42,7 +42,12 @@ public struct TapStatusBuilder: Sendable {
         switch verdict.outcome {
         case .refused(let failure):
             status.set(failure)
-            if TapEvaluation.isUndecided(verdict) { status.goOn(with: kept(status)) }
+            if TapEvaluation.isUndecided(verdict) {
+                let kept = kept(status)
+                status.goOn(with: kept.flatMap(\.interfaces))
+                // What copies is what was asked for before, and not what is asked for now and cannot be carried out.
+                if failure.reason == .configInvalid, status.state == .degraded, let former = kept.first { status.tellOf(former) }
+            }
         case .evaluated(let destination, let verdicts):
             status.interfaces = verdicts.map { interface($0, destination: destination) }
             status.combine()
@@ -58,13 +63,13 @@ public struct TapStatusBuilder: Sendable {
     }
 
     /// What was attached before for a tap of which it is not known what it asks for.
-    private func kept(_ tap: TapStatus) -> [InterfaceStatus] {
+    private func kept(_ tap: TapStatus) -> [TapStatus] {
         var own = kernel
         own.attachments = kernel.attachments.filter { _, attachment in
             guard let key = attachment.spec?.key else { return false }
             return (key.domain, key.origin, key.tap) == (tap.uuid, tap.origin, tap.name)
         }
-        return StatusDocument.pinnedTaps(own, devices: devices).flatMap(\.interfaces)
+        return StatusDocument.pinnedTaps(own, devices: devices)
     }
 
     private func waiting(_ entry: TapEntry, of domain: DomainView, reason: Reason, _ message: String) -> TapStatus {
@@ -190,6 +195,16 @@ extension TapStatus: Stateful {
             self.interfaces[index].reason = reason
             self.interfaces[index].message = message
         }
+    }
+
+    /// Says what is copied in the place of what the metadata ask for, where the two differ.
+    mutating func tellOf(_ former: TapStatus) {
+        let wished = self
+        (destination, direction) = (former.destination, former.direction)
+        (filter, snaplen, sample, sampleFlows) = (former.filter, former.snaplen, former.sample, former.sampleFlows)
+        (rate, burst, once) = (former.rate, former.burst, former.once)
+        guard self != wished else { return }
+        message = "it copies as before and as is shown here, not as its metadata ask for now: \(wished.message ?? "")"
     }
 
     /// Puts the states of the interfaces together: active if all are, degraded if some copy, else the most severe.
