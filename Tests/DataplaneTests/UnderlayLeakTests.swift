@@ -83,20 +83,26 @@ extension KernelSuite {
 
             /// What the daemon does: decides where copies go now, and tells the kernel.
             @discardableResult
-            func settle(isNextDaemon: Bool = false, _ change: (inout Tunnel) -> Void = { _ in }) throws -> DestinationVerdict {
+            func settle(
+                _ label: String = "far", isNextDaemon: Bool = false, knowing known: [[UInt8]: String] = [:],
+                _ change: (inout Tunnel) -> Void = { _ in }
+            ) throws -> DestinationVerdict {
                 var tunnel = kind.tunnel(isSplit: false)
                 change(&tunnel)
                 let query = try #require(UnderlayQuery(tunnel))
                 let devices = DeviceTable(try dataplane.devices())
-                let ways = isNextDaemon ? try dataplane.ownWays().mapValues { devices[$0]?.name ?? "" } : [:]
+                let ways =
+                    isNextDaemon ? try KernelDataplane(bpffs: tapped.bench.bpffs).ownWays().mapValues { devices[$0]?.name ?? "" } : known
                 let host = HostState(
                     configuration: HostConfiguration(), devices: devices, claims: DeviceClaims(),
                     paths: [query: Result { () throws(Failure) in try dataplane.path(for: query) }], ownWays: ways,
                     mechanism: .success(.tcx))
-                let definition = DestinationDefinition(name: try #require(TapName("far")), target: .tunnel(tunnel))
+                let definition = DestinationDefinition(name: try #require(TapName(label)), target: .tunnel(tunnel))
                 let verdict = try DestinationEvaluation.evaluate(definition, host: host).get()
                 try dataplane.setDestination(
-                    "far", DestinationRoute(kind: verdict.kind, ifindex: verdict.ifindex ?? 0, tunnel: verdict.tunnel))
+                    label,
+                    DestinationRoute(
+                        kind: verdict.kind, ifindex: verdict.ifindex ?? 0, tunnel: verdict.tunnel, ownWay: verdict.ownWay))
                 return verdict
             }
 
@@ -191,6 +197,59 @@ extension KernelSuite {
             // Without the smaller one there is no other way by that device, even of the link's own network.
             try links.takeAddress()
             try expect(.destinationDown, "no route to", at: Self.nobody, byDevice)
+        }
+
+        /// One by IPv4 and one by IPv6: what is kept of a way is the same for all kinds.
+        @Test(
+            "What is refused before anything was sent stays so for the next daemon, and under another name",
+            arguments: [kinds[0], kinds[6]])
+        func remembered(_ kind: ReceiverKind) throws {
+            let links = try TwoLinks(kind)
+            defer { links.remove() }
+            let right = try #require(try links.dataplane.device(named: links.right)).index
+            func expectRefusal(of label: String = "far", isNextDaemon: Bool = true, knowing known: [[UInt8]: String] = [:]) throws {
+                let verdict = try links.settle(label, isNextDaemon: isNextDaemon, knowing: known)
+                #expect(verdict.failure?.reason == .defaultRoute, "\(verdict.failure?.message ?? "active")")
+                #expect(verdict.failure?.message.contains("by \(links.right), and now") == true)
+                #expect(try links.flow() == Self.nobody)
+                #expect(try links.dataplane.destinations().first { $0.label == label }?.ifindex == 0)
+                #expect(try links.dataplane.ownWays() == [links.remote: right])
+            }
+            // Only the daemon has seen the route, and the kernel was told of the default one.
+            #expect(try links.flow() == Self.gateway)
+            try expectRefusal(isNextDaemon: false, knowing: [links.remote: links.right])
+            try expectRefusal()
+            try expectRefusal()
+
+            // As a destination that the kernel was never told of.
+            var desired = try links.tapped.desired(.outbound, to: "other")
+            desired.destinationKind = kind.kind.destinationKind
+            try links.settle("other", isNextDaemon: true)
+            try links.dataplane.replace(desired, at: TappedBench.now)
+            try links.dataplane.forgetDestination("far")
+            try expectRefusal(of: "other")
+            try expectRefusal(of: "other")
+
+            // It works as any other when its route is back.
+            try links.giveAddress()
+            try links.setUp()
+            #expect(try links.settle("other", isNextDaemon: true).failure == nil)
+            #expect(try links.flow() == Self.sensor)
+        }
+
+        @Test("A destination that is stopped is known by its device", arguments: [kinds[0], kinds[6]])
+        func stopped(_ kind: ReceiverKind) throws {
+            let links = try TwoLinks(kind)
+            defer { links.remove() }
+            try links.giveAddress()
+            try links.setUp()
+            let tunnel = try #require(try links.settle().tunnel)
+            #expect(try links.flow() == Self.sensor)
+            // As `<limit>` does it.
+            try links.dataplane.setDestination("far", DestinationRoute(kind: kind.kind.destinationKind, ifindex: 0, tunnel: tunnel))
+            #expect(try links.flow() == Self.nobody)
+            let right = try #require(try links.dataplane.device(named: links.right)).index
+            #expect(try links.dataplane.ownWays() == [links.remote: right])
         }
 
         @Test("Which addresses devices have, also those that are down, and whose network is on their links")

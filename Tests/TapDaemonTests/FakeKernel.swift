@@ -27,8 +27,10 @@ final class FakeKernel: TapDataplane, Sendable {
         var trial: Result<TrialOutcome, Failure> = .success(TrialOutcome(fate: .copied))
         /// By remote address.
         var paths: [[UInt8]: Result<UnderlayPath, Failure>] = [:]
-        /// What stands with the tunnels' headers.
+        /// What stands with the tunnels' headers of no destination that is told of here.
         var ownWays: [[UInt8]: UInt32] = [:]
+        /// The same of those that are, by label.
+        var keptWays: [String: OwnWay] = [:]
         /// What reading that fails with as long as it stands.
         var waysTrouble: Failure?
     }
@@ -88,6 +90,11 @@ final class FakeKernel: TapDataplane, Sendable {
         return state.withLock {
             $0.destinations[label, default: DestinationRecord(label: label, kind: route.kind, ifindex: 0)].ifindex = route.ifindex
             $0.destinations[label]?.kind = route.kind
+            if let tunnel = route.tunnel {
+                $0.keptWays[label] = tunnel.isOwnWay ? Self.ownWay(tunnel) : nil
+            } else if let way = route.ownWay {
+                $0.keptWays[label] = way
+            }
             $0.changes.append("destination \(label) \(route.ifindex)")
             return false
         }
@@ -99,7 +106,13 @@ final class FakeKernel: TapDataplane, Sendable {
 
     func ownWays() throws(Failure) -> [[UInt8]: UInt32] {
         if let trouble = state.withLock({ $0.trouble ?? $0.waysTrouble }) { throw trouble }
-        return state.withLock { $0.ownWays }
+        return state.withLock { state in
+            state.keptWays.values.reduce(into: state.ownWays) { $0[$1.remote] = $1.ifindex }
+        }
+    }
+
+    private static func ownWay(_ tunnel: TunnelHeader) -> OwnWay {
+        OwnWay(remote: Array(tunnel.bytes[tunnel.isIPv6 ? 38..<54 : 30..<34]), ifindex: tunnel.ifindex)
     }
 
     func followOffloads() throws(Failure) {}
@@ -110,7 +123,12 @@ final class FakeKernel: TapDataplane, Sendable {
 
     func destinations() throws(Failure) -> [DestinationRecord] { state.withLock { Array($0.destinations.values) } }
 
-    func forgetDestination(_ label: String) throws(Failure) { state.withLock { $0.destinations[label] = nil } }
+    func forgetDestination(_ label: String) throws(Failure) {
+        state.withLock {
+            $0.destinations[label] = nil
+            $0.keptWays[label] = nil
+        }
+    }
 
     func trial(_ desired: DesiredAttachment, _ direction: Direction, frame: [UInt8]) throws(Failure) -> TrialOutcome {
         try state.withLock { state in
@@ -126,6 +144,7 @@ final class FakeKernel: TapDataplane, Sendable {
             let count = state.attachments.count
             state.attachments = [:]
             state.destinations = [:]
+            state.keptWays = [:]
             state.changes.append("purge")
             return count
         }

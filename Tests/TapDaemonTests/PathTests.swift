@@ -115,6 +115,65 @@ import Testing
         }
     }
 
+    /// Its network goes before the first tap uses it.
+    @Test func whatIsRefusedFromTheFirstTapOnStaysSo() async throws {
+        let first = try Bench(Self.configuration)
+        set(first, Self.path(nextHop: "02:00:00:00:00:0b"))
+        try await first.run {
+            await first.connect()
+            try await eventually("its route is known") { await first.reconciler.status().destinations.first?.device == "mon0" }
+            #expect(first.kernel.destination("ids") == nil, "the kernel is not told of what nothing uses")
+            set(first, Self.path(nextHop: "02:00:00:00:00:0b", prefixLength: 0))
+            await first.reconciler.pathsChanged()
+            try await eventually("it is refused") { await first.reconciler.status().destinations.first?.reason == .defaultRoute }
+        }
+        // A daemon's life that ends before the first tap, and one that begins with it.
+        for number in 1...2 {
+            let next = try Bench(Self.configuration, sharing: first)
+            next.libvirt[web1.uuid] = web1.running()
+            try await next.run {
+                await next.connect()
+                try await eventually("daemon \(number) refuses it") {
+                    await next.tap(web1)?.message?.contains("had a route of its own, by mon0") == true
+                }
+            }
+        }
+        #expect(first.kernel.destination("ids") == 0 && first.kernel.attached.count == 1)
+        #expect(!first.kernel.changes.contains("destination ids 20"))
+    }
+
+    /// While it is refused, or has no route at all, the destination gets another name; its guest is off meanwhile.
+    @Test(arguments: [false, true]) func anotherNameChangesNothing(hasNoRoute: Bool) async throws {
+        let byDefault = Self.path(nextHop: "02:00:00:00:00:0b", prefixLength: 0)
+        let first = try Bench(Self.configuration)
+        first.libvirt[web1.uuid] = web1.running()
+        set(first, Self.path(nextHop: "02:00:00:00:00:0b"))
+        try await first.run {
+            await first.connect()
+            try await eventually("it copies") { await first.tap(web1)?.state == .active }
+            set(first, hasNoRoute ? .failure(Failure(.neighbourUnreachable, "no route")) : byDefault)
+            await first.reconciler.pathsChanged()
+            try await eventually("it is stopped") { first.kernel.destination("ids") == 0 }
+        }
+        let renamed = Self.configuration.replacing("name='ids'", with: "name='ids2'")
+        first.libvirt[web1.uuid] = web1.shutOff()
+        let second = try Bench(renamed, sharing: first)
+        try await second.run {
+            await second.connect()
+            try await eventually("nothing is attached") { first.kernel.attached.isEmpty }
+            try await second.reload(renamed)
+            try await eventually("the former name is forgotten") { first.kernel.destination("ids") == nil }
+        }
+        set(first, byDefault)
+        let third = try Bench(renamed, sharing: first)
+        third.libvirt[web1.uuid] = web1.running("<v:tap name='ids' to='ids2'/>")
+        try await third.run {
+            await third.connect()
+            try await eventually("it is refused") { await third.tap(web1)?.message?.contains("had a route of its own, by mon0") == true }
+        }
+        #expect(first.kernel.destination("ids2") == 0 && !first.kernel.changes.contains("destination ids2 20"))
+    }
+
     /// The BPF file system comes late, and with it what the kernel was told before.
     @Test func nothingIsSentBeforeThatIsKnown() async throws {
         let bench = try Bench(Self.configuration)

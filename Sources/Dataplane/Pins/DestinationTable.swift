@@ -86,8 +86,14 @@ struct DestinationTable {
             rate: RateCost(route.rate))
         // First how copies are wrapped, and by which device they leave then: the programs read the number in both.
         if let tunnel = route.tunnel {
-            let entry = TunnelEntry(tunnel, of: label, ifindex: route.ifindex, clockOffset: TunnelEntry.clockOffset())
+            let entry = TunnelEntry(tunnel, of: label, clockOffset: TunnelEntry.clockOffset())
             try kernel.write(entry.bytes, to: maps.tunnels, at: index)
+        } else if let way = route.ownWay {
+            // One that says so stands: what is under way to the same machine still leaves by it.
+            let entry = try kernel.read(maps.tunnels, at: index, size: Int(MapLayout.tunnels.valueSize))
+            if TunnelEntry.ownWay(entry, of: label)?.remote != way.remote {
+                try kernel.write(TunnelEntry(way, of: label).bytes, to: maps.tunnels, at: index)
+            }
         } else if let mtu = route.mtu {
             try kernel.write(TunnelEntry(mtu: mtu).bytes, to: maps.tunnels, at: index)
         }

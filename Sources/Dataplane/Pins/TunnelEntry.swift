@@ -10,9 +10,8 @@ struct TunnelEntry {
 
     /// - Parameters:
     ///   - label: the destination's.
-    ///   - ifindex: of the device that takes the packets; 0: none.
     ///   - clockOffset: what the monotonic clock lacks of the real one, in nanoseconds.
-    init(_ tunnel: TunnelHeader, of label: String, ifindex: UInt32, clockOffset: UInt64) {
+    init(_ tunnel: TunnelHeader, of label: String, clockOffset: UInt64) {
         let oversize: UInt32 =
             switch tunnel.oversize {
             case .fragment: 0
@@ -28,7 +27,21 @@ struct TunnelEntry {
             + [UInt8](repeating: 0, count: MapLayout.tunnelHeaderSize - tunnel.bytes.count)
         bytes =
             header + numbers.flatMap { withUnsafeBytes(of: $0, Array.init) } + withUnsafeBytes(of: clockOffset, Array.init)
-            + [Self.number(of: label), ifindex].flatMap { withUnsafeBytes(of: $0, Array.init) }
+            + [Self.number(of: label), tunnel.ifindex].flatMap { withUnsafeBytes(of: $0, Array.init) }
+    }
+
+    /// Of another machine to which nothing is to be sent, for the next daemon: with headers of no length the programs send nothing.
+    init(_ way: OwnWay, of label: String) {
+        let isIPv6 = way.remote.count == 16
+        var entry = [UInt8](repeating: 0, count: Int(MapLayout.tunnels.valueSize))
+        entry[0] = Self.isOwnWay
+        entry.replaceSubrange(Self.remote(isIPv6: isIPv6), with: way.remote)
+        entry.withUnsafeMutableBytes {
+            $0.storeBytes(of: isIPv6 ? 1 : 0, toByteOffset: Self.isIPv6Offset, as: UInt32.self)
+            $0.storeBytes(of: Self.number(of: label), toByteOffset: Self.numberOffset, as: UInt32.self)
+            $0.storeBytes(of: way.ifindex, toByteOffset: Self.numberOffset + 4, as: UInt32.self)
+        }
+        bytes = entry
     }
 
     /// Of a device of this host: nothing is wrapped.
@@ -41,13 +54,15 @@ struct TunnelEntry {
     }
 
     /// The remote address and the device of an entry as it was written; `nil`: it was the default route, or the entry is another's.
-    static func ownWay(_ bytes: [UInt8], of label: String) -> (remote: [UInt8], ifindex: UInt32)? {
+    static func ownWay(_ bytes: [UInt8], of label: String) -> OwnWay? {
         guard bytes.count == Int(MapLayout.tunnels.valueSize), bytes[0] & isOwnWay != 0 else { return nil }
         func word(_ offset: Int) -> UInt32 { bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self) } }
         guard word(numberOffset) == number(of: label) else { return nil }
-        let remote = word(isIPv6Offset) == 0 ? bytes[32..<36] : bytes[40..<56]
-        return (Array(remote), word(numberOffset + 4))
+        return OwnWay(remote: Array(bytes[Self.remote(isIPv6: word(isIPv6Offset) != 0)]), ifindex: word(numberOffset + 4))
     }
+
+    /// Where the remote address is in the headers.
+    private static func remote(isIPv6: Bool) -> Range<Int> { isIPv6 ? 40..<56 : 32..<36 }
 
     /// In the two bytes in front of the headers, which the programs do not read. Never to mean anything else: the next daemon reads it.
     private static let isOwnWay: UInt8 = 1

@@ -102,7 +102,9 @@ extension Reconciler {
         for definition in configuration.value.destinations {
             guard case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host) else { continue }
             if destinationsSeen.updateValue(verdict, forKey: verdict.label) != verdict { changed.insert(verdict.label) }
-            if used.contains(verdict.label) { set(verdict) }
+            // Of one that waits for its route the next daemon is to know it, too, whether or not a tap uses it yet.
+            let isRefused = verdict.failure?.reason == .defaultRoute && !isPaused
+            if used.contains(verdict.label) || isRefused { set(verdict) }
         }
         do {
             try dataplane.followOffloads()
@@ -187,7 +189,7 @@ extension Reconciler {
         if let ifindex = verdict.ifindex {
             return DestinationRoute(
                 kind: verdict.kind, ifindex: ifindex, isReceiving: verdict.isReceiving, rate: verdict.rate,
-                tunnel: verdict.tunnel, mtu: verdict.mtu)
+                tunnel: verdict.tunnel, ownWay: verdict.ownWay, mtu: verdict.mtu)
         }
         var last = destinations[verdict.label]?.route.ifindex
         if last == nil { last = try dataplane.destinations().first { $0.label == verdict.label }?.ifindex }
@@ -201,14 +203,27 @@ extension Reconciler {
     /// Frees the places of destinations that nothing uses and the configuration does not define.
     func forgetUnusedDestinations() {
         // Which it defines is not known.
-        guard configuration.missing == nil else { return }
+        guard configuration.missing == nil, areWaysRecalled else { return }
         let used = Set(attachments.all.compactMap { $0.spec?.wish.destination })
             .union(configuration.value.destinations.map(\.name.text))
             .union(domains.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.wish.destination) })
         guard let records = try? dataplane.destinations() else { return }
-        for record in records where !used.contains(record.label) {
+        let unused = records.filter { !used.contains($0.label) }
+        if unused.contains(where: \.kind.isTunnel) { keepWays() }
+        for record in unused {
             try? dataplane.forgetDestination(record.label)
             destinations[record.label] = nil
+        }
+    }
+    /// Writes with the configuration's other destinations which ways their machines had, before the entries of a destination that
+    /// said so go: its name may be all that has changed.
+    private func keepWays() {
+        let host = hostState
+        for definition in configuration.value.destinations {
+            guard case .tunnel(let tunnel) = definition.target, let remote = IPAddress.bytes(tunnel.remote), ownWays[remote] != nil,
+                case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host)
+            else { continue }
+            set(verdict)
         }
     }
 }

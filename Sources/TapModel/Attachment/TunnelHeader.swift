@@ -28,6 +28,8 @@ public struct TunnelHeader: Hashable, Sendable {
     /// Whether the path was one of the remote's own, and not the default route. Not part of the headers, but kept with them: who sees
     /// only the kernel later is to know it.
     public let isOwnWay: Bool
+    /// The same of the path's device, by which nothing may be sent at the moment.
+    public let ifindex: UInt32
 
     private static let etherTypeIPv4: [UInt8] = [0x08, 0x00]
     private static let etherTypeIPv6: [UInt8] = [0x86, 0xDD]
@@ -46,6 +48,7 @@ public struct TunnelHeader: Hashable, Sendable {
         guard let nextHop = path.nextHopMAC, path.source.count == remote.count else { return nil }
         isIPv6 = remote.count == 16
         isOwnWay = !path.isByDefaultRoute
+        ifindex = path.ifindex
         let form: Form =
             switch tunnel.kind {
             case .vxlan, .geneve: .udp

@@ -19,6 +19,8 @@ public struct DestinationVerdict: Hashable, Sendable {
 
     /// What copies are wrapped in; `nil`: nothing.
     public var tunnel: TunnelHeader?
+    /// `DestinationRoute.ownWay`.
+    public var ownWay: OwnWay?
     /// What to know of the way to another machine although copies take it.
     public var remark: TapStatus.Warning?
     /// What fits on a device of this host: `DestinationRoute.mtu`.

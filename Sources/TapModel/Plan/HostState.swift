@@ -46,4 +46,9 @@ public struct HostState: Sendable {
         self.refusedWishes = refusedWishes
         self.unconfigured = unconfigured
     }
+
+    /// The way besides the default route that a remote address has or had.
+    func ownWay(to remote: [UInt8]) -> OwnWay? {
+        ownWays[remote].map { OwnWay(remote: remote, ifindex: devices[$0]?.index ?? 0) }
+    }
 }

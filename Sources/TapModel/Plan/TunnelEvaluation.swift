@@ -11,7 +11,9 @@ enum TunnelEvaluation {
     static func verdict(_ tunnel: Tunnel, label: String, mtu: UInt32? = nil, host: HostState) -> DestinationVerdict {
         let kind = tunnel.kind.destinationKind
         func nowhere(_ reason: Reason, _ why: String) -> DestinationVerdict {
-            DestinationVerdict(label: label, kind: kind, ifindex: 0, failure: Failure(reason, "destination \(label): \(why)"))
+            var verdict = DestinationVerdict(label: label, kind: kind, ifindex: 0, failure: Failure(reason, "destination \(label): \(why)"))
+            verdict.ownWay = IPAddress.bytes(tunnel.remote).flatMap(host.ownWay(to:))
+            return verdict
         }
         if let refusal = IPAddress.bytes(tunnel.remote).flatMap(RemoteAddress.refusal) { return nowhere(refusal.reason, refusal.message) }
         guard let query = UnderlayQuery(tunnel), let result = host.paths[query] else {
