@@ -95,6 +95,7 @@ demo: ## watch a tap at work on two small guests, then see it all gone (root)
 # Root's PATH may have no Swift: what was built before, as oneself, is installed as it is.
 install: install-binaries install-data install-group ## install into DESTDIR and PREFIX what "make release" built
 	@echo 'Installed. Now: systemctl daemon-reload; systemctl enable --now virt-tapd.socket virt-tapd.service'
+	@echo 'For an upgrade: systemctl daemon-reload; systemctl restart virt-tapd (a daemon that runs is the old one until then; taps go on copying)'
 	@echo 'libvirtd finds a first hook only when it starts: restart libvirtd (or virtqemud); running guests stay.'
 
 install-binaries:
