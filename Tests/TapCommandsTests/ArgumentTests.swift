@@ -33,6 +33,13 @@ struct ArgumentTests {
         #expect(domain.watch == nil && domain.domains == ["--watch", "--help", "-x"])
     }
 
+    @Test("list is told to be used as list")
+    func listUsage() {
+        let (list, status) = (VirtTap.usageString(for: ListCommand.self), VirtTap.usageString(for: StatusCommand.self))
+        #expect(list.hasPrefix("virt-tap list [--all] "))
+        #expect(list.dropFirst("virt-tap list".count) == status.dropFirst("virt-tap status".count))
+    }
+
     @Test("Every subcommand takes the four path options", arguments: ["status", "check", "doctor", "reload", "purge"])
     func paths(name: String) throws {
         let arguments = [name, "--connect", "test:///default", "--config", "/c", "--runtime-dir", "/r", "--bpffs", "/b"]

@@ -157,10 +157,11 @@ struct DiagnosisTests {
 
     @Test("By whose rights is said")
     func whose() {
-        func line(_ rights: JudgedRights, user: UInt32 = 0) -> Finding? {
+        func line(_ rights: JudgedRights, user: UInt32 = 0, daemon: HostFacts.Daemon = .notRunning) -> Finding? {
             Diagnosis.findings(
                 facts {
                     $0.rights = rights
+                    $0.daemon = daemon
                     $0.user = user
                 }
             ).first { $0.subject == "rights" }
@@ -168,6 +169,10 @@ struct DiagnosisTests {
         #expect(line(.daemons(Self.good))?.level == .ok)
         #expect(
             line(.units(Self.good, why: nil))?.message.contains("virt-tapd, which does not run: CAP_BPF CAP_KILL CAP_NET_ADMIN") == true)
+        let silent = line(.units(Self.good, why: nil), daemon: .silent)
+        #expect(silent?.message.contains("virt-tapd, which does not answer: CAP_BPF") == true)
+        let unreachable = line(.units(Self.good, why: nil), daemon: .unreachable("another protocol"))
+        #expect(unreachable?.message.contains("virt-tapd, which cannot be asked: CAP_BPF") == true)
         let older = line(.units(Self.good, why: "virt-tapd: this virt-tapd knows no request named \"examine\""))
         #expect(older?.level == .warn && older?.message.contains("knows no request") == true && older?.remedy != nil)
         #expect(line(Self.own)?.level == .unknown && line(Self.own, user: 1_000) == nil)

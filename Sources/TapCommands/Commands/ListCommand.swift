@@ -4,7 +4,11 @@ import ArgumentParser
 
 /// `virt-tap list`, which is what people type: `virt-tap status`. No alias, which the shells' completions would not know.
 struct ListCommand: ParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "list", abstract: "The same as status.")
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "The same as status.",
+        // Its own would be of the command that is in it.
+        usage: "virt-tap list" + StatusCommand.usageString().dropFirst("status".count))
 
     @OptionGroup var status: StatusCommand
 

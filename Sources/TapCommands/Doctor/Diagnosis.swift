@@ -28,7 +28,14 @@ enum Diagnosis {
     private static func rights(_ facts: HostFacts) -> [Finding] {
         switch facts.rights {
         case .daemons: return [Finding(.ok, "rights", "virt-tapd's own: it looked itself at what depends on them")]
-        case .units(_, nil): return [Finding(.ok, "rights", "those that its unit gives to virt-tapd, which does not run: \(unit)")]
+        case .units(_, nil):
+            let state =
+                switch facts.daemon {
+                case .silent: "does not answer"
+                case .unreachable: "cannot be asked"
+                case .notRunning, .running: "does not run"
+                }
+            return [Finding(.ok, "rights", "those that its unit gives to virt-tapd, which \(state): \(unit)")]
         case .units(_, let why?):
             return [
                 Finding(

@@ -10,7 +10,7 @@ enum JudgedRights {
     /// virt-tapd's, which looked itself.
     case daemons(HostExamination)
     /// Those that virt-tapd's unit gives it, in a child.
-    /// - Parameter why: virt-tapd was not asked, or did not answer; `nil`: there is none.
+    /// - Parameter why: what became of asking virt-tapd; `nil`: nobody was there to be asked, or answers nothing at all.
     case units(HostExamination, why: String?)
     /// Those of whoever asks.
     /// - Parameter why: they are not virt-tapd's.
