@@ -123,7 +123,7 @@ let package = Package(
         .testTarget(name: "TapControlTests", dependencies: ["TapControl"], swiftSettings: strict),
         .testTarget(name: "TapHostTests", dependencies: ["TapHost", "TapModel"], swiftSettings: strict),
         .testTarget(
-            name: "TapDaemonTests", dependencies: ["TapDaemon", "TapControl", "TapModel", "TapXML", "TapHost", logging],
+            name: "TapDaemonTests", dependencies: ["TapDaemon", "TapControl", "TapModel", "TapXML", "TapHost", logging, serviceLifecycle],
             swiftSettings: strict),
         .testTarget(
             name: "TapCommandsTests", dependencies: ["TapCommands", "TapControl", "TapModel", "TapXML", "Hypervisor", "Dataplane"],

@@ -62,7 +62,7 @@ struct ControlServerTests {
     @Test("The read-only socket takes only what reads, and no body")
     func statusSocket() async throws {
         let sandbox = try Sandbox()
-        let group = try SocketGroup(named: "\(getegid())")
+        let group = SocketGroup(name: "watchers", id: getegid())
         try sandbox.directory.prepare(group: group)
         let listener = try ListeningSocket.bind(sandbox.directory.statusSocket, access: .statusOnly, group: group)
         var status = stat()

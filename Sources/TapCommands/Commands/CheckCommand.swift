@@ -30,7 +30,7 @@ struct CheckCommand: AsyncParsableCommand {
         }
         var host = ThisHost(configuration, bpffs: paths.bpffs)
         await host.findSensors(connect: paths.connect)
-        var check = DocumentCheck(host: host.state, caveats: host.caveats, hasGroup: { getgrnam($0) != nil || UInt32($0) != nil })
+        var check = DocumentCheck(host: host.state, caveats: host.caveats, hasGroup: { getgrnam($0) != nil })
         var worst = CheckReport.Outcome.good
         for path in files.isEmpty ? [paths.config] : files {
             var file = try DocumentFile.read(path)

@@ -12,12 +12,13 @@ struct ReloadCommand: ParsableCommand {
         abstract: "Has the daemon read its configuration again, and says whether it was taken.",
         discussion: """
             A file that cannot be used changes nothing; what is wrong with it is said as FILE:LINE: message. Also ends the pause of \
-            `virt-tap purge --now`. Exit codes: 0 the configuration is in force; 3 the daemon is not running; 78 the configuration is bad.
+            `virt-tap purge --now`. Exit codes: 0 the configuration is in force; 1 it failed, or there is no answer \
+            within a minute; 3 the daemon is not running; 78 the configuration is bad.
             """)
 
     @OptionGroup var paths: PathOptions
 
-    /// The daemon looks a group up, which may ask other hosts, before it answers.
+    /// The daemon may have taps to see to before it reads the file, and waits some seconds for a group that other hosts are asked for.
     private static let patience: Duration = .seconds(60)
 
     func run() throws {

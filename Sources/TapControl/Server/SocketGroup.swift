@@ -8,24 +8,22 @@ public struct SocketGroup: Hashable, Sendable {
     public let name: String
     public let id: UInt32
 
-    /// Looks the group up, by name or by number.
+    init(name: String, id: UInt32) { (self.name, self.id) = (name, id) }
+
+    /// Looks the group up, as nsswitch.conf says; that may block for as long as it likes.
     /// - Throws: `notPermitted` when there is none.
     public init(named name: String) throws(ControlError) {
-        self.name = name
         var entry = group()
         var found: UnsafeMutablePointer<group>?
         var buffer = [CChar](repeating: 0, count: 64 * 1_024)
         let code = getgrnam_r(name, &entry, &buffer, buffer.count, &found)
-        if found != nil {
-            id = entry.gr_gid
-        } else if let number = UInt32(name) {
-            id = number
-        } else {
+        guard found != nil else {
             let why = code == 0 ? "" : " (\(ErrorText.of(code)))"
             throw .notPermitted(
                 path: "<control group>",
                 what: "this host has no group \(name.debugDescription)\(why): groupadd --system it and reload virt-tapd, or name another")
         }
+        self.init(name: name, id: entry.gr_gid)
     }
 
     /// Gives a file or directory to the group.

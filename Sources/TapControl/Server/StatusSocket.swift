@@ -1,66 +1,163 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Glibc
 public import TapModel
 
 /// The read-only socket for the group of `<control group>`, which comes and goes with the configuration.
 ///
-/// Nothing depends on it: what keeps it from being there is told, and all else goes on.
+/// Nothing depends on it: what keeps it from being there is told, and all else goes on. Looking a group up may ask other hosts, and there is
+/// no way to end that: so one look-up is under way at most, and nobody waits for it longer than `patience`.
 public actor StatusSocket {
-    private let directory: RuntimeDirectory
-    private let handler: ControlServer.Handler
-    private var served: (group: String, server: ControlServer, task: Task<Void, Never>)?
-    /// One change after the other: a socket is made when the one before it is gone.
-    private var last: Task<Failure?, Never>?
+    /// Finds a group; may block for good.
+    public typealias LookUp = @Sendable (String) throws(ControlError) -> SocketGroup
 
-    /// - Parameter handler: see `ControlServer`; the socket lets it see only requests that change nothing.
-    public init(in directory: RuntimeDirectory, handler: @escaping ControlServer.Handler) {
-        self.directory = directory
-        self.handler = handler
+    /// An element when a change is made that took longer than anybody waited: the next `follow` says what became of it.
+    public nonisolated let changes: AsyncStream<Void>
+
+    private let directory: RuntimeDirectory
+    private let patience: Duration
+    private let lookUp: LookUp
+    private let handler: ControlServer.Handler
+    private let changed: AsyncStream<Void>.Continuation
+
+    private var wanted: String?
+    private var served: (group: String, server: ControlServer, task: Task<Void, Never>)?
+    private var isClosed = false
+    /// What makes the socket as it is wanted; `nil`: it is, or cannot be.
+    private var work: Task<Void, Never>?
+    private var timer: Task<Void, Never>?
+    /// The group that is being looked up.
+    private var sought: String?
+    /// Whether the work has taken longer than `patience`.
+    private var isOverdue = false
+    /// Why the socket is not as it was wanted last.
+    private var failure: Failure?
+    /// For what group overdue work has come to an end that nobody knows of.
+    private var untold: String??
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    /// - Parameters:
+    ///   - patience: how long `follow` waits.
+    ///   - handler: see `ControlServer`; the socket lets it see only requests that change nothing.
+    public init(
+        in directory: RuntimeDirectory, patience: Duration = .seconds(3),
+        lookUp: @escaping LookUp = { name throws(ControlError) in try SocketGroup(named: name) },
+        handler: @escaping ControlServer.Handler
+    ) {
+        (self.directory, self.patience, self.lookUp, self.handler) = (directory, patience, lookUp, handler)
+        (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Has the socket be there for `group`; `nil`: has it not be there.
-    /// - Returns: why it is not there although it is asked for.
+    /// Has the socket be there for `group`; `nil`: has it not be there. Goes on with that when it returns before it is done.
+    /// - Returns: why it is not there, or not yet, although it is asked for.
     public func follow(_ group: String?) async -> Failure? {
-        let before = last
-        let task = Task {
-            _ = await before?.value
-            return await change(to: group)
+        isClosed ? nil : await settle(group)
+    }
+
+    /// Has the socket go for good, and whoever waits in `follow` return. Waits for no look-up.
+    public func close() async {
+        isClosed = true
+        release()
+        _ = await settle(nil)
+    }
+
+    private func settle(_ group: String?) async -> Failure? {
+        wanted = group
+        if let told = untold {
+            untold = nil
+            if told == group { return failure }
         }
-        last = task
-        return await task.value
+        // While a group is looked up no socket is there.
+        if group == nil, sought != nil { return nil }
+        if work == nil { begin() }
+        if !isOverdue { await withCheckedContinuation { waiting.append($0) } }
+        return work == nil ? failure : Failure(.statusSocketMissing, "no status socket yet: \(delay)")
+    }
+
+    private func begin() {
+        isOverdue = false
+        work = Task {
+            var group: String?
+            repeat {
+                group = wanted
+                failure = await change(to: group)
+            } while group != wanted
+            end(group)
+        }
+        timer = Task {
+            guard (try? await Task.sleep(for: patience)) != nil, !Task.isCancelled else { return }
+            isOverdue = true
+            release()
+        }
+    }
+
+    private func end(_ group: String?) {
+        work = nil
+        timer?.cancel()
+        if isOverdue {
+            untold = .some(group)
+            changed.yield()
+        }
+        isOverdue = false
+        release()
+    }
+
+    private func release() {
+        let all = waiting
+        waiting = []
+        for one in all { one.resume() }
+    }
+
+    private var delay: String {
+        guard let sought else { return "it is still being changed" }
+        let text = "the group \(sought.debugDescription) is still being looked up (as nsswitch.conf says)"
+        guard wanted == sought else {
+            return "\(text), and \(wanted?.debugDescription ?? "nothing") only after it: `systemctl restart virt-tapd`, which harms no tap"
+        }
+        return "\(text); the socket comes when it is found"
     }
 
     private func change(to group: String?) async -> Failure? {
-        if group == served?.group { return nil }
+        if let group, group == served?.group { return nil }
         if let served {
             served.server.stop()
             await served.task.value
             self.served = nil
         }
-        // Looking a group up may ask other hosts, and so take long.
-        let directory = directory
-        let (outcome, sink) = AsyncStream<Result<ListeningSocket?, ControlError>>.makeStream()
-        await BlockingThread.run { sink.yield(Result { () throws(ControlError) in try Self.open(in: directory, for: group) }) }
-        sink.finish()
-        for await result in outcome {
-            do throws(ControlError) {
-                guard let group, let listener = try result.get() else { return nil }
-                let server = try ControlServer(listeners: [listener], handler: handler)
-                served = (group, server, Task { await server.run() })
-                return nil
-            } catch {
-                return Failure(.statusSocketMissing, "no status socket: \(error)")
+        do throws(ControlError) {
+            // For root alone, should there be no such group.
+            try directory.prepare()
+            guard let group, group == wanted else { return nil }
+            sought = group
+            let found = await onThread { [lookUp] () throws(ControlError) in try lookUp(group) }
+            sought = nil
+            guard group == wanted else { return nil }
+            guard let found = try found?.get(), let listener = try await open(for: found) else {
+                return Failure(.statusSocketMissing, "no status socket: this process can have no more threads")
             }
+            let server = try ControlServer(listeners: [listener], handler: handler)
+            served = (group, server, Task { await server.run() })
+            return nil
+        } catch {
+            return Failure(.statusSocketMissing, "no status socket: \(error)")
         }
-        return Failure(.statusSocketMissing, "no status socket: this process can have no more threads")
     }
 
-    private static func open(in directory: RuntimeDirectory, for group: String?) throws(ControlError) -> ListeningSocket? {
-        // For root alone, should there be no such group.
-        try directory.prepare()
-        guard let group else { return nil }
-        let found = try SocketGroup(named: group)
-        try directory.prepare(group: found)
-        return try .bind(directory.statusSocket, access: .statusOnly, group: found)
+    private func open(for group: SocketGroup) async throws(ControlError) -> ListeningSocket? {
+        let listener = await onThread { [directory] () throws(ControlError) in
+            try directory.prepare(group: group)
+            return try ListeningSocket.bind(directory.statusSocket, access: .statusOnly, group: group)
+        }
+        return try listener?.get()
+    }
+
+    /// Calls what may block; `nil`: there is no thread for it.
+    private func onThread<Value: Sendable>(
+        _ body: @escaping @Sendable () throws(ControlError) -> Value
+    ) async -> Result<Value, ControlError>? {
+        await withCheckedContinuation { continuation in
+            let started = BlockingThread.start { continuation.resume(returning: Result { () throws(ControlError) in try body() }) }
+            if !started { continuation.resume(returning: nil) }
+        }
     }
 }

@@ -13,10 +13,15 @@ actor ConfigurationLoader {
     private let statusSocket: StatusSocket?
     /// Whether there has ever been a file: one that vanished is no wish to end all copying.
     private let existed: Mutex<Bool>
-    /// One after the other, so that what was read last is what is in force.
-    private var last: Task<Outcome, Never>?
+    /// Whether somebody asked since the file was read last.
+    private var isAsked = false
+    private var isStopped = false
+    /// What was read last is what is in force.
+    private let reading = Turns<Outcome>()
+    /// The status socket follows what is in force, beside the reading, which does not wait for it: it may take a few seconds.
+    private let following = Turns<Void>()
 
-    private typealias Outcome = Result<[TapStatus.Warning], ConfigurationRefusal>
+    private typealias Outcome = Result<Void, ConfigurationRefusal>
 
     /// Why the file is read.
     enum Occasion {
@@ -36,18 +41,31 @@ actor ConfigurationLoader {
     /// Reads the file and puts it in force.
     /// - Returns: what is not as it says, although it was taken.
     func load(_ occasion: Occasion) async throws(ConfigurationRefusal) -> [TapStatus.Warning] {
-        let before = last
-        let task = Task {
-            _ = await before?.value
-            return await read(occasion)
-        }
-        last = task
-        return try await task.value.get()
+        if occasion == .asked { isAsked = true }
+        try await reading.take { await self.read() }.get()
+        await followGroup()
+        return await reconciler.daemonWarnings
     }
 
     /// Until the task is cancelled: looks again at a file that could not be used as long as no other is in force, and for a group that was
     /// not there.
     func keepTrying() async {
+        await withTaskGroup { group in
+            group.addTask { await self.retry() }
+            group.addTask { [statusSocket] in
+                guard let statusSocket else { return }
+                for await _ in statusSocket.changes { await self.followGroup() }
+            }
+        }
+    }
+
+    /// Has the status socket go, and nobody wait for it any more.
+    func stop() async {
+        isStopped = true
+        await statusSocket?.close()
+    }
+
+    private func retry() async {
         await followGroup()
         var patience = 0.0
         while (try? await Task.sleep(for: .seconds(LoadedConfiguration.retryInterval))) != nil {
@@ -59,14 +77,14 @@ actor ConfigurationLoader {
         }
     }
 
-    private func read(_ occasion: Occasion) async -> Outcome {
+    private func read() async -> Outcome {
+        let occasion: Occasion = isAsked ? .asked : .retry
+        isAsked = false
         let (file, mustExist) = (file, existed.withLock { $0 })
         let result = Result { () throws(ConfigurationFileError) in try file.load(mustExist: mustExist) }
         if file.exists { existed.withLock { $0 = true } }
         do throws(ConfigurationRefusal) {
-            try await reconciler.reload(result, occasion)
-            await followGroup()
-            return .success(await reconciler.daemonWarnings)
+            return .success(try await reconciler.reload(result, occasion))
         } catch {
             return .failure(error)
         }
@@ -74,7 +92,11 @@ actor ConfigurationLoader {
 
     private func followGroup() async {
         guard let statusSocket else { return }
-        await reconciler.noteStatusSocket(await statusSocket.follow(await reconciler.configuration.value.controlGroup))
+        await following.take {
+            let trouble = await statusSocket.follow(await self.reconciler.configuration.value.controlGroup)
+            guard await !self.isStopped else { return }
+            await self.reconciler.noteStatusSocket(trouble)
+        }
     }
 }
 

@@ -75,7 +75,7 @@ struct Daemon {
         await reconciler.adopt()
         try await services.run()
         notifier.stopping()
-        _ = await statusSocket?.follow(nil)
+        await loader.stop()
         logger.notice("virt-tapd ends; taps go on copying")
     }
 }

@@ -10,16 +10,20 @@ struct ReloadService: Service {
     let notifier: ServiceNotifier
 
     func run() async {
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask {
-                for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
-                    notifier.reloading()
-                    // The log says what became of it.
-                    _ = try? await loader.load(.asked)
-                    notifier.ready()
+        await withGracefulShutdownHandler {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    for await _ in await UnixSignalsSequence(trapping: .sighup).cancelOnGracefulShutdown() {
+                        notifier.reloading()
+                        // The log says what became of it.
+                        _ = try? await loader.load(.asked)
+                        notifier.ready()
+                    }
                 }
+                group.addTask { await cancelWhenGracefulShutdown { await loader.keepTrying() } }
             }
-            group.addTask { await cancelWhenGracefulShutdown { await loader.keepTrying() } }
+        } onGracefulShutdown: {
+            Task { await loader.stop() }
         }
     }
 }
