@@ -57,7 +57,8 @@ import Testing
             await bench.advance(2)
             await bench.event(web1)
             try await bench.settle()
-            #expect(bench.kernel.attached == ["web1/ids both > ids"], "which libvirt is the host's is not known, and somebody holds the device")
+            #expect(
+                bench.kernel.attached == ["web1/ids both > ids"], "which libvirt is the host's is not known, and somebody holds the device")
             bench.kernel.state.withLock { $0.devices.removeAll { $0.name == web1.device } }
             await bench.advance(2)
             await bench.event(web1)
@@ -91,7 +92,9 @@ import Testing
             #expect(bench.kernel.state.withLock { $0.destinations["ids"]?.ifindex } == 0)
             #expect(bench.log.lines.contains { $0.hasPrefix("destination ids: vnet2 is the device of a running domain now") })
             try await bench.reload()
-            try await eventually("it is as the configuration says") { bench.kernel.state.withLock { $0.destinations["ids"]?.ifindex } ?? 0 != 0 }
+            try await eventually("it is as the configuration says") {
+                bench.kernel.state.withLock { $0.destinations["ids"]?.ifindex } ?? 0 != 0
+            }
         }
     }
 
@@ -100,7 +103,9 @@ import Testing
             bench.libvirt[web1.uuid] = web1.running("<v:tap to='ids' direction='inbound'/>")
             await bench.advance(2)
             await bench.event(web1)
-            try await eventually("it says so") { await bench.tap(web1)?.message?.hasPrefix("it copies as before and as is shown here") == true }
+            try await eventually("it says so") {
+                await bench.tap(web1)?.message?.hasPrefix("it copies as before and as is shown here") == true
+            }
             let tap = try #require(await bench.tap(web1))
             #expect(tap.direction == .both && tap.state == .degraded)
             #expect(bench.kernel.attached == ["web1/ids both > ids"])
