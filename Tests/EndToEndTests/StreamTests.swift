@@ -75,7 +75,7 @@ extension EndToEnd.RunningGuests {
 
         private func expectWhole(_ kind: StreamKind, _ sums: [String], ofTinySegments: Bool = false) async throws {
             let capture = try await StreamCapture(host.lab, at: kind.device, in: kind.namespace)
-            try await host.virtTapSucceeds("set", "web1", "--to", kind.name)
+            try await host.setTap("web1", "--to", kind.name)
             try await host.wait(for: "web1", tap: kind.name)
             let before = try await sent(to: kind.name)
             let start = ContinuousClock.now

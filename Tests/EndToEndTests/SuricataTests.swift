@@ -65,7 +65,7 @@ extension EndToEnd.RunningGuests {
                 sensors.append((name, try await Suricata(host.lab, at: "up1", in: "far", filter: "dst host \(address)")))
             }
             for (name, _) in sensors {
-                try await host.virtTapSucceeds("set", "web1", "--to", name)
+                try await host.setTap("web1", "--to", name)
                 try await host.wait(for: "web1", tap: name)
             }
             try await attack()

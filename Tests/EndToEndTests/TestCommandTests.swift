@@ -91,7 +91,7 @@ extension EndToEnd.RunningGuests {
                     TappedHost.configuration.replacingOccurrences(
                         of: "</virt-tap>",
                         with: "<destination name='tun'><\(kind) remote='10.9.0.2' \(number)='77'/></destination></virt-tap>"))
-                if kind == "vxlan" { try await host.virtTapSucceeds("set", "web1", "--to", "tun") }
+                if kind == "vxlan" { try await host.setTap("web1", "--to", "tun") }
                 try await eventually("\(kind) takes copies") {
                     let isReady = try await host.status().destinations.contains {
                         $0.name == "tun" && $0.kind.rawValue == kind && $0.state == .active

@@ -31,7 +31,7 @@ extension EndToEnd.RunningGuests {
         @Test func itFollowsRoutesAndNeighbours() async throws {
             let far = try await FarMachine(host.lab)
             try await host.reload(Self.configuration)
-            try await host.virtTapSucceeds("set", "web1", "--to", "tun")
+            try await host.setTap("web1", "--to", "tun")
             let lost = try await host.wait(for: "web1", tap: "tun", .failed, .neighbourUnreachable)
             #expect(lost.message?.contains("no route to 10.9.0.2") == true, "\(lost.message ?? "")")
             let pins = try await host.pins(of: web1)
@@ -84,7 +84,7 @@ extension EndToEnd.RunningGuests {
                 "mkdir -p /tmp/www && head -c \(size) /dev/urandom >/tmp/www/tun && (pidof httpd >/dev/null || httpd -h /tmp/www)")
             let sum = try await host.web2.succeed("sha256sum </tmp/www/tun").prefix(64)
             let copies = try await Sensor(host.lab, at: "back0")
-            try await host.virtTapSucceeds("set", "web1", "--to", "tun")
+            try await host.setTap("web1", "--to", "tun")
             try await host.wait(for: "web1", tap: "tun")
             #expect(
                 try await web1.succeed("wget -q -O - http://\(EndToEnd.RunningGuests.address2)/tun | sha256sum").prefix(64) == sum)

@@ -60,7 +60,7 @@ extension EndToEnd.RunningGuests {
             let copies = try await Sensor(host.lab, at: "back0")
             let gateway = try await Sensor(host.lab, at: "side1")
             try await host.reload(Self.configuration("device='up0'"))
-            try await host.virtTapSucceeds("set", "web1", "--to", "tun")
+            try await host.setTap("web1", "--to", "tun")
             let early = try await host.wait(for: "web1", tap: "tun", .failed, .destinationDown)
             #expect(early.message?.contains("up0, by which 10.9.0.2 is to be reached (device=), is down") == true, "\(early.message ?? "")")
             try await expectNoCopies(copies, gateway)

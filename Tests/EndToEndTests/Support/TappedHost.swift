@@ -142,6 +142,13 @@ final class TappedHost: Sendable {
         return result
     }
 
+    /// Runs `virt-tap set` where what copies need may come a moment later, as a next hop's answer: exit code 2 says that the tap does not
+    /// work yet.
+    func setTap(_ arguments: String...) async throws {
+        let result = try await virtTap(["set"] + arguments)
+        guard [0, 2].contains(result.status) else { throw CommandFailure(result: result, timeout: nil) }
+    }
+
     /// Puts a shell script in the place of the hook's binary.
     func replaceHookBinary(_ script: String) async throws {
         try await lab.succeed("rm", "-f", Self.hookBinary)
