@@ -67,6 +67,12 @@ final class Road {
         return try #require(MACAddress(words[place + 1]))
     }
 
+    /// How many packets the other machine's end has got.
+    func farReceived() throws -> Int {
+        let text = try there("cat /sys/class/net/\(bench.far)/statistics/rx_packets").trimmingCharacters(in: .whitespacesAndNewlines)
+        return try #require(Int(text))
+    }
+
     /// What the kernel here knows of a neighbour, in ip(8)'s words; empty when nothing.
     func neighbour(_ address: String) throws -> String {
         try run("ip", "neigh", "show", address, "dev", device, "nud", "all").trimmingCharacters(in: .whitespacesAndNewlines)

@@ -187,8 +187,11 @@ extension KernelSuite {
             for address in ["10.8.0.200", "fd08::200"] {
                 let remote = IPAddress.bytes(address)!
                 for _ in 0..<2 {
+                    let before = try link.farReceived()
                     #expect(try dataplane.path(to: remote, source: nil).nextHopMAC == nil)
-                    #expect(try link.neighbour(address).hasSuffix("INCOMPLETE"), "the kernel is asking")
+                    // It gives up in half a second, which on a busy machine may be over by now.
+                    let isAsking = try link.neighbour(address).hasSuffix("INCOMPLETE")
+                    #expect(try isAsking || link.farReceived() > before, "the kernel asks")
                     #expect(try comes { try link.neighbour(address).hasSuffix("FAILED") })
                 }
                 try link.ipThere("addr add \(address)/\(remote.count == 4 ? "24" : "64 nodad") dev \(link.bench.far)\n")
