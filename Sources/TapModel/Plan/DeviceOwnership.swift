@@ -61,9 +61,8 @@ public enum DeviceOwnership {
 
     /// Whether it has the address, too, that libvirt would give it for that guest.
     public static func isPlausibleByAddress(_ device: HostDevice, for interface: DomainInterface) -> Bool {
-        guard interface.type.hasDevice, interface.device == device.name, let mac = interface.mac else { return false }
-        if case .address = fit(device, mac) { return true }
-        return false
+        guard isPlausible(device, for: interface), let mac = interface.mac, case .address = fit(device, mac) else { return false }
+        return true
     }
 
     private static func fit(_ device: HostDevice, _ mac: MACAddress) -> Fit {
