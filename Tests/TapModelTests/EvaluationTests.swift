@@ -193,14 +193,12 @@ struct EvaluationTests {
             }
             return (verdict.failure?.reason, verdict.ifindex)
         }
-        let unsafe = [
-            Fixture.span { $0.kind = .bridge }, Fixture.span { $0.kind = .loopback }, Fixture.span { $0.masterKind = "bridge" },
-            Fixture.span { $0.masterKind = "openvswitch" }, Fixture.span { $0.kind = .other("openvswitch") },
-            Fixture.span { $0.hasAddress = true },
-        ]
-        for device in unsafe {
-            #expect(reason(device) == (.destinationUnsafe, 0))
-            #expect(reason(device, allowShared: true) == (nil, 20))
+        let shared = Fixture.span { $0.hasAddress = true }
+        #expect(reason(shared) == (.destinationUnsafe, 0))
+        #expect(reason(shared, allowShared: true) == (nil, 20))
+        // Which ones there are: InterfaceSafetyTests.
+        for isShared in [false, true] {
+            #expect(reason(Fixture.span { $0.kind = .other("ifb") }, allowShared: isShared) == (.destinationUnsafe, 0))
         }
         #expect(reason(Fixture.span()) == (nil, 20))
         let ours = Fixture.span { $0.name = "virttap-cut" }
@@ -215,8 +213,38 @@ struct EvaluationTests {
         var free = vnet
         free.masterKind = nil
         let owner = Fixture.domain([], interfaces: [Fixture.interface(mac: mac, device: "vnet7")], uuid: Fixture.otherUUID, name: "db1")
-        #expect(reason(free, others: [owner]) == (.destinationUnsafe, 0))
+        for isShared in [false, true] { #expect(reason(free, allowShared: isShared, others: [owner]) == (.destinationUnsafe, 0)) }
         #expect(reason(free) == (nil, 30))
+    }
+
+    @Test func whatIsSaidOfUnsafeDestinations() throws {
+        func message(_ name: String = "mon0", allowShared: Bool, _ device: HostDevice) throws -> String? {
+            let configuration = Fixture.configuration { $0.destinations[0].target = .interface(name: name, allowShared: allowShared) }
+            let host = Fixture.host(configuration, devices: [device])
+            return try DestinationEvaluation.evaluate(configuration.destinations[0], host: host).get().failure?.message
+        }
+        #expect(
+            try message(allowShared: false, Fixture.span { $0.hasAddress = true })
+                == "destination span: mon0 has an IP address, so copies would reach more than a sensor; use a device that the sensor has for "
+                + "copies alone, or allow-shared=\"yes\"")
+        let long = "enp5s0f0np0-a-long-name"
+        let port = Fixture.span { ($0.alternativeNames, $0.masterKind, $0.masterName) = ([long], "bridge", "br0") }
+        let words = "destination span: \(long) (mon0) is a port of bridge br0; use a device that the sensor has for copies alone"
+        #expect(try message(long, allowShared: false, port) == words)
+        #expect(try message(long, allowShared: true, port) == words + ": allow-shared=\"yes\" does not permit this")
+    }
+
+    @Test func anInterfaceIsFoundByItsOtherNames() throws {
+        let configuration = Fixture.configuration { $0.destinations[0].target = .interface(name: "enp5s0f0np0-a-long-name", allowShared: false) }
+        func verdict(_ device: HostDevice) throws -> DestinationVerdict {
+            try DestinationEvaluation.evaluate(configuration.destinations[0], host: Fixture.host(configuration, devices: [device])).get()
+        }
+        #expect(try verdict(Fixture.span()).failure?.reason == .destinationDown)
+        let named = try verdict(Fixture.span { $0.alternativeNames = ["other", "enp5s0f0np0-a-long-name"] })
+        #expect(named.failure == nil && named.ifindex == 20)
+        let ours = try verdict(
+            Fixture.span { ($0.name, $0.alternativeNames) = ("virttap-cut", ["enp5s0f0np0-a-long-name"]) })
+        #expect(ours.failure?.reason == .destinationUnsafe)
     }
 
     /// What fits on a device says that copies for it are finished; what fits on a path is a tunnel's.
@@ -243,9 +271,10 @@ struct EvaluationTests {
                 == CopyWish(direction: .both, destination: "ids", mark: PacketMark()))
     }
 
+    /// Which every guest's device is.
     @Test func destinationThatIsTheTappedDevice() {
         let configuration = Fixture.configuration { $0.destinations[0].target = .interface(name: "vnet0", allowShared: true) }
-        #expect(failure(Fixture.domain(), Fixture.host(configuration))?.reason == .destinationLoop)
+        #expect(failure(Fixture.domain(), Fixture.host(configuration))?.reason == .destinationUnsafe)
     }
 
     @Test func noInterface() {

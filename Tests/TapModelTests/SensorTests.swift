@@ -64,6 +64,22 @@ struct SensorTests {
         #expect(try Self.verdict(Self.host([Self.sensor([])])).failure?.message.contains("no network interface") == true)
     }
 
+    @Test func theOnlyInterfaceNeedsNoChoice() throws {
+        #expect(try Self.verdict(mac: nil).ifindex == 30)
+        #expect(try Self.verdict(name: nil, uuid: Self.uuid, mac: nil).ifindex == 30)
+        let both = [
+            Fixture.interface("net0", mac: Self.macs[0], device: "vnet7"), Fixture.interface("net1", mac: Self.macs[1], device: "vnet8"),
+        ]
+        let several = try Self.verdict(mac: nil, Self.host([Self.sensor(both)]))
+        #expect(several.ifindex == 0 && several.failure?.reason == .noMatchingInterface)
+        #expect(
+            several.failure?.message
+                == "destination ids: the sensor VM sensor has net0 52:54:00:00:00:07, net1 52:54:00:00:00:08: which of them takes the copies? "
+                + "write its mac=\"…\" or alias=\"…\" on the <domain>")
+        let none = try Self.verdict(mac: nil, Self.host([Self.sensor([])]))
+        #expect(none.failure?.reason == .noMatchingInterface && none.failure?.message.contains("give it one") == true)
+    }
+
     @Test func itsDeviceMustBeItsOwn() throws {
         let other = HostDevice(index: 30, name: "vnet7", mac: Self.macs[0].tapSide, kind: .bridge)
         #expect(try Self.verdict(Self.host(devices: [other])).failure?.reason == .deviceNotOwned)

@@ -55,6 +55,15 @@ struct UnderlayRulesTests {
         #expect(self.remark(Self.path(3, "ens3", 24), host) == nil)
     }
 
+    @Test func theDeviceMayBeCalledByAnotherName() {
+        var ens4 = Self.device(4, "ens4")
+        ens4.alternativeNames = ["enp5s0f0np0-a-long-name"]
+        let path = Self.path(4, "ens4", 24)
+        #expect(refusal(path, device: "enp5s0f0np0-a-long-name", Self.host(ens4)) == nil)
+        #expect(refusal(path, device: "ens3", Self.host(ens4))?.reason == .destinationDown)
+        #expect(refusal(Self.byDefault, device: "enp5s0f0np0-a-long-name", Self.host(ens4))?.reason == .destinationDown)
+    }
+
     @Test(arguments: [(4, 0, true), (4, 1, true), (4, 2, false), (16, 0, true), (16, 3, true), (16, 4, false)])
     func whatCountsAsTheDefaultRoute(_ bytes: Int, _ length: Int, _ isDefault: Bool) {
         let path = Self.path(3, "ens3", length, remote: [UInt8](repeating: 9, count: bytes))

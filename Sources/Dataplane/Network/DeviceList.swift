@@ -23,7 +23,7 @@ enum DeviceList {
             let own = addresses[links[index].device.index] ?? []
             links[index].device.hasAddress = own.contains { !$0.isAutomatic }
             links[index].device.addresses = own.map(\.value).sorted { $0.text < $1.text }
-            links[index].device.masterName = links[index].master.flatMap { names[$0] }
+            links[index].device.masterName = links[index].device.master.flatMap { names[$0] }
         }
         return links.map(\.device).sorted { $0.index < $1.index }
     }
@@ -33,8 +33,24 @@ enum DeviceList {
         let index = if_nametoindex(name)
         guard index != 0, let link = try one(index, NetlinkSocket(kernel)).flatMap(Link.init), link.device.name == name else { return nil }
         var device = link.device
-        device.masterName = link.master.flatMap(Self.name)
+        device.masterName = device.master.flatMap(Self.name)
         return device
+    }
+
+    /// The ifindex of the device with this name or altname; `nil`: there is none.
+    static func index(called name: String, _ kernel: Kernel) throws -> UInt32? {
+        let index = if_nametoindex(name)
+        if index != 0 { return index }
+        do {
+            // Longer than what if_nametoindex() takes.
+            let message = try NetlinkSocket(kernel).get(Int32(RTM_GETLINK), ifinfomsg()) {
+                mnl_attr_put_strz($0, UInt16(IFLA_ALT_IFNAME), name)
+            }
+            return message?.header(ifinfomsg.self).map { UInt32($0.ifi_index) }
+        } catch let error as KernelError where error.number == ENODEV || error.number == EINVAL {
+            // EINVAL: a kernel without altnames (before 5.5).
+            return nil
+        }
     }
 
     private static func one(_ index: UInt32, _ socket: NetlinkSocket) throws -> NetlinkMessage? {
@@ -49,7 +65,6 @@ enum DeviceList {
 
     private struct Link {
         var device: HostDevice
-        var master: UInt32?
 
         init?(_ message: NetlinkMessage) {
             guard message.type == Int32(RTM_NEWLINK), let header = message.header(ifinfomsg.self) else { return nil }
@@ -65,9 +80,25 @@ enum DeviceList {
                 attributes.number(
                     Int(IFLA_STATS64), as: UInt64.self, at: MemoryLayout<rtnl_link_stats64>.offset(of: \.tx_dropped)!) ?? 0
             device.mtu = attributes.number(Int(IFLA_MTU), as: UInt32.self) ?? device.mtu
-            master = attributes.number(Int(IFLA_MASTER), as: UInt32.self)
-            if master != nil { device.masterKind = info?.text(Int(IFLA_INFO_SLAVE_KIND)) }
+            device.master = attributes.number(Int(IFLA_MASTER), as: UInt32.self)
+            if device.master != nil { device.masterKind = info?.text(Int(IFLA_INFO_SLAVE_KIND)) }
+            device.alternativeNames = attributes.nested(Int(IFLA_PROP_LIST))?.texts(Int(IFLA_ALT_IFNAME)) ?? []
+            // An adapter's is its own; zero stands for one that was not found.
+            let link = attributes.number(Int(IFLA_LINK), as: UInt32.self).flatMap { [0, device.index].contains($0) ? nil : $0 }
+            device.isLinkElsewhere = attributes[Int(IFLA_LINK_NETNSID)] != nil
+            device.link = device.isLinkElsewhere ? nil : link
+            device.isEthernet = header.ifi_type == Self.ethernet
+            if attributes[Int(IFLA_PHYS_SWITCH_ID)] != nil { device.switchPort = attributes.text(Int(IFLA_PHYS_PORT_NAME)) ?? "" }
+            device.hasARP = header.ifi_flags & UInt32(IFF_NOARP) == 0
+            let isDisabled = attributes.nested(Int(IFLA_AF_SPEC))?.nested(Int(AF_INET6))?.number(
+                Int(IFLA_INET6_CONF), as: UInt32.self, at: Self.disableIPv6 * MemoryLayout<UInt32>.size)
+            device.hasIPv6 = isDisabled == 0
         }
+
+        /// ARPHRD_ETHER of linux/if_arp.h.
+        private static let ethernet: UInt16 = 1
+        /// DEVCONF_DISABLE_IPV6 of linux/ipv6.h, which cannot be included beside netinet/in.h: a place in the array IFLA_INET6_CONF.
+        private static let disableIPv6 = 26
 
         /// IFF_LOWER_UP of linux/if.h, which cannot be included beside net/if.h.
         private static let lowerUp: UInt32 = 1 << 16

@@ -48,8 +48,7 @@ struct RouteTable {
 
     /// The device that copies are to leave by.
     private func requireUp(_ name: String, _ target: String) throws -> Device {
-        let index = if_nametoindex(name)
-        guard index != 0, let link = try link(index) else {
+        guard let index = try DeviceList.index(called: name, kernel), let link = try link(index) else {
             throw Failure(
                 .destinationDown, "\(name), by which \(target) is to be reached (device=), does not exist; copying begins when it appears")
         }

@@ -119,16 +119,17 @@ extension Reconciler {
     }
 
     /// What destinations ought to be is not known without a configuration, but where no copy may go is: to an interface that has become
-    /// a guest's. What is stopped goes on when there is a configuration that says so.
+    /// a guest's, or leads to guests. What is stopped goes on when there is a configuration that says so.
     private func stopDestinationsOfGuests() {
         guard let records = try? dataplane.destinations() else { return }
+        let host = hostState
         for record in records where record.kind == .interface && record.ifindex != 0 {
-            guard let device = devices[record.ifindex], DestinationEvaluation.isGuests(device, claims) else { continue }
+            guard let device = devices[record.ifindex], case .never(let why) = InterfaceSafety.verdict(on: device, host: host) else { continue }
             do {
                 _ = try dataplane.setDestination(record.label, DestinationRoute(kind: .interface, ifindex: 0))
                 destinations[record.label] = nil
                 logger.warning(
-                    "destination \(record.label): \(device.name) is the device of a running domain now; nothing is copied there until the configuration can be used",
+                    "destination \(record.label): \(device.name) \(why); nothing is copied there until the configuration can be used",
                     metadata: ["reason": "\(Reason.destinationUnsafe.rawValue)"])
             } catch {
                 noteKernelTrouble(error)

@@ -385,7 +385,7 @@ actor Reconciler {
         // A guest's device is no safe destination.
         let changed = claims.devices(namedBy: uuid).symmetricDifference(before)
         let isDestination = configuration.value.destinations.contains {
-            if case .interface(let name, _) = $0.target { changed.contains(name) } else { false }
+            if case .interface(let name, _) = $0.target { changed.contains(devices.device(called: name)?.name ?? name) } else { false }
         }
         if isDestination || (configuration.missing != nil && !changed.isEmpty) { refreshDestinations() }
     }

@@ -18,6 +18,8 @@ public struct HostDevice: Hashable, Sendable {
     public var index: UInt32
     /// As the kernel has it, at most 15 bytes.
     public var name: String
+    /// Other names that the kernel finds it by (`ip link property add dev … altname …`), at most 127 bytes each.
+    public var alternativeNames: [String] = []
     public var mac: MACAddress?
     public var kind: Kind
     /// IFF_UP: somebody set it up.
@@ -27,6 +29,21 @@ public struct HostDevice: Hashable, Sendable {
     /// The kind of the device that it is a port of (`bridge`, `openvswitch`, `bond`), if it is.
     public var masterKind: String?
     public var masterName: String?
+    /// The ifindex of that device; `nil`: it is nobody's port.
+    public var master: UInt32?
+    /// The ifindex of the device that it is connected with (IFLA_LINK): the other end of a pair, or the device below it. `nil`: there is
+    /// none, or it is in another network namespace.
+    public var link: UInt32?
+    /// Whether that one is in another network namespace.
+    public var isLinkElsewhere = false
+    /// ARPHRD_ETHER: whether it sends Ethernet frames as such.
+    public var isEthernet = true
+    /// The name of the port that it is of a switch in an adapter or chip (switchdev, DSA), empty where that has none; `nil`: it is none.
+    public var switchPort: String?
+    /// Whether this host answers ARP questions that come in by it (not IFF_NOARP).
+    public var hasARP = true
+    /// Whether this host takes IPv6 packets that come in by it (net.ipv6.conf.…disable_ipv6 is 0).
+    public var hasIPv6 = false
     /// Whether it has an IPv4 address, or an IPv6 one that is not link-local: the kernel gives every device that is
     /// set up a link-local one by itself.
     public var hasAddress: Bool
@@ -56,6 +73,15 @@ public struct HostDevice: Hashable, Sendable {
 }
 
 extension HostDevice {
+    /// Whether it is one end of a pair: what is sent by the one comes in by the other.
+    public var isPaired: Bool { kind == .other("veth") || kind == .other("netkit") }
+
+    /// The ifindex of the other end of its pair.
+    public var peer: UInt32? { isPaired ? link : nil }
+
+    /// The ifindex of the device that it stands on.
+    public var lower: UInt32? { isPaired ? nil : link }
+
     /// Whether nothing is behind it, so that an address on it says nothing of the way: `lo`, where routers have theirs, and dummy devices.
     public var leadsNowhere: Bool { kind == .loopback || kind == .other("dummy") }
 

@@ -88,29 +88,17 @@ public enum DestinationEvaluation {
             DestinationVerdict(label: label, kind: .interface, ifindex: ifindex, failure: failure)
         }
         // Also while it is absent: it comes with the first tap that needs it.
-        if HostDevice.isOurs(name) {
-            return verdict(
-                0,
-                Failure(
-                    .destinationUnsafe,
-                    "destination \(label): \(name) is virt-tap's own, on which copies are cut; use a device of the sensor's"))
-        }
-        guard let device = host.devices[name] else {
+        if HostDevice.isOurs(name) { return verdict(0, unsafe(.never("is virt-tap's own, on which copies are cut"), name, allowShared, label)) }
+        guard let device = host.devices.device(called: name) else {
             return verdict(
                 0, Failure(.destinationDown, "destination \(label): interface \(name) does not exist; copying begins when it appears"))
         }
-        if !allowShared, let why = unsafety(of: device, host: host) {
-            return verdict(
-                0,
-                Failure(
-                    .destinationUnsafe,
-                    "destination \(label): \(name) \(why), so copies would reach more than a sensor; use a device of its own, or allow-shared=\"yes\""
-                ))
-        }
+        let name = device.name == name ? name : "\(name) (\(device.name))"
+        if let failure = unsafe(InterfaceSafety.verdict(on: device, host: host), name, allowShared, label) { return verdict(0, failure) }
         guard device.isUp else {
             return verdict(
                 device.index,
-                Failure(.destinationDown, "destination \(label): interface \(name) is down; `ip link set \(name) up` brings it back"))
+                Failure(.destinationDown, "destination \(label): interface \(name) is down; `ip link set \(device.name) up` brings it back"))
         }
         guard device.hasCarrier else {
             return verdict(
@@ -119,30 +107,30 @@ public enum DestinationEvaluation {
                     .destinationDown,
                     "destination \(label): interface \(name) has no carrier: its other end is down, or nobody holds it open"))
         }
-        return verdict(device.index, nil)
+        var safe = verdict(device.index, nil)
+        safe.remark = InterfaceSafety.remark(on: device, host: host)
+        return safe
+    }
+
+    /// Why no copies are sent to an interface; `nil`: they are.
+    private static func unsafe(_ verdict: InterfaceSafety.Verdict, _ name: String, _ allowShared: Bool, _ label: String) -> Failure? {
+        let remedy = "use a device that the sensor has for copies alone"
+        switch verdict {
+        case .safe: return nil
+        case .shared(let why):
+            guard !allowShared else { return nil }
+            return Failure(
+                .destinationUnsafe,
+                "destination \(label): \(name) \(why), so copies would reach more than a sensor; \(remedy), or allow-shared=\"yes\"")
+        case .never(let why):
+            return Failure(
+                .destinationUnsafe,
+                "destination \(label): \(name) \(why); \(remedy)" + (allowShared ? ": allow-shared=\"yes\" does not permit this" : ""))
+        }
     }
 
     /// Whether a running domain has the device, so that copies which are sent to it would reach that guest.
     public static func isGuests(_ device: HostDevice, _ claims: DeviceClaims) -> Bool {
         !claims.others(than: nil, claiming: device, isByAddress: false).isEmpty
     }
-
-    /// Why frames sent to a device would do more than reach a sensor.
-    private static func unsafety(of device: HostDevice, host: HostState) -> String? {
-        switch device.kind {
-        case .bridge: return "is a bridge"
-        case .loopback: return "is the loopback device"
-        case .tap, .macvtap:
-            if isGuests(device, host.claims) { return "is the device of a running domain" }
-        case .other("openvswitch"): return "is a port of Open vSwitch"
-        case .tun, .other: break
-        }
-        switch device.masterKind {
-        case "bridge": return "is a port of bridge \(device.masterName ?? "")"
-        case "openvswitch": return "is a port of Open vSwitch"
-        default: break
-        }
-        return device.hasAddress ? "has an IP address" : nil
-    }
-
 }

@@ -21,7 +21,7 @@ public struct DestinationVerdict: Hashable, Sendable {
     public var tunnel: TunnelHeader?
     /// `DestinationRoute.ownWay`.
     public var ownWay: OwnWay?
-    /// What to know of the way to another machine although copies take it.
+    /// What to know of the way to another machine, or of the interface, although copies are sent there.
     public var remark: TapStatus.Warning?
     /// What fits on a device of this host: `DestinationRoute.mtu`.
     public var mtu: UInt32?

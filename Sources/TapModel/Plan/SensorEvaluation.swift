@@ -4,7 +4,8 @@
 enum SensorEvaluation {
     /// - Parameters:
     ///   - name: the sensor's name, `uuid` its UUID; with both, both must match.
-    ///   - mac: of the interface that takes the copies, `alias` its alias; with both, both must match.
+    ///   - mac: of the interface that takes the copies, `alias` its alias; with both, both must match. With neither, the only one that
+    ///     the domain has.
     ///   - label: the destination's name.
     static func verdict(
         name: String?, uuid: DomainUUID?, mac: MACAddress?, alias: String?, label: String, host: HostState
@@ -38,6 +39,14 @@ enum SensorEvaluation {
         }
         let chosen = interfaces.filter { (mac == nil || $0.mac == mac) && (alias == nil || $0.alias == alias) }
         guard chosen.count == 1, let interface = chosen.first else {
+            if mac == nil, alias == nil {
+                return nowhere(
+                    .noMatchingInterface,
+                    "\(sensor) has \(list(interfaces))"
+                        + (interfaces.isEmpty
+                            ? ", so copies cannot get into it; give it one"
+                            : ": which of them takes the copies? write its mac=\"…\" or alias=\"…\" on the <domain>"))
+            }
             let choice = [mac.map { "mac=\"\($0)\"" }, alias.map { "alias=\"\($0)\"" }].compactMap { $0 }.joined(separator: " ")
             return nowhere(.noMatchingInterface, "\(sensor) has \(list(interfaces)); \(choice) is not one of them")
         }

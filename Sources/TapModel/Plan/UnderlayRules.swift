@@ -9,7 +9,8 @@ public enum UnderlayRules {
     public static func refusal(of path: UnderlayPath, for query: UnderlayQuery, host: HostState) -> Failure? {
         let remote = IPAddress.text(query.remote)
         if let device = query.device {
-            guard path.device == device else {
+            // By whichever of its names it is called.
+            guard path.device == device || host.devices.device(called: device)?.index == path.ifindex else {
                 return Failure(.destinationDown, "\(remote) is reached \(by(path)), and not by device=\"\(device)\"")
             }
             return nil

@@ -104,6 +104,9 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
             warnings: [verdict.remark, warning].compactMap { $0 })
     }
 
+    /// What to know of where copies go, before any was made.
+    public var warningsOfWay: [TapStatus.Warning] { warnings.filter { $0.reason == .defaultRoute || $0.reason == .hostListens } }
+
     /// That a device of this host takes smaller packets than come: what is too large is lost there, and a veth tells nobody.
     private static func narrow(_ device: HostDevice, _ sources: [CopySource], _ limit: UInt32?) -> TapStatus.Warning? {
         let why: String

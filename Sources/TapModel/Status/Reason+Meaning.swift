@@ -9,7 +9,7 @@ extension Reason {
             .deviceGone,
             .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied,
             .attachFailed, .qdiscConflict, .detachedRepeatedly, .filterPending, .hookMissing, .notFirst, .configStale, .definitionDiffers,
-            .configInvalid, .statusSocketMissing, .restartNeeded:
+            .configInvalid, .statusSocketMissing, .restartNeeded, .hostListens:
             true
         case .invalidMetadata, .duplicateName, .invalidFilter, .tooManyTaps, .noSuchDestination, .inlineDestinationDenied,
             .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned,
@@ -31,7 +31,7 @@ extension Reason {
             .interfaceTypeUnsupported, .deviceNotOwned, .deviceGone, .qdiscConflict, .kernelTooOld, .detachedRepeatedly, .domainNotRunning,
             .nextStart, .disabledByHost, .disabledByMetadata, .notImplemented, .destinationElsewhere, .destinationOverloaded,
             .bpffsNotMounted, .libvirtDisconnected, .hookMissing, .notFirst, .configStale, .definitionDiffers, .configInvalid,
-            .statusSocketMissing, .restartNeeded:
+            .statusSocketMissing, .restartNeeded, .hostListens:
             nil
         }
     }

@@ -14,6 +14,7 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
     case inlineDestinationDenied = "inline-destination-denied"
     case destinationNotAllowed = "destination-not-allowed"
     case destinationUnsafe = "destination-unsafe"
+    case hostListens = "host-listens"
     case destinationLoop = "destination-loop"
     case destinationDown = "destination-down"
     case neighbourUnreachable = "neighbour-unreachable"
@@ -56,7 +57,7 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
         case .tooManyTaps, .inlineDestinationDenied, .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .deviceNotOwned: .denied
         case .interfaceTypeUnsupported, .kernelTooOld: .unsupported
         case .disabledByHost, .disabledByMetadata: .disabled
-        case .hookMissing, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded: nil
+        case .hostListens, .hookMissing, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded: nil
         case .invalidMetadata, .duplicateName, .invalidFilter, .noSuchDestination, .destinationDown, .neighbourUnreachable,
             .defaultRoute, .mtuTooSmall, .noMatchingInterface, .qdiscConflict, .attachFailed, .detachedRepeatedly, .notImplemented,
             .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied, .configInvalid:

@@ -24,14 +24,16 @@ enum DestinationGrammar {
         }
     }
 
-    /// A netdev's name as the kernel allows it (dev_valid_name in net/core/dev.c).
+    /// A netdev's name as the kernel allows it (dev_valid_name in net/core/dev.c), or one of its altnames (ALTIFNAMSIZ), which may be
+    /// longer.
     static func deviceName(_ text: String) throws(ValueProblem) -> String {
         let bytes = text.utf8
-        guard (1...15).contains(bytes.count), text != ".", text != "..",
+        guard (1...127).contains(bytes.count), text != ".", text != "..",
             !bytes.contains(where: { $0 <= 0x20 || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: ":") || $0 == 0x7F })
         else {
             throw ValueProblem(
-                "\(Quotation.quoted(text)) is no interface's name: the kernel allows 1 to 15 bytes without blanks, / and :")
+                "\(Quotation.quoted(text)) is no interface's name: the kernel allows 1 to 15 bytes, or 127 for an altname, without blanks, / and :"
+            )
         }
         return text
     }
@@ -49,9 +51,6 @@ enum DestinationGrammar {
         let attributes = scope.element
         if attributes.attribute("name") == nil, attributes.attribute("uuid") == nil {
             scope.report("which domain? write its name, its uuid, or both")
-        }
-        if attributes.attribute("mac") == nil, attributes.attribute("alias") == nil {
-            scope.report("which of the domain's interfaces? write its mac or its alias")
         }
         return .domain(
             name: scope.value("name", TapValue.text), uuid: scope.value("uuid", TapValue.uuid), mac: scope.value("mac", TapValue.mac),
