@@ -93,6 +93,39 @@ extension EndToEnd.RunningGuests {
             try await host.reload()
         }
 
+        /// Which of its interfaces takes the copies is no question where there is one; where there are two it is.
+        @Test func itsOnlyInterfaceNeedsNoName() async throws {
+            try await host.reload(
+                TappedHost.configuration.replacingOccurrences(
+                    of: "</virt-tap>", with: "<destination name='vm'><domain name='sensor'/></destination></virt-tap>"))
+            try await host.lab.succeed("ip", "link", "add", "br7", "up", "type", "bridge", "mcast_snooping", "0")
+            func interface(_ mac: String) -> String {
+                "<interface type='bridge'><mac address='\(mac)'/><source bridge='br7'/><model type='virtio'/><rom enabled='no'/></interface>"
+            }
+            let sensor = try await host.lab.guest("sensor", options(interface(Self.mac)))
+            try await sensor.start()
+            try await sensor.ready()
+            try await host.virtTapSucceeds("set", "web1", "--to", "vm")
+            let check = try await host.virtTap("check", TappedHost.configurationPath)
+            #expect(check.status == 0 && !check.text.contains("destination vm"), "\(check.text)")
+            let seen = try await GuestSensor(sensor)
+            let flow = try await sends(200, port: 40_120)
+            try await eventually("all of it is in the sensor VM") { try await seen.count(of: flow) == 200 }
+            try await seen.stop()
+            try await sensor.plug(interface("52:54:00:77:77:78"))
+            let tap = try await host.wait(for: "web1", tap: "vm", .failed, .noMatchingInterface)
+            #expect(
+                tap.message?.contains("net0 \(Self.mac), net1 52:54:00:77:77:78: which of them takes the copies? write its mac=") == true,
+                "\(tap.message ?? "")")
+            let asked = try await host.virtTap("check", TappedHost.configurationPath)
+            #expect(asked.status == 0 && asked.text.contains("which of them takes the copies?"), "\(asked.text)")
+            try await remove(sensor)
+            try await host.virtTapSucceeds("unset", "web1", "vm")
+            try await host.waitForEnd(of: "web1", tap: "vm")
+            try await host.lab.succeed("ip", "link", "delete", "br7")
+            try await host.reload()
+        }
+
         @Test func itsInterfaceMayBeAMacvtapAndComeLater() async throws {
             try await host.reload(Self.configuration)
             try await host.lab.succeed("ip", "link", "add", "wire7", "up", "type", "veth", "peer", "name", "wire8")

@@ -90,7 +90,10 @@ import Testing
             await bench.reconciler.refreshDevices()
             #expect(await bench.reconciler.hook(operation: "start", xml: web2.xml("")).allow)
             #expect(bench.kernel.state.withLock { $0.destinations["ids"]?.ifindex } == 0)
-            #expect(bench.log.lines.contains { $0.hasPrefix("destination ids: vnet2 is the device of a running domain; nothing is copied there") })
+            #expect(
+                bench.log.lines.contains {
+                    $0.hasPrefix("destination ids: vnet2 is the device of a running domain; nothing is copied there")
+                })
             try await bench.reload()
             try await eventually("it is as the configuration says") {
                 bench.kernel.state.withLock { $0.destinations["ids"]?.ifindex } ?? 0 != 0

@@ -235,7 +235,9 @@ struct EvaluationTests {
     }
 
     @Test func anInterfaceIsFoundByItsOtherNames() throws {
-        let configuration = Fixture.configuration { $0.destinations[0].target = .interface(name: "enp5s0f0np0-a-long-name", allowShared: false) }
+        let configuration = Fixture.configuration {
+            $0.destinations[0].target = .interface(name: "enp5s0f0np0-a-long-name", allowShared: false)
+        }
         func verdict(_ device: HostDevice) throws -> DestinationVerdict {
             try DestinationEvaluation.evaluate(configuration.destinations[0], host: Fixture.host(configuration, devices: [device])).get()
         }

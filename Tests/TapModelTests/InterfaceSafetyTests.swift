@@ -22,7 +22,8 @@ struct InterfaceSafetyTests {
 
     /// `mon0` of the kind, on `low0` or with the port `low0` where it needs one.
     private static func device(
-        _ index: UInt32 = 20, _ name: String = "mon0", _ kind: HostDevice.Kind = .other("veth"), _ change: (inout HostDevice) -> Void = { _ in }
+        _ index: UInt32 = 20, _ name: String = "mon0", _ kind: HostDevice.Kind = .other("veth"),
+        _ change: (inout HostDevice) -> Void = { _ in }
     ) -> HostDevice {
         var device = HostDevice(index: index, name: name, mac: nil, kind: kind)
         change(&device)
@@ -55,7 +56,8 @@ struct InterfaceSafetyTests {
     }
 
     @Test(arguments: [
-        "ifb", "openvswitch", "batadv", "vrf", "macvlan", "ipvlan", "ipvtap", "nlmon", "vsockmon", "wireguard", "gre", "ppp", "can", "netdevsim", "made-up",
+        "ifb", "openvswitch", "batadv", "vrf", "macvlan", "ipvlan", "ipvtap", "nlmon", "vsockmon", "wireguard", "gre", "ppp", "can",
+        "netdevsim", "made-up",
     ])
     func kindsThatDoHarmOrAreNotKnown(_ kind: String) { #expect(Answer(Self.verdict([Self.device(20, "mon0", .other(kind))])) == .never) }
 
@@ -114,7 +116,9 @@ struct InterfaceSafetyTests {
         let port = Self.device(21, "eth1", .other("")) { ($0.master, $0.masterKind, $0.masterName) = (20, "bond", "bond0") }
         #expect(Self.why([bond, port]) == "shared: is a bond device, by which copies leave at its ports")
         let upper = Self.device(22, "mv0", .macvtap) { $0.link = 21 }
-        #expect(Self.why([bond, port, upper]) == "never: has the port eth1, which is the adapter below mv0 (macvtap), on whose wire the copies would be")
+        #expect(
+            Self.why([bond, port, upper])
+                == "never: has the port eth1, which is the adapter below mv0 (macvtap), on whose wire the copies would be")
     }
 
     @Test func whatAVLANStandsOn() {
@@ -157,7 +161,9 @@ struct InterfaceSafetyTests {
     }
 
     @Test func portsOfASwitchInHardware() {
-        func port(_ name: String) -> InterfaceSafety.Verdict { Self.verdict([Self.device(20, "eth1", .other("")) { $0.switchPort = name }]) }
+        func port(_ name: String) -> InterfaceSafety.Verdict {
+            Self.verdict([Self.device(20, "eth1", .other("")) { $0.switchPort = name }])
+        }
         for name in ["", "p0"] { #expect(Answer(port(name)) == .shared) }
         for name in ["pf0vf3", "c1pf0vf3", "pf0sf88"] { #expect(Answer(port(name)) == .never) }
     }
@@ -192,7 +198,8 @@ struct InterfaceSafetyTests {
                 + "192.0.2.7/24: the host takes copies for packets to itself and may answer them; `ip link set dev mon1 arp off`, "
                 + "`sysctl -w net.ipv6.conf.mon1.disable_ipv6=1`, `ip address flush dev mon1`, or use a <monitor> in place of the pair")
         #expect(remark { $0.hasIPv6 = true }?.message.contains("and IPv6 is on: the host") == true)
-        #expect(remark { ($0.hasIPv6, $0.name) = (true, "mon.1") }?.message.contains("`sysctl -w net/ipv6/conf/mon.1/disable_ipv6=1`") == true)
+        #expect(
+            remark { ($0.hasIPv6, $0.name) = (true, "mon.1") }?.message.contains("`sysctl -w net/ipv6/conf/mon.1/disable_ipv6=1`") == true)
         // Of one in a container nothing is known.
         let gone = Fixture.span { $0.isLinkElsewhere = true }
         #expect(DestinationStatus(Fixture.configuration().destinations[0], on: Fixture.host(devices: [gone])).warnings.isEmpty)

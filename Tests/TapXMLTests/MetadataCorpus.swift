@@ -90,7 +90,8 @@ enum MetadataCorpus {
             says: "unknown"),
         InvalidCase(inline("<interface/>"), at: "/tap/destination/interface", says: "attribute name is missing"),
         InvalidCase(
-            inline("<interface name='\(String(repeating: "x", count: 128))'/>"), at: "/tap/destination/interface/@name", says: "1 to 15 bytes"),
+            inline("<interface name='\(String(repeating: "x", count: 128))'/>"), at: "/tap/destination/interface/@name",
+            says: "1 to 15 bytes"),
         InvalidCase(inline("<interface name='a/b'/>"), at: "/tap/destination/interface/@name", says: "no interface's name"),
         InvalidCase(inline("<interface name='a b'/>"), at: "/tap/destination/interface/@name", says: "no interface's name"),
         InvalidCase(

@@ -124,7 +124,9 @@ extension Reconciler {
         guard let records = try? dataplane.destinations() else { return }
         let host = hostState
         for record in records where record.kind == .interface && record.ifindex != 0 {
-            guard let device = devices[record.ifindex], case .never(let why) = InterfaceSafety.verdict(on: device, host: host) else { continue }
+            guard let device = devices[record.ifindex], case .never(let why) = InterfaceSafety.verdict(on: device, host: host) else {
+                continue
+            }
             do {
                 _ = try dataplane.setDestination(record.label, DestinationRoute(kind: .interface, ifindex: 0))
                 destinations[record.label] = nil

@@ -88,7 +88,9 @@ public enum DestinationEvaluation {
             DestinationVerdict(label: label, kind: .interface, ifindex: ifindex, failure: failure)
         }
         // Also while it is absent: it comes with the first tap that needs it.
-        if HostDevice.isOurs(name) { return verdict(0, unsafe(.never("is virt-tap's own, on which copies are cut"), name, allowShared, label)) }
+        if HostDevice.isOurs(name) {
+            return verdict(0, unsafe(.never("is virt-tap's own, on which copies are cut"), name, allowShared, label))
+        }
         guard let device = host.devices.device(called: name) else {
             return verdict(
                 0, Failure(.destinationDown, "destination \(label): interface \(name) does not exist; copying begins when it appears"))
@@ -98,7 +100,8 @@ public enum DestinationEvaluation {
         guard device.isUp else {
             return verdict(
                 device.index,
-                Failure(.destinationDown, "destination \(label): interface \(name) is down; `ip link set \(device.name) up` brings it back"))
+                Failure(.destinationDown, "destination \(label): interface \(name) is down; `ip link set \(device.name) up` brings it back")
+            )
         }
         guard device.hasCarrier else {
             return verdict(

@@ -53,11 +53,13 @@ public enum InterfaceSafety {
             "vsockmon": .harms("is a monitor of vsock, which takes no frames"),
         ]
         for kind in ["macvlan", "macvtap", "ipvlan", "ipvtap"] {
-            effects[kind] = .harms("is a \(kind) device: guests and containers on the same adapter, and the network behind it, would get the copies")
+            effects[kind] = .harms(
+                "is a \(kind) device: guests and containers on the same adapter, and the network behind it, would get the copies")
         }
         // Would send the packet inside the frame, as if it were this host's own, or no part of it.
         for kind in [
-            "tun", "ipip", "sit", "gre", "ip6tnl", "ip6gre", "vti", "vti6", "xfrm", "wireguard", "ovpn", "ppp", "gtp", "bareudp", "amt", "pfcp",
+            "tun", "ipip", "sit", "gre", "ip6tnl", "ip6gre", "vti", "vti6", "xfrm", "wireguard", "ovpn", "ppp", "gtp", "bareudp", "amt",
+            "pfcp",
             "rmnet", "wwan", "ipoib", "lowpan", "can", "vcan", "vxcan", "caif",
         ] { effects[kind] = .harms("is a \(kind) device, which \(withoutFrames)") }
         return effects
@@ -154,7 +156,9 @@ public enum InterfaceSafety {
                 }
                 worst.add(.shared("is the device below \(upper.name)\(kind.isEmpty ? "" : " (\(kind))")"))
                 // What a tunnel carries is on another network.
-                if InterfaceSafety.effects[kind] != .leaves { worst.add(users(of: upper).seen(by: "is the device below \(upper.name), which")) }
+                if InterfaceSafety.effects[kind] != .leaves {
+                    worst.add(users(of: upper).seen(by: "is the device below \(upper.name), which"))
+                }
             }
             if device.hasAddress { worst.add(.shared("has an IP address")) }
             return worst

@@ -65,7 +65,7 @@ final class TappedHost: Sendable {
     private func prepare() async throws {
         for device in ["ids", "span"] {
             try await lab.succeed("ip", "link", "add", "\(device)0", "up", "type", "veth", "peer", "name", "\(device)1")
-            try await lab.succeed("ip", "link", "set", "\(device)1", "up")
+            try await lab.succeed("ip", "link", "set", "\(device)1", "arp", "off", "up")
         }
         try configure(Self.configuration)
         try await lab.succeed("mkdir", "-p", "/run/vt-bin", "/etc/libvirt/hooks/qemu.d")
