@@ -119,11 +119,18 @@ extension KernelSuite {
                 #expect(Set(near.alternativeNames) == [long, "short-one"] && far.alternativeNames.isEmpty)
                 #expect(near.peer == far.index && far.peer == near.index && near.lower == nil && near.isEthernet)
                 #expect(try looks.dataplane.device(named: "x0")?.alternativeNames == near.alternativeNames)
-                #expect(far.hasARP && far.hasIPv6)
+                #expect(far.hasARP && far.hasIPv6 && far.takesAnySource)
                 try ip("link set x1 arp off\n")
                 try run("sysctl", "-qw", "net.ipv6.conf.x1.disable_ipv6=1")
+                try run("sysctl", "-qw", "net.ipv4.conf.x1.rp_filter=1")
                 let quiet = try device("x1")
-                #expect(!quiet.hasARP && !quiet.hasIPv6)
+                #expect(!quiet.hasARP && !quiet.hasIPv6 && !quiet.takesAnySource)
+                #expect(try looks.dataplane.device(named: "x1")?.takesAnySource == false)
+                // The greater of the two counts, and 2 is loose.
+                for (all, own, takesAny) in [(1, 0, false), (2, 1, true), (0, 2, true), (0, 0, true)] {
+                    try run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=\(all)", "net.ipv4.conf.x1.rp_filter=\(own)")
+                    #expect(try device("x1").takesAnySource == takesAny, "\(all) \(own)")
+                }
 
                 // A tunnel's device= by each of them.
                 try ip("addr add 10.7.0.1/24 dev x0\nlink set x1 up\n")
@@ -164,8 +171,10 @@ extension MatrixSuite {
                     #expect(try looks.verdict("low0").text == "never: is a port of \(name) x0, which is a port of bridge y0")
                     #expect(try looks.verdict("x0").text == "never: is a port of bridge y0")
                     try ip("link set x0 nomaster\n")
-                    try ip("link add link low0 name z0 type macvlan\n")
-                    #expect(try looks.verdict("x0").text.hasPrefix("never: has the port low0, which is the adapter below z0 (macvlan)"))
+                    try ip("link add link x0 name z0 type macvlan\n")
+                    #expect(try looks.verdict("x0").text.hasPrefix("never: is the adapter below z0 (macvlan)"))
+                    #expect(
+                        try looks.verdict("low0").text.hasPrefix("never: is a port of \(name) x0, which is the adapter below z0 (macvlan)"))
                 }
             }
             try looks.with("link add link low0 name x0 type vlan id 7\nlink add y0 type bridge") {

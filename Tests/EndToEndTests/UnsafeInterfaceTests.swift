@@ -170,11 +170,18 @@ extension EndToEnd.RunningGuests {
             _ = try await web1.run("arping -c 1 -w 1 -I eth0 203.0.113.1")
             try await near.wait(for: 1) { $0.isARPReply }
 
+            // And it takes what a guest sends to that end's own address, which the copy carries there.
+            let address = try await lab.succeed("cat", "/sys/class/net/late1/address")
+            let question = "arp -s 203.0.113.1 \(address); ip route add 203.0.113.0/24 dev eth0; ping -c 3 -W 2 203.0.113.1"
+            #expect(try await web1.run(question).text.contains("3 packets received"))
+
             let commands = message.split(separator: "`", omittingEmptySubsequences: false).enumerated().filter { $0.offset % 2 == 1 }
-            #expect(commands.count == 3)
+            #expect(commands.count == 4)
             for command in commands { try await lab.succeed("sh", "-c", String(command.element)) }
             try await eventually("it is quiet, and nothing is said") { try await warning() == nil }
             let before = try near.frames().count { $0.isARPReply }
+            #expect(try await web1.run(question).text.contains("0 packets received"))
+            _ = try await web1.run("arp -d 203.0.113.1; ip route del 203.0.113.0/24 dev eth0")
             let far = try await Sensor(lab, at: "late1")
             _ = try await web1.run("arping -c 1 -w 1 -I eth0 203.0.113.1")
             try await far.wait(for: 1) { $0.isARPRequest }

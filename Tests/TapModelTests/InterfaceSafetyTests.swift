@@ -181,7 +181,7 @@ struct InterfaceSafetyTests {
         let near = Self.device(20, "mon0") { $0.link = 21 }
         func remark(_ change: (inout HostDevice) -> Void) -> TapStatus.Warning? {
             let far = Self.device(21, "mon1") {
-                ($0.link, $0.hasARP, $0.hasIPv6) = (20, false, false)
+                ($0.link, $0.hasARP, $0.hasIPv6, $0.takesAnySource) = (20, false, false, false)
                 change(&$0)
             }
             let status = DestinationStatus(Fixture.configuration().destinations[0], on: Fixture.host(devices: [near, far]))
@@ -190,13 +190,23 @@ struct InterfaceSafetyTests {
         }
         #expect(remark { _ in } == nil)
         let all = try #require(
-            remark { ($0.hasARP, $0.hasIPv6, $0.addresses) = (true, true, [DeviceAddress([192, 0, 2, 7], prefixLength: 24)!]) })
+            remark {
+                ($0.hasARP, $0.hasIPv6) = (true, true)
+                // The second comes and goes with IPv6.
+                $0.addresses = [
+                    DeviceAddress([192, 0, 2, 7], prefixLength: 24)!, DeviceAddress(IPAddress.bytes("fe80::1")!, prefixLength: 64)!,
+                ]
+            })
         #expect(all.reason == .hostListens)
         #expect(
             all.message
                 == "mon1, the other end of mon0, is in this host's own network namespace, and ARP is on, IPv6 is on, it has the address "
                 + "192.0.2.7/24: the host takes copies for packets to itself and may answer them; `ip link set dev mon1 arp off`, "
                 + "`sysctl -w net.ipv6.conf.mon1.disable_ipv6=1`, `ip address flush dev mon1`, or use a <monitor> in place of the pair")
+        #expect(
+            remark { $0.takesAnySource = true }?.message.hasSuffix(
+                "and it takes IPv4 packets from any source that are sent to its MAC address: the host takes copies for packets to itself and "
+                    + "may answer them; `sysctl -w net.ipv4.conf.mon1.rp_filter=1`, or use a <monitor> in place of the pair") == true)
         #expect(remark { $0.hasIPv6 = true }?.message.contains("and IPv6 is on: the host") == true)
         #expect(
             remark { ($0.hasIPv6, $0.name) = (true, "mon.1") }?.message.contains("`sysctl -w net/ipv6/conf/mon.1/disable_ipv6=1`") == true)

@@ -18,11 +18,13 @@ enum DeviceList {
         for address in try socket.dump(Int32(RTM_GETADDR), ifaddrmsg(), piecing: { $0 }).compactMap(Address.init) {
             addresses[address.ifindex, default: []].insert(address)
         }
+        let everywhere = try sourceCheck(socket)
         let names = Dictionary(links.map { ($0.device.index, $0.device.name) }) { first, _ in first }
         for index in links.indices {
             let own = addresses[links[index].device.index] ?? []
             links[index].device.hasAddress = own.contains { !$0.isAutomatic }
             links[index].device.addresses = own.map(\.value).sorted { $0.text < $1.text }
+            links[index].device.takesAnySource = links[index].takesAnySource(everywhere)
             links[index].device.masterName = links[index].device.master.flatMap { names[$0] }
         }
         return links.map(\.device).sorted { $0.index < $1.index }
@@ -31,8 +33,10 @@ enum DeviceList {
     /// One of them, without a look at its addresses.
     static func read(_ name: String, _ kernel: Kernel) throws -> HostDevice? {
         let index = if_nametoindex(name)
-        guard index != 0, let link = try one(index, NetlinkSocket(kernel)).flatMap(Link.init), link.device.name == name else { return nil }
+        let socket = try NetlinkSocket(kernel)
+        guard index != 0, let link = try one(index, socket).flatMap(Link.init), link.device.name == name else { return nil }
         var device = link.device
+        device.takesAnySource = link.takesAnySource(try sourceCheck(socket))
         device.masterName = device.master.flatMap(Self.name)
         return device
     }
@@ -53,6 +57,16 @@ enum DeviceList {
         }
     }
 
+    /// net.ipv4.conf.all.rp_filter: what each device checks at least.
+    private static func sourceCheck(_ socket: NetlinkSocket) throws -> UInt32 {
+        var header = netconfmsg()
+        header.ncm_family = UInt8(AF_INET)
+        let message = try socket.get(Int32(RTM_GETNETCONF), header) {
+            mnl_attr_put_u32($0, UInt16(NETCONFA_IFINDEX), UInt32(bitPattern: NETCONFA_IFINDEX_ALL))
+        }
+        return message?.attributes(after: netconfmsg.self).number(Int(NETCONFA_RP_FILTER), as: UInt32.self) ?? 0
+    }
+
     private static func one(_ index: UInt32, _ socket: NetlinkSocket) throws -> NetlinkMessage? {
         var header = ifinfomsg()
         header.ifi_index = CInt(bitPattern: index)
@@ -65,6 +79,8 @@ enum DeviceList {
 
     private struct Link {
         var device: HostDevice
+        /// net.ipv4.conf.….rp_filter; `nil`: no IPv4 at all.
+        private var sourceCheck: UInt32?
 
         init?(_ message: NetlinkMessage) {
             guard message.type == Int32(RTM_NEWLINK), let header = message.header(ifinfomsg.self) else { return nil }
@@ -90,15 +106,23 @@ enum DeviceList {
             device.isEthernet = header.ifi_type == Self.ethernet
             if attributes[Int(IFLA_PHYS_SWITCH_ID)] != nil { device.switchPort = attributes.text(Int(IFLA_PHYS_PORT_NAME)) ?? "" }
             device.hasARP = header.ifi_flags & UInt32(IFF_NOARP) == 0
-            let isDisabled = attributes.nested(Int(IFLA_AF_SPEC))?.nested(Int(AF_INET6))?.number(
+            let families = attributes.nested(Int(IFLA_AF_SPEC))
+            let isDisabled = families?.nested(Int(AF_INET6))?.number(
                 Int(IFLA_INET6_CONF), as: UInt32.self, at: Self.disableIPv6 * MemoryLayout<UInt32>.size)
             device.hasIPv6 = isDisabled == 0
+            sourceCheck = families?.nested(Int(AF_INET))?.number(
+                Int(IFLA_INET_CONF), as: UInt32.self, at: Self.reversePathFilter * MemoryLayout<UInt32>.size)
         }
+
+        /// - Parameter everywhere: the same setting of all devices; the greater one counts, and 1 is the strict one.
+        func takesAnySource(_ everywhere: UInt32) -> Bool { sourceCheck.map { max($0, everywhere) != 1 } ?? false }
 
         /// ARPHRD_ETHER of linux/if_arp.h.
         private static let ethernet: UInt16 = 1
         /// DEVCONF_DISABLE_IPV6 of linux/ipv6.h, which cannot be included beside netinet/in.h: a place in the array IFLA_INET6_CONF.
         private static let disableIPv6 = 26
+        /// IPV4_DEVCONF_RP_FILTER of linux/ip.h, for the same reason: a place in the array IFLA_INET_CONF.
+        private static let reversePathFilter = 7
 
         /// IFF_LOWER_UP of linux/if.h, which cannot be included beside net/if.h.
         private static let lowerUp: UInt32 = 1 << 16

@@ -18,7 +18,9 @@ public final class LinkMonitor: Sendable {
         /// A bit for each group; a kernel that does not know one leaves it out.
         fileprivate var groups: UInt32 {
             switch self {
-            case .links: UInt32(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR)
+            case .links:
+                // Also whether the host takes packets from any source by a device (rp_filter).
+                UInt32(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR) | 1 << (RTNLGRP_IPV4_NETCONF.rawValue - 1)
             case .paths:
                 // A rule or a next hop that changes may move packets while no route does.
                 UInt32(RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE)

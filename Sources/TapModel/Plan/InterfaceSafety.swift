@@ -82,13 +82,22 @@ public enum InterfaceSafety {
     /// What is told of a device that may be a destination: its other end is here, and this host's IP stack listens there.
     static func remark(on device: HostDevice, host: HostState) -> TapStatus.Warning? {
         guard let far = device.peer.flatMap({ host.devices[$0] }) else { return nil }
-        let path = far.name.contains(".") ? "net/ipv6/conf/\(far.name)/disable_ipv6" : "net.ipv6.conf.\(far.name).disable_ipv6"
+        func setting(_ family: String, _ name: String) -> String {
+            let parts = ["net", family, "conf", far.name, name]
+            return parts.joined(separator: far.name.contains(".") ? "/" : ".")
+        }
+        // Those that IPv6 gives every device go with IPv6.
+        let addresses = far.addresses.filter { !$0.address.starts(with: [0xFE, 0x80]) }.map(\.text)
         let open: [(isSo: Bool, what: String, command: String)] = [
             (far.hasARP, "ARP is on", "ip link set dev \(far.name) arp off"),
-            (far.hasIPv6, "IPv6 is on", "sysctl -w \(path)=1"),
+            (far.hasIPv6, "IPv6 is on", "sysctl -w \(setting("ipv6", "disable_ipv6"))=1"),
             (
-                !far.addresses.isEmpty, "it has the address \(far.addresses.map(\.text).joined(separator: ", "))",
+                !addresses.isEmpty, "it has the address \(addresses.joined(separator: ", "))",
                 "ip address flush dev \(far.name)"
+            ),
+            (
+                far.takesAnySource, "it takes IPv4 packets from any source that are sent to its MAC address",
+                "sysctl -w \(setting("ipv4", "rp_filter"))=1"
             ),
         ]
         let found = open.filter(\.isSo)

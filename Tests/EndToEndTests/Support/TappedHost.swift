@@ -66,6 +66,7 @@ final class TappedHost: Sendable {
         for device in ["ids", "span"] {
             try await lab.succeed("ip", "link", "add", "\(device)0", "up", "type", "veth", "peer", "name", "\(device)1")
             try await lab.succeed("ip", "link", "set", "\(device)1", "arp", "off", "up")
+            try await lab.succeed("sysctl", "-qw", "net.ipv4.conf.\(device)1.rp_filter=1")
         }
         try configure(Self.configuration)
         try await lab.succeed("mkdir", "-p", "/run/vt-bin", "/etc/libvirt/hooks/qemu.d")
