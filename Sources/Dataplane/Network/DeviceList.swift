@@ -114,6 +114,9 @@ enum DeviceList {
                 Int(IFLA_INET_CONF), as: UInt32.self, at: Self.reversePathFilter * MemoryLayout<UInt32>.size)
         }
 
+        /// IFF_LOWER_UP of linux/if.h, which cannot be included beside net/if.h.
+        private static let lowerUp: UInt32 = 1 << 16
+
         /// - Parameter everywhere: the same setting of all devices; the greater one counts, and 1 is the strict one.
         func takesAnySource(_ everywhere: UInt32) -> Bool { sourceCheck.map { max($0, everywhere) != 1 } ?? false }
 
@@ -123,9 +126,6 @@ enum DeviceList {
         private static let disableIPv6 = 26
         /// IPV4_DEVCONF_RP_FILTER of linux/ip.h, for the same reason: a place in the array IFLA_INET_CONF.
         private static let reversePathFilter = 7
-
-        /// IFF_LOWER_UP of linux/if.h, which cannot be included beside net/if.h.
-        private static let lowerUp: UInt32 = 1 << 16
 
         private static func kind(_ info: NetlinkAttributes?, flags: UInt32) -> HostDevice.Kind {
             if flags & UInt32(IFF_LOOPBACK) != 0 { return .loopback }

@@ -76,6 +76,9 @@ public struct HostDevice: Hashable, Sendable {
 }
 
 extension HostDevice {
+    /// Whether nothing is behind it, so that an address on it says nothing of the way: `lo`, where routers have theirs, and dummy devices.
+    public var leadsNowhere: Bool { kind == .loopback || kind == .other("dummy") }
+
     /// Whether it is one end of a pair: what is sent by the one comes in by the other.
     public var isPaired: Bool { kind == .other("veth") || kind == .other("netkit") }
 
@@ -84,9 +87,6 @@ extension HostDevice {
 
     /// The ifindex of the device that it stands on.
     public var lower: UInt32? { isPaired ? nil : link }
-
-    /// Whether nothing is behind it, so that an address on it says nothing of the way: `lo`, where routers have theirs, and dummy devices.
-    public var leadsNowhere: Bool { kind == .loopback || kind == .other("dummy") }
 
     /// Whether it is named as the devices are that virt-tap makes for itself.
     public var isOurs: Bool { Self.isOurs(name) }

@@ -5,11 +5,12 @@ extension Reason {
     /// without a change of the metadata or of a `<destination>`.
     public var isPassing: Bool {
         switch self {
-        case .destinationDown, .neighbourUnreachable, .defaultRoute, .destinationElsewhere, .destinationOverloaded, .mtuTooSmall,
+        case .hostListens, .destinationDown, .neighbourUnreachable, .defaultRoute, .destinationElsewhere, .destinationOverloaded,
+            .mtuTooSmall,
             .deviceGone,
             .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied,
             .attachFailed, .qdiscConflict, .detachedRepeatedly, .filterPending, .hookMissing, .notFirst, .configStale, .definitionDiffers,
-            .configInvalid, .statusSocketMissing, .restartNeeded, .hostListens:
+            .configInvalid, .statusSocketMissing, .restartNeeded:
             true
         case .invalidMetadata, .duplicateName, .invalidFilter, .tooManyTaps, .noSuchDestination, .inlineDestinationDenied,
             .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned,
@@ -26,12 +27,12 @@ extension Reason {
         // The last two are this host's.
         case .filterPending, .permissionDenied, .attachFailed: false
         case .invalidMetadata, .duplicateName, .tooManyTaps, .noSuchDestination, .inlineDestinationDenied, .destinationNotAllowed,
-            .destinationUnsafe, .destinationLoop, .destinationDown, .neighbourUnreachable, .defaultRoute, .mtuTooSmall,
+            .destinationUnsafe, .hostListens, .destinationLoop, .destinationDown, .neighbourUnreachable, .defaultRoute, .mtuTooSmall,
             .noMatchingInterface,
             .interfaceTypeUnsupported, .deviceNotOwned, .deviceGone, .qdiscConflict, .kernelTooOld, .detachedRepeatedly, .domainNotRunning,
             .nextStart, .disabledByHost, .disabledByMetadata, .notImplemented, .destinationElsewhere, .destinationOverloaded,
             .bpffsNotMounted, .libvirtDisconnected, .hookMissing, .notFirst, .configStale, .definitionDiffers, .configInvalid,
-            .statusSocketMissing, .restartNeeded, .hostListens:
+            .statusSocketMissing, .restartNeeded:
             nil
         }
     }

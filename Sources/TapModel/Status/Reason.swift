@@ -53,11 +53,12 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
     /// forbids, `unsupported` for what this host cannot do, `failed` for all else that keeps copies from arriving.
     public var state: TapState? {
         switch self {
+        case .hostListens: nil
         case .filterPending, .domainNotRunning, .nextStart, .deviceGone, .libvirtDisconnected: .pending
         case .tooManyTaps, .inlineDestinationDenied, .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .deviceNotOwned: .denied
         case .interfaceTypeUnsupported, .kernelTooOld: .unsupported
         case .disabledByHost, .disabledByMetadata: .disabled
-        case .hostListens, .hookMissing, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded: nil
+        case .hookMissing, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded: nil
         case .invalidMetadata, .duplicateName, .invalidFilter, .noSuchDestination, .destinationDown, .neighbourUnreachable,
             .defaultRoute, .mtuTooSmall, .noMatchingInterface, .qdiscConflict, .attachFailed, .detachedRepeatedly, .notImplemented,
             .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied, .configInvalid:
