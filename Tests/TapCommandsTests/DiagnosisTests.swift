@@ -334,8 +334,10 @@ struct DiagnosisTests {
             DestinationStatus(name: "ids", kind: .vxlan, failure: nil, warnings: warnings)
         }
         #expect(level("destination ids") { $0.destinations = [remote([])] } == .ok)
-        let way = TapStatus.Warning(reason: .defaultRoute, message: "by the default route")
-        #expect(level("destination ids") { $0.destinations = [remote([way])] } == .warn)
+        for reason in [Reason.defaultRoute, .hostListens] {
+            let way = TapStatus.Warning(reason: reason, message: "by the default route")
+            #expect(level("destination ids") { $0.destinations = [remote([way])] } == .warn)
+        }
     }
 
     @Test("The mark: free, taken, not known")
