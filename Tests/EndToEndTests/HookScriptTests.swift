@@ -5,7 +5,8 @@ import Testing
 
 /// The installed hooks/qemu does a guest no harm, whatever the binary behind it does.
 @Suite struct HookScriptTests {
-    private static let known = ["prepare", "start", "started", "stopped", "release", "migrate", "restore", "reconnect", "attach"]
+    /// Operations at which virt-tap has something to do.
+    private static let known = ["start", "started", "stopped", "release", "reconnect", "attach"]
 
     @Test(arguments: known)
     func itHandsOverEverythingAndPrintsNothing(_ operation: String) async throws {
@@ -27,8 +28,9 @@ import Testing
         }
     }
 
-    @Test(arguments: ["", "upgrade", "START", "start ", "--help"])
-    func anUnknownOperationIsIgnored(_ operation: String) async throws {
+    /// What a later libvirt has, and where virt-tap has nothing to do.
+    @Test(arguments: ["", "upgrade", "START", "start ", "--help", "prepare", "migrate", "restore"])
+    func anyOtherOperationIsIgnored(_ operation: String) async throws {
         try await InstalledHook.with("touch called; exit 10") { hook async throws in
             #expect(try await hook.call(["web1", operation, "begin", "-"]).status == 0)
             #expect(!hook.exists("called"))
@@ -47,7 +49,7 @@ import Testing
     func onlyTenAndOnlyBeforeTheGuestRunsIsARefusal(_ operation: String) async throws {
         for code in [1, 2, 3, 9, 10, 11, 64, 78, 124, 125, 126, 127, 137, 255] {
             try await InstalledHook.with("exit \(code)") { hook async throws in
-                let refused = code == 10 && ["prepare", "start"].contains(operation)
+                let refused = code == 10 && operation == "start"
                 #expect(try await hook.call(["web1", operation, "begin", "-"]).status == (refused ? 10 : 0))
             }
         }
@@ -82,9 +84,80 @@ import Testing
         }
     }
 
+    /// One wait, and not one for each call: a guest's start and stop make five.
+    @Test func afterOneTimeOutNothingWaitsAgain() async throws {
+        try await InstalledHook.with("echo \"$1 $4\" >>called; exec sleep 60") { hook async throws in
+            try hook.replace("limit=15", "limit=1")
+            try hook.replace("brief=2", "brief=1")
+            #expect(try await hook.call(["web1", "start", "begin", "-"]).status == 0)
+            for operation in Self.known where operation != "start" {
+                #expect(try await hook.call(["web1", operation, "begin", "-"]).status == 0)
+            }
+            #expect(try hook.file("called") == "hook start\n")
+            // Of any guest; and a start only asks whether the binary runs.
+            #expect(try await hook.call(["web2", "start", "begin", "-"]).status == 0)
+            #expect(try hook.file("called") == "hook start\n--version \n")
+            #expect(try await hook.call(["web2", "started", "begin", "-"]).status == 0)
+            #expect(try hook.file("called") == "hook start\n--version \n")
+        }
+    }
+
+    /// A required tap holds from the first start on at which the binary works again.
+    @Test func aBinaryThatRunsAgainIsCalledAtTheNextStart() async throws {
+        let program = "echo \"$1 $4\" >>called; [ ! -e hangs ] || exec sleep 60; [ \"$4\" != start ] || exit 10"
+        try await InstalledHook.with(program) { hook async throws in
+            try hook.replace("limit=15", "limit=1")
+            try await hook.shell("touch hangs")
+            #expect(try await hook.call(["web1", "start", "begin", "-"]).status == 0)
+            try await hook.shell("rm hangs called")
+            #expect(try await hook.call(["web1", "stopped", "end", "-"]).status == 0)
+            #expect(!hook.exists("called"))
+            #expect(try await hook.call(["web1", "start", "begin", "-"]).status == 10)
+            // And the time-out is forgotten.
+            #expect(try await hook.call(["web1", "stopped", "end", "-"]).status == 0)
+            #expect(try hook.file("called") == "--version \nhook start\nhook stopped\n")
+        }
+    }
+
+    /// One guest whose call takes too long is none of the others' business.
+    @Test func whoRunsAndStillTakesTooLongDelaysOnlyItsOwnStarts() async throws {
+        let program = "echo \"$3 $4\" >>called; [ \"$3\" != slow ] || exec sleep 60; [ \"$4\" != start ] || exit 10"
+        try await InstalledHook.with(program) { hook async throws in
+            try hook.replace("limit=15", "limit=1")
+            #expect(try await hook.call(["slow", "start", "begin", "-"]).status == 0)
+            #expect(try await hook.call(["slow", "stopped", "end", "-"]).status == 0)
+            #expect(try await hook.call(["web1", "start", "begin", "-"]).status == 10)
+            #expect(try hook.file("called") == "slow start\n \nweb1 start\n")
+        }
+    }
+
+    /// What is remembered never makes a call fail, whatever stands there.
+    @Test(arguments: [
+        "mkdir -p memory/hook-timed-out", "mkdir memory; echo 08 >memory/hook-timed-out", "mkdir memory; : >memory/hook-timed-out",
+        "mkdir memory; echo '$(touch harm) a[1]' >memory/hook-timed-out", "mkdir memory; echo 99999999999999999999 >memory/hook-timed-out",
+        "mkdir memory; echo 999999999999 >memory/hook-timed-out", "mkdir memory; printf '1 2\n3' >memory/hook-timed-out",
+        "mkdir memory; ln -s ../elsewhere memory/hook-timed-out", "touch memory", "ln -s /nowhere/at/all memory",
+    ])
+    func whatIsRememberedDoesNoHarm(_ preparation: String) async throws {
+        try await InstalledHook.with("touch called; [ ! -e hangs ] || exec sleep 60; exit 10") { hook async throws in
+            try hook.replace("limit=15", "limit=1")
+            try hook.replace("brief=2", "brief=1")
+            try await hook.shell(preparation)
+            #expect(try await hook.call(["web1", "reconnect", "begin", "-"]).status == 0)
+            #expect(hook.exists("called"))
+            #expect(try await hook.call(["web1", "start", "begin", "-"]).status == 10)
+            try await hook.shell("touch hangs; rm -rf memory; \(preparation)")
+            for operation in ["start", "started", "reconnect"] {
+                let result = try await hook.call(["web1", operation, "begin", "-"])
+                #expect(result.status == 0 && result.output.isEmpty)
+            }
+            #expect(!hook.exists("harm") && !hook.exists("elsewhere"))
+        }
+    }
+
     @Test func itsOwnOutputCannotFillAnythingUp() async throws {
         try await InstalledHook.with("head -c 3000000000 /dev/zero; echo done >finished") { hook async throws in
-            let result = try await hook.call(["web1", "migrate", "begin", "-"])
+            let result = try await hook.call(["web1", "reconnect", "begin", "-"])
             #expect(result.status == 0)
             #expect(result.output.isEmpty)
             #expect(hook.exists("finished"))

@@ -2,7 +2,8 @@
 
 /// The operations at which libvirt calls its qemu hook and virt-tap has anything to do; a later libvirt may have others.
 ///
-/// hooks/qemu has the same list, since it must do no harm without its binary.
+/// hooks/qemu calls virt-tap at those that concern the daemon, and has a list of its own of them, since it must do no harm without its
+/// binary.
 public enum HookOperation: String, CaseIterable, Sendable {
     case prepare, start, started, stopped, release, migrate, restore, reconnect, attach
 
