@@ -106,14 +106,49 @@ struct StatusSelectionTests {
         #expect(!StatusHealth.isUnhealthy(Samples.document([Samples.tap("a", state: state)]), at: Timestamp(seconds: 1_000)))
     }
 
-    @Test("--check: pending counts after a minute, in a domain that runs")
-    func pending() {
-        var tap = Samples.tap("a", state: .pending)
+    /// Seconds after which each counts: what may be pending at all.
+    @Test(
+        "--check: what passes by itself counts when it should have passed, in a domain that runs",
+        arguments: [(Reason.deviceGone, 10), (.filterPending, 10), (.attachFailed, 10), (.libvirtDisconnected, 60)] as [(Reason, Int64)])
+    func pending(reason: Reason, patience: Int64) {
+        var tap = Samples.tap("a", state: .pending, reason: reason)
         tap.stateSince = Timestamp(seconds: 100)
-        #expect(!StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 160)))
-        #expect(StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 161)))
+        #expect(!StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 100)))
+        #expect(!StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 100 + patience)))
+        #expect(StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 101 + patience)))
         tap.running = false
-        #expect(!StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 161)))
+        #expect(!StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 101 + patience)))
+    }
+
+    @Test("--check: what waits for a start that somebody will make is as it should be", arguments: [Reason.nextStart, .domainNotRunning])
+    func waiting(reason: Reason) {
+        var tap = Samples.tap("a", state: .pending, reason: reason)
+        tap.stateSince = Timestamp(seconds: 100)
+        #expect(!StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 1_000_000)))
+    }
+
+    @Test("Every reason that makes a tap pending has a patience, and no other")
+    func patience() {
+        for reason in Reason.allCases where reason != .attachFailed {
+            let isOrdered = [.nextStart, .domainNotRunning, .disabledByHost, .disabledByMetadata].contains(reason)
+            #expect(isOrdered == (reason.patience == nil), "\(reason)")
+            #expect(isOrdered || (reason.state == .pending) == (reason.patience != 0), "\(reason)")
+        }
+    }
+
+    @Test("--check: a tap that copies and only waits for one more interface is given the same time")
+    func partlyPending() {
+        var late = Samples.interface("net1", device: "vnet4")
+        late.state = .pending
+        late.reason = .deviceGone
+        var tap = Samples.tap(
+            "a", state: .degraded, reason: .deviceGone, interfaces: [Samples.interface("net0", device: "vnet3"), late])
+        tap.stateSince = Timestamp(seconds: 100)
+        #expect(!StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 110)))
+        #expect(StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 111)))
+        tap.interfaces[1].state = .failed
+        tap.interfaces[1].reason = .attachFailed
+        #expect(StatusHealth.isUnhealthy(Samples.document([tap]), at: Timestamp(seconds: 100)))
     }
 
     @Test("JSON has every key, sorted, and null where nothing is known")

@@ -16,7 +16,7 @@ struct StatusCommand: ParsableCommand {
 
     @Flag(
         help:
-            "Exit with 2 when a tap does not work, or has been pending for over a minute in a running domain, or the daemon has no configuration that can be used."
+            "Exit with 2 when a tap does not work, or has waited too long in a running domain for what should come by itself (10 seconds mostly), or the daemon has no configuration that can be used."
     )
     var check = false
 

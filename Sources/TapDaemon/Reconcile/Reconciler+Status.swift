@@ -47,7 +47,7 @@ extension Reconciler {
         for (tap, key) in zip(taps, keys) {
             let before = lastStates[uuid]?[key]
             guard before?.state != tap.state || before?.reason != tap.reason else { continue }
-            lastStates[uuid, default: [:]][key] = TapStateRecord(state: tap.state, reason: tap.reason, since: clock.wall())
+            lastStates[uuid, default: [:]][key] = TapStateRecord(tap, after: before, at: clock.wall())
             guard known.view.isRunning || before != nil else { continue }
             let text = "\(known.view.name.printable): tap \(tap.name) is \(tap.state.rawValue)"
             if let reason = tap.reason {

@@ -9,7 +9,8 @@ extension Reason {
             .mtuTooSmall,
             .deviceGone,
             .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied,
-            .attachFailed, .qdiscConflict, .detachedRepeatedly, .filterPending, .hookMissing, .notFirst, .configStale, .definitionDiffers,
+            .attachFailed, .qdiscConflict, .detachedRepeatedly, .filterPending, .hookMissing, .notFirst, .configStale,
+            .definitionDiffers,
             .configInvalid, .statusSocketMissing, .restartNeeded:
             true
         case .invalidMetadata, .duplicateName, .invalidFilter, .tooManyTaps, .noSuchDestination, .inlineDestinationDenied,
@@ -31,9 +32,31 @@ extension Reason {
             .noMatchingInterface,
             .interfaceTypeUnsupported, .deviceNotOwned, .deviceGone, .qdiscConflict, .kernelTooOld, .detachedRepeatedly, .domainNotRunning,
             .nextStart, .disabledByHost, .disabledByMetadata, .notImplemented, .destinationElsewhere, .destinationOverloaded,
-            .bpffsNotMounted, .libvirtDisconnected, .hookMissing, .notFirst, .configStale, .definitionDiffers, .configInvalid,
+            .bpffsNotMounted, .libvirtDisconnected, .hookMissing, .notFirst, .configStale, .definitionDiffers,
+            .configInvalid,
             .statusSocketMissing, .restartNeeded:
             nil
+        }
+    }
+
+    /// How long a tap of a running domain may be pending for this reason before `status --check` takes it for a problem: seconds;
+    /// `nil`: for as long as it likes, since it is as somebody wants it.
+    ///
+    /// What passes by itself has passed by then in the ordinary course of things: a device is made, a program attached, a filter
+    /// compiled. libvirt's daemon may take longer to restart. All that is not pending is a problem at once: what would be copied
+    /// meanwhile is lost.
+    public var patience: Int64? {
+        switch self {
+        case .deviceGone, .attachFailed, .filterPending: 10
+        case .libvirtDisconnected: 60
+        case .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata: nil
+        case .invalidMetadata, .duplicateName, .invalidFilter, .tooManyTaps, .noSuchDestination, .inlineDestinationDenied,
+            .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .destinationDown, .neighbourUnreachable, .defaultRoute,
+            .mtuTooSmall,
+            .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned, .qdiscConflict, .kernelTooOld, .detachedRepeatedly,
+            .notImplemented, .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied,
+            .hookMissing, .notFirst, .configStale, .definitionDiffers, .configInvalid, .statusSocketMissing, .restartNeeded:
+            0
         }
     }
 }
