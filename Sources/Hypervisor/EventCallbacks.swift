@@ -26,6 +26,22 @@ final class EventContext: Sendable {
         events.yield(.domainChanged(uuid, what: what))
     }
 
+    /// - Parameter detail: of the event `VIR_DOMAIN_EVENT_STARTED`. One that wakes up (`wakeup`) was not started: it never stopped.
+    fileprivate func started(_ domain: virDomainPtr?, _ detail: Int32) {
+        guard let domain, let uuid = DomainReader.uuid(domain) else { return }
+        switch virDomainEventStartedDetailType(UInt32(bitPattern: detail)) {
+        case VIR_DOMAIN_EVENT_STARTED_BOOTED, VIR_DOMAIN_EVENT_STARTED_RESTORED, VIR_DOMAIN_EVENT_STARTED_FROM_SNAPSHOT:
+            events.yield(.started(uuid, comesFromElsewhere: false))
+        case VIR_DOMAIN_EVENT_STARTED_MIGRATED: events.yield(.started(uuid, comesFromElsewhere: true))
+        default: break
+        }
+    }
+
+    fileprivate func written(_ domain: virDomainPtr?, _ namespace: String) {
+        guard let domain, let uuid = DomainReader.uuid(domain) else { return }
+        events.yield(.metadataWritten(uuid, namespace: namespace))
+    }
+
     fileprivate func runs(_ domain: virDomainPtr?) {
         guard let domain, let uuid = DomainReader.uuid(domain) else { return }
         events.yield(.guestRuns(uuid))
@@ -37,6 +53,7 @@ func lifecycleHappened(
 ) -> Int32 {
     let context = EventContext.at(opaque)
     if event == Int32(VIR_DOMAIN_EVENT_RESUMED.rawValue) { context?.runs(domain) }
+    if event == Int32(VIR_DOMAIN_EVENT_STARTED.rawValue) { context?.started(domain, detail) }
     context?.changed(domain, lifecycleWords(event: event, detail: detail))
     return 0
 }
@@ -51,7 +68,11 @@ func metadataChanged(
         case VIR_DOMAIN_METADATA_TITLE: "title-changed"
         default: "metadata-changed \(uri.map { String(cString: $0) } ?? "")"
         }
-    EventContext.at(opaque)?.changed(domain, what)
+    let context = EventContext.at(opaque)
+    if virDomainMetadataType(UInt32(bitPattern: type)) == VIR_DOMAIN_METADATA_ELEMENT, let uri {
+        context?.written(domain, String(cString: uri))
+    }
+    context?.changed(domain, what)
 }
 
 func deviceAdded(

@@ -13,4 +13,12 @@ public enum LibvirtURI {
         // libvirt takes an empty one for none.
         [given, getenv("LIBVIRT_DEFAULT_URI").map { String(cString: $0) }].compactMap(\.self).first { !$0.isEmpty } ?? "qemu:///system"
     }
+
+    /// Whether the libvirt at this URI calls the qemu hook of this host, as root: QEMU's driver for the system, on this machine.
+    public static func callsHook(_ uri: String) -> Bool {
+        guard let scheme = uri.firstRange(of: "://") else { return false }
+        let way = uri[..<scheme.lowerBound].split(separator: "+", omittingEmptySubsequences: false)
+        let place = uri[scheme.upperBound...].prefix { $0 != "?" }
+        return (way == ["qemu"] || way == ["qemu", "unix"]) && place == "/system"
+    }
 }

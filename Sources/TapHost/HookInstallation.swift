@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import FoundationEssentials
 import Glibc
 
 /// The script that libvirt calls at every operation on a domain.
@@ -9,4 +10,15 @@ public enum HookInstallation {
 
     /// Whether it is there and libvirt would run it.
     public static var isInstalled: Bool { access(path, X_OK) == 0 }
+
+    /// Whether virt-tap did not end in time when the script called it, less than five minutes ago: the script writes down until when it
+    /// remembers that, in seconds since the boot. `false` also for whoever may not read that.
+    /// - Parameter directory: the daemon's runtime directory.
+    public static func hasTimedOut(in directory: String) -> Bool {
+        var time = timespec()
+        guard let text = try? String(contentsOfFile: "\(directory)/hook-timed-out", encoding: .utf8),
+            let until = Int(text.prefix { $0.isNumber }), clock_gettime(CLOCK_BOOTTIME, &time) == 0
+        else { return false }
+        return until > time.tv_sec
+    }
 }

@@ -21,6 +21,16 @@ import Testing
         with(environment) { #expect(LibvirtURI.effective(nil) == "qemu:///system") }
     }
 
+    @Test(arguments: ["qemu:///system", "qemu+unix:///system", "qemu:///system?socket=/run/other", "qemu+unix:///system?socket=/run/other"])
+    func whoCallsTheHookOfThisHost(_ uri: String) { #expect(LibvirtURI.callsHook(uri)) }
+
+    @Test(arguments: [
+        "test:///default", "qemu:///session", "qemu+ssh://root@hv2/system", "qemu+tls://hv2/system", "lxc:///system", "xen:///system",
+        "qemu", "",
+        "qemu:///system/more", "qemu+ssh:///system",
+    ])
+    func whoDoesNot(_ uri: String) { #expect(!LibvirtURI.callsHook(uri)) }
+
     private func with(_ value: String?, _ body: () -> Void) {
         let name = "LIBVIRT_DEFAULT_URI"
         let before = getenv(name).map { String(cString: $0) }

@@ -253,6 +253,7 @@ struct DiagnosisTests {
         // Clocks are read in seconds and ticks.
         #expect(level("hook") { $0.libvirtProcess?.started = Timestamp(seconds: 98) } == .ok)
         #expect(level("hook") { $0.hasTimeout = false } == .warn)
+        #expect(level("hook") { $0.hasHookTimedOut = true } == .warn)
         #expect(
             level("hook") {
                 $0.libvirtProcess?.started = Timestamp(seconds: 50)
@@ -260,6 +261,18 @@ struct DiagnosisTests {
                 document.hook.seen = Timestamp(seconds: 300)
                 $0.daemon = .running(document)
             } == .ok)
+    }
+
+    @Test("A hook that is there and not called is one finding, whatever came before")
+    func uncalledHook() {
+        var document = Samples.document([])
+        document.hook.seen = Timestamp(seconds: 300)
+        document.hook.missed = Timestamp(seconds: 400)
+        document.daemon.warnings = [TapStatus.Warning(reason: .hookNotCalled, message: "libvirt started web1")]
+        let findings = Diagnosis.findings(facts { $0.daemon = .running(document) })
+        #expect(findings.filter { $0.message.contains("hook-not-called") || $0.message.contains("web1") }.map(\.subject) == ["hook"])
+        #expect(findings.first { $0.subject == "hook" }?.level == .warn)
+        #expect(level("configuration") { $0.daemon = .running(document) } == .ok)
     }
 
     @Test("The advice names the daemon that runs", arguments: ["libvirtd", "virtqemud"])

@@ -27,7 +27,7 @@ final class Bench: Sendable {
         """
 
     /// web1 and web2 run with their devices; the destinations are there.
-    convenience init(_ configuration: String = Bench.configuration) throws {
+    convenience init(_ configuration: String = Bench.configuration, isHookInstalled: Bool = false) throws {
         let kernel = FakeKernel()
         for (index, name) in [(20, "mon0"), (21, "mon1")] {
             kernel.add(Self.monitor(UInt32(index), name))
@@ -35,7 +35,7 @@ final class Bench: Sendable {
         for number in 1...2 {
             kernel.add(TestDomain(number).netdev(UInt32(9 + number)))
         }
-        try self.init(configuration, kernel, FakeLibvirt(), FakeFilters())
+        try self.init(configuration, kernel, FakeLibvirt(), FakeFilters(), isHookInstalled)
     }
 
     /// The next daemon on the same host.
@@ -43,7 +43,9 @@ final class Bench: Sendable {
         try self.init(configuration, other.kernel, other.libvirt, other.filters)
     }
 
-    private init(_ configuration: String, _ kernel: FakeKernel, _ libvirt: FakeLibvirt, _ filters: FakeFilters) throws {
+    private init(
+        _ configuration: String, _ kernel: FakeKernel, _ libvirt: FakeLibvirt, _ filters: FakeFilters, _ isHookInstalled: Bool = false
+    ) throws {
         let clock = ManualClock()
         let log = LogRecorder()
         (self.clock, self.kernel, self.libvirt, self.filters, self.log) = (clock, kernel, libvirt, filters, log)
@@ -54,6 +56,7 @@ final class Bench: Sendable {
             configuration: LoadedConfiguration(path: Self.path, Self.parse(configuration), at: Timestamp(seconds: 0)),
             identity: DaemonIdentity(pid: 1, uri: "qemu:///system", started: Timestamp(seconds: 0)),
             clock: DaemonClock(monotonic: { clock.now }, wall: { Timestamp(seconds: 1_000_000 + Int64(clock.now)) }, processor: { 0 }),
+            isHookInstalled: { isHookInstalled },
             logger: logger)
     }
 

@@ -189,7 +189,8 @@ enum Diagnosis {
             findings.append(Finding(.warn, "policy", "<policy taps=\"no\"/> stops all copying on this host"))
         }
         if case .running(let document) = facts.daemon {
-            findings += (document.daemon.warnings ?? []).map {
+            // Of the hook another line tells.
+            findings += (document.daemon.warnings ?? []).filter { $0.reason != .hookNotCalled }.map {
                 Finding(.warn, "configuration", "\($0.message.printable) (\($0.reason.rawValue))")
             }
         }
@@ -282,7 +283,14 @@ enum Diagnosis {
             return Finding(
                 .warn, "hook", "timeout(1) is missing, without which the hook does nothing",
                 remedy: "install coreutils, or busybox's timeout")
+        case .installed where facts.hasHookTimedOut:
+            return Finding(
+                .warn, "hook",
+                "virt-tap did not end in time when the hook called it, less than five minutes ago: no guest is kept from starting meanwhile, "
+                    + "and its first packets may not be copied",
+                remedy: "see whether `virt-tap --version` ends, and what the host is so busy with")
         case .installed(let since):
+            if case .running(let document) = facts.daemon, let missed = document.hook.missed { return uncalled(since: missed, facts) }
             if case .running(let document) = facts.daemon, let seen = document.hook.seen {
                 return Finding(.ok, "hook", "installed, last seen \(seen)")
             }
@@ -296,6 +304,18 @@ enum Diagnosis {
             }
             return Finding(.ok, "hook", "installed")
         }
+    }
+
+    /// It is there, and a guest started without it.
+    private static func uncalled(since missed: Timestamp, _ facts: HostFacts) -> Finding {
+        let daemon = libvirtDaemon(facts)
+        return Finding(
+            .warn, "hook",
+            "\(HookInstallation.path) is installed, and \(daemon) started a guest at \(missed) of which no call of it came "
+                + "(\(Reason.hookNotCalled.rawValue)): required=\"yes\" keeps no guest from starting, and first packets are not copied",
+            remedy: "systemctl restart \(daemon), which looks for hooks when it starts: guests keep running. If no call comes at the next "
+                + "start of a guest either: libvirt is older than 6.5, or sees another /etc/libvirt (in a container), or may not run the script "
+                + "(SELinux, AppArmor), or virt-tap does not end in time when the script runs it")
     }
 
     private static func destinations(_ facts: HostFacts) -> [Finding] {

@@ -40,6 +40,8 @@ struct HostFacts {
     var filters: Failure?
     var libvirt: LibvirtReport
     var hook: Hook
+    /// Whether virt-tap did not end in time when the hook called it, a short while ago.
+    var hasHookTimedOut = false
     /// Whether there is a timeout(1) where the hook's script looks for it.
     var hasTimeout = true
     /// The user who asks; 0 may see everything.

@@ -12,6 +12,8 @@ struct KnownDomain {
     /// QEMU runs, and that must not end the tap that the hook has just made.
     var startedByHook: Double?
 
+    /// Whether the libvirt that is listened to has told of it, and not only the hook.
+    var isLibvirts = false
     /// Whether it was seen to start and its taps have not been placed since.
     var isArriving = false
     /// When what is known was asked for (monotonic seconds): an answer to an older question is not taken.

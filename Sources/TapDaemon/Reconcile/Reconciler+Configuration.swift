@@ -66,7 +66,7 @@ extension Reconciler {
     /// What of the daemon itself is not as the configuration says.
     var daemonWarnings: [TapStatus.Warning] {
         [
-            statusSocketTrouble.map { TapStatus.Warning(reason: $0.reason, message: $0.message) }, restartNeeded,
+            statusSocketTrouble.map { TapStatus.Warning(reason: $0.reason, message: $0.message) }, restartNeeded, uncalledHook,
         ].compactMap { $0 }
     }
 

@@ -25,6 +25,7 @@ extension Reconciler {
         }
         logger.debug("hook \(operation.printable) of \(definition.name.printable)")
         let known = HookOperation(rawValue: operation)
+        hookCalled(for: definition.uuid, known, isKnown: domains[definition.uuid]?.isLibvirts == true)
         switch known {
         case let some? where some.hasDevices:
             await starting(definition, xml: xml, isStart: operation == "start")

@@ -29,7 +29,7 @@ extension Reconciler {
                 complete: directory.isComplete,
                 since: identity.started,
                 paused: isPaused, warnings: daemonWarnings),
-            hook: StatusDocument.Hook(installed: HookInstallation.isInstalled, seen: hookSeen),
+            hook: StatusDocument.Hook(installed: isHookInstalled(), seen: hookSeen, missed: isHookInstalled() ? uncalled?.time : nil),
             config: StatusDocument.Config(
                 path: configuration.path, loaded: configuration.loaded, stale: configuration.problem != nil,
                 message: configuration.problem?.description),
@@ -75,7 +75,7 @@ extension Reconciler {
 
     private var hostWarnings: [TapStatus.Warning] {
         var warnings: [TapStatus.Warning] = []
-        if !HookInstallation.isInstalled {
+        if !isHookInstalled() {
             warnings.append(
                 TapStatus.Warning(
                     reason: .hookMissing,

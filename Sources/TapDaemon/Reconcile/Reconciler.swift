@@ -53,6 +53,14 @@ actor Reconciler {
     var filters = FilterTable()
     var removals = RemovalHistory()
     var arrivals = ArrivalLog()
+    /// Whether libvirt calls the hook, by the guests that are seen to start.
+    var hookWatch: HookWatch
+    /// The latest start that no call of the hook came for, while none has come since.
+    var uncalled: (domain: String, time: Timestamp)?
+    /// Whether the hook is where libvirt looks for it.
+    let isHookInstalled: @Sendable () -> Bool
+    /// The taps that domains had.
+    var wishes = WishMemory()
     /// The state that each tap was last seen in, to log changes and to tell how long it lasts.
     var lastStates: [DomainUUID: [TapOccurrence: TapStateRecord]] = [:]
     /// Why the kernel side as a whole cannot be used at the moment, for the log.
@@ -89,7 +97,9 @@ actor Reconciler {
 
     init(
         dataplane: sending any TapDataplane, source: any DomainSource, compiler: any FilterSource, configuration: LoadedConfiguration,
-        identity: DaemonIdentity, clock: DaemonClock = .system, logger: Logger
+        identity: DaemonIdentity, clock: DaemonClock = .system,
+        isHookInstalled: @escaping @Sendable () -> Bool = { HookInstallation.isInstalled },
+        logger: Logger
     ) {
         executor = KernelExecutor()
         self.dataplane = dataplane
@@ -98,6 +108,8 @@ actor Reconciler {
         self.configuration = configuration
         self.identity = identity
         self.clock = clock
+        self.isHookInstalled = isHookInstalled
+        hookWatch = HookWatch(since: clock.monotonic())
         self.logger = logger
     }
 
@@ -124,6 +136,7 @@ actor Reconciler {
         case .connected(let version):
             isConnected = true
             absent = []
+            wishes.connected(at: clock.monotonic())
             libvirtVersion = version
             logger.notice("connected to libvirt \(version)")
             request(.all)
@@ -136,6 +149,10 @@ actor Reconciler {
             request(.domain(uuid))
         case .guestRuns(let uuid):
             if let lead = arrivals.runs(uuid, at: clock.monotonic()) { report(lead, uuid) }
+        case .started(let uuid, let comesFromElsewhere):
+            started(uuid, comesFromElsewhere: comesFromElsewhere)
+        case .metadataWritten(let uuid, let namespace):
+            metadataWritten(uuid, namespace: namespace)
         }
     }
 
@@ -247,6 +264,8 @@ actor Reconciler {
             case .run(.load):
                 measureLoad()
                 if configuration.value.limit != nil { request(.load, after: CopyBreaker.interval) }
+            case .run(.silence):
+                breakSilence()
             case .wait(let until):
                 let delay = until - clock.monotonic()
                 let alarm = Task {
@@ -357,8 +376,11 @@ actor Reconciler {
         known.view.name = snapshot.name
         known.view.isRunning = snapshot.isRunning
         known.startedByHook = nil
+        known.isLibvirts = true
+        if !snapshot.isRunning { known.view.uncalledStart = nil }
         known.take(live: snapshot.isRunning ? snapshot.liveXML : [], persistent: snapshot.persistentXML, parse: parseDomain)
         domains[snapshot.uuid] = known
+        noteWishes(of: known, snapshot, asked: asked)
         absent.remove(snapshot.uuid)
         changes += 1
         claim(known.view.live?.interfaces ?? [], for: snapshot.uuid)
@@ -371,6 +393,7 @@ actor Reconciler {
             guard asked >= known.asOf, !isStarting(known) else { return }
         }
         domains[uuid] = nil
+        wishes.gone(uuid, at: clock.monotonic())
         absent.insert(uuid)
         changes += 1
         claim([], for: uuid)

@@ -14,11 +14,13 @@ public struct WorkQueue: Sendable {
         case paths
         /// Look how much is copied.
         case load
+        /// Say what was waited for and did not come.
+        case silence
 
         fileprivate var concernsDomains: Bool {
             switch self {
             case .all, .domain: true
-            case .sweep, .paths, .load: false
+            case .sweep, .paths, .load, .silence: false
             }
         }
     }

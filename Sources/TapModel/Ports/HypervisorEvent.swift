@@ -11,4 +11,10 @@ public enum HypervisorEvent: Sendable, Equatable {
     /// This domain's guest runs from now on: booted, restored, arrived by migration, or resumed. Comes beside
     /// `domainChanged`, and is for measuring only.
     case guestRuns(DomainUUID)
+    /// libvirt has started this domain here, booted, restored, reverted to a snapshot or come by migration (`comesFromElsewhere`): each is
+    /// a start at which it calls the hook first. Comes beside `domainChanged`.
+    case started(DomainUUID, comesFromElsewhere: Bool)
+    /// Somebody wrote or removed the metadata of this domain in a namespace, live or persistent; who writes the domain's whole XML anew
+    /// causes no such event. Comes beside `domainChanged`.
+    case metadataWritten(DomainUUID, namespace: String)
 }

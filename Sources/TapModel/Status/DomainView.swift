@@ -13,6 +13,9 @@ public struct DomainView: Sendable {
     public var unreadable: Failure?
     /// One for each of `live.taps`.
     public var verdicts: [TapVerdict]
+    /// When it was started without a call of the hook, which would have kept it from running without its required taps; `nil`: that is not
+    /// known of it.
+    public var uncalledStart: Timestamp?
 
     public init(
         uuid: DomainUUID, name: String, isRunning: Bool, live: DomainDefinition? = nil, persistent: DomainDefinition? = nil,

@@ -9,7 +9,7 @@ extension Reason {
             .mtuTooSmall,
             .deviceGone,
             .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied,
-            .attachFailed, .qdiscConflict, .detachedRepeatedly, .filterPending, .hookMissing, .notFirst, .configStale,
+            .attachFailed, .qdiscConflict, .detachedRepeatedly, .filterPending, .hookMissing, .hookNotCalled, .notFirst, .configStale,
             .definitionDiffers,
             .configInvalid, .statusSocketMissing, .restartNeeded:
             true
@@ -32,7 +32,7 @@ extension Reason {
             .noMatchingInterface,
             .interfaceTypeUnsupported, .deviceNotOwned, .deviceGone, .qdiscConflict, .kernelTooOld, .detachedRepeatedly, .domainNotRunning,
             .nextStart, .disabledByHost, .disabledByMetadata, .notImplemented, .destinationElsewhere, .destinationOverloaded,
-            .bpffsNotMounted, .libvirtDisconnected, .hookMissing, .notFirst, .configStale, .definitionDiffers,
+            .bpffsNotMounted, .libvirtDisconnected, .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers,
             .configInvalid,
             .statusSocketMissing, .restartNeeded:
             nil
@@ -55,7 +55,7 @@ extension Reason {
             .mtuTooSmall,
             .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned, .qdiscConflict, .kernelTooOld, .detachedRepeatedly,
             .notImplemented, .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied,
-            .hookMissing, .notFirst, .configStale, .definitionDiffers, .configInvalid, .statusSocketMissing, .restartNeeded:
+            .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .configInvalid, .statusSocketMissing, .restartNeeded:
             0
         }
     }

@@ -40,6 +40,7 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
     case permissionDenied = "permission-denied"
     case libvirtDisconnected = "libvirt-disconnected"
     case hookMissing = "hook-missing"
+    case hookNotCalled = "hook-not-called"
     case notFirst = "not-first"
     case configStale = "config-stale"
     case definitionDiffers = "definition-differs"
@@ -58,7 +59,7 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
         case .tooManyTaps, .inlineDestinationDenied, .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .deviceNotOwned: .denied
         case .interfaceTypeUnsupported, .kernelTooOld: .unsupported
         case .disabledByHost, .disabledByMetadata: .disabled
-        case .hookMissing, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded: nil
+        case .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded: nil
         case .invalidMetadata, .duplicateName, .invalidFilter, .noSuchDestination, .destinationDown, .neighbourUnreachable,
             .defaultRoute, .mtuTooSmall, .noMatchingInterface, .qdiscConflict, .attachFailed, .detachedRepeatedly, .notImplemented,
             .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied, .configInvalid:

@@ -78,10 +78,13 @@ public struct StatusDocument: Hashable, Codable, Sendable {
         public var installed: Bool
         /// When the daemon last heard from it.
         @Nullable public var seen: Timestamp?
+        /// When a guest was last started without a call of it, if none has come since.
+        @Nullable public var missed: Timestamp?
 
-        public init(installed: Bool, seen: Timestamp?) {
+        public init(installed: Bool, seen: Timestamp?, missed: Timestamp? = nil) {
             self.installed = installed
             self.seen = seen
+            self.missed = missed
         }
     }
 

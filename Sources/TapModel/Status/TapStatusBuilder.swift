@@ -59,7 +59,23 @@ public struct TapStatusBuilder: Sendable {
         if status.state == .active || status.state == .degraded {
             status.warnings = warnings(for: verdict, of: domain, status: status)
         }
+        if let warning = uncalledStart(status, of: domain) { status.warnings.append(warning) }
         return status
+    }
+
+    /// That no hook was called when the guest started: of a required tap that is worth knowing whatever became of it.
+    private func uncalledStart(_ status: TapStatus, of domain: DomainView) -> TapStatus.Warning? {
+        guard let time = domain.uncalledStart, !hostWarnings.contains(where: { $0.reason == .hookMissing }) else { return nil }
+        if status.required == true {
+            return TapStatus.Warning(
+                reason: .hookNotCalled,
+                message:
+                    "the guest was started at \(time) without a call of the hook: it would have started without this tap, although that is "
+                    + "required=\"yes\"")
+        }
+        guard status.state == .active || status.state == .degraded else { return nil }
+        return TapStatus.Warning(
+            reason: .hookNotCalled, message: "the guest was started without a call of the hook: its first packets may not have been copied")
     }
 
     /// What was attached before for a tap of which it is not known what it asks for.

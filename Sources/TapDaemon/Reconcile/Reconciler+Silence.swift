@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Hypervisor
+import Logging
+import TapModel
+import TapXML
+
+/// What should have been called and was not, and what was there and is gone.
+extension Reconciler {
+    /// libvirt reports that a domain was started here.
+    func started(_ uuid: DomainUUID, comesFromElsewhere: Bool) {
+        if comesFromElsewhere { wishes.forget(uuid) }
+        guard LibvirtURI.callsHook(identity.uri) else { return }
+        hookWatch.started(uuid, at: clock.monotonic())
+        lookOutForSilence()
+    }
+
+    /// The hook was called for a domain that starts, or for one that runs or stops.
+    /// - Parameter isKnown: whether it is one of the libvirt that is listened to: another's calls say nothing of this one.
+    func hookCalled(for uuid: DomainUUID, _ operation: HookOperation?, isKnown: Bool) {
+        switch operation {
+        case .start:
+            domains[uuid]?.view.uncalledStart = nil
+            hookWatch.called(for: uuid, isRunning: false, at: clock.monotonic())
+        case .started, .attach: hookWatch.called(for: uuid, isRunning: true, at: clock.monotonic())
+        default: break
+        }
+        if isKnown { hookWasSeen() }
+    }
+
+    private func hookWasSeen() {
+        guard uncalled != nil else { return }
+        uncalled = nil
+        logger.notice("libvirt calls the hook again")
+    }
+
+    /// Somebody wrote metadata of a domain.
+    func metadataWritten(_ uuid: DomainUUID, namespace: String) {
+        if namespace == MetadataXML.namespace { wishes.written(uuid, at: clock.monotonic()) }
+    }
+
+    /// Compares the taps that a domain has with those that it had.
+    func noteWishes(of known: KnownDomain, _ snapshot: DomainSnapshot, asked: Double) {
+        func names(_ definition: DomainDefinition?) -> Set<TapName>? { definition.map { Set($0.taps.map(\.name)) } }
+        let view = known.view
+        // With its taps; it may come back without.
+        if snapshot.hasMigratedAway { wishes.forget(view.uuid) }
+        let sight = WishMemory.Sight(
+            name: view.name, isRunning: view.isRunning, isPersistent: snapshot.isPersistent, live: view.isRunning ? names(view.live) : [],
+            persistent: snapshot.isPersistent ? names(view.persistent) : nil)
+        wishes.take(sight, of: view.uuid, asked: asked)
+        lookOutForSilence()
+    }
+
+    /// Has what is not explained yet looked at when its time is up.
+    private func lookOutForSilence() {
+        guard let next = [hookWatch.nextJudgement, wishes.nextLoss].compactMap({ $0 }).min() else { return }
+        request(.silence, after: max(0, next - clock.monotonic()))
+    }
+
+    /// Says what was waited for and did not come.
+    func breakSilence() {
+        let now = clock.monotonic()
+        for verdict in hookWatch.judge(at: now) { take(verdict, now) }
+        for loss in wishes.due(at: now) { report(loss) }
+        lookOutForSilence()
+    }
+
+    private func take(_ verdict: HookWatch.Verdict, _ now: Double) {
+        guard !verdict.wasCalled else {
+            logger.debug("\(label(verdict.domain)): the hook told of its start")
+            domains[verdict.domain]?.view.uncalledStart = nil
+            return hookWasSeen()
+        }
+        let time = Timestamp(seconds: clock.wall().seconds - Int64((now - verdict.start).rounded()))
+        // Unless it was started again since, of which nothing is known yet.
+        if domains[verdict.domain]?.view.isRunning == true, !hookWatch.isJudging(verdict.domain) {
+            domains[verdict.domain]?.view.uncalledStart = time
+        }
+        for tap in domains[verdict.domain]?.view.live?.taps ?? [] where tap.isRequired {
+            logger.warning(
+                "\(label(verdict.domain)): tap \(tap.name) is required, and the guest was started without a call of the hook: nothing would have held it",
+                metadata: ["reason": "\(Reason.hookNotCalled.rawValue)"])
+        }
+        // Of one that is not there another warning tells.
+        guard isHookInstalled() else { return }
+        let isNew = uncalled == nil
+        uncalled = (domains[verdict.domain]?.view.name ?? "\(verdict.domain)", time)
+        if isNew, let warning = uncalledHook {
+            logger.warning("\(warning.message.printable)", metadata: ["reason": "\(warning.reason.rawValue)"])
+        }
+    }
+
+    /// That libvirt does not call the hook, as far as was seen.
+    var uncalledHook: TapStatus.Warning? {
+        guard let uncalled, isHookInstalled() else { return nil }
+        return TapStatus.Warning(
+            reason: .hookNotCalled,
+            message: "libvirt started \(uncalled.domain) at \(uncalled.time), and no call of the hook came, though it is installed: "
+                + "required=\"yes\" keeps no guest from starting, and the first packets of a guest that starts are not copied. `virt-tap doctor` says what to do"
+        )
+    }
+
+    /// Tells of taps that are gone. Who else is to hear of it, hears of it from here.
+    private func report(_ loss: WishMemory.Loss) {
+        let names = loss.taps.map(\.text).sorted().joined(separator: ", ")
+        let (are, them) = loss.taps.count == 1 ? ("tap \(names) is", "it") : ("taps \(names) are", "them")
+        let domain = loss.name.printable
+        let cause =
+            loss.isUnwatched
+            ? "while virt-tapd was not connected to libvirt, somebody took \(them) away or wrote the definition anew"
+            : "the definition was written anew without \(them), as virsh define, nova, Terraform and others do"
+        switch loss.kind {
+        case .atNextStart:
+            logger.warning(
+                "\(domain): \(are) gone from its next start on: \(cause). What runs copies on. If that is not meant, `virt-tap set --config` writes \(them) again"
+            )
+        case .atOnce:
+            logger.warning("\(domain): \(are) gone: \(cause). If that is not meant, `virt-tap set` writes \(them) again")
+        case .withTheRun:
+            logger.notice("\(domain): \(are) gone with the guest's run: only the live definition had \(them)")
+        }
+    }
+}
