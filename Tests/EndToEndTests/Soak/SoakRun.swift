@@ -66,6 +66,11 @@ struct SoakRun {
             try await host.endGuests()
             #expect(try await KernelPrograms.all(on: host.lab).isEmpty)
             #expect(try await host.status().taps.isEmpty)
+            // Whatever was stopped and killed, libvirt called the hook at each start, and no tap was dropped by a definition.
+            let log = host.lab.log("virt-tapd")
+            #expect(!log.contains("no call of the hook came"))
+            #expect(!log.contains("If that is not meant"))
+            #expect(log.contains("the hook told of its start"))
         }
     }
 
