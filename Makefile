@@ -59,12 +59,12 @@ test-host: release ## install in a whole Debian 12 host, as README says, and liv
 # VT_SOAK_SECONDS (at most 800, a test's limit) and VT_SOAK_SEED, which it prints, decide what it does.
 soak: ## break everything at random under guests that start, stop and move, for ten minutes (root)
 	@scripts/deps build test
-	@VT_SOAK_SECONDS="$${VT_SOAK_SECONDS:-600}" SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test --filter SoakTests
+	@VT_SOAK_SECONDS="$${VT_SOAK_SECONDS:-600}" SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test --filter 'EndToEndTests.*SoakTests'
 
 # VT_STREAM_MEGABYTES says how long each stream is.
 test-streams: ## put streams of 128 MiB together again from the copies, by every kind of destination (root; five minutes)
 	@scripts/deps build test
-	@VT_STREAM_MEGABYTES="$${VT_STREAM_MEGABYTES:-128}" SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test --filter StreamTests
+	@VT_STREAM_MEGABYTES="$${VT_STREAM_MEGABYTES:-128}" SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test --filter 'EndToEndTests.*StreamTests'
 
 # FUZZ are options, such as '--seed 7 --pairs 1000000'.
 fuzz: ## compare ten million answers of translated filters with libpcap's (root; two minutes after the build)

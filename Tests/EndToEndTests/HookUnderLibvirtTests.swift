@@ -11,7 +11,6 @@ extension EndToEnd {
             try await InstalledHook.with(program) { hook async throws in
                 try hook.replace("limit=15", "limit=1")
                 try await LabHost.with(["--without-libvirtd"]) { host async throws in
-                    try await host.succeed("mkdir", "-p", "/etc/libvirt/hooks/qemu.d")
                     try host.write(hook.script(), to: "/etc/libvirt/hooks/qemu.d/virt-tap", mode: 0o755)
                     try await host.libvirtd("start")
                     try await body(host, hook)
