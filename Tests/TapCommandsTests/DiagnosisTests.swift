@@ -360,26 +360,6 @@ struct DiagnosisTests {
         #expect(level("mark") { $0.markUsers = nil } == .unknown)
     }
 
-    @Test("Rules that use our bits, as the tools print them")
-    func markUsage() {
-        let text = """
-            0:\tfrom all lookup local
-            100:\tfrom all fwmark 0x2000/0x2000 lookup 100
-            101:\tfrom all fwmark 0x1 lookup 101
-            -A PREROUTING -j MARK --set-xmark 0x6000/0xffffffff
-            -A PREROUTING -m mark --mark 0x4000/0x4000 -j ACCEPT
-            \t\tmeta mark set 0x00002000
-            \t\tmeta mark set meta mark or 0x00002001
-            \t\tmeta mark 0x00001000 accept
-            -A FORWARD -m comment --comment mark 8192
-            """
-        #expect(
-            MarkUsage.lines(in: text, using: PacketMark()) == [
-                "100:\tfrom all fwmark 0x2000/0x2000 lookup 100", "-A PREROUTING -j MARK --set-xmark 0x6000/0xffffffff",
-                "meta mark set 0x00002000", "meta mark set meta mark or 0x00002001", "-A FORWARD -m comment --comment mark 8192",
-            ])
-    }
-
     @Test("Tools: output, failure, endlessness, absence")
     func tools() {
         #expect(ToolOutput.of("echo", ["a b"]) == "a b\n")

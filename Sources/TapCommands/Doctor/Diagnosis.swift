@@ -348,15 +348,24 @@ enum Diagnosis {
 
     private static func mark(_ facts: HostFacts) -> Finding {
         let mark = (try? facts.configuration.get())?.mark ?? PacketMark()
-        let text = "0x\(String(mark.value, radix: 16))/0x\(String(mark.mask, radix: 16))"
+        if case .running(let document) = facts.daemon {
+            let warned = document.taps.filter { $0.warnings.contains { $0.reason == .foreignMark } }
+            if let first = warned.first, facts.markUsers?.isEmpty != false {
+                return Finding(
+                    .warn, "mark",
+                    "frames that are no copies have \(mark), such as those of \(first.domain.printable)/\(first.name) "
+                        + "(\(Reason.foreignMark.rawValue)), and no tool here says who gives it to them",
+                    remedy: "look for eBPF programs and sockets (SO_MARK) that set marks, or choose others with <mark value=\"…\" mask=\"…\"/>")
+            }
+        }
         guard let users = facts.markUsers else {
             return Finding(
-                .unknown, "mark", "whether others use the mark \(text) cannot be known: no ip, nft or iptables-save that answers")
+                .unknown, "mark", "whether others use the mark \(mark) cannot be known: no ip, nft or iptables-save that answers")
         }
-        guard let first = users.first else { return Finding(.ok, "mark", "no rule of others uses \(text)") }
+        guard let first = users.first else { return Finding(.ok, "mark", "no rule of others uses \(mark)") }
         let more = users.count > 1 ? " and \(users.count - 1) more" : ""
         return Finding(
-            .warn, "mark", "\(text) is used by others: \(first.printable)\(more)",
+            .warn, "mark", "\(mark) is used by others: \(first.printable)\(more)",
             remedy: "choose bits that are free with <mark value=\"…\" mask=\"…\"/>: marked frames of guests are not copied")
     }
 }

@@ -34,7 +34,7 @@ struct Examination {
             hasTimeout: ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].contains { access("\($0)/timeout", X_OK) == 0 }, user: geteuid(),
             libvirtProcess: LibvirtProcess.running(),
             daemon: daemon, configPath: paths.config, configExists: access(paths.config, F_OK) == 0, configuration: configuration,
-            destinations: await destinations(inForce, daemon), markUsers: markUsers(inForce.mark))
+            destinations: await destinations(inForce, daemon), markUsers: MarkUsage.find(inForce.mark))
     }
 
     /// Not to be seen in a network namespace other than the host's first.
@@ -88,14 +88,5 @@ struct Examination {
         var host = ThisHost(configuration, bpffs: paths.bpffs)
         await host.findSensors(connect: paths.connect)
         return configuration.destinations.map { DestinationStatus($0, on: host.state) }
-    }
-
-    private func markUsers(_ mark: PacketMark) -> [String]? {
-        let texts = [
-            ToolOutput.of("ip", ["rule", "show"]), ToolOutput.of("ip", ["-6", "rule", "show"]), ToolOutput.of("nft", ["list", "ruleset"]),
-            ToolOutput.of("iptables-save", []), ToolOutput.of("ip6tables-save", []),
-        ].compactMap { $0 }
-        guard !texts.isEmpty else { return nil }
-        return texts.flatMap { MarkUsage.lines(in: $0, using: mark) }
     }
 }

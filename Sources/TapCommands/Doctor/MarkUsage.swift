@@ -2,42 +2,63 @@
 
 import TapModel
 
-/// Finds rules of others that match or set the bits of our mark, in what ip, nft and iptables-save print.
+/// Asks those of this host's tools that are installed who else uses our mark, and changes nothing.
 enum MarkUsage {
-    /// The words in front of a mark, as the three tools write them.
-    private static let words: Set<String> = ["fwmark", "mark", "--mark", "--set-mark", "--set-xmark", "--or-mark"]
-    private static let between: Set<String> = ["set", "==", "!=", "and", "or", "|", "&", "^", "xor"]
+    struct Command: Hashable {
+        var name: String
+        var arguments: [String]
+        var form: MarkReading.Form
+        /// Of its output, in bytes. A host has few rules, and may have many flows.
+        var maximum = 4 << 20
 
-    static func lines(in text: String, using mark: PacketMark) -> [String] {
-        text.split(separator: "\n").filter { uses(mark, String($0)) }.map { line in
-            String(line.drop { $0 == " " || $0 == "\t" })
+        /// As it is typed.
+        var text: String { ([name] + arguments).joined(separator: " ") }
+    }
+
+    static let commands: [Command] = [
+        Command(name: "ip", arguments: ["rule", "show"], form: .words),
+        Command(name: "ip", arguments: ["-6", "rule", "show"], form: .words),
+        Command(name: "nft", arguments: ["list", "ruleset"], form: .nft),
+        Command(name: "iptables-save", arguments: [], form: .words),
+        Command(name: "ip6tables-save", arguments: [], form: .words),
+        Command(name: "iptables-legacy-save", arguments: [], form: .words),
+        Command(name: "ip6tables-legacy-save", arguments: [], form: .words),
+        Command(name: "ebtables-save", arguments: [], form: .words),
+        Command(name: "ipset", arguments: ["save"], form: .words),
+        Command(name: "tc", arguments: ["actions", "list", "action", "skbedit"], form: .words),
+        Command(name: "tc", arguments: ["actions", "list", "action", "connmark"], form: .words),
+        // Without their keys.
+        Command(name: "ip", arguments: ["xfrm", "state", "list", "nokeys"], form: .words),
+        Command(name: "ip", arguments: ["xfrm", "policy", "list"], form: .words),
+        // Tunnels that look for their route with a mark.
+        Command(name: "ip", arguments: ["-details", "link", "show"], form: .words),
+        Command(name: "wg", arguments: ["show", "all", "fwmark"], form: .wireGuard),
+    ]
+
+    /// What others use of `mark`, each line behind the command that printed it; `nil`: not one of the tools answers.
+    static func find(_ mark: PacketMark, ask: (Command) -> String? = output) -> [String]? {
+        var isAnswered = false
+        var lines: [String] = []
+        var isRestored = false
+        func look(_ command: Command) {
+            guard let text = ask(command) else { return }
+            isAnswered = true
+            for line in MarkReading.lines(of: text, in: command.form, using: mark) { lines.append("\(command.text): \(line)") }
+            isRestored = isRestored || MarkReading.restoresConnectionMarks(text, in: command.form)
         }
-    }
-
-    private static func uses(_ mark: PacketMark, _ line: String) -> Bool {
-        let tokens = line.split(whereSeparator: { $0 == " " || $0 == "\t" }).map(String.init)
-        for (index, token) in tokens.enumerated() where words.contains(token) {
-            // `meta mark set mark or 0x2000`: all numbers up to the first word that is none of a mark's.
-            for candidate in tokens[(index + 1)...] {
-                if let (value, mask) = value(candidate) {
-                    if value & mask & mark.mask != 0 { return true }
-                } else if !between.contains(candidate), !words.contains(candidate), candidate != "ct", candidate != "meta" {
-                    break
-                }
-            }
+        commands.forEach(look)
+        let bridges = ask(Command(name: "ovs-vsctl", arguments: ["--timeout=2", "list-br"], form: .words)) ?? ""
+        for bridge in bridges.split(separator: "\n") {
+            look(Command(name: "ovs-ofctl", arguments: ["dump-flows", String(bridge)], form: .openFlow, maximum: 64 << 20))
         }
-        return false
+        // Of connections there may be a million: only those with our mark are listed, and only where packets get their connection's.
+        if isRestored { look(Command(name: "conntrack", arguments: ["-L", "--mark", mark.description], form: .connections)) }
+        guard isAnswered else { return nil }
+        var seen: Set<String> = []
+        return lines.filter { seen.insert($0).inserted }
     }
 
-    /// `0x2000`, `8192`, `0x2000/0x2000`.
-    private static func value(_ text: String) -> (UInt32, UInt32)? {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard let first = parts.first.flatMap(number), parts.count <= 2 else { return nil }
-        guard parts.count == 2 else { return (first, .max) }
-        return number(parts[1]).map { (first, $0) }
-    }
-
-    private static func number(_ text: Substring) -> UInt32? {
-        text.hasPrefix("0x") ? UInt32(text.dropFirst(2), radix: 16) : UInt32(text)
+    private static func output(_ command: Command) -> String? {
+        ToolOutput.of(command.name, command.arguments, maximum: command.maximum)
     }
 }

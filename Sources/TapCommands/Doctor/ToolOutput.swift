@@ -5,19 +5,22 @@ import TapSystem
 
 /// What an administrator's tool prints, for what has no better source.
 enum ToolOutput {
+    static let defaultMaximum = 4 << 20
     private static let places = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
-    private static let maximum = 4 << 20
 
     /// Standard output of `name`, run without a shell, its errors thrown away.
-    /// - Returns: `nil` when there is no such tool, it failed, said too much, or took longer than `time`.
-    static func of(_ name: String, _ arguments: [String], within time: Duration = .seconds(3)) -> String? {
+    /// - Parameter maximum: bytes.
+    /// - Returns: `nil` when there is no such tool, it failed, said more than that, or took longer than `time`.
+    static func of(
+        _ name: String, _ arguments: [String], within time: Duration = .seconds(3), maximum: Int = defaultMaximum
+    ) -> String? {
         let candidates: [String] = places.map { "\($0)/\(name)" }
         guard let path = candidates.first(where: { access($0, X_OK) == 0 }) else { return nil }
-        return run(path, arguments, within: time)
+        return run(path, arguments, within: time, maximum: maximum)
     }
 
     /// The same of the program at a path.
-    static func run(_ path: String, _ arguments: [String], within time: Duration) -> String? {
+    static func run(_ path: String, _ arguments: [String], within time: Duration, maximum: Int = defaultMaximum) -> String? {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { return nil }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
@@ -38,14 +41,14 @@ enum ToolOutput {
             return nil
         }
         close(ends[1])
-        let text = read(ends[0], before: Deadline(in: time))
+        let text = read(ends[0], before: Deadline(in: time), maximum)
         if text == nil { kill(child, SIGKILL) }
         var status: Int32 = 0
         while waitpid(child, &status, 0) < 0, errno == EINTR {}
         return status == 0 ? text : nil
     }
 
-    private static func read(_ descriptor: Int32, before deadline: Deadline) -> String? {
+    private static func read(_ descriptor: Int32, before deadline: Deadline, _ maximum: Int) -> String? {
         var bytes: [UInt8] = []
         var buffer = [UInt8](repeating: 0, count: 65_536)
         while bytes.count < maximum {

@@ -105,10 +105,43 @@ extension Reconciler {
                 view.failures[last.id] = error
             }
             view.counters[last.id] = try? dataplane.counters(of: last.id)
+            note(marksOf: last, view.counters[last.id])
         }
+        view.marks = marks
         view.failures.merge(failures) { now, _ in now }
         view.destinations = (try? dataplane.destinations()) ?? []
         return view
+    }
+
+    private func note(marksOf attachment: ObservedAttachment, _ counters: [Direction: DirectionCounters]?) {
+        guard let spec = attachment.spec, let counters else { return }
+        // What was there before this daemon may have counted for weeks.
+        marks.note(attachment.id, spec.wish.mark, counters, isNew: spec.since >= identity.started, at: clock.wall())
+    }
+
+    /// Looks whether frames are taken for copies that are none, and tells the log once as long as they come.
+    func watchMarks() async {
+        for (number, attachment) in attachments.all.enumerated() {
+            if number % 32 == 31 { await Task.yield() }
+            note(marksOf: attachment, try? dataplane.counters(of: attachment.id))
+        }
+        marks.keep(Set(attachments.all.map(\.id)))
+        let own = Dictionary(attachments.all.map { ($0.id, $0) }) { first, _ in first }
+        var view = KernelView(attachments: own, destinations: (try? dataplane.destinations()) ?? [])
+        view.marks = marks
+        let builder = TapStatusBuilder(hostWarnings: [], kernel: view, devices: devices)
+        var current: Set<TapKey> = []
+        for (uuid, known) in domains where known.view.isRunning {
+            for verdict in known.view.verdicts {
+                guard case .valid(let tap) = verdict.entry, let warning = builder.foreignMarks(verdict) else { continue }
+                let key = TapKey(domain: uuid, origin: tap.origin, name: tap.name)
+                current.insert(key)
+                guard !toldMarks.contains(key) else { continue }
+                logger.warning(
+                    "\(known.view.name.printable): tap \(tap.name): \(warning.message)", metadata: ["reason": "\(warning.reason.rawValue)"])
+            }
+        }
+        toldMarks = current
     }
 
     /// Attachments that no tap of a known domain accounts for, since libvirt has not told of the domain (yet) or the tap

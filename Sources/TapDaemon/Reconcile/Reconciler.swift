@@ -61,6 +61,9 @@ actor Reconciler {
     let isHookInstalled: @Sendable () -> Bool
     /// The taps that domains had.
     var wishes = WishMemory()
+    var marks = MarkWatch()
+    /// Of which taps the log has that frames with the mark of copies came that are none.
+    var toldMarks: Set<TapKey> = []
     /// The state that each tap was last seen in, to log changes and to tell how long it lasts.
     var lastStates: [DomainUUID: [TapOccurrence: TapStateRecord]] = [:]
     /// Why the kernel side as a whole cannot be used at the moment, for the log.
@@ -247,6 +250,7 @@ actor Reconciler {
             switch queue.next(at: clock.monotonic()) {
             case .run(.all):
                 resynchronise()
+                await watchMarks()
                 request(.all, after: Double(configuration.value.resyncInterval))
             case .run(.domain(let uuid)):
                 look(at: uuid)

@@ -7,6 +7,8 @@ public struct KernelView: Sendable {
     /// Why the last attempt at an attachment failed.
     public var failures: [AttachmentID: Failure]
     public var destinations: [DestinationRecord]
+    /// Frames with our mark that came of late: what of them can be no copies is told.
+    public var marks = MarkWatch()
 
     public init(
         attachments: [AttachmentID: ObservedAttachment] = [:], counters: [AttachmentID: [Direction: DirectionCounters]] = [:],

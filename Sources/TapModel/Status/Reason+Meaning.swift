@@ -11,7 +11,7 @@ extension Reason {
             .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied,
             .attachFailed, .qdiscConflict, .detachedRepeatedly, .filterPending, .hookMissing, .hookNotCalled, .notFirst, .configStale,
             .definitionDiffers,
-            .configInvalid, .statusSocketMissing, .restartNeeded:
+            .configInvalid, .statusSocketMissing, .restartNeeded, .foreignMark:
             true
         case .invalidMetadata, .duplicateName, .invalidFilter, .tooManyTaps, .noSuchDestination, .inlineDestinationDenied,
             .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned,
@@ -34,7 +34,7 @@ extension Reason {
             .nextStart, .disabledByHost, .disabledByMetadata, .notImplemented, .destinationElsewhere, .destinationOverloaded,
             .bpffsNotMounted, .libvirtDisconnected, .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers,
             .configInvalid,
-            .statusSocketMissing, .restartNeeded:
+            .statusSocketMissing, .restartNeeded, .foreignMark:
             nil
         }
     }
@@ -55,7 +55,7 @@ extension Reason {
             .mtuTooSmall,
             .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned, .qdiscConflict, .kernelTooOld, .detachedRepeatedly,
             .notImplemented, .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied,
-            .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .configInvalid, .statusSocketMissing, .restartNeeded:
+            .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .configInvalid, .statusSocketMissing, .restartNeeded, .foreignMark:
             0
         }
     }

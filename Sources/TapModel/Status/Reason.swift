@@ -47,6 +47,7 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
     case configInvalid = "config-invalid"
     case statusSocketMissing = "status-socket-missing"
     case restartNeeded = "restart-needed"
+    case foreignMark = "foreign-mark"
 
     /// The state that a tap or an interface has for this reason; `nil` for what is only ever a warning.
     ///
@@ -59,7 +60,7 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
         case .tooManyTaps, .inlineDestinationDenied, .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .deviceNotOwned: .denied
         case .interfaceTypeUnsupported, .kernelTooOld: .unsupported
         case .disabledByHost, .disabledByMetadata: .disabled
-        case .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded: nil
+        case .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded, .foreignMark: nil
         case .invalidMetadata, .duplicateName, .invalidFilter, .noSuchDestination, .destinationDown, .neighbourUnreachable,
             .defaultRoute, .mtuTooSmall, .noMatchingInterface, .qdiscConflict, .attachFailed, .detachedRepeatedly, .notImplemented,
             .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied, .configInvalid:

@@ -165,6 +165,7 @@ public struct TapStatusBuilder: Sendable {
                         + "limits: virsh domiftune --\(direction.rawValue) fails (\"Exclusivity flag on\"). A tap with direction=\"\(direction.rawValue)\" does not"
                 ))
         }
+        if let warning = foreignMarks(verdict) { warnings.append(warning) }
         if status.required == true, let index = warnings.firstIndex(where: { $0.reason == .hookMissing }) {
             warnings[index].message += "; and required=\"yes\" cannot hold without it"
         }
@@ -180,6 +181,34 @@ public struct TapStatusBuilder: Sendable {
         case .liveOnly, .both, .configOnly, nil: break
         }
         return warnings
+    }
+
+    /// That frames of the guest's were taken for copies, where no copies can come.
+    public func foreignMarks(_ verdict: TapVerdict) -> TapStatus.Warning? {
+        var packets: [Direction: UInt64] = [:]
+        var since: Timestamp?
+        var names: [String] = []
+        for desired in verdict.desired {
+            let growth = kernel.marks.growth(of: desired.key.id).filter { direction, _ in
+                !CopyArrival.isPossible(
+                    at: desired.key.ifindex, direction, of: desired.destinationKind, destinations: kernel.destinations, devices: devices)
+            }
+            guard !growth.isEmpty else { continue }
+            for (direction, growth) in growth {
+                packets[direction, default: 0] += growth.packets
+                since = min(since ?? growth.since, growth.since)
+            }
+            names.append(desired.interface.device)
+        }
+        guard let since, let mark = verdict.desired.first?.wish.mark else { return nil }
+        let counts = [(Direction.inbound, "to"), (.outbound, "from")].compactMap { direction, word in
+            packets[direction].map { "\($0) frame\($0 == 1 ? "" : "s") \(word) the guest" }
+        }
+        return TapStatus.Warning(
+            reason: .foreignMark,
+            message: "\(counts.joined(separator: " and ")) (\(names.joined(separator: ", ")), since \(since)) had the mark of copies, "
+                + "\(mark), and were not copied, though no copy of this host comes there: others give it to them; `virt-tap doctor` says "
+                + "whose rules do, as far as tools show them, and <mark> in this host's configuration chooses another")
     }
 }
 
