@@ -14,6 +14,15 @@ enum FilterText {
             return invalid("the filter has \(bytes.count) bytes; at most \(ChildLimits.expression) are allowed: make it shorter")
         }
         if bytes.contains(0) { return invalid("the filter has a NUL character: remove it") }
+        if bytes.contains(UInt8(ascii: "#")) {
+            return invalid(
+                "the filter has a #, and libpcap knows no comments: remove them, or have `virt-tap set --filter-file` read the file, which "
+                    + "leaves them out")
+        }
+        let end = expression.split { $0.isWhitespace }.last ?? ""
+        if ["and", "or", "not"].contains(end) || ["&&", "||", "!"].contains(where: end.hasSuffix) {
+            return invalid("the filter ends with \(end), behind which something must stand: remove it, or write what is missing")
+        }
         for word in ["inbound", "outbound"] where has(word, in: expression) {
             return invalid(
                 "the filter says \(word), which libpcap sees from the host, the reverse of the guest's view: remove it and write "

@@ -22,6 +22,8 @@ struct SetCommand: AsyncParsableCommand {
     @OptionGroup var options: EditOptions
 
     func run() async throws {
+        var tap = tap
+        if let path = tap.filterFile { tap.filter = try FilterFile.read(path) }
         try await options.run(.set(tap), domain: domain)
     }
 }

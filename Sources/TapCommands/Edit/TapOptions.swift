@@ -34,6 +34,13 @@ struct TapOptions: ParsableArguments {
 
     @Option(
         parsing: .unconditional,
+        help: ArgumentHelp(
+            "The same from a file, whose lines are one expression; # begins a comment. - is standard input.", valueName: "file"),
+        completion: .file())
+    var filterFile: String?
+
+    @Option(
+        parsing: .unconditional,
         help: ArgumentHelp("At most so many bytes of a frame (64 to 65535), or: headers.", valueName: "bytes|headers"),
         completion: .list(["headers"]))
     var snaplen: String?
@@ -96,11 +103,12 @@ struct TapOptions: ParsableArguments {
     }
 
     /// The options that a tap has once: given twice, one of the two would be lost without a word.
-    static let single = ["--to", "--name", "--direction", "--filter", "--snaplen", "--sample", "--sample-flows", "--rate", "--burst"]
+    static let single = ["--to", "--name", "--direction", "--filter", "--filter-file", "--snaplen", "--sample", "--sample-flows", "--rate", "--burst"]
 
     func validate() throws {
         let pairs: [(Bool, Bool, String)] = [
             (allInterfaces, !interface.isEmpty, "--all-interfaces and --interface"), (noFilter, filter != nil, "--no-filter and --filter"),
+            (noFilter, filterFile != nil, "--no-filter and --filter-file"), (filter != nil, filterFile != nil, "--filter and --filter-file"),
             (noSnaplen, snaplen != nil, "--no-snaplen and --snaplen"), (noRate, rate != nil, "--no-rate and --rate"),
             (noBurst, burst != nil, "--no-burst and --burst"), (noRate, burst != nil, "--no-rate and --burst"),
             (noSample, sample != nil, "--no-sample and --sample"), (noSample, sampleFlows != nil, "--no-sample and --sample-flows"),
