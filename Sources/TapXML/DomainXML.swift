@@ -74,13 +74,15 @@ public enum DomainXML {
             let actual = element.child("actual")
             let source = actual?.child("source")
             let declared = element.child("source")
-            return DomainInterface(
+            var interface = DomainInterface(
                 alias: element.child("alias")?.attribute("name"),
                 mac: element.child("mac")?.attribute("address").flatMap { MACAddress($0) },
                 type: InterfaceType(actual?.attribute("type") ?? element.attribute("type") ?? ""),
                 bridge: source?.attribute("bridge") ?? declared?.attribute("bridge"),
                 network: declared?.attribute("network"), device: element.child("target")?.attribute("dev"),
                 path: "/domain/devices/interface[\(index + 1)]")
+            interface.backend = element.child("backend")?.attribute("type")
+            return interface
         }
     }
 

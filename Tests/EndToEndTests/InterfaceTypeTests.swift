@@ -126,6 +126,10 @@ extension EndToEnd.RunningGuests {
                 "<interface type='vhostuser'><source type='unix' path='/run/vhost' mode='client'/><target dev='eth0'/>",
                 "switch's own mirror"
             ),
+            (
+                "<interface type='vhostuser'><source dev='eno1'/><backend type='passt' logFile='/run/passt.log'/>",
+                "passt turns its frames into connections of the host, which has no device for it; use type network or bridge"
+            ),
             ("<interface type='vdpa'><source dev='/dev/vhost-vdpa-0'/>", "mirror port"),
             ("<interface type='user'><backend type='passt'/>", "use type network or bridge"),
             ("<interface type='null'>", "connected to nothing"),

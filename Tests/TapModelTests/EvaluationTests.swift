@@ -95,7 +95,7 @@ struct EvaluationTests {
         // What the pins of an earlier version do not say was not chosen.
         let old = #"{"direction":"both","destination":"ids","mark":{"value":8192,"mask":8192}}"#
         let decoded = try JSONDecoder().decode(CopyWish.self, from: Data(old.utf8))
-        #expect(decoded == CopyWish(direction: .both, destination: "ids", mark: PacketMark()))
+        #expect(decoded == CopyWish(direction: .both, destination: "ids", mark: PacketMark(value: 0x2000, mask: 0x2000)))
         #expect(try JSONDecoder().decode(CopyWish.self, from: JSONEncoder().encode(wish)) == wish)
     }
 
@@ -270,7 +270,7 @@ struct EvaluationTests {
         let old = #"{"direction":"both","destination":"ids","mark":{"value":8192,"mask":8192}}"#
         #expect(
             try JSONDecoder().decode(CopyWish.self, from: Data(old.utf8))
-                == CopyWish(direction: .both, destination: "ids", mark: PacketMark()))
+                == CopyWish(direction: .both, destination: "ids", mark: PacketMark(value: 0x2000, mask: 0x2000)))
     }
 
     /// Which every guest's device is.
@@ -292,6 +292,14 @@ struct EvaluationTests {
     func typesWithoutDevice(_ type: String) {
         let domain = Fixture.domain(interfaces: [Fixture.interface(type: InterfaceType(type))])
         #expect(failure(domain)?.reason == .interfaceTypeUnsupported)
+    }
+
+    @Test func ofVhostuserWhoCarriesTheFramesSaysWhatToDo() {
+        var interface = Fixture.interface(type: .vhostuser)
+        #expect(failure(Fixture.domain(interfaces: [interface]))?.message.contains("that switch's own mirror") == true)
+        interface.backend = "passt"
+        #expect(failure(Fixture.domain(interfaces: [interface]))?.message.contains("use type network or bridge") == true)
+        #expect(failure(Fixture.domain(interfaces: [interface]))?.message.contains("mirror") == false)
     }
 
     @Test func mechanismThatCannotBeHad() {

@@ -10,6 +10,8 @@ public struct DomainInterface: Hashable, Sendable {
     public var bridge: String?
     /// `<source network>`.
     public var network: String?
+    /// `<backend type>`: the program that carries its frames (`passt`), where one is named.
+    public var backend: String?
     /// `<target dev>`: what somebody wrote or libvirt chose; `nil` where there is none (yet).
     public var device: String?
     /// The element's place in the XML, for messages: `/domain/devices/interface[2]`.

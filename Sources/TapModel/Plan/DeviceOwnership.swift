@@ -100,6 +100,8 @@ public enum DeviceOwnership {
             switch interface.type {
             case .hostdev:
                 "its frames go from the adapter to the guest without passing the host's kernel; use the adapter's or the switch's own mirror port"
+            case .vhostuser where interface.backend == "passt":
+                "passt turns its frames into connections of the host, which has no device for it; use type network or bridge"
             case .vhostuser:
                 "its frames go through shared memory to another process, mostly Open vSwitch with DPDK or VPP; use that switch's own mirror"
             case .vdpa:

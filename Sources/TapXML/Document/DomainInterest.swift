@@ -26,7 +26,7 @@ struct DomainInterest {
             guard element.name == "interface" else { return false }
             interfaces += 1
             return !hasTooManyInterfaces
-        case 3: return ["mac", "source", "target", "alias", "actual"].contains(element.name)
+        case 3: return ["mac", "source", "target", "alias", "actual", "backend"].contains(element.name)
         case 4: return ancestors[3].name == "actual" && element.name == "source"
         default: return false
         }
