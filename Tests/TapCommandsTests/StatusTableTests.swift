@@ -143,7 +143,7 @@ struct StatusTableTests {
         #expect(text().contains("20 dropped") && !text().contains("could not be delivered"))
         destination.errors.packets += 1
         destination.lastError = Timestamp("2026-11-28T04:40:00Z")
-        #expect(text().contains("1 copy could not be delivered, 0 were"), "the latest may have been one that was too large")
+        #expect(text().contains("1 copy could not be delivered, none was"), "the latest may have been one that was too large")
         // With nobody to warn of it.
         destination.warnings = []
         #expect(text().contains("21 copies could not be delivered"))
@@ -296,12 +296,12 @@ struct StatusTableTests {
             text.contains(
                 #"""
 
-                /etc/virt-tap/config.xml: could not be loaded, the configuration before it is in force
+                /etc/virt-tap/config.xml: could not be loaded, the configuration before it is in force (config-stale)
                 /etc/virt-tap/config.xml:3: /virt-tap/x: bad\u{1b}
                 /etc/virt-tap/config.xml:9: worse
 
                 """#))
-        #expect(!text.contains("config-stale"), "told above, once")
+        #expect(text.ranges(of: "config-stale").count == 1, "told above, once")
         document.config.message = (1...20).map { "/etc/virt-tap/config.xml:\($0): bad" }.joined(separator: "\n")
         #expect(StatusTable.text(document, for: .none).contains("/etc/virt-tap/config.xml: and 12 more: `virt-tap check` says all\n"))
     }

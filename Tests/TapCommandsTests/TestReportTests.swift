@@ -81,6 +81,8 @@ struct TestReportTests {
         let first = try #require(report.lines.first)
         #expect(first.hasPrefix("/etc/virt-tap/config.xml could not be loaded, the configuration before it is tested"))
         #expect(report.isGood)
+        report.hasFormerConfiguration = false
+        #expect(report.lines.first?.contains("none was in force before it") == true)
     }
 
     @Test func aSensorThatDropsIsNoArrival() {

@@ -33,6 +33,8 @@ struct ReloadCommand: ParsableCommand {
         }
         guard let error = response.error else {
             for line in response.lines { Output.warn(line.printable) }
+            // Who types it wants to see that something happened; systemd's journal has it from the daemon.
+            if isatty(STDOUT_FILENO) == 1 { print("\(paths.config.printable): loaded, and in force") }
             return
         }
         // The daemon has logged them: in the journal they need not stand twice.

@@ -47,6 +47,7 @@ struct TestCommand: ParsableCommand {
         let drops = drops(dataplane, before.destinations)
         var report = TestReport(taps: before.taps, destinations: before.destinations, trials: [], sightings: [])
         report.staleConfiguration = answer.document.config.stale ? answer.document.config.path : nil
+        report.hasFormerConfiguration = answer.document.config.loaded != nil
         report.trials = try send(TestCall(domain: domain.uuid, tap: tap.flatMap { TapName($0) }, token: token))
         watch(watcher, &report)
         // What was counted up to now.

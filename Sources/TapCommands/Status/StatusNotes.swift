@@ -63,7 +63,7 @@ enum StatusNotes {
             config.loaded == nil
             ? "cannot be used, and nothing was in force before it: taps in the kernel stay as they are, nothing new is tapped. It is taken by "
                 + "itself when it is right (\(Reason.configInvalid.rawValue))"
-            : "could not be loaded, the configuration before it is in force"
+            : "could not be loaded, the configuration before it is in force (\(Reason.configStale.rawValue))"
         var notes = [Note(subject: path, text: what, colour: colour)]
         for line in lines.prefix(problems) {
             let inert = line.inert
@@ -164,7 +164,8 @@ enum StatusNotes {
         let isFresh = time.map { now.seconds - $0.seconds <= freshness } ?? true
         return Note(
             subject: subject,
-            text: "\(packets) cop\(packets == 1 ? "y" : "ies") could not be delivered\(last), \(destination.sent.packets) were",
+            text: "\(packets) cop\(packets == 1 ? "y" : "ies") could not be delivered\(last), "
+                + (destination.sent.packets == 0 ? "none was" : "\(destination.sent.packets) \(destination.sent.packets == 1 ? "was" : "were")"),
             colour: isFresh ? .yellow : nil)
     }
 

@@ -25,6 +25,8 @@ struct TestReport {
     var sightings: [Sighting]
     /// The configuration's path when it is not the one in force, since it could not be loaded.
     var staleConfiguration: String?
+    /// Whether one was in force before it.
+    var hasFormerConfiguration = true
     /// How many frames each device did not take while the test ran, its own traffic's included.
     var drops: [String: UInt64] = [:]
 
@@ -77,7 +79,12 @@ struct TestReport {
     /// The lines, without newlines.
     var lines: [String] {
         var lines = [
-            staleConfiguration.map { "\($0.printable) could not be loaded, the configuration before it is tested: see `virt-tap status`" }
+            staleConfiguration.map {
+                "\($0.printable) could not be loaded, "
+                    + (hasFormerConfiguration
+                        ? "the configuration before it is tested" : "and none was in force before it: what is in the kernel is tested")
+                    + ": see `virt-tap status`"
+            }
         ]
         .compactMap { $0 }
         for tap in taps {
