@@ -159,6 +159,54 @@ extension EndToEnd.RunningGuests {
             #expect(tap.interfaces.first?.inbound?.copied == tap.interfaces.first?.inbound?.seen)
         }
 
+        @Test func framesWithOthersMarksAreCopiedAndThoseWithOursAreToldOf() async throws {
+            let copies = try await Sensor(host.lab, at: "ids1")
+            try await web1.setMetadata("<tap to='ids'/>")
+            let before = try #require(try await host.wait(for: "web1").interfaces.first?.inbound)
+            // As NetBird's, WireGuard's and others' programs do, by a socket, of which no tool shows the mark.
+            func send(_ count: Int, marked mark: UInt32) async throws {
+                let program = """
+                    import socket, struct, sys
+                    s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+                    s.setsockopt(socket.SOL_SOCKET, 36, struct.pack("I", \(mark)))
+                    s.bind(("br0", 0))
+                    for i in range(\(count)): s.send(b"\\xff" * 6 + b"\\x02\\0\\0\\0\\0\\1" + b"\\x88\\xb5" + struct.pack("I", \(mark)) + bytes(44))
+                    """
+                try await host.lab.succeed("/usr/bin/python3", "-c", program)
+            }
+            func copied(_ mark: UInt32) throws -> Int {
+                try copies.frames().count { Array($0.bytes[12..<18]) == [0x88, 0xb5] + withUnsafeBytes(of: mark.littleEndian, Array.init) }
+            }
+            func isWarned(_ tap: TapStatus) -> Bool { tap.warnings.contains { $0.reason == .foreignMark } }
+            let marks: [UInt32] = [0x1bd20, 0x2000, 0x40000, 0xca6c, 0x6d6f_6c65, .max]
+            for mark in marks { try await send(5, marked: mark) }
+            try await eventually("all are copied") { try marks.allSatisfy { try copied($0) == 5 } }
+            let clean = try #require(try await host.tap(of: "web1"))
+            #expect(!isWarned(clean) && clean.interfaces.first?.inbound?.marked == before.marked)
+
+            try await send(7, marked: PacketMark().value)
+            let tap = try await host.wait(for: "web1", "is warned of", isWarned)
+            #expect(tap.state == .active && tap.interfaces.first?.inbound?.marked.packets == before.marked.packets + 7)
+            let message = try #require(tap.warnings.first { $0.reason == .foreignMark }?.message)
+            #expect(message.hasPrefix("7 frames to the guest (tap-web1, since ") && message.contains(PacketMark().description))
+            #expect(try await host.virtTap("status", "--check").status == 0)
+            #expect(try await host.virtTap("status").text.contains("(foreign-mark)"))
+            #expect(try await host.virtTap("doctor").text.contains("frames that are no copies have \(PacketMark())"))
+            try await host.reload()
+            try await eventually("the log has it") { host.lab.log("virt-tapd").contains("web1: tap ids: 7 frames to the guest") }
+            #expect(try copied(PacketMark().value) == 0)
+
+            // Another mark ends it, and copying goes on.
+            try await host.reload(TappedHost.configuration.replacing("<virt-tap>", with: "<virt-tap><mark value='0x2000'/>"))
+            try await host.wait(for: "web1", "is not warned of any more") { $0.state == .active && !isWarned($0) }
+            try await send(3, marked: PacketMark().value)
+            try await eventually("they are copied") { try copied(PacketMark().value) == 3 }
+            try await host.reload()
+            try await web1.removeMetadata()
+            try await host.waitForEnd(of: "web1")
+            #expect(try await copies.stop() == 0)
+        }
+
         @Test func theNextStartIsToldFromThisOne() async throws {
             try await host.lab.virsh(
                 "metadata", "--domain", "web1", "--uri", Guest.tapNamespace, "--key", "k", "--config", "--set", "<tap to='ids'/>")

@@ -34,6 +34,38 @@ import Testing
         }
     }
 
+    @Test func framesThatAreTakenForCopiesAreToldOfOnce() async throws {
+        let bench = try Bench(Bench.configuration.replacing("<virt-tap>", with: "<virt-tap><resync interval='60'/>"))
+        bench.libvirt[web1.uuid] = web1.running()
+        var monitor = Bench.monitor(20, "mon0")
+        monitor.isLinkElsewhere = true
+        bench.kernel.add(monitor)
+        try await bench.run {
+            await bench.connect()
+            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+            let id = try #require(bench.kernel.state.withLock { $0.attachments.keys.first })
+            func lookAgain(_ marked: UInt64, after seconds: Double = 60.1) async throws {
+                bench.kernel.state.withLock {
+                    $0.counters[id] = [.inbound: DirectionCounters(marked: Counter(packets: marked, bytes: marked * 60))]
+                }
+                let asked = bench.libvirt.state.withLock { $0.asked }
+                await bench.advance(seconds)
+                try await eventually("it was looked again") { bench.libvirt.state.withLock { $0.asked } > asked }
+                try await bench.settle()
+            }
+            func warnings() -> [String] { bench.log.lines.filter { $0.contains("had the mark of copies") } }
+            for marked in [0, 5, 9] as [UInt64] { try await lookAgain(marked) }
+            #expect(warnings().count == 1 && warnings().first?.hasPrefix("web1: tap ids: 5 frames to the guest (vnet1, since ") == true)
+            let told = try #require(await bench.tap(web1))
+            #expect(told.state == .active && told.warnings.first { $0.reason == .foreignMark }?.message.hasPrefix("9 frames ") == true)
+            // It ends, and is news when it begins again.
+            try await lookAgain(9, after: 700)
+            #expect(await bench.tap(web1)?.warnings.contains { $0.reason == .foreignMark } == false)
+            try await lookAgain(10)
+            #expect(warnings().count == 2)
+        }
+    }
+
     @Test func aLibvirtThatListsNothingIsToldOfOnce() async throws {
         let bench = try Bench()
         bench.libvirt.mood = .fails

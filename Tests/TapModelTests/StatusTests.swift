@@ -228,7 +228,7 @@ struct StatusTests {
     @Test func everyReasonHasAStateOrIsAWarning() {
         let warnings: Set<Reason> = [
             .hostListens,
-            .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded,
+            .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded, .foreignMark,
         ]
         for reason in Reason.allCases { #expect((reason.state == nil) == warnings.contains(reason)) }
         #expect(!Reason.allCases.contains { $0.state == .active || $0.state == .degraded })

@@ -209,7 +209,7 @@ enum Diagnosis {
                     : "; virt-tapd uses the one before it"
             }
             return Finding(
-                .fail, "configuration", message, remedy: "virt-tap check says what is wrong; then systemctl reload virt-tapd")
+                .fail, "configuration", message, remedy: "correct it, virt-tap check says when it is right; virt-tapd takes it within seconds, systemctl reload virt-tapd at once")
         case .success:
             if case .running(let document) = facts.daemon, document.config.path != facts.configPath {
                 return Finding(
