@@ -106,7 +106,9 @@ struct MarkWatchTests {
         let mon0 = Self.device(20, "mon0", .other("veth"), link: 21)
         let mon1 = Self.device(21, "mon1", .other("veth"), link: 20, master: "br0")
         #expect(isPossible([guest, bridge, mon0, mon1], to: 20))
-        let tagged = [Self.device(21, "mon1", .other("veth"), link: 20), Self.device(22, "mon1.7", .other("vlan"), link: 21, master: "br0")]
+        let tagged = [
+            Self.device(21, "mon1", .other("veth"), link: 20), Self.device(22, "mon1.7", .other("vlan"), link: 21, master: "br0"),
+        ]
         #expect(isPossible([guest, bridge, mon0] + tagged, to: 20))
         #expect(isPossible([guest, bridge, mon0], to: 20), "its other end is not known")
         let port = Self.device(21, "mon1", .other("veth"), link: 20, master: "ovs-system", "openvswitch")
@@ -145,7 +147,8 @@ struct MarkWatchTests {
         let far = Self.device(20, "mon0", .other("veth"), elsewhere: true)
         let warning = try #require(warnings([Self.guest, far]).first)
         #expect(warning.reason == .foreignMark)
-        #expect(warning.message.hasPrefix("5 frames to the guest and 1 frame from the guest (vnet0, since 1970-01-01T00:01:00Z) had the mark"))
+        #expect(
+            warning.message.hasPrefix("5 frames to the guest and 1 frame from the guest (vnet0, since 1970-01-01T00:01:00Z) had the mark"))
         #expect(warning.message.contains("0x56001014/0x7f00107f") && warning.message.contains("`virt-tap doctor`"))
         kernel.destinations[0].ifindex = 10
         kernel.destinations[0].kind = .domain

@@ -209,7 +209,10 @@ enum Diagnosis {
                     : "; virt-tapd uses the one before it"
             }
             return Finding(
-                .fail, "configuration", message, remedy: "correct it, virt-tap check says when it is right; virt-tapd takes it within seconds, systemctl reload virt-tapd at once")
+                .fail, "configuration", message,
+                remedy:
+                    "correct it, virt-tap check says when it is right; virt-tapd takes it within seconds, systemctl reload virt-tapd at once"
+            )
         case .success:
             if case .running(let document) = facts.daemon, document.config.path != facts.configPath {
                 return Finding(
@@ -355,7 +358,8 @@ enum Diagnosis {
                     .warn, "mark",
                     "frames that are no copies have \(mark), such as those of \(first.domain.printable)/\(first.name) "
                         + "(\(Reason.foreignMark.rawValue)), and no tool here says who gives it to them",
-                    remedy: "look for eBPF programs and sockets (SO_MARK) that set marks, or choose others with <mark value=\"…\" mask=\"…\"/>")
+                    remedy:
+                        "look for eBPF programs and sockets (SO_MARK) that set marks, or choose others with <mark value=\"…\" mask=\"…\"/>")
             }
         }
         guard let users = facts.markUsers else {

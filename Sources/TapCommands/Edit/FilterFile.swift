@@ -43,11 +43,13 @@ enum FilterFile {
     }
 
     private static let beginning: Set<Substring> = [
-        "not", "host", "net", "port", "portrange", "src", "dst", "ether", "ip", "ip6", "tcp", "udp", "icmp", "icmp6", "arp", "vlan", "proto",
+        "not", "host", "net", "port", "portrange", "src", "dst", "ether", "ip", "ip6", "tcp", "udp", "icmp", "icmp6", "arp", "vlan",
+        "proto",
     ]
 
     /// Whether a line begins with what begins a term.
     private static func begins(_ line: String) -> Bool {
-        line.first == "(" || (line.first == "!" && !line.hasPrefix("!=")) || line.split(separator: " ").first.map(beginning.contains) == true
+        line.first == "(" || (line.first == "!" && !line.hasPrefix("!="))
+            || line.split(separator: " ").first.map(beginning.contains) == true
     }
 }

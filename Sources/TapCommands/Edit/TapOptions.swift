@@ -103,12 +103,15 @@ struct TapOptions: ParsableArguments {
     }
 
     /// The options that a tap has once: given twice, one of the two would be lost without a word.
-    static let single = ["--to", "--name", "--direction", "--filter", "--filter-file", "--snaplen", "--sample", "--sample-flows", "--rate", "--burst"]
+    static let single = [
+        "--to", "--name", "--direction", "--filter", "--filter-file", "--snaplen", "--sample", "--sample-flows", "--rate", "--burst",
+    ]
 
     func validate() throws {
         let pairs: [(Bool, Bool, String)] = [
             (allInterfaces, !interface.isEmpty, "--all-interfaces and --interface"), (noFilter, filter != nil, "--no-filter and --filter"),
-            (noFilter, filterFile != nil, "--no-filter and --filter-file"), (filter != nil, filterFile != nil, "--filter and --filter-file"),
+            (noFilter, filterFile != nil, "--no-filter and --filter-file"),
+            (filter != nil, filterFile != nil, "--filter and --filter-file"),
             (noSnaplen, snaplen != nil, "--no-snaplen and --snaplen"), (noRate, rate != nil, "--no-rate and --rate"),
             (noBurst, burst != nil, "--no-burst and --burst"), (noRate, burst != nil, "--no-rate and --burst"),
             (noSample, sample != nil, "--no-sample and --sample"), (noSample, sampleFlows != nil, "--no-sample and --sample-flows"),

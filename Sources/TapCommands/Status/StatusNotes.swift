@@ -165,7 +165,8 @@ enum StatusNotes {
         return Note(
             subject: subject,
             text: "\(packets) cop\(packets == 1 ? "y" : "ies") could not be delivered\(last), "
-                + (destination.sent.packets == 0 ? "none was" : "\(destination.sent.packets) \(destination.sent.packets == 1 ? "was" : "were")"),
+                + (destination.sent.packets == 0
+                    ? "none was" : "\(destination.sent.packets) \(destination.sent.packets == 1 ? "was" : "were")"),
             colour: isFresh ? .yellow : nil)
     }
 
