@@ -60,8 +60,8 @@ extension KernelSuite {
             for round in 0..<(KernelSuite.isEmulated ? 8 : 40) {
                 var next = desired
                 // Another wish each time, so that another program is loaded.
-                next.wish.mark = PacketMark(
-                    value: round.isMultiple(of: 2) ? 0x4000 : 0x2000, mask: round.isMultiple(of: 2) ? 0x4000 : 0x2000)
+                // The first one is what an earlier version had.
+                next.wish.mark = round.isMultiple(of: 2) ? PacketMark(value: 0x2000, mask: 0x2000) : PacketMark()
                 try tapped.dataplane.replace(next, at: Timestamp(seconds: 1_900_000_000))
             }
             let sent = try sender.stop()

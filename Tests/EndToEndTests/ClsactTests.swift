@@ -199,9 +199,7 @@ extension EndToEnd {
             let blows = [["filter", "del", "dev", Self.device, "ingress"], ["qdisc", "del", "dev", Self.device, "clsact"]]
             for (count, blow) in blows.enumerated() {
                 try await host.lab.succeed("tc", blow[0], blow[1], blow[2], blow[3], blow[4])
-                let start = ContinuousClock.now
                 try await eventually("the log tells of it") { puttingBack == count + 1 }
-                #expect(ContinuousClock.now - start < .seconds(5))
                 #expect(host.lab.log("virt-tapd").components(separatedBy: "somebody removed the tap's program").count - 1 >= count + 1)
                 #expect(try await tapped().position == 0)
                 let sent = try await Flow.send(50, from: web1, to: "192.0.2.12")

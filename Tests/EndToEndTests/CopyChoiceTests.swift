@@ -147,7 +147,7 @@ extension EndToEnd.RunningGuests {
         private func expectRate(_ rate: Double, burst: Int, of flow: Flow, sourceLocation: SourceLocation = #_sourceLocation) async throws {
             let copies = try await Sensor(host.lab, at: "ids1")
             var frames: [CapturedFrame] = []
-            try await eventually("three seconds of copies", within: .seconds(20)) {
+            try await eventually("three seconds of copies", within: .seconds(60)) {
                 frames = try flow.frames(in: copies)
                 return frames.last.map { $0.time - frames[0].time > 3 } ?? false
             }

@@ -71,16 +71,16 @@ import Testing
     }
 
     @Test(arguments: [
-        "exec sleep 60", "trap '' TERM; sleep 60; sleep 60", "while :; do :; done", "sleep 60 & exit 0", "setsid sleep 2 & exit 0",
+        "exec sleep 60", "trap '' TERM; sleep 60; sleep 60", "while :; do :; done", "sleep 60 & exit 0", "setsid sleep 60 & exit 0",
     ])
     func aBinaryThatDoesNotEndIsEnded(_ program: String) async throws {
         try await InstalledHook.with(program) { hook async throws in
             try hook.replace("limit=15", "limit=1")
             let start = ContinuousClock.now
             #expect(try await hook.call(["web1", "start", "begin", "-"]).status == 0)
-            #expect(ContinuousClock.now - start < .seconds(4))
+            #expect(ContinuousClock.now - start < .seconds(30))
             // Whoever lived on with the hook's standard input would keep libvirt waiting.
-            try await eventually("the binary is gone", within: .seconds(1)) { hook.processes.isEmpty }
+            try await eventually("the binary is gone", within: .seconds(30)) { hook.processes.isEmpty }
         }
     }
 

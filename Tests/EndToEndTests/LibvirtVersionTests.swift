@@ -90,7 +90,7 @@ extension EndToEnd {
                 for (round, signal) in ["KILL", "TERM"].enumerated() {
                     let ended = try await processes(host)
                     try await host.lab.succeed("kill", "-s", signal, ended[0])
-                    try await eventually("virtqemud runs again", within: .seconds(20)) {
+                    try await eventually("virtqemud runs again", within: .seconds(60)) {
                         let running = try await processes(host)
                         return !running.isEmpty && running != ended
                     }

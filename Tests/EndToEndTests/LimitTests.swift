@@ -46,7 +46,7 @@ extension EndToEnd.RunningGuests {
 
             try await large.stop()
             let gentle = try await Flow.start(web1, to: EndToEnd.RunningGuests.address2, port: 40005, interval: 100, size: 100)
-            try await host.wait(for: "web1", within: .seconds(20))
+            try await host.wait(for: "web1", within: .seconds(60))
             try await gentle.moves(at: copies, by: 10)
             for flow in [small, gentle] { try await flow.stop() }
 

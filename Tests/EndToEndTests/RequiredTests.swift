@@ -46,7 +46,7 @@ extension EndToEnd {
             try await easy.start()
             try await host.wait(for: "unknown-easy", .failed, .configInvalid)
             try host.configure(TappedHost.configuration)
-            try await host.wait(for: "unknown-easy", within: .seconds(15))
+            try await host.wait(for: "unknown-easy", within: .seconds(60))
             try await strict.start()
             try await host.wait(for: "unknown-strict")
             try await easy.destroy()

@@ -231,6 +231,15 @@ extension EndToEnd.RunningGuests {
             #expect(try await host.tap(of: "web1")?.direction == .outbound)
             // What cannot work is not written, and says why.
             #expect(try await host.virtTap("set", "web1", "--to", "ids", "--snaplen", "1").status != 0)
+            // A file with comments and a term a line.
+            try host.lab.write("# backups\nnot (host 192.0.2.9 && port 873) &&  # rsync\n\nnot port 53\n", to: "/run/bpf.conf")
+            try await host.virtTapSucceeds("set", "web1", "--name", "second", "--filter-file", "/run/bpf.conf")
+            try await host.wait(for: "web1", tap: "second", "has its filter") {
+                $0.state == .active && $0.filter == "not (host 192.0.2.9 && port 873) && not port 53"
+            }
+            try host.lab.write("not port 53\nnot port 80\n", to: "/run/bpf.conf")
+            let refused = try await host.virtTap("set", "web1", "--name", "second", "--filter-file", "/run/bpf.conf")
+            #expect(refused.status == 1 && refused.errorText.contains("nothing joins line 1 (not port 53) and line 2 (not port 80)"))
             try await host.virtTapSucceeds("unset", "web1", "second")
             try await host.waitForEnd(of: "web1", tap: "second")
             #expect(try await host.tap(of: "web1")?.state == .active)

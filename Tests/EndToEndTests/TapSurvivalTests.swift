@@ -78,7 +78,7 @@ extension EndToEnd.RunningGuests {
         }
 
         private func reconnected() async throws {
-            try await eventually("the daemon is connected to libvirt again", within: .seconds(20)) {
+            try await eventually("the daemon is connected to libvirt again", within: .seconds(60)) {
                 try await host.status().daemon.connected == true
             }
         }

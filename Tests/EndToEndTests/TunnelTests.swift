@@ -89,7 +89,7 @@ extension EndToEnd.RunningGuests {
             #expect(
                 try await web1.succeed("wget -q -O - http://\(EndToEnd.RunningGuests.address2)/tun | sha256sum").prefix(64) == sum)
             var stream = Data()
-            try await eventually("the whole stream", within: .seconds(20)) {
+            try await eventually("the whole stream", within: .seconds(60)) {
                 stream = try Self.stream(in: copies, from: 80)
                 return stream.count > size
             }

@@ -42,7 +42,7 @@ struct ChildProcessTests {
     func deadline(_ script: String) async throws {
         let start = ContinuousClock.now
         let end = await run(script, time: .milliseconds(300))
-        #expect(end.cause == .outOfTime && ContinuousClock.now - start < .seconds(3))
+        #expect(end.cause == .outOfTime && ContinuousClock.now - start < .seconds(30))
         let pid = try #require(pid_t(String(decoding: end.output, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)))
         #expect(kill(pid, 0) == -1 && errno == ESRCH)
     }

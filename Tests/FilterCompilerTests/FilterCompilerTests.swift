@@ -42,7 +42,8 @@ struct FilterCompilerTests {
     @Test(
         "What is refused, and in which words",
         arguments: [
-            ("tcp and", "libpcap does not accept the filter: can't parse filter expression: syntax error"),
+            ("tcp and tcp and and", "the filter ends with and, behind which something must stand"), ("port 80 &&", "ends with &&"),
+            ("tcp port 80 # web", "libpcap knows no comments"), ("tcp not or udp", "libpcap does not accept the filter: "),
             ("tcp prot 80", "syntax error"), ("port nosuchport", "unknown port 'nosuchport'"),
             ("tcp and udp", "expression rejects all packets"),
             ("host web.example", "names are not looked up here (unknown host 'web.example'): write its address"),

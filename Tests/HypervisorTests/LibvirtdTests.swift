@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 import CLibvirt
 import Foundation
+import Synchronization
 import TapModel
 import Testing
 
@@ -58,7 +59,7 @@ struct LibvirtdTests {
 
             let before = log.count
             try libvirtd.kill()
-            let loss = try await log.waitForDisconnected(after: before, within: .seconds(5))
+            let loss = try await log.waitForDisconnected(after: before, within: .seconds(30))
             #expect(loss.contains("closed the connection"))
             await #expect { try await source.domain(uuid) } throws: { ($0 as? Failure)?.reason == .libvirtDisconnected }
             // Nothing is known of the domain from then on; in particular not that it is gone. (That it was paused may have come late.)
@@ -132,16 +133,21 @@ struct LibvirtdTests {
             try await Task.sleep(for: .seconds(2))
 
             let clock = ContinuousClock()
-            let all = Task { try await clock.measure { _ = try await source.domains() } }
+            let isListed = Mutex(false)
+            let all = Task {
+                let took = try await clock.measure { _ = try await source.domains() }
+                isListed.withLock { $0 = true }
+                return took
+            }
             let one = Task { try await clock.measure { _ = try await source.domain(slow) } }
             try await Task.sleep(for: .milliseconds(200))
-            let other = try await clock.measure { _ = try #require(try await source.domain(quick)) }
-            #expect(other < .seconds(1), "\(libvirtd.log)")
+            _ = try #require(try await source.domain(quick))
+            #expect(!isListed.withLock { $0 }, "\(libvirtd.log)")
             // The list has to wait for the hook: if it did not, the test would show nothing.
             let list = try await all.value
             #expect(list > .seconds(2))
             _ = try await one.value
-            try await started.value(for: "start the slow domain", within: .seconds(20))
+            try await started.value(for: "start the slow domain", within: .seconds(60))
             try await log.waitForChange(slow, "started booted")
         }
     }
@@ -155,8 +161,8 @@ struct LibvirtdTests {
             try await Task.sleep(for: .milliseconds(200))
             let began = ContinuousClock.now
             await #expect { try await source.domains() } throws: { ($0 as? Failure)?.reason == .libvirtDisconnected }
-            #expect(began.duration(to: .now) < .seconds(31))
-            try await log.waitForDisconnected(after: before, within: .seconds(5))
+            #expect(began.duration(to: .now) < .seconds(60))
+            try await log.waitForDisconnected(after: before, within: .seconds(30))
             try libvirtd.resume()
             try await log.waitForConnected(after: before)
             #expect(try await source.domains().isEmpty)
@@ -174,7 +180,7 @@ struct LibvirtdTests {
             try await Task.sleep(for: .milliseconds(200))
             question.cancel()
             await #expect(throws: CancellationError.self) { try await question.value }
-            #expect(began.duration(to: .now) < .seconds(2))
+            #expect(began.duration(to: .now) < .seconds(20))
         }
     }
 }

@@ -220,10 +220,10 @@ import Testing
             context = strong
             let opened = Reply<LibvirtConnection>()
             LibvirtConnection.open(uri: uri, readOnly: true, threadCount: 1, context: strong) { opened.give($0) }
-            let connection = try await opened.value(for: "open", within: .seconds(10))
+            let connection = try await opened.value(for: "open", within: .seconds(60))
             let closed = Reply<Void>()
             connection.close { closed.give(.success(())) }
-            try await closed.value(for: "close", within: .seconds(10))
+            try await closed.value(for: "close", within: .seconds(60))
         }
         let deadline = ContinuousClock.now + .seconds(10)
         while context != nil, ContinuousClock.now < deadline { try await Task.sleep(for: .milliseconds(10)) }

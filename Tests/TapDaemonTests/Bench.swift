@@ -140,7 +140,7 @@ struct NeverHappened: Error, CustomStringConvertible {
 }
 
 /// Waits until the condition holds; throws when the time is up.
-func eventually(_ what: String, within limit: Duration = .seconds(10), _ condition: () async throws -> Bool) async throws {
+func eventually(_ what: String, within limit: Duration = .seconds(60), _ condition: () async throws -> Bool) async throws {
     let deadline = ContinuousClock.now + limit
     while try await !condition() {
         guard ContinuousClock.now < deadline else { throw NeverHappened(description: "not within \(limit): \(what)") }

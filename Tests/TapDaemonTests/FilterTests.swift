@@ -207,7 +207,8 @@ import Testing
         let xml = web1.xml(tap("slow", "name='a' required='\(isRequired ? "yes" : "no")'") + "<v:tap to='span'/>")
         let start = ContinuousClock.now
         let answer = await bench.reconciler.hook(operation: "start", xml: xml)
-        #expect(ContinuousClock.now - start < .seconds(1.8))
+        // What QEMU's start is given is the hook's timeout of 5 s, of which this is a part.
+        #expect(ContinuousClock.now - start < .seconds(4))
         #expect(answer.allow == !isRequired)
         #expect(answer.lines.contains { $0.contains(isRequired ? "required tap a is not in place: filter-pending" : "tap a: pending") })
         #expect(bench.kernel.attached == ["web1/span both > span"])
@@ -217,9 +218,12 @@ import Testing
     @Test func onlyAStartWaits() async throws {
         let bench = try Bench()
         bench.filters.hold("slow")
-        let start = ContinuousClock.now
-        _ = await bench.reconciler.hook(operation: "reconnect", xml: web1.xml(tap("slow")))
-        #expect(ContinuousClock.now - start < .seconds(0.5))
+        let clock = ContinuousClock()
+        let reconnect = await clock.measure {
+            _ = await bench.reconciler.hook(operation: "reconnect", xml: web1.xml(tap("slow")))
+        }
+        let start = await clock.measure { _ = await bench.reconciler.hook(operation: "start", xml: web1.xml(tap("slow"))) }
+        #expect(start > .seconds(0.9) && reconnect < start)
         bench.filters.release("slow")
     }
 }

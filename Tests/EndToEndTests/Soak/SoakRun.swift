@@ -98,7 +98,7 @@ struct SoakRun {
     private func settle(_ number: Int) async throws {
         var last: [String] = []
         do {
-            try await eventually("host \(number) settles", within: .seconds(20)) {
+            try await eventually("host \(number) settles", within: .seconds(60)) {
                 last = try await differences(on: number)
                 return last.isEmpty
             }
@@ -171,7 +171,7 @@ struct SoakRun {
                 let wished = (1...15).flatMap { Array(repeating: $0, count: times) }
                 var numbers: [Int] = []
                 do {
-                    try await eventually("copies", within: .seconds(5)) {
+                    try await eventually("copies", within: .seconds(30)) {
                         numbers = try flow.numbers(in: sensor).sorted()
                         return numbers == wished
                     }

@@ -47,7 +47,7 @@ struct Sensor: Sendable {
     }
 
     /// Waits until so many frames that pass the test have come.
-    func wait(for count: Int, within limit: Duration = .seconds(10), where test: @Sendable (CapturedFrame) -> Bool) async throws {
+    func wait(for count: Int, within limit: Duration = .seconds(60), where test: @Sendable (CapturedFrame) -> Bool) async throws {
         try await eventually("\(count) such frames at \(device)", within: limit) { try frames().count(where: test) >= count }
     }
 

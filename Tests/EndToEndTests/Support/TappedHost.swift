@@ -203,7 +203,7 @@ final class TappedHost: Sendable {
     @discardableResult
     func wait(
         for domain: String, tap name: String = "ids", _ state: TapState = .active, _ reason: Reason? = nil,
-        within limit: Duration = .seconds(10)
+        within limit: Duration = .seconds(60)
     ) async throws -> TapStatus {
         try await wait(for: domain, tap: name, "\(state.rawValue) \(reason?.rawValue ?? "")", within: limit) {
             $0.state == state && $0.reason == reason
@@ -212,7 +212,7 @@ final class TappedHost: Sendable {
 
     @discardableResult
     func wait(
-        for domain: String, tap name: String = "ids", _ what: String, within limit: Duration = .seconds(10), _ test: (TapStatus) -> Bool
+        for domain: String, tap name: String = "ids", _ what: String, within limit: Duration = .seconds(60), _ test: (TapStatus) -> Bool
     ) async throws -> TapStatus {
         var last: TapStatus?
         do {
