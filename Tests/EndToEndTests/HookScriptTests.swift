@@ -71,7 +71,7 @@ import Testing
     }
 
     @Test(arguments: [
-        "exec sleep 60", "trap '' TERM; sleep 60; sleep 60", "while :; do :; done", "sleep 60 & exit 0", "setsid sleep 60 & exit 0",
+        "exec sleep 60", "trap '' TERM; sleep 60; sleep 60", "while :; do :; done", "sleep 60 & exit 0", "setsid sleep 2 & exit 0",
     ])
     func aBinaryThatDoesNotEndIsEnded(_ program: String) async throws {
         try await InstalledHook.with(program) { hook async throws in

@@ -116,7 +116,7 @@ struct FilterCompilerTests {
         #expect(try await first == second)
         _ = try await compiler.compile("tcp")
         #expect(runs() == 1)
-        for _ in 1...2 { await #expect(throws: Failure.self) { try await compiler.compile("tcp and") } }
+        for _ in 1...2 { await #expect(throws: Failure.self) { try await compiler.compile("tcp prot 80") } }
         #expect(runs() == 2)
         let broken = FilterCompiler(command: Built.child(after: "printf x >>\(log); kill -9 $$"))
         for _ in 1...2 { await #expect(throws: Failure.self) { try await broken.compile("tcp") } }
