@@ -27,6 +27,7 @@ extension KernelDataplane {
                 if let ifindex = UInt32(entry.name.dropFirst("qdisc-".count), radix: 16) { try clsact.releaseQdisc(ifindex) }
             }
             try hop.remove()
+            _ = try ports.remove(but: [])
             try pins.removeAll()
             return ids.count + others + orphans
         }

@@ -34,6 +34,7 @@ public final class KernelDataplane: TapDataplane {
 
     var specs: SpecStore { SpecStore(pins: pins, known: knownSpecs) }
     var hop: HopInstaller { HopInstaller(pins: pins) }
+    var ports: PortInstaller { PortInstaller(pins: pins) }
     var tcx: TCXHook { TCXHook(pins: pins) }
     var clsact: ClsactHook { ClsactHook(pins: pins) }
 

@@ -44,6 +44,8 @@ enum MetadataWriter {
         switch target {
         case .interface(let name, let allowShared):
             return element("interface", [("name", name), ("allow-shared", allowShared ? "yes" : nil)])
+        case .monitor(let name):
+            return element("monitor", [("name", name)])
         case .domain(let name, let uuid, let mac, let alias):
             return element("domain", [("name", name), ("uuid", uuid?.description), ("mac", mac?.description), ("alias", alias)])
         case .tunnel(let tunnel):

@@ -6,8 +6,13 @@ import Glibc
 /// Sends and receives whole frames on a device, as a sensor would.
 public final class PacketSocket: Sendable {
     private let descriptor: CInt
+    private let takesOutgoing: Bool
 
-    public init(on device: String) throws {
+    /// - Parameters:
+    ///   - takesOutgoing: what goes out by the device is received, too.
+    ///   - bypassesQueue: PACKET_QDISC_BYPASS, by which what is sent meets neither qdiscs nor programs at egress.
+    public init(on device: String, takesOutgoing: Bool = false, bypassesQueue: Bool = false) throws {
+        self.takesOutgoing = takesOutgoing
         descriptor = socket(AF_PACKET, Int32(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue), Int32(UInt16(0x0003).bigEndian))
         guard descriptor >= 0 else { throw CallFailure("packet socket") }
         // struct sockaddr_ll: family, protocol, ifindex, hatype, pkttype, halen, addr.
@@ -24,6 +29,7 @@ public final class PacketSocket: Sendable {
         // PACKET_AUXDATA: VLAN tags come beside the frame.
         var one: CInt = 1
         guard setsockopt(descriptor, 263, 8, &one, 4) == 0 else { throw CallFailure("PACKET_AUXDATA") }
+        if bypassesQueue, setsockopt(descriptor, 263, 20, &one, 4) != 0 { throw CallFailure("PACKET_QDISC_BYPASS") }
     }
 
     deinit { close(descriptor) }
@@ -63,7 +69,7 @@ public final class PacketSocket: Sendable {
             }
         }
         let packetOutgoing: UInt8 = 4
-        guard count > 0, address[10] != packetOutgoing else { return nil }
+        guard count > 0, takesOutgoing || address[10] != packetOutgoing else { return nil }
         frame.removeLast(frame.count - count)
         // One cmsghdr (16 bytes), then struct tpacket_auxdata: status, len, snaplen, mac, net, vlan_tci, vlan_tpid.
         let (status, tag, type) = control.withUnsafeBytes {

@@ -31,6 +31,9 @@ final class FakeKernel: TapDataplane, Sendable {
         var ownWays: [[UInt8]: UInt32] = [:]
         /// The same of those that are, by label.
         var keptWays: [String: OwnWay] = [:]
+        /// What monitor ports fail with as long as it stands.
+        var portTrouble: Failure?
+        var marksOfPorts: [String: [PacketMark]] = [:]
         /// What reading that fails with as long as it stands.
         var waysTrouble: Failure?
     }
@@ -127,6 +130,32 @@ final class FakeKernel: TapDataplane, Sendable {
         state.withLock {
             $0.destinations[label] = nil
             $0.keptWays[label] = nil
+        }
+    }
+
+    func keepPort(_ wish: MonitorPort.Wish) throws(Failure) -> MonitorPort {
+        if let trouble = state.withLock({ $0.portTrouble }) { throw trouble }
+        let name = MonitorPort.device(of: wish.name)
+        return state.withLock { state in
+            state.marksOfPorts[wish.name] = wish.marks
+            if let own = state.devices.first(where: { $0.name == name }) {
+                return MonitorPort(ifindex: own.index, listener: state.devices.first { $0.index == own.index + 1 }?.name)
+            }
+            let index = (state.devices.map(\.index).max() ?? 0) + 1
+            state.devices.append(HostDevice(index: index, name: name, mac: nil, kind: .other("veth")))
+            state.devices.append(HostDevice(index: index + 1, name: wish.name, mac: nil, kind: .other("veth")))
+            state.changes.append("port \(wish.name)")
+            return MonitorPort(ifindex: index, listener: wish.name, change: .made)
+        }
+    }
+
+    func removePorts(but names: Set<String>) throws(Failure) -> [String] {
+        state.withLock { state in
+            let unwished = state.devices.filter { $0.isOurs && !names.map(MonitorPort.device).contains($0.name) }
+            state.devices.removeAll { device in unwished.contains { device.index == $0.index || device.index == $0.index + 1 } }
+            let removed = unwished.map { String($0.name.dropFirst(HostDevice.ownPrefix.count)) }
+            for name in removed { state.changes.append("no port \(name)") }
+            return removed
         }
     }
 

@@ -16,8 +16,8 @@ struct HopInstaller {
 
     /// Whether the hop is as this version makes it and works on these maps.
     func isWhole(_ maps: SharedMaps) throws -> Bool {
-        let departure = HopDevice(.departure, kernel)
-        let arrival = HopDevice(.arrival, kernel)
+        let departure = OwnDevice(.departure, kernel)
+        let arrival = OwnDevice(.arrival, kernel)
         guard let sending = try departure.find(), let receiving = try arrival.find(), sending.other == receiving.ifindex,
             try ifindex(maps) == sending.ifindex
         else { return false }
@@ -26,8 +26,8 @@ struct HopInstaller {
         return try !departure.hasOffloads()
     }
 
-    private func isWhole(_ end: HopEnd, _ device: HopDevice.Found, _ maps: SharedMaps) throws -> Bool {
-        guard device.isUp, device.alias == HopDevice.alias(HopObject.build), let program = try kernel.open(pins.hop(end), CLIBBPF_PROGRAM),
+    private func isWhole(_ end: HopEnd, _ device: OwnDevice.Found, _ maps: SharedMaps) throws -> Bool {
+        guard device.isUp, device.alias == OwnDevice.alias(HopObject.build), let program = try kernel.open(pins.hop(end), CLIBBPF_PROGRAM),
             try maps.idsOfHop(kernel).isSubset(of: kernel.maps(of: program))
         else { return false }
         let id = try program.programID()
@@ -45,30 +45,30 @@ struct HopInstaller {
         let sums = try MapLayout.sums.make(kernel)
         // Where copies arrive first: what is sent finds it there.
         for (end, ifindex) in [(HopEnd.arrival, receiving), (.departure, sending)] { try attach(end, ifindex, sums, maps) }
-        let departure = HopDevice(.departure, kernel)
+        let departure = OwnDevice(.departure, kernel)
         try departure.endOffloads()
         // The alias last: it says that all of this was done.
-        try HopDevice(.arrival, kernel).prepare(receiving, alias: HopDevice.alias(HopObject.build))
-        try departure.prepare(sending, alias: HopDevice.alias(HopObject.build))
+        try OwnDevice(.arrival, kernel).prepare(receiving, alias: OwnDevice.alias(HopObject.build))
+        try departure.prepare(sending, alias: OwnDevice.alias(HopObject.build))
         try write(sending, maps)
     }
 
     /// The two devices' ifindexes, ours from now on, whatever fails next.
     private func pair() throws -> (sending: UInt32, receiving: UInt32) {
-        func ends() throws -> [HopDevice.Found?] { try HopEnd.allCases.map { try HopDevice($0, kernel).find() } }
+        func ends() throws -> [OwnDevice.Found?] { try HopEnd.allCases.map { try OwnDevice($0, kernel).find() } }
         var found = try ends()
         for (device, end) in zip(found, HopEnd.allCases) where device?.mayBeOurs == false { throw Self.taken(end.device) }
         if found[0] == nil || found[0]?.other != found[1]?.ifindex {
             // One without the other, which was removed, renamed or moved: a veth's other end goes with it.
-            for (device, end) in zip(found, HopEnd.allCases) { if let device { try HopDevice(end, kernel).remove(device.ifindex) } }
-            try HopDevice(.departure, kernel).make(peer: HopEnd.arrival.device)
+            for (device, end) in zip(found, HopEnd.allCases) { if let device { try OwnDevice(end, kernel).remove(device.ifindex) } }
+            try OwnDevice(.departure, kernel).make(peer: HopEnd.arrival.device)
             found = try ends()
         }
         guard let sending = found[0], let receiving = found[1] else {
             throw KernelError(call: .changeDevice, number: ENODEV, subject: HopEnd.departure.device)
         }
         for (device, end) in [(sending, HopEnd.departure), (receiving, .arrival)] where !device.isOurs {
-            try HopDevice(end, kernel).call(device.ifindex, HopDevice.alias("unfinished"))
+            try OwnDevice(end, kernel).call(device.ifindex, OwnDevice.alias("unfinished"))
         }
         return (sending.ifindex, receiving.ifindex)
     }
@@ -118,7 +118,7 @@ struct HopInstaller {
     func remove() throws {
         if let maps = try SharedMaps.open(pins, create: false)?.maps { try write(0, maps) }
         for end in HopEnd.allCases {
-            let device = HopDevice(end, kernel)
+            let device = OwnDevice(end, kernel)
             // A veth's other end goes with it.
             if let found = try device.find(), found.isOurs { try device.remove(found.ifindex) }
             try kernel.unlink(pins.hop(end))

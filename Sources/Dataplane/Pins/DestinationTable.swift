@@ -173,6 +173,7 @@ struct DestinationTable {
         case .geneve: 4
         case .gre: 5
         case .erspan: 6
+        case .monitor: 7
         }
     }
 

@@ -10,6 +10,7 @@ import TapSystem
 ///     virt-tap/1/destinations, destination-counters, destination-rates, tunnels, sequences, backlogs, hops, last-copies
 ///                                                        shared by all attachments
 ///     virt-tap/1/hop-departure, hop-arrival              the programs on our devices
+///     virt-tap/1/port-<ifindex>-…                        the programs on a monitor port, and with TCX their links
 ///     virt-tap/1/qdisc-<ifindex>                         we made the qdisc there, clsact or ingress
 ///     virt-tap/1/<id>/counters, spec                     one attachment
 ///     virt-tap/1/<id>/rate                               of a tap with a rate; one map for all its attachments
@@ -42,6 +43,8 @@ struct PinTree {
     var backlogs: String { layout + "/backlogs" }
     var hops: String { layout + "/hops" }
     func hop(_ end: HopEnd) -> String { layout + "/hop-\(end.pin)" }
+    /// - Parameter ifindex: of our end of the monitor port.
+    func port(_ ifindex: UInt32, _ part: String) -> String { "\(layout)/port-\(String(ifindex, radix: 16))-\(part)" }
     var lastCopies: String { layout + "/last-copies" }
 
     /// - Throws: `bpffs-not-mounted`; `permission-denied` when what is there may be somebody else's.

@@ -62,9 +62,12 @@ struct TestReport {
         guard let destination = tap(of: trial).flatMap(destination), let device = destination.device else { return nil }
         let own = sightings.filter { $0.number == trial.number && $0.refusal == nil }
         let atDevice = own.filter { sighting in
+            // Of a port whose other end is in another network namespace only this end is seen.
+            if destination.kind == .monitor, sighting.device == MonitorPort.device(of: device) { return sighting.isSent }
             guard sighting.device == device else { return false }
             switch destination.kind {
             case .interface: return sighting.isSent
+            case .monitor: return !sighting.isSent
             // A macvtap's guest gets what comes in by it.
             case .domain: return true
             case .vxlan, .geneve, .gre, .erspan: return sighting.isSent && sighting.outerLength > 0
@@ -202,6 +205,8 @@ struct TestReport {
         switch destination?.kind {
         // What is behind it, in another namespace or at the other end of a cable, is not seen.
         case .interface?: return arrival.isSent ? "left by \(arrival.device)" : "arrived at \(arrival.device)"
+        case .monitor?:
+            return arrival.isSent ? "left by \(arrival.device) for the monitor port" : "arrived at \(arrival.device)"
         case .domain?: return "went into the sensor VM by \(arrival.device)"
         default: return "left the host by \(arrival.device)"
         }

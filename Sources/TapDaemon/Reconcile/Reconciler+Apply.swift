@@ -9,7 +9,7 @@ extension Reconciler {
     var hostState: HostState {
         HostState(
             configuration: configuration.value, devices: devices, claims: claims, directory: directory, paths: paths, ownWays: ownWays,
-            overloads: breaker.failures,
+            ports: ports, overloads: breaker.failures,
             mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) }, isPaused: isPaused,
             filters: filters.results, refusedWishes: filters.refusedWishes, unconfigured: configuration.missing)
     }

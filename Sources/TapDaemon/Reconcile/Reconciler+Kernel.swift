@@ -47,7 +47,9 @@ extension Reconciler {
     /// which others hold, or for a processor) does not count: then it would not look when the host is busy.
     func sweep() async -> Double {
         lookForPins()
-        var spent = 0.0
+        let begin = clock.processor()
+        if keepPorts(isComplete: false) { refreshDestinations() }
+        var spent = clock.processor() - begin
         var left = attachments.all[...]
         while !left.isEmpty {
             let start = clock.processor()

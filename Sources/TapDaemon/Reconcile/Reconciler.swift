@@ -46,6 +46,8 @@ actor Reconciler {
     var loggedFailures: [AttachmentID: Failure] = [:]
     /// What the destination map was last told, by label, and why.
     var destinations: [String: (verdict: DestinationVerdict, route: DestinationRoute)] = [:]
+    /// The monitor ports of the configuration, by name, as they were found or made last.
+    var ports: [String: Result<MonitorPort, Failure>] = [:]
     /// Keeps all copies together below the host's `<limit>`.
     var breaker = CopyBreaker()
     /// What each destination of the configuration was last found to be.
@@ -128,6 +130,7 @@ actor Reconciler {
         let count = attachments.count
         if count > 0 { logger.info("found \(count) attachment(s) in the kernel; they went on copying") }
         claimWhatIsTapped()
+        keepPorts(isComplete: true)
         refreshPaths(isConfirming: true)
         refreshDestinations()
         pathsChanged()
@@ -164,6 +167,7 @@ actor Reconciler {
         let before = devices
         refreshDevices()
         changes += 1
+        keepMissingPorts()
         refreshDestinations()
         if linksOfPaths(in: devices) != linksOfPaths(in: before) { refreshInlineDestinations() }
         pathsChanged()
@@ -185,6 +189,7 @@ actor Reconciler {
         failures = [:]
         loggedFailures = [:]
         destinations = [:]
+        ports = [:]
         ownWays = [:]
         let host = hostState
         for uuid in domains.keys {
@@ -326,6 +331,7 @@ actor Reconciler {
     private func resynchronise() {
         refreshDevices()
         refreshAttachments()
+        keepPorts(isComplete: true)
         refreshPaths(isConfirming: false)
         pathsChanged()
         refreshDestinations()

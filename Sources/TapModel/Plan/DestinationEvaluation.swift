@@ -33,6 +33,8 @@ public enum DestinationEvaluation {
         switch definition.target {
         case .interface(let name, let allowShared):
             verdict = interface(name, allowShared: allowShared, label: label, host: host)
+        case .monitor(let name):
+            verdict = MonitorEvaluation.verdict(name, label: label, host: host)
         case .domain(let name, let uuid, let mac, let alias):
             verdict = SensorEvaluation.verdict(name: name, uuid: uuid, mac: mac, alias: alias, label: label, host: host)
         case .tunnel(let tunnel):

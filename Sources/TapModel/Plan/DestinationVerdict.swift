@@ -23,6 +23,8 @@ public struct DestinationVerdict: Hashable, Sendable {
     public var ownWay: OwnWay?
     /// What to know of the way to another machine, or of the interface, although copies are sent there.
     public var remark: TapStatus.Warning?
+    /// Of a monitor port: the device at which sensors listen.
+    public var listener: String?
     /// What fits on a device of this host: `DestinationRoute.mtu`.
     public var mtu: UInt32?
 

@@ -15,6 +15,9 @@ public struct HostState: Sendable {
     public var paths: [UnderlayQuery: Result<UnderlayPath, Failure>]
     /// Remote addresses that are known to have, or have had, a way of their own besides the default route: the device.
     public var ownWays: [[UInt8]: String]
+    /// The monitor ports of the configuration as virt-tapd has them, by the name of the device that sensors listen at, or why it has not;
+    /// none for somebody who only looks.
+    public var ports: [String: Result<MonitorPort, Failure>]
     /// Why copying to a destination is stopped to stay below the host's `<limit>`.
     public var overloads: [String: Failure]
     /// How programs are attached here, or why they cannot be.
@@ -28,7 +31,8 @@ public struct HostState: Sendable {
 
     public init(
         configuration: HostConfiguration, devices: DeviceTable, claims: DeviceClaims, directory: DomainDirectory = DomainDirectory(),
-        paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:], ownWays: [[UInt8]: String] = [:], overloads: [String: Failure] = [:],
+        paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:], ownWays: [[UInt8]: String] = [:],
+        ports: [String: Result<MonitorPort, Failure>] = [:], overloads: [String: Failure] = [:],
         mechanism: Result<Mechanism, Failure>,
         isPaused: Bool = false, filters: [String: Result<CompiledFilter, Failure>] = [:],
         refusedWishes: [CopyWish: Failure] = [:], unconfigured: Failure? = nil
@@ -39,6 +43,7 @@ public struct HostState: Sendable {
         self.directory = directory
         self.paths = paths
         self.ownWays = ownWays
+        self.ports = ports
         self.overloads = overloads
         self.mechanism = mechanism
         self.isPaused = isPaused

@@ -83,6 +83,16 @@ public protocol TapDataplane: AnyObject {
     /// - Throws: `attach-failed` while one uses it.
     func forgetDestination(_ label: String) throws(Failure)
 
+    /// Makes a monitor port, or brings one that is there in order. Copies may be sent to what it gives: whatever keeps them from the host's
+    /// own network is in place. Quick where nothing has changed.
+    /// - Throws: `destination-unsafe` when a device that is not virt-tap's has its name; `attach-failed`, and whatever keeps programs from
+    ///   being pinned: then no copy may be sent there.
+    func keepPort(_ wish: MonitorPort.Wish) throws(Failure) -> MonitorPort
+
+    /// Removes every monitor port of ours but those with these names, and what is left of others.
+    /// - Returns: the names of those that were there.
+    func removePorts(but names: Set<String>) throws(Failure) -> [String]
+
     /// Gives one frame to what is attached, as if it had come by in that direction, and says what became of the copy, which is really
     /// sent. Neither the guest nor its network sees anything of it, and the tap's counters do not count it.
     /// - Parameters:

@@ -4,7 +4,7 @@
 public struct DestinationStatus: Hashable, Codable, Sendable {
     public var name: String
     public var kind: DestinationTarget.Kind
-    /// The device that takes the copies at the moment; `nil`: none, or not known.
+    /// The device that takes the copies at the moment, of a monitor port the one at which sensors listen; `nil`: none, or not known.
     @Nullable public var device: String?
     public var state: TapState
     @Nullable public var reason: Reason?
@@ -100,7 +100,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         var warning = verdict.tunnel.flatMap { Self.oversize(record, $0, limit) }
         if verdict.kind == .interface, let device { warning = Self.narrow(device, sources, limit) }
         self.init(
-            name: verdict.label, kind: verdict.kind, device: device?.name, failure: verdict.failure, record: record,
+            name: verdict.label, kind: verdict.kind, device: verdict.listener ?? device?.name, failure: verdict.failure, record: record,
             warnings: [verdict.remark, warning].compactMap { $0 })
     }
 

@@ -13,6 +13,7 @@ public enum DestinationReference: Hashable, Codable, Sendable {
         case .named(let name): name.text
         case .inline(.tunnel(let tunnel)): tunnel.label
         case .inline(.interface(let name, _)): "interface:\(name)"
+        case .inline(.monitor(let name)): "monitor:\(name)"
         case .inline(.domain(let name, let uuid, _, _)): "domain:\(name ?? uuid?.description ?? "")"
         }
     }

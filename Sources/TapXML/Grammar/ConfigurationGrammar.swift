@@ -59,7 +59,7 @@ enum ConfigurationGrammar {
         let kinds = scope.required("kinds") { text throws(ValueProblem) -> Set<Tunnel.Kind> in
             var kinds: Set<Tunnel.Kind> = []
             for word in try words(text) {
-                if word == "interface" || word == "domain" {
+                if let kind = DestinationTarget.Kind(rawValue: word), !kind.isTunnel {
                     throw ValueProblem("an inline destination is never of the kind \(word): define it by name and let taps refer to it")
                 }
                 kinds.insert(try TapValue.choice(word))
@@ -113,6 +113,7 @@ enum ConfigurationGrammar {
 
     private static func destinations(_ root: ElementScope) -> [DestinationDefinition] {
         var lines: [TapName: Int] = [:]
+        var ports: [String: (line: Int, isPort: Bool)] = [:]
         return root.children("destination").compactMap { scope in
             scope.allow(attributes: ["name", "rate", "burst", "mtu"], children: DestinationGrammar.kinds + ["allow"])
             let name = scope.required("name", TapValue.name)
@@ -123,6 +124,16 @@ enum ConfigurationGrammar {
             let rate = scope.rate()
             let allow = scope.children("allow").compactMap(pattern)
             guard let target = DestinationGrammar.target(of: scope), let name else { return nil }
+            switch target {
+            case .monitor(let device), .interface(let device, _):
+                let isPort = target.kind == .monitor
+                if let other = ports.updateValue((scope.element.line, isPort), forKey: device), other.isPort || isPort {
+                    scope.report(
+                        "the destination of line \(other.line) is \(device) too, and a monitor port is one destination's alone: "
+                            + "let taps name that one, or give one of them another device")
+                }
+            case .domain, .tunnel: break
+            }
             return DestinationDefinition(name: name, target: target, rate: rate, mtu: mtu, allow: allow)
         }
     }

@@ -19,6 +19,7 @@ enum DestinationGrammar {
         }
         switch target.element.name {
         case "interface": return interface(target)
+        case "monitor": return monitor(target)
         case "domain": return domain(target)
         default: return Tunnel.Kind(rawValue: target.element.name).flatMap { tunnel(target, $0) }.map { .tunnel($0) }
         }
@@ -44,6 +45,30 @@ enum DestinationGrammar {
             hints: ["dev": "the interface is named by its attribute name", "device": "the interface is named by its attribute name"])
         let allowShared = scope.value("allow-shared", TapValue.yesNo)
         return scope.required("name", deviceName).map { .interface(name: $0, allowShared: allowShared ?? false) }
+    }
+
+    private static func monitor(_ scope: ElementScope) -> DestinationTarget? {
+        scope.allow(
+            attributes: ["name"],
+            hints: [
+                "dev": "the monitor port is named by its attribute name", "device": "the monitor port is named by its attribute name",
+                "mtu": "mtu= is an attribute of <destination>; a monitor port itself takes frames of any size",
+            ])
+        return scope.required("name", portName).map { .monitor(name: $0) }
+    }
+
+    /// A name that virt-tapd may give to a device that it makes.
+    private static func portName(_ text: String) throws(ValueProblem) -> String {
+        let name = try deviceName(text)
+        if HostDevice.isOurs(name) {
+            throw ValueProblem("names that begin with \(HostDevice.ownPrefix) are those of virt-tap's own devices: give it another one")
+        }
+        // libvirt counts names up from the greatest of its own that it finds.
+        if let prefix = ["vnet", "vif", "macvtap", "macvlan"].first(where: { name.hasPrefix($0) }) {
+            throw ValueProblem("names that begin with \(prefix) are those of the devices that libvirt makes: give it another one")
+        }
+        if name == "lo" { throw ValueProblem("lo is the loopback device: give it another name") }
+        return name
     }
 
     private static func domain(_ scope: ElementScope) -> DestinationTarget? {

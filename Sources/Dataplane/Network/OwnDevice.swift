@@ -3,11 +3,11 @@
 import CLibmnl
 import Glibc
 
-/// Makes, prepares and removes the two devices of the hop, by rtnetlink.
+/// Makes, prepares and removes the veth devices that are virt-tap's own, the hop's and those of monitor ports, by rtnetlink.
 ///
-/// They have no addresses, make none of themselves and answer no ARP, and are known as ours by name and alias. A device of such
+/// They make no addresses of themselves and answer no ARP, and are known as ours by name and alias. A device of such
 /// a name without our alias is somebody else's and is left alone.
-struct HopDevice {
+struct OwnDevice {
     /// What the alias of ours begins with.
     private static let owner = "virt-tap "
     private static let kind = "veth"
@@ -18,12 +18,15 @@ struct HopDevice {
     let name: String
     let kernel: Kernel
 
-    init(_ end: HopEnd, _ kernel: Kernel) {
-        name = end.device
+    init(_ name: String, _ kernel: Kernel) {
+        self.name = name
         self.kernel = kernel
     }
 
+    init(_ end: HopEnd, _ kernel: Kernel) { self.init(end.device, kernel) }
+
     struct Found {
+        var name: String
         var ifindex: UInt32
         var alias: String?
         var isUp: Bool
@@ -31,15 +34,20 @@ struct HopDevice {
         var kind: String
         /// The ifindex of a veth's other end.
         var other: UInt32?
+        /// Whether that is in another network namespace, where the number means another device.
+        var isOtherElsewhere: Bool
 
-        var isOurs: Bool { alias?.hasPrefix(HopDevice.owner) ?? false }
+        var isOurs: Bool { alias?.hasPrefix(OwnDevice.owner) ?? false }
         /// Made by nobody else: ours, or what is left of a try of ours that was cut off before it could say so.
-        var mayBeOurs: Bool { isOurs || (kind == HopDevice.kind && alias == nil && !isUp) }
+        var mayBeOurs: Bool { isOurs || (kind == OwnDevice.kind && alias == nil && !isUp) }
     }
 
-    func find() throws -> Found? {
+    func find() throws -> Found? { try Self.find(if_nametoindex(name), kernel) }
+
+    /// - Returns: `nil` where there is no such device in this network namespace.
+    static func find(_ ifindex: UInt32, _ kernel: Kernel) throws -> Found? {
         var header = ifinfomsg()
-        header.ifi_index = CInt(bitPattern: if_nametoindex(name))
+        header.ifi_index = CInt(bitPattern: ifindex)
         guard header.ifi_index != 0 else { return nil }
         do {
             guard let message = try NetlinkSocket(kernel).get(Int32(RTM_GETLINK), header), let found = message.header(ifinfomsg.self) else {
@@ -47,9 +55,9 @@ struct HopDevice {
             }
             let attributes = message.attributes(after: ifinfomsg.self)
             return Found(
-                ifindex: UInt32(found.ifi_index), alias: attributes.text(Int(IFLA_IFALIAS)), isUp: found.ifi_flags & UInt32(IFF_UP) != 0,
+                name: attributes.text(Int(IFLA_IFNAME)) ?? "", ifindex: UInt32(found.ifi_index), alias: attributes.text(Int(IFLA_IFALIAS)), isUp: found.ifi_flags & UInt32(IFF_UP) != 0,
                 kind: attributes.nested(Int(IFLA_LINKINFO))?.text(Int(IFLA_INFO_KIND)) ?? "",
-                other: attributes.number(Int(IFLA_LINK), as: UInt32.self))
+                other: attributes.number(Int(IFLA_LINK), as: UInt32.self), isOtherElsewhere: attributes[Int(IFLA_LINK_NETNSID)] != nil)
         } catch let error as KernelError where error.number == ENODEV {
             return nil
         }
@@ -78,9 +86,20 @@ struct HopDevice {
 
     /// Names it as ours, keeps addresses from it, and sets it up.
     func prepare(_ ifindex: UInt32, alias: String) throws {
+        try call(ifindex, alias)
+        try silence(ifindex)
+        try setUp(ifindex)
+    }
+
+    /// Has the kernel make no address for it and answer no ARP by it. Whoever sets it up may come before.
+    func silence(_ ifindex: UInt32) throws {
         var header = ifinfomsg()
         header.ifi_index = CInt(ifindex)
-        try call(ifindex, alias)
+        header.ifi_flags = UInt32(IFF_NOARP)
+        header.ifi_change = UInt32(IFF_NOARP)
+        try change(Int32(RTM_NEWLINK), 0, header) { _ in }
+        header.ifi_flags = 0
+        header.ifi_change = 0
         do {
             try change(Int32(RTM_NEWLINK), 0, header) { message in
                 let families = mnl_attr_nest_start(message, UInt16(IFLA_AF_SPEC))
@@ -92,8 +111,13 @@ struct HopDevice {
         } catch let error as KernelError where [EAFNOSUPPORT, EOPNOTSUPP, EINVAL].contains(error.number) {
             // A kernel without IPv6 makes no such addresses.
         }
-        header.ifi_flags = UInt32(IFF_UP | IFF_NOARP)
-        header.ifi_change = UInt32(IFF_UP | IFF_NOARP)
+    }
+
+    func setUp(_ ifindex: UInt32) throws {
+        var header = ifinfomsg()
+        header.ifi_index = CInt(ifindex)
+        header.ifi_flags = UInt32(IFF_UP)
+        header.ifi_change = UInt32(IFF_UP)
         try change(Int32(RTM_NEWLINK), 0, header) { _ in }
     }
 

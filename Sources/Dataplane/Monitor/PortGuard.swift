@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import CLibbpf
+import TapModel
+
+/// One of the four programs that keep a monitor port apart from the host: see bpf/port.bpf.c.
+struct PortGuard {
+    /// An end of the pair.
+    enum End: String {
+        /// Ours, that copies are sent to.
+        case sending
+        /// That sensors listen at.
+        case listening
+    }
+
+    private static let program = "virt_tap_port"
+    private static let elf = ProgramObject.decode(PortObject.base64)
+    private static let priority: UInt32 = 1
+    private static let handle: UInt32 = 1
+    /// PORT_MARKS.
+    static let capacity = 4
+
+    let end: End
+    let isEgress: Bool
+
+    /// Whether it lets copies by.
+    var passesCopies: Bool { end == .sending && isEgress }
+
+    /// Those of one end, in the order in which they are to be attached.
+    static func of(_ end: End) -> [PortGuard] { [false, true].map { PortGuard(end: end, isEgress: $0) } }
+
+    /// Loads the program, and nothing else.
+    /// - Parameter marks: what copies are marked with; empty: it lets nothing by.
+    static func load(_ marks: [PacketMark], _ kernel: Kernel) throws -> KernelObject {
+        let object = try ProgramObject(program, elf, kernel)
+        var words = marks.prefix(capacity).flatMap { [$0.value, $0.mask] }
+        words += [UInt32](repeating: 0, count: 2 * capacity - words.count)
+        try object.set("port_marks", SIMD8<UInt32>(words))
+        try object.set("port_is_sending", UInt32(marks.isEmpty ? 0 : 1))
+        return try object.load()
+    }
+
+    /// Whether this program is the first that runs there.
+    func isInPlace(_ program: UInt32, on ifindex: UInt32, _ mechanism: Mechanism, _ kernel: Kernel) throws -> Bool {
+        let point = HookPoint(ifindex: ifindex, isEgress: isEgress)
+        switch mechanism {
+        case .tcx:
+            return try TCXHook.chain(point, kernel).first == program
+        case .clsact:
+            guard let first = try TrafficControl.filters(point, kernel).first(where: { $0.handle != 0 }) else { return false }
+            return first.priority == Self.priority && first.program == program
+        }
+    }
+
+    /// Puts a program in front of all others, in the place of what was put there before.
+    /// - Parameter path: where its link is pinned, if it has one.
+    func attach(_ program: KernelObject, to ifindex: UInt32, _ mechanism: Mechanism, path: String, _ pins: PinTree) throws {
+        let kernel = pins.kernel
+        switch mechanism {
+        case .tcx:
+            var options = bpf_link_create_opts()
+            options.sz = MemoryLayout<bpf_link_create_opts>.size
+            options.flags = UInt32(CLIBBPF_F_BEFORE.rawValue)
+            let point = HookPoint(ifindex: ifindex, isEgress: isEgress)
+            let link = KernelObject(
+                owning: try kernel.check(.createLink) {
+                    bpf_link_create(program.descriptor, CInt(ifindex), point.tcxType, &options)
+                })
+            // The former one ends with its pin, when this one runs already.
+            try pins.place(link, at: path, kind: CLIBBPF_LINK, Undo())
+            if try FilterQdisc.on(ifindex, kernel) != nil, try isAttachedByFilter(ifindex, kernel) {
+                try kernel.check(.detachFilter) {
+                    clibbpf_filter_detach(CInt(ifindex), isEgress ? 1 : 0, Self.priority, Self.handle)
+                }
+            }
+        case .clsact:
+            if try FilterQdisc.on(ifindex, kernel) == nil { try FilterQdisc.clsact.add(to: ifindex, kernel) }
+            try kernel.check(.attachFilter) {
+                clibbpf_filter_attach(CInt(ifindex), isEgress ? 1 : 0, Self.priority, Self.handle, program.descriptor, 1)
+            }
+            try kernel.unlink(path)
+        }
+    }
+
+    /// Whether one of ours is there as a filter, from before TCX was chosen.
+    private func isAttachedByFilter(_ ifindex: UInt32, _ kernel: Kernel) throws -> Bool {
+        try TrafficControl.filters(HookPoint(ifindex: ifindex, isEgress: isEgress), kernel).contains {
+            $0.priority == Self.priority && $0.handle == Self.handle && $0.name?.hasPrefix(Self.program) == true
+        }
+    }
+}

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Logging
+import TapModel
+
+/// The monitor ports of the configuration.
+extension Reconciler {
+    /// Makes those that are missing and brings the others in order.
+    /// - Parameter isComplete: removes those that the configuration no longer names, too.
+    /// - Returns: whether one is not what it was.
+    @discardableResult
+    func keepPorts(isComplete: Bool) -> Bool {
+        // Without a configuration what there is stays: nobody knows what this host wants.
+        guard configuration.missing == nil, !isPaused else { return false }
+        let names = configuration.value.destinations.compactMap { definition -> String? in
+            if case .monitor(let name) = definition.target { name } else { nil }
+        }
+        let before = ports
+        if isComplete { removePorts(but: Set(names)) }
+        guard !names.isEmpty || !before.isEmpty else { return false }
+        var found: [String: Result<MonitorPort, Failure>] = [:]
+        for name in names {
+            do throws(Failure) {
+                let mechanism = try dataplane.mechanism(for: configuration.value.mechanism)
+                var port = try dataplane.keepPort(MonitorPort.Wish(name: name, marks: copyMarks, mechanism: mechanism))
+                tell(name, port, before: before[name])
+                port.change = nil
+                found[name] = .success(port)
+            } catch {
+                if case .failure(error)? = before[name] {
+                    // The log has it.
+                } else {
+                    logger.error("\(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
+                }
+                found[name] = .failure(error)
+            }
+        }
+        guard found != before else { return false }
+        ports = found
+        changes += 1
+        refreshDevices()
+        return true
+    }
+
+    /// The same at once where a device of ours has gone.
+    func keepMissingPorts() {
+        let isMissing = ports.contains { name, port in
+            guard case .success = port else { return false }
+            return devices[MonitorPort.device(of: name)] == nil
+        }
+        if isMissing { keepPorts(isComplete: false) }
+    }
+
+    /// What copies are marked with: as the configuration says, and as those taps do that are not brought up to date yet.
+    private var copyMarks: [PacketMark] {
+        let mark = configuration.value.mark
+        let others = Set(attachments.all.compactMap { $0.spec?.wish.mark }).subtracting([mark])
+        return [mark] + others.sorted { ($0.value, $0.mask) < ($1.value, $1.mask) }
+    }
+
+    private func removePorts(but names: Set<String>) {
+        do throws(Failure) {
+            for name in try dataplane.removePorts(but: names) {
+                logger.notice("monitor port \(name.printable) is gone: the configuration does not name it")
+                refreshDevices()
+            }
+        } catch {
+            noteKernelTrouble(error)
+        }
+    }
+
+    private func tell(_ name: String, _ port: MonitorPort, before: Result<MonitorPort, Failure>?) {
+        switch port.change {
+        case .made:
+            if case .success? = before {
+                let what = "sensors have to be started again, and one that is in another network namespace has to be given it again"
+                logger.warning("somebody removed monitor port \(name); it was made again: \(what)")
+            } else {
+                logger.notice("monitor port \(name) is made: sensors listen at \(name)")
+            }
+        case .guarded(let hooks):
+            let what = "somebody removed what keeps copies from this host's own network, or put a program before it"
+            logger.warning("monitor port \(name): \(what) (\(hooks.joined(separator: ", "))); it is back")
+        case .updated: logger.info("monitor port \(name) was brought up to date")
+        case nil: break
+        }
+        guard case .success(let former)? = before, former.listener != port.listener, port.change != .made else { return }
+        if let listener = port.listener {
+            logger.notice("monitor port \(name): sensors listen at \(listener.printable) now, as somebody has called it")
+        } else {
+            logger.notice("monitor port \(name) is in another network namespace now, where its sensors listen; copies go on")
+        }
+    }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/// Decides whether copies go into a monitor port of ours.
+enum MonitorEvaluation {
+    /// - Parameter name: of the device that sensors listen at.
+    static func verdict(_ name: String, label: String, host: HostState) -> DestinationVerdict {
+        func verdict(_ ifindex: UInt32, _ failure: Failure?) -> DestinationVerdict {
+            var verdict = DestinationVerdict(label: label, kind: .monitor, ifindex: ifindex, failure: failure)
+            // What it is called now, as far as that is known.
+            verdict.listener = (try? host.ports[name]?.get())?.listener ?? name
+            return verdict
+        }
+        // Without what keeps copies from the host's own network none may get there.
+        if case .failure(let failure)? = host.ports[name] {
+            return verdict(0, Failure(failure.reason, "destination \(label): \(failure.message)"))
+        }
+        guard let own = host.devices[MonitorPort.device(of: name)] else {
+            guard host.devices[name] == nil else {
+                return verdict(
+                    0,
+                    Failure(
+                        .destinationUnsafe,
+                        "destination \(label): \(name) is there and is no monitor port of virt-tap's, which leaves it as it is; give the port "
+                            + "another name, or rename or remove that device"))
+            }
+            let why = host.isPaused ? "everything was purged; `virt-tap reload` has virt-tapd make it again" : "virt-tapd makes it"
+            return verdict(0, Failure(.destinationDown, "destination \(label): there is no monitor port \(name) yet: \(why)"))
+        }
+        guard own.isUp, own.hasCarrier else {
+            let listener = verdict(0, nil).listener ?? name
+            let why =
+                host.devices[listener] == nil
+                ? "\(name) is down in the network namespace that it was moved to; `ip link set \(name) up` there brings it back"
+                : "\(listener) is down; `ip link set \(listener) up` brings it back"
+            return verdict(own.index, Failure(.destinationDown, "destination \(label): \(why)"))
+        }
+        return verdict(own.index, nil)
+    }
+}
