@@ -92,6 +92,9 @@ extension KernelSuite {
                     "ipv6/conf/*/disable_ipv6": "0", "ipv6/conf/*/accept_ra": "2", "ipv6/conf/*/addr_gen_mode": "0",
                     "ipv4/conf/*/accept_local": "1", "ipv4/conf/*/rp_filter": "0", "ipv4/conf/*/arp_accept": "1",
                 ])
+            // The guest's network has no other machine that would answer, and this one hears it by copies or not at all.
+            let bench = port.tapped.bench
+            for device in [bench.bridge, "peer\(bench.number)"] { try ip("link set \(device) arp off\n") }
             let before = try HostView(port.name)
             try ip(
                 """
@@ -103,9 +106,14 @@ extension KernelSuite {
 
                 """)
             defer { _ = try? ip("addr flush dev \(port.name)\n") }
-            let configured = try HostView(port.name)
-            #expect(configured != before)
-            let listener = try UDPListener(port: 5_000)
+            // Addresses are not settled before nobody has claimed them for a second.
+            var configured = try HostView(port.name)
+            for _ in 0..<50 where configured.addresses.contains("tentative") {
+                usleep(100_000)
+                configured = try HostView(port.name)
+            }
+            #expect(configured != before && !configured.addresses.contains("tentative"))
+            let listener = try UDPListener(port: 5_000, device: port.name)
             // The host asks, announces, and sends: by ARP, IP, DHCP and a program's own frames.
             try listener.send(to: "198.51.100.7", broadcast: false)
             try listener.send(to: "198.51.100.255", broadcast: true)
@@ -116,7 +124,7 @@ extension KernelSuite {
             let bypassing = try PacketSocket(on: port.name, bypassesQueue: true)
             let evasive = HostileFrame.udp(to: ownMAC, destination: [198, 51, 100, 1])
             try bypassing.send(evasive)
-            try #require(try PacketSocket(on: port.name)).send(HostileFrame.udp(to: ownMAC, destination: [198, 51, 100, 1]))
+            try? PacketSocket(on: port.name).send(HostileFrame.udp(to: ownMAC, destination: [198, 51, 100, 1]))
             #expect(atOwn.receive(1) == [evasive])
             #expect(atSensor.receive(within: 50) == nil, "something of the host's came to the sensor")
             // A guest sends what would change a host, or what it would answer.
@@ -125,7 +133,8 @@ extension KernelSuite {
             for frame in frames { try port.tapped.bench.guest.write(frame) }
             #expect(atSensor.receive(frames.count) == frames)
             #expect(listener.receive() == nil, "a guest's datagram came to a program of the host's")
-            #expect(try HostView(port.name) == configured)
+            let after = try HostView(port.name)
+            #expect(after == configured)
             #expect(atOwn.receive(within: 50) == nil, "something was answered")
             // The test can fail: without its programs all of that is so.
             try settings("all", ["ipv4/conf/*/rp_filter": "0"])
@@ -162,7 +171,7 @@ extension KernelSuite {
             let sensor = try PacketSocket(on: port.name)
             try settings(port.own, ["ipv6/conf/*/disable_ipv6": "0", "ipv6/conf/*/addr_gen_mode": "0"])
             try ip("link set \(port.own) down\nlink set \(port.own) arp on\nlink set \(port.own) up\naddr add 198.51.100.1/24 dev \(port.own)\n")
-            let listener = try UDPListener(port: 5_001)
+            let listener = try UDPListener(port: 5_001, device: port.own)
             try listener.send(to: "198.51.100.7", broadcast: false)
             try listener.send(to: "198.51.100.255", broadcast: true)
             _ = try? run("busybox", "udhcpc", "-i", port.own, "-n", "-q", "-t", "1", "-T", "1", "-s", "/bin/true")
@@ -213,7 +222,7 @@ extension KernelSuite {
                 "tc", "filter", "add", "dev", guest.name, "egress", "prio", "7", "protocol", "all", "u32", "match", "u32", "0", "0", "action",
                 "mirred", "egress", "redirect", "dev", "ifb\(number)")
             let sensor = try PacketSocket(on: port.name)
-            let listener = try UDPListener(port: 5_000)
+            let listener = try UDPListener(port: 5_000, device: port.name)
             let frame = HostileFrame.udp(to: [UInt8](repeating: 0xFF, count: 6), destination: [198, 51, 100, 1])
             try port.tapped.bench.peer.send(frame)
             #expect(guest.read() == frame)
@@ -368,7 +377,7 @@ extension KernelSuite {
                 do {
                     #expect(try tapped.dataplane.keepPort(wish).change == .made)
                     break
-                } catch let error as Failure {
+                } catch {
                     #expect(error.reason == .attachFailed)
                 }
                 fault.failing = nil
@@ -377,6 +386,7 @@ extension KernelSuite {
                 failing += KernelSuite.stride
             }
             #expect(failing > 10)
+            fault.failing = nil
             _ = try tapped.dataplane.purge()
         }
     }
@@ -395,13 +405,16 @@ private struct HostView: Equatable {
     }
 }
 
-/// A program of the host's on all addresses.
+/// A program of the host's on all addresses, for what comes in by one device.
 private final class UDPListener {
     private let descriptor: CInt
 
-    init(port: UInt16) throws {
+    init(port: UInt16, device: String) throws {
         descriptor = socket(AF_INET, CInt(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         var one: CInt = 1
+        guard setsockopt(descriptor, SOL_SOCKET, SO_BINDTODEVICE, device, socklen_t(device.utf8.count)) == 0 else {
+            throw CallFailure("SO_BINDTODEVICE")
+        }
         setsockopt(descriptor, SOL_SOCKET, SO_BROADCAST, &one, 4)
         try with("0.0.0.0", port) { guard bind(descriptor, $0, 16) == 0 else { throw CallFailure("bind") } }
     }
@@ -417,7 +430,7 @@ private final class UDPListener {
     }
 
     func send(to address: String, broadcast: Bool) throws {
-        try with(address, 9) { _ = sendto(descriptor, "host", 4, CInt(MSG_DONTWAIT.rawValue), $0, 16) }
+        try with(address, 9) { _ = sendto(descriptor, "host", 4, CInt(MSG_DONTWAIT), $0, 16) }
     }
 
     /// What comes within a twentieth of a second.

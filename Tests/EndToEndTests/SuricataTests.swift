@@ -24,6 +24,7 @@ extension EndToEnd.RunningGuests {
             let named =
                 [
                     ("wire", " mtu='1500'", "<interface name='span0'/>"),
+                    ("port", " mtu='1500'", "<monitor name='port0'/>"),
                     ("linux", "", "<vxlan remote='10.9.0.2' vni='\(FarMachine.identifier)'/>"),
                 ] + tunnels.map { ($0.0, "", "<\($0.1) remote='\($0.2)' \($0.3)/>") }
             return TappedHost.configuration.replacingOccurrences(
@@ -56,9 +57,11 @@ extension EndToEnd.RunningGuests {
                 "capture.disable-offloading=false", "af-packet.1.block-size=1048576", "default-packet-size=65549",
                 "af-packet.1.checksum-checks=no",
             ]
+            try await eventually("the monitor port is there") { try await host.lab.run("ip", "link", "show", "dev", "port0").status == 0 }
             let original = try await Suricata(host.lab, at: "tap-web1", settings: whole)
             var sensors = [
-                ("wire", try await Suricata(host.lab, at: "span1")), ("linux", try await Suricata(host.lab, at: "vx", in: "far")),
+                ("wire", try await Suricata(host.lab, at: "span1")), ("port", try await Suricata(host.lab, at: "port0")),
+                ("linux", try await Suricata(host.lab, at: "vx", in: "far")),
             ]
             for (name, _, address, _) in Self.tunnels {
                 try await host.lab.succeed("ip", "-n", "far", "address", "add", "\(address)/24", "dev", "up1")

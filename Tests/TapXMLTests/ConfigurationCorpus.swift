@@ -20,6 +20,7 @@ enum ConfigurationCorpus {
             <domain name="sensor" uuid="d1dbdc68-15f1-4c11-9a7d-0b3d7c9f1c11" mac="52:54:00:00:00:07"/>
           </destination>
           <destination name="span"><interface name="mon0" allow-shared="yes"/></destination>
+          <destination name="here" rate="1gbit" mtu="1500"><monitor name="span0"/><allow domain="web-*"/></destination>
           <destination name="far" rate="1gbit" burst="1m" mtu="1500">
             <vxlan remote="2001:DB8:0::10" vni="100" port="4790" source="2001:db8::9" device="ens4"/>
             <allow domain="web-*"/>
@@ -39,6 +40,9 @@ enum ConfigurationCorpus {
             file("<policy max-taps='1'><inline kinds=' gre  erspan ' remote='0.0.0.0/0 ::/0'/></policy>"),
             file("<destination name='a'><erspan remote='192.0.2.1' session='1' device='ens4'/></destination>"),
             file("<destination name='a' mtu='576'><interface name='m'/></destination>"),
+            file("<destination name='a'><monitor name='fifteen-bytes-0'/></destination>"),
+            file("<destination name='a'><monitor name='lo0'/></destination><destination name='b'><monitor name='lo1'/></destination>"),
+            file("<destination name='a'><interface name='m'/></destination><destination name='b'><interface name='m'/></destination>"),
             file("<destination name='a' mtu='65535' rate='10pps'><interface name='m'/></destination>"),
         ] + ["auto", "tcx", "clsact"].map { file("<mechanism name='\($0)'/>") }
 
@@ -112,6 +116,31 @@ enum ConfigurationCorpus {
         InvalidCase(
             file("<destination name='a'><interface name='m'/></destination>\n<destination name='a'><interface name='n'/></destination>"),
             at: "/virt-tap/destination[2]/@name", says: "of line 2 has the name a too", beyondSchema: "equal names"),
+        InvalidCase(file("<destination name='a'><monitor/></destination>"), at: "/virt-tap/destination/monitor", says: "name is missing"),
+        InvalidCase(
+            file("<destination name='a'><monitor dev='m'/></destination>"), at: "/virt-tap/destination/monitor/@dev",
+            says: "named by its attribute name"),
+        InvalidCase(
+            file("<destination name='a'><monitor name='m' mtu='1500'/></destination>"), at: "/virt-tap/destination/monitor/@mtu",
+            says: "attribute of <destination>"),
+        InvalidCase(
+            file("<destination name='a'><monitor name='sixteen-bytes-00'/></destination>"), at: "/virt-tap/destination/monitor/@name",
+            says: "1 to 15 bytes"),
+        InvalidCase(
+            file("<destination name='a'><monitor name='virttap-x'/></destination>"), at: "/virt-tap/destination/monitor/@name",
+            says: "virt-tap's own devices"),
+        InvalidCase(
+            file("<destination name='a'><monitor name='lo'/></destination>"), at: "/virt-tap/destination/monitor/@name",
+            says: "loopback device"),
+        InvalidCase(
+            file("<destination name='a'><monitor name='m'/></destination>\n<destination name='b'><interface name='m'/></destination>"),
+            at: "/virt-tap/destination[2]", says: "of line 2 is m too", beyondSchema: "equal names"),
+        InvalidCase(
+            file("<destination name='a'><monitor name='m'/></destination>\n<destination name='b'><monitor name='m'/></destination>"),
+            at: "/virt-tap/destination[2]", says: "one destination's alone", beyondSchema: "equal names"),
+        InvalidCase(
+            file("<policy><inline kinds='monitor' remote='::/0'/></policy>"), at: "/virt-tap/policy/inline/@kinds",
+            says: "never of the kind monitor"),
         InvalidCase(
             file("<destination name='a'><interface name='m'/><allow/></destination>"), at: "/virt-tap/destination/allow",
             says: "either domain or uuid"),
@@ -125,4 +154,9 @@ enum ConfigurationCorpus {
             file("<destination name='a'><interface xmlns='urn:virt-tap:1' name='m'/></destination>"),
             at: "/virt-tap/destination/interface", says: "another namespace"),
     ]
+        + ["vnet0", "vif1", "macvtap2", "macvlan3"].map {
+            InvalidCase(
+                file("<destination name='a'><monitor name='\($0)'/></destination>"), at: "/virt-tap/destination/monitor/@name",
+                says: "the devices that libvirt makes")
+        }
 }

@@ -36,6 +36,10 @@ struct ConfigurationXMLTests {
                     target: .domain(name: "sensor", uuid: uuid, mac: MACAddress("52:54:00:00:00:07"), alias: nil)),
                 DestinationDefinition(name: try #require(TapName("span")), target: .interface(name: "mon0", allowShared: true)),
                 DestinationDefinition(
+                    name: try #require(TapName("here")), target: .monitor(name: "span0"),
+                    rate: RateLimit(perSecond: 1_000_000_000, unit: .bitsPerSecond, burst: nil, text: "1gbit", burstText: nil),
+                    mtu: 1_500, allow: [.name("web-*")]),
+                DestinationDefinition(
                     name: try #require(TapName("far")),
                     target: .tunnel(
                         Tunnel(

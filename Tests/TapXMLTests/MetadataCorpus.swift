@@ -38,6 +38,7 @@ enum MetadataCorpus {
         tap("to='a'", "<filter>udp</filter><interface alias='net0'/>"), tap("to='a'", "<filter>tcp[inboundish] = 1</filter>"),
         tap("to='a' required='yes' enabled='no' once='yes'"), tap("to='a' required='no' enabled='yes' once='no'"),
         inline("<interface name='eth0.5'/>"), inline("<interface name='mon0' allow-shared='yes'/>"),
+        inline("<monitor name='span0'/>"),
         inline("<interface name='enp5s0f0np0-altname-of-\(String(repeating: "x", count: 104))'/>"),
         inline("<domain name='--help' mac='52:54:00:00:00:07'/>"), inline("<domain name='sensor'/>"),
         inline("<domain uuid='d1dbdc68-15f1-4c11-9a7d-0b3d7c9f1c11'/>"),

@@ -19,11 +19,13 @@ extension Reconciler {
         if isComplete { removePorts(but: Set(names)) }
         guard !names.isEmpty || !before.isEmpty else { return false }
         var found: [String: Result<MonitorPort, Failure>] = [:]
+        var hasChanged = false
         for name in names {
             do throws(Failure) {
                 let mechanism = try dataplane.mechanism(for: configuration.value.mechanism)
                 var port = try dataplane.keepPort(MonitorPort.Wish(name: name, marks: copyMarks, mechanism: mechanism))
                 tell(name, port, before: before[name])
+                hasChanged = hasChanged || port.change != nil
                 port.change = nil
                 found[name] = .success(port)
             } catch {
@@ -35,7 +37,7 @@ extension Reconciler {
                 found[name] = .failure(error)
             }
         }
-        guard found != before else { return false }
+        guard hasChanged || found != before else { return false }
         ports = found
         changes += 1
         refreshDevices()

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import Synchronization
+import TapModel
+import Testing
+
+@testable import TapDaemon
+
+/// When monitor ports are made and removed.
+@Suite struct PortTests {
+    private static func configuration(_ ports: String..., mark: String = "") -> String {
+        "<virt-tap>\(mark)" + ports.map { "<destination name='ids\($0.last!)'><monitor name='\($0)'/></destination>" }.joined() + "</virt-tap>"
+    }
+
+    private func bench(_ configuration: String = configuration("span0")) throws -> (Bench, TestDomain) {
+        let bench = try Bench(configuration)
+        let web = TestDomain(1)
+        bench.libvirt[web.uuid] = web.running("<v:tap to='ids0'/>")
+        return (bench, web)
+    }
+
+    @Test func theyAreMadeBeforeLibvirtHasSaidAnything() async throws {
+        let (bench, web) = try bench()
+        try await bench.run {
+            #expect(bench.kernel.changes.contains("port span0"))
+            await bench.connect()
+            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+            let destination = try #require(await bench.reconciler.status().destinations.first)
+            #expect(destination.kind == .monitor && destination.device == "span0" && destination.state == .active)
+            let own = try #require(try bench.kernel.device(named: "virttap-span0"))
+            #expect(bench.kernel.destination("ids0") == own.index)
+        }
+    }
+
+    @Test func theNextDaemonTakesWhatIsThere() async throws {
+        let (first, _) = try bench()
+        try await first.run {}
+        first.kernel.forgetChanges()
+        let next = try Bench(Self.configuration("span0"), sharing: first)
+        try await next.run { #expect(!next.kernel.changes.contains { $0.contains("port") }) }
+        #expect(!next.log.lines.contains { $0.contains("monitor port") })
+    }
+
+    @Test func aReloadMakesAndRemovesThem() async throws {
+        let (bench, _) = try bench()
+        try await bench.run {
+            try await bench.reload(Self.configuration("span1"))
+            try await eventually("the one for the other") {
+                bench.kernel.changes.contains("port span1") && bench.kernel.changes.contains("no port span0")
+            }
+        }
+    }
+
+    @Test func aConfigurationThatCannotBeUsedChangesNothing() async throws {
+        let (first, _) = try bench()
+        try await first.run {}
+        first.kernel.forgetChanges()
+        let next = try Bench("<virt-tap><nonsense/></virt-tap>", sharing: first)
+        try await next.run {
+            try await next.settle()
+            #expect(!next.kernel.changes.contains { $0.contains("port") })
+            try await next.reload(Self.configuration("span1"))
+            try await eventually("then it counts") { next.kernel.changes.contains("no port span0") }
+        }
+    }
+
+    @Test func aPurgeMakesNoneUntilTheNextReload() async throws {
+        let (bench, web) = try bench()
+        try await bench.run {
+            await bench.connect()
+            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+            _ = try await bench.reconciler.purge()
+            _ = try bench.kernel.removePorts(but: [])
+            bench.kernel.forgetChanges()
+            await bench.reconciler.devicesChanged()
+            try await bench.settle()
+            #expect(!bench.kernel.changes.contains("port span0"))
+            let destination = try #require(await bench.reconciler.status().destinations.first)
+            #expect(destination.reason == .destinationDown && destination.message?.contains("virt-tap reload") == true)
+            try await bench.reload(Self.configuration("span0"))
+            try await eventually("made again") { bench.kernel.changes.contains("port span0") }
+        }
+    }
+
+    @Test func oneThatIsRemovedIsMadeAgainAtOnceAndSaid() async throws {
+        let (bench, web) = try bench()
+        try await bench.run {
+            await bench.connect()
+            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+            bench.kernel.remove("virttap-span0")
+            bench.kernel.remove("span0")
+            await bench.reconciler.devicesChanged()
+            let own = try #require(try bench.kernel.device(named: "virttap-span0"))
+            #expect(bench.kernel.destination("ids0") == own.index)
+            #expect(bench.log.lines.contains { $0.contains("somebody removed monitor port span0; it was made again") })
+        }
+    }
+
+    @Test func noCopyGoesToOneThatIsNotKeptApart() async throws {
+        let (bench, web) = try bench()
+        try await bench.run {
+            await bench.connect()
+            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+            bench.kernel.state.withLock { $0.portTrouble = Failure(.attachFailed, "monitor port span0: no memory") }
+            await bench.advance(2)
+            try await eventually("stopped") { bench.kernel.destination("ids0") == 0 }
+            #expect(await bench.tap(web, "ids0")?.reason == .attachFailed)
+            bench.kernel.state.withLock { $0.portTrouble = nil }
+            await bench.advance(2)
+            try await eventually("on again") { bench.kernel.destination("ids0") != 0 }
+            #expect(bench.log.lines.count { $0.hasPrefix("monitor port span0: no memory") } == 1)
+        }
+    }
+
+    @Test func whatTapsStillHaveTheFormerMarkGetIn() async throws {
+        let (bench, web) = try bench()
+        try await bench.run {
+            await bench.connect()
+            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+            try await bench.reload(Self.configuration("span0", mark: "<mark value='0x40'/>"))
+            let mark = PacketMark(value: 0x40, mask: 0x40)
+            try await eventually("both, then the one") { bench.kernel.state.withLock { $0.marksOfPorts["span0"] } == [mark] }
+        }
+    }
+
+    @Test func namesOfOurEndsFit() {
+        #expect(MonitorPort.device(of: "span0") == "virttap-span0")
+        #expect(MonitorPort.device(of: "seven-b") == "virttap-seven-b")
+        let names = ["eight-by", "a-long-name-000", "a-long-name-001", "cut", "cut-in"].map(MonitorPort.device)
+        #expect(Set(names).count == 5 && names.allSatisfy { $0.utf8.count == 15 && HostDevice.isOurs($0) })
+        #expect(!names.contains("virttap-cut"))
+    }
+}
