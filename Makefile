@@ -182,7 +182,10 @@ define tidy_uninstalled
 		echo '"make install" and "virt-tap purge" end them at once.'; \
 	else \
 		echo 'Uninstalled; no tap copies any more.'; \
-	fi; }
+	fi; \
+	for port in /sys/class/net/virttap-*; do \
+		[ -d "$$port" ] && echo "The device $$(basename "$$port") stays until a reboot; \"ip link del $$(basename "$$port")\" ends it."; \
+	done; true; }
 endef
 
 fmt: ## format Swift and C in place

@@ -103,7 +103,7 @@ import Testing
             let restored = bench.kernel.changes.count { $0.hasPrefix("replace") }
             #expect((4...5).contains(restored), "\(restored)")
             // Once in a while it is tried all the same.
-            await bench.advance(RemovalHistory.window + 1)
+            await bench.advance(RemovalHistory<AttachmentID>.window + 1)
             await bench.event(web1)
             try await eventually("it is put back") { await bench.tap(web1)?.state == .active }
             #expect(bench.kernel.changes.count { $0.hasPrefix("replace") } == restored + 1)

@@ -96,6 +96,26 @@ import Testing
         }
     }
 
+    @Test func oneThatIsRemovedAgainAndAgainIsMadeAgainEveryTenMinutes() async throws {
+        let (bench, _) = try bench()
+        try await bench.run {
+            func remove() async {
+                bench.kernel.remove("virttap-span0")
+                bench.kernel.remove("span0")
+                await bench.reconciler.devicesChanged()
+            }
+            for _ in 0..<20 { await remove() }
+            #expect(bench.kernel.changes.count { $0 == "port span0" } == RemovalHistory<String>.limit + 1)
+            let destination = try #require(await bench.reconciler.status().destinations.first)
+            #expect(destination.reason == .detachedRepeatedly)
+            await bench.advance(RemovalHistory<String>.window + 1)
+            try await eventually("made once more") { await bench.reconciler.status().destinations.first?.state == .active }
+            bench.kernel.forgetChanges()
+            await remove()
+            #expect(!bench.kernel.changes.contains("port span0"))
+        }
+    }
+
     @Test func noCopyGoesToOneThatIsNotKeptApart() async throws {
         let (bench, web) = try bench()
         try await bench.run {

@@ -58,7 +58,7 @@ struct WorkTests {
     }
 
     @Test func aFightIsNotFought() {
-        var history = RemovalHistory()
+        var history = RemovalHistory<AttachmentID>()
         let id = AttachmentKey(domain: Fixture.uuid, origin: .domain, tap: .fallback, ifindex: 1).id
         for time in 0..<4 {
             history.removed(id, at: Double(time))

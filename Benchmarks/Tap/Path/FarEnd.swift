@@ -23,12 +23,16 @@ final class FarEnd: CopyCount {
     private let counting: HandWritten
     private var link: CInt = -1
 
-    init(on device: String) throws {
+    /// - Parameter isFirst: in front of all programs that are there, in whose place it drops what comes.
+    init(on device: String, isFirst: Bool = false) throws {
         map = bpf_map_create(BPF_MAP_TYPE_ARRAY, "bench_far_end", 4, 24, 1, nil)
         guard map >= 0 else { throw BenchmarkFailure(call: "far end's map") }
         counting = try HandWritten.counting(in: map)
         let index = CInt(if_nametoindex(device))
-        link = bpf_link_create(counting.program, index, bpf_attach_type(CLIBBPF_TCX_INGRESS.rawValue), nil)
+        var options = bpf_link_create_opts()
+        options.sz = MemoryLayout<bpf_link_create_opts>.size
+        options.flags = isFirst ? UInt32(CLIBBPF_F_BEFORE.rawValue) : 0
+        link = bpf_link_create(counting.program, index, bpf_attach_type(CLIBBPF_TCX_INGRESS.rawValue), &options)
         if link < 0 {
             // Before Linux 6.6.
             try run("tc", "qdisc", "add", "dev", device, "clsact")

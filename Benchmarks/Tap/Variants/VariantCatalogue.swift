@@ -58,6 +58,9 @@ struct VariantCatalogue {
 
     private var feeding: [Variant] {
         [
+            Variant(name: "port", title: "our tap into a monitor port, everything", kind: .ours, expected: .whole(1)) {
+                [dataplane] in try PortTap(dataplane, on: $0)
+            },
             Variant(name: "sensor", title: "our tap into a sensor VM's tap device, everything", kind: .ours, expected: .whole(1)) {
                 [dataplane] in try SensorTap(dataplane, on: $0)
             },

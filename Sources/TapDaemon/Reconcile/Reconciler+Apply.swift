@@ -121,8 +121,8 @@ extension Reconciler {
             failures[action.id] = Failure(
                 .detachedRepeatedly,
                 "something on this host removes the tap's program from \(desired.interface.device.printable) again and again; it is put back "
-                    + "every \(Int(RemovalHistory.window / 60)) minutes. Find what detaches TCX or tc programs there")
-            request(.domain(desired.key.domain), after: RemovalHistory.window)
+                    + "every \(Int(RemovalHistory<AttachmentID>.window / 60)) minutes. Find what detaches TCX or tc programs there")
+            request(.domain(desired.key.domain), after: RemovalHistory<AttachmentID>.window)
         }
     }
 

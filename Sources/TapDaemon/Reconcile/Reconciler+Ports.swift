@@ -22,6 +22,7 @@ extension Reconciler {
         var hasChanged = false
         for name in names {
             do throws(Failure) {
+                try requireNoFight(name, before: before[name])
                 let mechanism = try dataplane.mechanism(for: configuration.value.mechanism)
                 var port = try dataplane.keepPort(MonitorPort.Wish(name: name, marks: copyMarks, mechanism: mechanism))
                 tell(name, port, before: before[name])
@@ -42,6 +43,20 @@ extension Reconciler {
         changes += 1
         refreshDevices()
         return true
+    }
+
+    /// Whoever removes a port again and again finds it made again every ten minutes: making it costs the host more than removing it.
+    private func requireNoFight(_ name: String, before: Result<MonitorPort, Failure>?) throws(Failure) {
+        let now = clock.monotonic()
+        guard devices[MonitorPort.device(of: name)] == nil else { return }
+        if case .success? = before { portRemovals.removed(name, at: now) }
+        guard portRemovals.mayRestore(name, at: now) else {
+            throw Failure(
+                .detachedRepeatedly,
+                "monitor port \(name): something on this host removes it again and again; it is made again every "
+                    + "\(Int(RemovalHistory<String>.window / 60)) minutes. Find what deletes devices that it does not know")
+        }
+        portRemovals.restored(name, at: now)
     }
 
     /// The same at once where a device of ours has gone.

@@ -53,7 +53,8 @@ actor Reconciler {
     /// What each destination of the configuration was last found to be.
     var destinationsSeen: [String: DestinationVerdict] = [:]
     var filters = FilterTable()
-    var removals = RemovalHistory()
+    var removals = RemovalHistory<AttachmentID>()
+    var portRemovals = RemovalHistory<String>()
     var arrivals = ArrivalLog()
     /// Whether libvirt calls the hook, by the guests that are seen to start.
     var hookWatch: HookWatch

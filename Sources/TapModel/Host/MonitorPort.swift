@@ -41,6 +41,14 @@ public struct MonitorPort: Hashable, Sendable {
     }
 }
 
+extension DeviceTable {
+    /// The device at which sensors listen, of a monitor port to whose `own` end copies are sent; `nil`: it is in another network namespace,
+    /// or called otherwise than virt-tapd has called it.
+    public func listener(ofPort own: HostDevice) -> HostDevice? {
+        all.first { $0.index != own.index && MonitorPort.device(of: $0.name) == own.name }
+    }
+}
+
 extension MonitorPort {
     /// What our end is called: its name begins as those of all our devices, and has at most 15 bytes. It is told from other ports' by the
     /// alias.

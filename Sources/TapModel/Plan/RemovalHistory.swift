@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Remembers how often somebody else removed an attachment, so that putting it back does not become a fight.
+/// Remembers how often somebody else removed something of ours, so that putting it back does not become a fight.
 ///
 /// Times are seconds of a clock that does not jump.
-public struct RemovalHistory: Sendable {
+public struct RemovalHistory<ID: Hashable & Sendable>: Sendable {
     /// So many removals within `window` make it a fight. From then on it is put back once per window, until it has stayed
     /// for a whole one.
-    public static let limit = 5
-    public static let window = 600.0
+    public static var limit: Int { 5 }
+    public static var window: Double { 600 }
 
     private struct Record {
         var removals: [Double] = []
@@ -15,12 +15,12 @@ public struct RemovalHistory: Sendable {
         var restored: Double?
     }
 
-    private var records: [AttachmentID: Record] = [:]
+    private var records: [ID: Record] = [:]
 
     public init() {}
 
     /// Notes that `id` was found removed. Call once for each removal.
-    public mutating func removed(_ id: AttachmentID, at now: Double) {
+    public mutating func removed(_ id: ID, at now: Double) {
         var record = records[id] ?? Record()
         if record.isFight, let restored = record.restored, now - restored > Self.window { record = Record() }
         record.removals.removeAll { now - $0 > Self.window }
@@ -30,14 +30,14 @@ public struct RemovalHistory: Sendable {
     }
 
     /// Whether it may be put back now.
-    public func mayRestore(_ id: AttachmentID, at now: Double) -> Bool {
+    public func mayRestore(_ id: ID, at now: Double) -> Bool {
         guard let record = records[id], record.isFight, let restored = record.restored else { return true }
         return now - restored >= Self.window
     }
 
     /// Notes that it was, or was tried to be, put back.
-    public mutating func restored(_ id: AttachmentID, at now: Double) { records[id]?.restored = now }
+    public mutating func restored(_ id: ID, at now: Double) { records[id]?.restored = now }
 
     /// Forgets what is gone for good.
-    public mutating func forget(_ id: AttachmentID) { records[id] = nil }
+    public mutating func forget(_ id: ID) { records[id] = nil }
 }

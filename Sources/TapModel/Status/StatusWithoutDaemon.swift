@@ -21,8 +21,14 @@ extension StatusDocument {
         let failures = destinationFailures(kernel, devices: devices)
         return kernel.destinations.map {
             DestinationStatus(
-                name: $0.label, kind: $0.kind, device: devices?[$0.ifindex]?.name, failure: failures[$0.label] ?? nil, record: $0)
+                name: $0.label, kind: $0.kind, device: device(of: $0, devices)?.name, failure: failures[$0.label] ?? nil, record: $0)
         }
+    }
+
+    /// The device that takes copies, of a monitor port the one that sensors know.
+    private static func device(of record: DestinationRecord, _ devices: DeviceTable?) -> HostDevice? {
+        guard let device = devices?[record.ifindex] else { return nil }
+        return record.kind == .monitor ? devices?.listener(ofPort: device) ?? device : device
     }
 
     /// The taps of everything that is pinned. Also for a daemon that libvirt has not told of those domains (yet).
@@ -95,6 +101,7 @@ extension StatusDocument {
             return Failure(.destinationDown, "destination \(record.label): its device is gone; virt-tapd follows it when it runs")
         }
         guard device.isUp, device.hasCarrier else {
+            let device = self.device(of: record, devices) ?? device
             return Failure(
                 .destinationDown,
                 "destination \(record.label): interface \(device.name) \(device.isUp ? "has no carrier" : "is down"): copies are counted as errors"
