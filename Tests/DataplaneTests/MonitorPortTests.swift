@@ -170,7 +170,9 @@ extension KernelSuite {
             defer { _ = try? port.tapped.dataplane.purge() }
             let sensor = try PacketSocket(on: port.name)
             try settings(port.own, ["ipv6/conf/*/disable_ipv6": "0", "ipv6/conf/*/addr_gen_mode": "0"])
-            try ip("link set \(port.own) down\nlink set \(port.own) arp on\nlink set \(port.own) up\naddr add 198.51.100.1/24 dev \(port.own)\n")
+            try ip(
+                "link set \(port.own) down\nlink set \(port.own) arp on\nlink set \(port.own) up\naddr add 198.51.100.1/24 dev \(port.own)\n"
+            )
             let listener = try UDPListener(port: 5_001, device: port.own)
             try listener.send(to: "198.51.100.7", broadcast: false)
             try listener.send(to: "198.51.100.255", broadcast: true)
@@ -219,7 +221,8 @@ extension KernelSuite {
             try port.tapped.attach(.inbound)
             if mechanism == .tcx { try run("tc", "qdisc", "add", "dev", guest.name, "clsact") }
             try run(
-                "tc", "filter", "add", "dev", guest.name, "egress", "prio", "7", "protocol", "all", "u32", "match", "u32", "0", "0", "action",
+                "tc", "filter", "add", "dev", guest.name, "egress", "prio", "7", "protocol", "all", "u32", "match", "u32", "0", "0",
+                "action",
                 "mirred", "egress", "redirect", "dev", "ifb\(number)")
             let sensor = try PacketSocket(on: port.name)
             let listener = try UDPListener(port: 5_000, device: port.name)
@@ -272,7 +275,8 @@ extension KernelSuite {
             #expect(try port.tapped.dataplane.keepPort(both).change == .updated)
             try copy(2, arrives: true)
             let next = MonitorPort.Wish(name: port.name, marks: [other], mechanism: mechanism)
-            #expect(try port.tapped.dataplane.keepPort(next) == MonitorPort(ifindex: port.port.ifindex, listener: port.name, change: .updated))
+            #expect(
+                try port.tapped.dataplane.keepPort(next) == MonitorPort(ifindex: port.port.ifindex, listener: port.name, change: .updated))
             try copy(3, arrives: false)
             let desired = try port.tapped.desired(.outbound) { $0.mark = other }
             try port.tapped.dataplane.replace(desired, at: TappedBench.now)
@@ -488,7 +492,8 @@ private enum HostileFrame {
     }
 
     private static var routerAdvertisement: [UInt8] {
-        let prefix: [UInt8] = [3, 4, 64, 0xC0, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 0, 0, 0xFD, 0, 0, 0x66] + [UInt8](repeating: 0, count: 12)
+        let prefix: [UInt8] =
+            [3, 4, 64, 0xC0, 0, 0, 255, 255, 0, 0, 255, 255, 0, 0, 0, 0, 0xFD, 0, 0, 0x66] + [UInt8](repeating: 0, count: 12)
         return icmp6(
             [0x33, 0x33, 0, 0, 0, 1], [0xFF, 2] + [UInt8](repeating: 0, count: 13) + [1],
             [134, 0, 0, 0, 64, 0, 255, 255] + [UInt8](repeating: 0, count: 8) + [1, 1] + guest + prefix)

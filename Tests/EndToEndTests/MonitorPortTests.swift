@@ -152,7 +152,8 @@ extension EndToEnd {
 
         @Test func nobodyWhoManagesDevicesIsHeardOnIt() async throws {
             try await LabHost.with(["--without-libvirtd", "--ipv6"]) { lab async throws in
-                try lab.write("<virt-tap><destination name='port'><monitor name='sniff0'/></destination></virt-tap>", to: "/etc/virt-tap/config.xml")
+                try lab.write(
+                    "<virt-tap><destination name='port'><monitor name='sniff0'/></destination></virt-tap>", to: "/etc/virt-tap/config.xml")
                 try lab.write(
                     "[Match]\nName=sniff0 virttap-*\n[Network]\nDHCP=yes\nIPv6AcceptRA=yes\nLinkLocalAddressing=yes\nLLMNR=yes\nEmitLLDP=yes\n",
                     to: "/run/systemd/network/10-all.network")
@@ -253,7 +254,9 @@ extension EndToEnd {
                 try await host.wait(for: "web1")
                 let before = try await lab.succeed("ip", "netns", "exec", "ids", "cat", "/proc/net/dev")
                 try await guest.succeed("vt-send eth0 198.51.100.255 40001 50 0 burst web1")
-                try await eventually("copies come there") { try await lab.succeed("ip", "netns", "exec", "ids", "cat", "/proc/net/dev") != before }
+                try await eventually("copies come there") {
+                    try await lab.succeed("ip", "netns", "exec", "ids", "cat", "/proc/net/dev") != before
+                }
                 #expect(try await lab.run("ip", "link", "show", "dev", "sniff0").status != 0)
                 #expect(try await host.virtTap("test", "web1").status == 0)
                 try await lab.succeed("ip", "netns", "del", "ids")
@@ -269,7 +272,8 @@ extension EndToEnd {
                 try await guest.removeMetadata()
                 try await host.reload()
                 try await eventually("it is gone, and all that was pinned for it") {
-                    try await lab.run("sh", "-c", "! ip link show dev sniff0 2>/dev/null && ! ls /sys/fs/bpf/virt-tap/1 | grep -q port-").status
+                    try await lab.run("sh", "-c", "! ip link show dev sniff0 2>/dev/null && ! ls /sys/fs/bpf/virt-tap/1 | grep -q port-")
+                        .status
                         == 0
                 }
                 #expect(try await index() == "")

@@ -9,7 +9,8 @@ import Testing
 /// When monitor ports are made and removed.
 @Suite struct PortTests {
     private static func configuration(_ ports: String..., mark: String = "") -> String {
-        "<virt-tap>\(mark)" + ports.map { "<destination name='ids\($0.last!)'><monitor name='\($0)'/></destination>" }.joined() + "</virt-tap>"
+        "<virt-tap>\(mark)" + ports.map { "<destination name='ids\($0.last!)'><monitor name='\($0)'/></destination>" }.joined()
+            + "</virt-tap>"
     }
 
     private func bench(_ configuration: String = configuration("span0")) throws -> (Bench, TestDomain) {

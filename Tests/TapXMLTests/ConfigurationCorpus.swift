@@ -153,10 +153,17 @@ enum ConfigurationCorpus {
         InvalidCase(
             file("<destination name='a'><interface xmlns='urn:virt-tap:1' name='m'/></destination>"),
             at: "/virt-tap/destination/interface", says: "another namespace"),
+        InvalidCase(
+            file("<destination name='a'><monitor name='vnet0'/></destination>"), at: "/virt-tap/destination/monitor/@name",
+            says: "the devices that libvirt makes"),
+        InvalidCase(
+            file("<destination name='a'><monitor name='vif1'/></destination>"), at: "/virt-tap/destination/monitor/@name",
+            says: "the devices that libvirt makes"),
+        InvalidCase(
+            file("<destination name='a'><monitor name='macvtap2'/></destination>"), at: "/virt-tap/destination/monitor/@name",
+            says: "the devices that libvirt makes"),
+        InvalidCase(
+            file("<destination name='a'><monitor name='macvlan3'/></destination>"), at: "/virt-tap/destination/monitor/@name",
+            says: "the devices that libvirt makes"),
     ]
-        + ["vnet0", "vif1", "macvtap2", "macvlan3"].map {
-            InvalidCase(
-                file("<destination name='a'><monitor name='\($0)'/></destination>"), at: "/virt-tap/destination/monitor/@name",
-                says: "the devices that libvirt makes")
-        }
 }

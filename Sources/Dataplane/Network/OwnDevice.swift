@@ -55,7 +55,8 @@ struct OwnDevice {
             }
             let attributes = message.attributes(after: ifinfomsg.self)
             return Found(
-                name: attributes.text(Int(IFLA_IFNAME)) ?? "", ifindex: UInt32(found.ifi_index), alias: attributes.text(Int(IFLA_IFALIAS)), isUp: found.ifi_flags & UInt32(IFF_UP) != 0,
+                name: attributes.text(Int(IFLA_IFNAME)) ?? "", ifindex: UInt32(found.ifi_index), alias: attributes.text(Int(IFLA_IFALIAS)),
+                isUp: found.ifi_flags & UInt32(IFF_UP) != 0,
                 kind: attributes.nested(Int(IFLA_LINKINFO))?.text(Int(IFLA_INFO_KIND)) ?? "",
                 other: attributes.number(Int(IFLA_LINK), as: UInt32.self), isOtherElsewhere: attributes[Int(IFLA_LINK_NETNSID)] != nil)
         } catch let error as KernelError where error.number == ENODEV {
