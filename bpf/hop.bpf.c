@@ -27,6 +27,7 @@
 #include "fragment.h"
 #include "headers.h"
 #include "hop.h"
+#include "passing.h"
 #include "segments.h"
 #include "tunnel.h"
 
@@ -223,6 +224,14 @@ static __always_inline bool needs_whole(const struct tap_tunnel *tunnel, __u32 l
 	       (length > tunnel->room && tunnel->oversize == TAP_OVERSIZE_FRAGMENT);
 }
 
+/* Has the kernel do its work on a copy, which comes out at the other end; so many segments of it. */
+static __always_inline int send_on(struct __sk_buff *skb, __u32 segments)
+{
+	if (passes_ingress_by(skb))
+		return TC_ACT_SHOT;
+	return may_wait(skb, segments) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}
+
 static __always_inline int send_fragment(struct __sk_buff *skb, __u32 place, __u32 device)
 {
 	__u32 part = skb->cb[TAP_CB_PART];
@@ -296,11 +305,11 @@ int virt_tap_hop(struct __sk_buff *skb)
 			ticket = fit_segments(skb, most, segment_size, tag);
 		if (ticket > TAP_SEGMENTS + 1)
 			return TC_ACT_SHOT;
-		return may_wait(skb, ticket) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+		return send_on(skb, ticket);
 	} else if ((is_wrapped && (needs_whole(tunnel, cut < length + tag ? cut : length + tag) ||
 				   tap_is_unfinished(skb))) ||
 		   (is_finished && !is_wrapped && cut == TAP_UNCUT && tap_is_unfinished(skb))) {
-		return may_wait(skb, 1) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+		return send_on(skb, 1);
 	}
 	/* Somebody has given the sending end its offloads back. */
 	if (segment_size)
@@ -317,7 +326,7 @@ int virt_tap_hop(struct __sk_buff *skb)
 		is_cut = true;
 	}
 	if (error && has_number && !hop_is_arrival)
-		return may_wait(skb, 1) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+		return send_on(skb, 1);
 	skb->cb[TAP_CB_PLACE] = 0;
 	/* Not a redirect: nobody would tell what became of it. */
 	if (!error && is_wrapped)

@@ -15,8 +15,9 @@
 #include <linux/pkt_cls.h>
 #include <stdbool.h>
 
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+
+#include "passing.h"
 
 #define PORT_MARKS 4
 
@@ -30,11 +31,6 @@ const volatile struct port_mark port_marks[PORT_MARKS];
 /* Whether this is the end that copies leave by. */
 const volatile __u32 port_is_sending = 0;
 
-/* The one field that is needed of the kernel's own structure; where it is, the kernel says. */
-struct sk_buff {
-	__u8 tc_skip_classify : 1;
-} __attribute__((preserve_access_index));
-
 static __always_inline bool is_copy(const struct __sk_buff *skb)
 {
 	for (int i = 0; i < PORT_MARKS; i++) {
@@ -42,18 +38,6 @@ static __always_inline bool is_copy(const struct __sk_buff *skb)
 			return true;
 	}
 	return false;
-}
-
-/*
- * Whether the kernel would hand the frame past packet sockets and TC ingress at
- * the other end, straight to the host's IP stack. An ifb marks so what it gives
- * back, and with an ifb at a guest's device each copy of that has the mark, too.
- */
-static __always_inline bool passes_ingress_by(struct __sk_buff *skb)
-{
-	struct sk_buff *real = (struct sk_buff *)skb;
-
-	return BPF_CORE_READ_BITFIELD_PROBED(real, tc_skip_classify);
 }
 
 SEC("tap")

@@ -108,15 +108,15 @@ extension KernelSuite {
             defer { _ = try? ip("addr flush dev \(port.name)\n") }
             // Addresses are not settled before nobody has claimed them for a second.
             var configured = try HostView(port.name)
-            for _ in 0..<50 where configured.addresses.contains("tentative") {
+            for _ in 0..<50 where !configured.isSettled {
                 usleep(100_000)
                 configured = try HostView(port.name)
             }
-            #expect(configured != before && !configured.addresses.contains("tentative"))
+            #expect(configured != before && configured.isSettled)
             let listener = try UDPListener(port: 5_000, device: port.name)
             // The host asks, announces, and sends: by ARP, IP, DHCP and a program's own frames.
-            try listener.send(to: "198.51.100.7", broadcast: false)
-            try listener.send(to: "198.51.100.255", broadcast: true)
+            try listener.send(to: "198.51.100.7")
+            try listener.send(to: "198.51.100.255")
             _ = try? run("busybox", "udhcpc", "-i", port.name, "-n", "-q", "-t", "1", "-T", "1", "-s", "/bin/true")
             _ = try? run("busybox", "arping", "-c", "1", "-w", "1", "-I", port.name, "198.51.100.7")
             let mac = try #require(try port.tapped.dataplane.device(named: port.name)?.mac).bytes
@@ -174,8 +174,8 @@ extension KernelSuite {
                 "link set \(port.own) down\nlink set \(port.own) arp on\nlink set \(port.own) up\naddr add 198.51.100.1/24 dev \(port.own)\n"
             )
             let listener = try UDPListener(port: 5_001, device: port.own)
-            try listener.send(to: "198.51.100.7", broadcast: false)
-            try listener.send(to: "198.51.100.255", broadcast: true)
+            try listener.send(to: "198.51.100.7")
+            try listener.send(to: "198.51.100.255")
             _ = try? run("busybox", "udhcpc", "-i", port.own, "-n", "-q", "-t", "1", "-T", "1", "-s", "/bin/true")
             _ = try? PacketSocket(on: port.own).send(HostileFrame.udp(to: FrameBuilder.peer, destination: [198, 51, 100, 7]))
             try port.tapped.attach(.outbound)
@@ -231,6 +231,16 @@ extension KernelSuite {
             #expect(guest.read() == frame)
             #expect(sensor.receive(1) == [frame])
             #expect(listener.receive() == nil, "a copy went past the programs")
+            // The same of the pair on which copies are finished, as those have to be that this host sends itself.
+            try port.tapped.dataplane.replace(try port.tapped.desired(.inbound) { $0.finished = true }, at: TappedBench.now)
+            let hop = HopEnd.arrival.device
+            try settings(hop, ["ipv4/conf/*/rp_filter": "0", "ipv4/conf/*/accept_local": "1"])
+            try ip("addr add 198.51.100.65/24 broadcast + dev \(port.tapped.bench.bridge)\n")
+            let host = try UDPListener(port: 5_003, device: hop)
+            try UDPListener(port: 5_002, device: port.tapped.bench.bridge).send(to: "198.51.100.255", port: 5_003)
+            #expect(guest.read()?.suffix(4) == Array("host".utf8)[...])
+            #expect(sensor.receive(1).map { Array($0.suffix(4)) } == [Array("host".utf8)])
+            #expect(host.receive() == nil, "a copy went past the program that finishes")
         }
 
         // MARK: Those who touch it
@@ -313,6 +323,12 @@ extension KernelSuite {
             let frame = FrameBuilder.udp(1)
             try port.tapped.bench.guest.write(frame)
             #expect(sensor.receive(1) == [frame])
+            // TCX goes along with the device, qdiscs do not.
+            try run("ip", "-n", namespace.name, "addr", "add", "198.51.100.1/24", "dev", port.name)
+            let listener = try namespace.run { try UDPListener(port: 5_000, device: port.name) }
+            try port.tapped.bench.guest.write(HostileFrame.udp(to: [UInt8](repeating: 0xFF, count: 6), destination: [255, 255, 255, 255]))
+            #expect(sensor.receive(1).count == 1)
+            #expect((listener.receive() == nil) == (mechanism == .tcx))
             #expect(try port.keep() == MonitorPort(ifindex: port.port.ifindex, listener: nil))
             // Deleted, in the namespace here.
             try run("ip", "-n", namespace.name, "link", "del", port.name)
@@ -400,6 +416,9 @@ extension KernelSuite {
 private struct HostView: Equatable {
     let routes, routes6, neighbours, addresses: String
 
+    /// Whether its link-local address is there and nobody is asked any more who else has it.
+    var isSettled: Bool { routes6.contains("local fe80::") && !addresses.contains("tentative") }
+
     init(_ device: String) throws {
         routes = try run("ip", "route", "show", "table", "all")
         routes6 = try run("ip", "-6", "route", "show", "table", "all")
@@ -433,8 +452,8 @@ private final class UDPListener {
         try withUnsafePointer(to: &name) { try $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { try body($0) } }
     }
 
-    func send(to address: String, broadcast: Bool) throws {
-        try with(address, 9) { _ = sendto(descriptor, "host", 4, CInt(MSG_DONTWAIT), $0, 16) }
+    func send(to address: String, port: UInt16 = 9) throws {
+        try with(address, port) { _ = sendto(descriptor, "host", 4, CInt(MSG_DONTWAIT), $0, 16) }
     }
 
     /// What comes within a twentieth of a second.

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Frames that come in without meeting a program. */
+#ifndef VIRT_TAP_PASSING_H
+#define VIRT_TAP_PASSING_H
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+/* The one field that is needed of the kernel's own structure; where it is, the kernel says. */
+struct sk_buff {
+	__u8 tc_skip_classify : 1;
+} __attribute__((preserve_access_index));
+
+/*
+ * Whether the kernel would hand the frame past packet sockets and TC ingress at
+ * the other end of a veth pair, straight to the host's IP stack. An ifb marks so
+ * what it gives back, and with an ifb at a guest's device each copy of that has
+ * the mark, too. There is no field of struct __sk_buff for it.
+ */
+static __always_inline bool passes_ingress_by(struct __sk_buff *skb)
+{
+	struct sk_buff *real = (struct sk_buff *)skb;
+
+	return BPF_CORE_READ_BITFIELD_PROBED(real, tc_skip_classify);
+}
+
+#endif
