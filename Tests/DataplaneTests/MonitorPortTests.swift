@@ -200,7 +200,7 @@ extension KernelSuite {
                 }
                 let above = try PacketSocket(on: name)
                 try port.tapped.bench.guest.write(frame)
-                #expect(sensor.receive(1) == [frame])
+                #expect(sensor.receive(1) == [frame], "\(upper)")
                 #expect(above.receive(within: 50) == nil, "\(upper)")
                 try ip("link del \(name)\n")
             }
@@ -420,8 +420,12 @@ private struct HostView: Equatable {
     var isSettled: Bool { routes6.contains("local fe80::") && !addresses.contains("tentative") }
 
     init(_ device: String) throws {
-        routes = try run("ip", "route", "show", "table", "all")
-        routes6 = try run("ip", "-6", "route", "show", "table", "all")
+        // Devices of other tests may be on their way out.
+        func own(_ routes: String) -> String {
+            routes.split(separator: "\n").filter { $0.contains(" dev \(device) ") || $0.contains("default") }.joined(separator: "\n")
+        }
+        routes = own(try run("ip", "-4", "route", "show", "table", "all"))
+        routes6 = own(try run("ip", "-6", "route", "show", "table", "all"))
         // States pass by themselves; entries that nobody asked for do not come.
         neighbours = try run("ip", "neigh", "show", "dev", device).split(separator: "\n").filter { $0.contains("lladdr") }.joined()
         addresses = try run("ip", "-o", "addr", "show", "dev", device)

@@ -19,5 +19,7 @@ public struct CallFailure: Error, CustomStringConvertible {
 /// Whether something can be read within so many milliseconds.
 func isReadable(_ descriptor: CInt, within milliseconds: CInt) -> Bool {
     var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-    return poll(&entry, 1, milliseconds) > 0 && entry.revents & Int16(POLLIN) != 0
+    var count = poll(&entry, 1, milliseconds)
+    while count < 0, errno == EINTR { count = poll(&entry, 1, milliseconds) }
+    return count > 0 && entry.revents & Int16(POLLIN) != 0
 }
