@@ -67,6 +67,36 @@ extension KernelSuite {
             #expect("\(drops)\n" == text)
         }
 
+        @Test("Whether somebody has a tap device open is told of one that is down, too")
+        func tellsWhoIsHeld() throws {
+            let bench = try TestBench()
+            let dataplane = KernelDataplane(bpffs: bench.bpffs)
+            func isOpen(_ name: String) throws -> Bool? {
+                let listed = try #require(try dataplane.devices().first { $0.name == name })
+                #expect(try dataplane.device(named: name)?.isOpen == listed.isOpen)
+                #expect(listed.isOpen.map { $0 == listed.isHeld } ?? true)
+                return listed.isOpen
+            }
+            #expect(try isOpen(bench.guest.name) == true)
+            #expect(try isOpen(bench.port) == nil)
+            for (name, mode) in [("one\(bench.number)", ""), ("many\(bench.number)", "multi_queue")] {
+                try ip("tuntap add mode tap name \(name) \(mode)\n")
+                defer { _ = try? run("ip", "link", "del", name) }
+                for state in ["down", "up"] {
+                    try ip("link set \(name) \(state)\n")
+                    #expect(try isOpen(name) == false, "\(name) is \(state)")
+                }
+                guard mode.isEmpty else { continue }
+                try ip("link set \(name) down\n")
+                let holder = try TapDevice(name)
+                #expect(try isOpen(name) == true, "\(name) is down, and held")
+                withExtendedLifetime(holder) {}
+            }
+            // Its own address and name are as it pleases others.
+            try ip("link set \(bench.guest.name) carrier off\n")
+            #expect(try isOpen(bench.guest.name) == true, "it would be gone if nobody held it")
+        }
+
         @Test("A list of many devices is whole while devices come and go")
         func listsWhileChanging() throws {
             let bench = try TestBench()

@@ -228,6 +228,15 @@ extension FakeKernel {
 
     func remove(_ device: String) { state.withLock { $0.devices.removeAll { $0.name == device } } }
 
+    func device(_ index: UInt32) -> HostDevice? { state.withLock { $0.devices.first { $0.index == index } } }
+
+    /// As `ip link set` does.
+    func change(_ device: String, _ body: @Sendable (inout HostDevice) -> Void) {
+        state.withLock { state in
+            for index in state.devices.indices where state.devices[index].name == device { body(&state.devices[index]) }
+        }
+    }
+
     /// As somebody does who detaches what he does not know.
     func sabotage() {
         state.withLock { state in

@@ -49,9 +49,10 @@ enum Fixture {
         return configuration
     }
 
+    /// - Parameter proved: those of the domains whose devices were found to be theirs before the others came.
     static func host(
         _ configuration: HostConfiguration = configuration(), devices: [HostDevice] = [vnet(), span()],
-        domains: [DomainDefinition] = [domain()],
+        domains: [DomainDefinition] = [domain()], proved: [DomainDefinition] = [],
         mechanism: Result<Mechanism, Failure> = .success(.tcx), isPaused: Bool = false
     ) -> HostState {
         var claims = DeviceClaims()
@@ -60,9 +61,15 @@ enum Fixture {
             claims.set(domain.interfaces, of: domain.uuid)
             directory[domain.uuid] = DomainDirectory.Entry(name: domain.name, interfaces: domain.interfaces)
         }
+        let table = DeviceTable(devices)
+        for domain in proved {
+            for interface in domain.interfaces {
+                if let device = interface.device.flatMap({ table[$0] }) { claims.prove(device, is: interface, of: domain.uuid) }
+            }
+        }
         directory.isComplete = true
         return HostState(
-            configuration: configuration, devices: DeviceTable(devices), claims: claims, directory: directory, mechanism: mechanism,
+            configuration: configuration, devices: table, claims: claims, directory: directory, mechanism: mechanism,
             isPaused: isPaused)
     }
 

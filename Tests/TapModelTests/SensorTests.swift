@@ -89,10 +89,33 @@ struct SensorTests {
         #expect(gone.failure?.reason == .deviceGone && gone.ifindex == 0)
         var down = Fixture.vnet(30, "vnet7", guest: Self.macs[0])
         down.hasCarrier = false
-        let verdict = try Self.verdict(Self.host(devices: [down]))
+        #expect(try Self.verdict(Self.host(devices: [down])).failure?.reason == .deviceNotOwned)
+        // It was QEMU's: copies go there again when it is.
+        let host = Self.host(devices: [down]) { $0.claims.prove(down, is: Self.sensor().interfaces[0], of: Self.uuid) }
+        let verdict = try Self.verdict(host)
         #expect(verdict.failure?.reason == .destinationDown && verdict.ifindex == 30)
         let user = Self.sensor([Fixture.interface("net0", mac: Self.macs[0], type: .user, device: nil)])
         #expect(try Self.verdict(Self.host([user])).failure?.reason == .interfaceTypeUnsupported)
+    }
+
+    /// Whatever it is called, and whoever else has got its name.
+    @Test func itsDeviceIsGivenAnotherName() throws {
+        var renamed = Fixture.vnet(30, "wan0", guest: Self.macs[0])
+        let interface = Self.sensor().interfaces[0]
+        for others in [[], [Fixture.vnet(31, "vnet7", guest: Self.macs[0])]] {
+            let host = Self.host(devices: [renamed] + others) {
+                $0.claims.prove(Fixture.vnet(30, "vnet7", guest: Self.macs[0]), is: interface, of: Self.uuid)
+            }
+            let verdict = try Self.verdict(host)
+            #expect(verdict.ifindex == 30 && verdict.failure == nil)
+            // As before, copies for another destination do not go there.
+            #expect(DestinationEvaluation.isGuests(renamed, host.claims))
+        }
+        renamed.isUp = false
+        let host = Self.host(devices: [renamed]) {
+            $0.claims.prove(Fixture.vnet(30, "vnet7", guest: Self.macs[0]), is: interface, of: Self.uuid)
+        }
+        #expect(try Self.verdict(host).failure?.reason == .destinationDown)
     }
 
     /// What goes to a macvtap device leaves the host.

@@ -229,6 +229,7 @@ struct StatusTests {
         let warnings: Set<Reason> = [
             .hostListens,
             .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded, .foreignMark,
+            .deviceChanged,
         ]
         for reason in Reason.allCases { #expect((reason.state == nil) == warnings.contains(reason)) }
         #expect(!Reason.allCases.contains { $0.state == .active || $0.state == .degraded })

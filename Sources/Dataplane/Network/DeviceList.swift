@@ -92,6 +92,7 @@ enum DeviceList {
                 mac: attributes[Int(IFLA_ADDRESS)].flatMap { MACAddress(bytes: Array($0)) },
                 kind: Self.kind(info, flags: header.ifi_flags), isUp: header.ifi_flags & UInt32(IFF_UP) != 0,
                 hasCarrier: header.ifi_flags & Self.lowerUp != 0)
+            device.isOpen = device.kind == .tap ? Self.isOpen(attributes, info) : nil
             device.transmitDrops =
                 attributes.number(
                     Int(IFLA_STATS64), as: UInt64.self, at: MemoryLayout<rtnl_link_stats64>.offset(of: \.tx_dropped)!) ?? 0
@@ -112,6 +113,15 @@ enum DeviceList {
             device.hasIPv6 = isDisabled == 0
             sourceCheck = families?.nested(Int(AF_INET))?.number(
                 Int(IFLA_INET_CONF), as: UInt32.self, at: Self.reversePathFilter * MemoryLayout<UInt32>.size)
+        }
+
+        /// Whether a program has a tap device open. It has its carrier from that, which is told here of one that is down as well; without
+        /// one (TUNSETCARRIER) it is gone as soon as nobody has it open, if it is not to persist, and one of many queues counts them.
+        private static func isOpen(_ attributes: NetlinkAttributes, _ info: NetlinkAttributes?) -> Bool? {
+            guard let carrier = attributes.number(Int(IFLA_CARRIER), as: UInt8.self) else { return nil }
+            let tun = info?.nested(Int(IFLA_INFO_DATA))
+            let queues = [IFLA_TUN_NUM_QUEUES, IFLA_TUN_NUM_DISABLED_QUEUES].compactMap { tun?.number(Int($0), as: UInt32.self) }
+            return carrier == 1 || tun?.number(Int(IFLA_TUN_PERSIST), as: UInt8.self) == 0 || queues.contains { $0 > 0 }
         }
 
         /// IFF_LOWER_UP of linux/if.h, which cannot be included beside net/if.h.

@@ -58,6 +58,12 @@ struct DomainPreview {
         return (names.isEmpty ? interface.path : names.joined(separator: " ")).printable
     }
 
+    /// Whether a device looks as libvirt makes it for that interface.
+    private static func isLibvirts(_ device: HostDevice, of interface: DomainInterface) -> Bool {
+        let address = device.kind == .macvtap ? interface.mac : interface.mac?.tapSide
+        return address == device.mac && DeviceOwnership.isPlausible(device, for: interface)
+    }
+
     // MARK: As if it ran
 
     /// Names that libvirt chose: they say nothing about the domain's next run, or about another host.
@@ -73,7 +79,11 @@ struct DomainPreview {
             if let name = interface.device, let device = host.devices[name] {
                 // The domain runs here, or somebody wrote this name by hand: then the real device counts.
                 let isGenerated = generated.contains { name.hasPrefix($0) }
-                if !isGenerated || DeviceOwnership.isPlausibleByAddress(device, for: interface) { continue }
+                if !isGenerated || Self.isLibvirts(device, of: interface) {
+                    // What was made for it beforehand QEMU opens when the domain starts.
+                    if let place = devices.firstIndex(where: { $0.index == device.index }) { devices[place].isOpen = true }
+                    continue
+                }
             }
             let mac = interface.mac ?? MACAddress(bytes: [0x52, 0x54, 0, 0, 0, UInt8(truncatingIfNeeded: position)])
             let isDirect = interface.type == .direct

@@ -106,7 +106,8 @@ enum StatusNotes {
             }
             if let text = keptBack(by: tap, limited) { add(subject, text, nil) }
             for warning in tap.warnings where !(document.config.stale && warning.reason == .configStale) {
-                add(subject, sentence(warning.message, warning.reason), .yellow)
+                // What somebody did to a device that is tapped as before is no trouble.
+                add(subject, sentence(warning.message, warning.reason), warning.reason == .deviceChanged ? nil : .yellow)
             }
         }
         return order.map { text in

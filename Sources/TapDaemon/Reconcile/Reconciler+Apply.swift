@@ -73,9 +73,17 @@ extension Reconciler {
     /// The steps that are due now, from the kernel as it is.
     private func plan(for uuid: DomainUUID) -> [Action] {
         lookUpPaths(of: uuid)
-        let host = hostState
+        prove(uuid)
+        var host = hostState
         evaluate(uuid, on: host)
         let observed = observe(uuid)
+        // What has the number of a device that is gone is another.
+        let gone = observed.filter(\.isDead).compactMap(\.spec?.key.ifindex)
+        if gone.filter({ claims.forgetProof(of: $0, in: uuid) }).isEmpty == false {
+            prove(uuid)
+            host = hostState
+            evaluate(uuid, on: host)
+        }
         let evidence = DomainEvidence.of(domains[uuid]?.view, isAbsent: absent.contains(uuid), observed: observed, host: host)
         let plan = Planner.plan(evidence, observed: observed)
         // What needs no step has not failed, whatever was noted of it before.

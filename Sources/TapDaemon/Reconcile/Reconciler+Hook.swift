@@ -73,8 +73,11 @@ extension Reconciler {
         domains[uuid] = known
         absent.remove(uuid)
         changes += 1
+        // What was proved in its last run is of that.
+        if isStart { claims.set([], of: uuid) }
         claim(definition.interfaces, for: uuid)
         refreshDevices(of: definition)
+        prove(uuid)
         // Copies for a sensor VM reach it from its first moment.
         enlist(uuid, DomainDirectory.Entry(name: definition.name, interfaces: definition.interfaces))
         refreshDestinations(in: uuid)

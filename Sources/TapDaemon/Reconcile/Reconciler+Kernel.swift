@@ -9,6 +9,7 @@ extension Reconciler {
     func refreshDevices() {
         do {
             devices = DeviceTable(try dataplane.devices())
+            claims.forgetProofs(without: devices)
         } catch {
             noteKernelTrouble(error)
         }
@@ -20,7 +21,10 @@ extension Reconciler {
         guard !devices.all.isEmpty else { return refreshDevices() }
         for name in Set(domain.interfaces.compactMap(\.device)) {
             do {
-                devices.update(name, try dataplane.device(named: name))
+                let device = try dataplane.device(named: name)
+                // The one that was proved is gone, or is called otherwise now.
+                if let proof = claims.proof(ofDevice: name, in: domain.uuid), proof.ifindex != device?.index { return refreshDevices() }
+                devices.update(name, device)
             } catch {
                 noteKernelTrouble(error)
             }
@@ -158,7 +162,7 @@ extension Reconciler {
     }
 
     /// Whether a destination of the configuration names this domain.
-    private func isSensor(_ uuid: DomainUUID, _ entry: DomainDirectory.Entry?) -> Bool {
+    func isSensor(_ uuid: DomainUUID, _ entry: DomainDirectory.Entry?) -> Bool {
         configuration.value.destinations.contains {
             guard case .domain(let name, let wanted, _, _) = $0.target else { return false }
             return wanted == uuid || (name != nil && name == entry?.name)

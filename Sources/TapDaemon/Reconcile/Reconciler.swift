@@ -32,6 +32,8 @@ actor Reconciler {
     var domains: [DomainUUID: KnownDomain] = [:]
     var claims = DeviceClaims()
     var directory = DomainDirectory()
+    /// The devices of sensor VMs that the daemon before this one sent copies to, by destination.
+    var formerSensors: [String: UInt32] = [:]
     /// How packets get to the other ends of tunnels, as it was found last.
     var paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:]
     /// Remote addresses that had a way besides the default route in this daemon's life, or when the kernel was told of one last; the
@@ -132,6 +134,8 @@ actor Reconciler {
         if count > 0 { logger.info("found \(count) attachment(s) in the kernel; they went on copying") }
         claimWhatIsTapped()
         keepPorts(isComplete: true)
+        let records = (try? dataplane.destinations()) ?? []
+        for record in records where record.kind == .domain { formerSensors[record.label] = record.ifindex }
         refreshPaths(isConfirming: true)
         refreshDestinations()
         pathsChanged()
@@ -167,6 +171,7 @@ actor Reconciler {
     func devicesChanged() {
         let before = devices
         refreshDevices()
+        tellOfChangedDevices(since: before)
         changes += 1
         keepMissingPorts()
         refreshDestinations()
@@ -206,15 +211,24 @@ actor Reconciler {
         wakeup.wake()
     }
 
-    /// Whose a tapped device is was proved when it was tapped: after a restart nobody else gets it by being listed first.
+    /// Whose a tapped device is was proved when it was tapped: after a restart nobody else gets it by being listed first, and it is that
+    /// domain's whatever it is called by now. A program of ours that is still there is what proves that it is the same device, and
+    /// not another with its number.
     private func claimWhatIsTapped() {
-        let specs = Dictionary(grouping: attachments.all.compactMap(\.spec), by: \.key.domain)
-        for (uuid, specs) in specs {
-            let interfaces = specs.map { spec in
-                DomainInterface(
-                    alias: spec.interface.alias, mac: spec.interface.mac, type: spec.interface.type, device: spec.interface.device)
+        let alive = attachments.all.filter { !$0.isDead && $0.position != nil }
+        for (uuid, specs) in Dictionary(grouping: alive.compactMap(\.spec), by: \.key.domain) {
+            let proved = specs.map { spec in
+                let interface = spec.interface
+                return (
+                    spec,
+                    DomainInterface(alias: interface.alias, mac: interface.mac, type: interface.type, device: interface.device)
+                )
             }
-            claims.set(interfaces, of: uuid)
+            claims.set(proved.map(\.1), of: uuid)
+            for (spec, interface) in proved {
+                guard let device = devices[spec.key.ifindex], (device.kind == .macvtap) == spec.interface.isMacvtap else { continue }
+                claims.prove(device, is: interface, of: uuid, traits: spec.interface.traits)
+            }
         }
     }
 
@@ -321,6 +335,7 @@ actor Reconciler {
             }
             if let live = domains[uuid]?.view.live {
                 refreshDevices(of: live)
+                prove(uuid)
                 refreshDestinations(in: uuid)
             }
             asked.remove(.domain(uuid))
@@ -347,6 +362,8 @@ actor Reconciler {
                 refreshDevices()
                 for snapshot in snapshots { take(snapshot, asked: now) }
                 directory.isComplete = true
+                // Not before all of them are known: two may name one device.
+                for snapshot in snapshots { prove(snapshot.uuid) }
                 toldUnlisted = nil
                 refreshDestinations()
                 // What is not in the list is asked for one by one: a list alone is no evidence that a domain is gone.
@@ -403,6 +420,8 @@ actor Reconciler {
         if let known = domains[uuid] {
             guard asked >= known.asOf, !isStarting(known) else { return }
         }
+        // Whether somebody holds what it had is no event where that is down.
+        if !attachments.of(uuid).isEmpty { refreshDevices() }
         domains[uuid] = nil
         wishes.gone(uuid, at: clock.monotonic())
         absent.insert(uuid)
@@ -424,10 +443,50 @@ actor Reconciler {
         if isDestination || (configuration.missing != nil && !changed.isEmpty) { refreshDestinations() }
     }
 
+    /// Notes which devices are found to be a running domain's, which they are from then on.
+    func prove(_ uuid: DomainUUID) {
+        guard let view = domains[uuid]?.view, view.isRunning, let live = view.live else { return }
+        for interface in live.interfaces {
+            let proof = claims.proof(of: interface, in: uuid)
+            guard case .success(let owned) = DeviceOwnership.device(of: interface, in: uuid, devices: devices, claims: claims),
+                owned.device.index != proof?.ifindex
+            else { continue }
+            claims.prove(owned.device, is: interface, of: uuid)
+        }
+        if directory.isComplete, isSensor(uuid, directory[uuid]) { proveFormer(uuid, live) }
+    }
+
+    /// Finds the device of a sensor VM again that was given another name in the life of the daemon before this one.
+    private func proveFormer(_ uuid: DomainUUID, _ live: DomainDefinition) {
+        let former = configuration.value.destinations.compactMap { definition -> HostDevice? in
+            guard case .domain(let name, let wanted, _, _) = definition.target, wanted == uuid || name == live.name else { return nil }
+            return formerSensors[definition.name.text].flatMap { devices[$0] }
+        }
+        for device in former {
+            let interface = live.interfaces.first {
+                DeviceOwnership.isFormer(device, of: $0, in: uuid, devices: devices, claims: claims)
+            }
+            if let interface { claims.prove(device, is: interface, of: uuid) }
+        }
+    }
+
+    /// Says what somebody changed of a guest's device.
+    private func tellOfChangedDevices(since before: DeviceTable) {
+        for device in devices.all {
+            guard let former = before[device.index], former != device, let owner = claims.owner(of: device.index) else { continue }
+            let changes = DeviceTraits(former).changes(to: device, called: former.name)
+            guard !changes.isEmpty else { continue }
+            logger.info("\(label(owner)): its device \(former.name.printable) was changed: \(changes.joined(separator: "; ").printable)")
+        }
+    }
+
     /// Whether the hook said a short while ago that the domain starts, and its devices are still there.
     private func isStarting(_ known: KnownDomain) -> Bool {
         guard let started = known.startedByHook, clock.monotonic() - started < KnownDomain.startGrace else { return false }
-        return known.view.live?.interfaces.contains { $0.device.flatMap { devices[$0] } != nil } ?? false
+        return known.view.live?.interfaces.contains { interface in
+            interface.device.flatMap { devices[$0] } ?? claims.proof(of: interface, in: known.view.uuid).flatMap { devices[$0.ifindex] }
+                != nil
+        } ?? false
     }
 
     func parseDomain(_ bytes: [UInt8]) -> Result<DomainDefinition, Failure> {
@@ -448,19 +507,24 @@ actor Reconciler {
     private var attachedDomains: Set<DomainUUID> { Set(attachments.all.compactMap { $0.spec?.key.domain }) }
 
     /// The domains for which a change of devices since `before` may mean work: a tapped device that is gone or is not what
-    /// it was, and one that a domain names and that is new or was called otherwise, or is in another bridge: of
+    /// it was, and one that a domain names and that is new, gone or was called otherwise, or is in another bridge: of
     /// `virsh update-device` nobody else tells.
     private func domainsConcerned(by before: DeviceTable) -> Set<DomainUUID> {
         func changed(_ index: UInt32) -> Bool {
             guard let old = before[index], let new = devices[index] else { return true }
             return old.name != new.name || old.mac != new.mac || old.kind != new.kind || old.masterName != new.masterName
+                || old.isHeld != new.isHeld
         }
         var concerned: Set<DomainUUID> = []
         for attachment in attachments.all {
             guard let key = attachment.spec?.key else { continue }
             if changed(key.ifindex) { concerned.insert(key.domain) }
         }
-        for device in devices.all where changed(device.index) { concerned.formUnion(claims.domains(naming: device.name)) }
+        for device in devices.all where changed(device.index) {
+            concerned.formUnion(claims.domains(naming: device.name))
+            if let owner = claims.owner(of: device.index) { concerned.insert(owner) }
+        }
+        for device in before.all where devices[device.index] == nil { concerned.formUnion(claims.domains(naming: device.name)) }
         return concerned
     }
 }

@@ -6,16 +6,19 @@ public struct AttachedInterface: Hashable, Codable, Sendable {
     /// The guest's address, as in the XML.
     public var mac: MACAddress
     public var type: InterfaceType
-    /// The device's name when it was attached.
+    /// What libvirt calls the device, whatever others call it since.
     public var device: String
     /// Whether the device is a macvtap, on which the TC hooks see the guest the other way round.
     public var isMacvtap: Bool
+    /// What the device was like when it was proved; `nil` in what an earlier version pinned.
+    public var traits: DeviceTraits?
 
-    public init(alias: String?, mac: MACAddress, type: InterfaceType, device: String, isMacvtap: Bool) {
+    public init(alias: String?, mac: MACAddress, type: InterfaceType, device: String, isMacvtap: Bool, traits: DeviceTraits? = nil) {
         self.alias = alias
         self.mac = mac
         self.type = type
         self.device = device
         self.isMacvtap = isMacvtap
+        self.traits = traits
     }
 }

@@ -26,6 +26,8 @@ public struct HostDevice: Hashable, Sendable {
     public var isUp: Bool
     /// IFF_LOWER_UP: it has a carrier. A veth whose other end is down has none.
     public var hasCarrier: Bool
+    /// Whether a program has a tap device open, which the kernel also tells while it is down; `nil`: not known.
+    public var isOpen: Bool?
     /// The kind of the device that it is a port of (`bridge`, `openvswitch`, `bond`), if it is.
     public var masterKind: String?
     public var masterName: String?
@@ -76,6 +78,9 @@ public struct HostDevice: Hashable, Sendable {
 }
 
 extension HostDevice {
+    /// Whether a program has it open, or may have: only of tap devices that can be told.
+    public var isHeld: Bool { kind != .tap || isOpen ?? (!isUp || hasCarrier) }
+
     /// Whether nothing is behind it, so that an address on it says nothing of the way: `lo`, where routers have theirs, and dummy devices.
     public var leadsNowhere: Bool { kind == .loopback || kind == .other("dummy") }
 

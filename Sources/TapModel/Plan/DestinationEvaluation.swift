@@ -136,6 +136,6 @@ public enum DestinationEvaluation {
 
     /// Whether a running domain has the device, so that copies which are sent to it would reach that guest.
     public static func isGuests(_ device: HostDevice, _ claims: DeviceClaims) -> Bool {
-        !claims.others(than: nil, claiming: device, isByAddress: false).isEmpty
+        !claims.others(than: nil, claiming: device).isEmpty
     }
 }

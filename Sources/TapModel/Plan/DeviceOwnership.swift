@@ -3,24 +3,27 @@
 /// Decides whether a netdev is the host side of a domain's interface: the only devices that are tapped.
 ///
 /// It is what libvirt's live XML of the running domain (or the hook's, at its start) names, for a type of interface that has a device;
-/// a tap or macvtap device; held open by somebody; and no other running domain's. Its MAC address is no condition: udev, agents and
-/// OpenStack's drivers give tap devices others than libvirt's, and a trusted guest changes its macvtap's. Where it is the one that
-/// libvirt gives, that is evidence, and outweighs whoever else names the device.
+/// a tap or macvtap device; held open by somebody; and no other running domain names it. Its MAC address is no condition and no
+/// evidence: udev, agents and OpenStack's drivers give tap devices others than libvirt's, and a trusted guest changes its macvtap's.
+///
+/// Once that was found it holds for as long as the device lives, whatever it is called and whoever else names it then
+/// (`DeviceClaims.Proof`): its name, too, is only what it was found by.
 public enum DeviceOwnership {
-    /// How well a device fits an interface that names it.
-    private enum Fit {
-        /// It cannot be the interface's device, and why.
-        case none(String)
-        /// By kind, and somebody holds it.
-        case kind
-        /// By its address as well.
-        case address
+    /// A device that is an interface's.
+    public struct Owned: Hashable, Sendable {
+        public var device: HostDevice
+        /// The guest's address, as the XML has it.
+        public var mac: MACAddress
+        /// What libvirt calls the device.
+        public var name: String
+        /// What it was like when it was proved.
+        public var traits: DeviceTraits
     }
 
-    /// The device of `interface` and the guest's address, or why it is not to be touched.
+    /// The device of `interface`, or why it is not to be touched.
     public static func device(
         of interface: DomainInterface, in domain: DomainUUID, devices: DeviceTable, claims: DeviceClaims
-    ) -> Result<(device: HostDevice, mac: MACAddress), Failure> {
+    ) -> Result<Owned, Failure> {
         guard interface.type.hasDevice else {
             return .failure(unsupported(interface))
         }
@@ -28,54 +31,58 @@ public enum DeviceOwnership {
             return .failure(
                 Failure(.deviceGone, "libvirt names no device for this interface yet; it is looked at again at the domain's next event"))
         }
-        guard let device = devices[name] else {
-            return .failure(
-                Failure(
-                    .deviceGone,
-                    "device \(name) is not there: the guest stops, its interface was removed, or virt-tapd runs in another network "
-                        + "namespace; it is tapped as soon as it appears"))
-        }
         guard let mac = interface.mac else {
             return .failure(
                 Failure(.deviceNotOwned, "the interface has no MAC address, which libvirt gives every one: \(name) is left alone"))
         }
-        let isByAddress: Bool
-        switch fit(device, mac) {
-        case .none(let why): return .failure(notOwned(name, why))
-        case .kind: isByAddress = false
-        case .address: isByAddress = true
+        if let proof = claims.proof(of: interface, in: domain), let device = devices[proof.ifindex], device.kind == proof.kind {
+            return .success(Owned(device: device, mac: mac, name: name, traits: proof.traits))
         }
-        if let other = claims.others(than: domain, claiming: device, isByAddress: isByAddress).first {
+        guard let device = devices[name] else {
             return .failure(
-                notOwned(name, "the running domain with UUID \(other) names it as well, and two guests cannot have one device"))
+                Failure(
+                    .deviceGone,
+                    "device \(name) is not there: the guest stops, its interface was removed, somebody gave the device another name before "
+                        + "it was seen, or virt-tapd runs in another network namespace; it is tapped as soon as it appears"))
         }
-        return .success((device, mac))
+        if let why = implausibility(of: device) { return .failure(notOwned(name, why)) }
+        if let other = claims.others(than: domain, claiming: device).first {
+            let why =
+                claims.owner(of: device.index) == other
+                ? "it was found to be the device of the running domain with UUID \(other) before, which keeps it"
+                : "the running domain with UUID \(other) names it as well, and two guests cannot have one device"
+            return .failure(notOwned(name, why))
+        }
+        return .success(Owned(device: device, mac: mac, name: name, traits: DeviceTraits(device)))
+    }
+
+    /// Whether a device that copies for a domain went to, when the daemon before this one ran, is the domain's by another name: it is
+    /// held, nobody names it or has it proved, and of all interfaces of all running domains that one alone has no device.
+    ///
+    /// - Parameter claims: of every running domain.
+    public static func isFormer(
+        _ device: HostDevice, of interface: DomainInterface, in domain: DomainUUID, devices: DeviceTable, claims: DeviceClaims
+    ) -> Bool {
+        guard implausibility(of: device) == nil, (device.kind == .macvtap) == (interface.type == .direct),
+            claims.owner(of: device.index) == nil,
+            claims.others(than: nil, claiming: device).isEmpty
+        else { return false }
+        let missing = claims.interfaces(missingIn: devices)
+        return missing.count == 1 && missing[0].domain == domain && missing[0].interface == interface
     }
 
     /// Whether `device` can be the host side of `interface` by name and kind, whoever else names it.
     public static func isPlausible(_ device: HostDevice, for interface: DomainInterface) -> Bool {
-        guard interface.type.hasDevice, interface.device == device.name, let mac = interface.mac else { return false }
-        if case .none = fit(device, mac) { return false }
-        return true
+        interface.type.hasDevice && interface.device == device.name && interface.mac != nil && implausibility(of: device) == nil
     }
 
-    /// Whether it has the address, too, that libvirt would give it for that guest.
-    public static func isPlausibleByAddress(_ device: HostDevice, for interface: DomainInterface) -> Bool {
-        guard isPlausible(device, for: interface), let mac = interface.mac, case .address = fit(device, mac) else { return false }
-        return true
-    }
-
-    private static func fit(_ device: HostDevice, _ mac: MACAddress) -> Fit {
+    /// Why a device can be no guest's, or not at the moment.
+    private static func implausibility(of device: HostDevice) -> String? {
         switch device.kind {
-        case .tap:
-            if device.mac == mac.tapSide { return .address }
-            // Of one that is down the carrier tells nothing.
-            return device.isUp && !device.hasCarrier ? .none("it has no carrier, so nobody holds it open") : .kind
-        case .macvtap:
-            // Its carrier is that of the adapter below it.
-            return device.mac == mac ? .address : .kind
-        default:
-            return .none("it is \(describe(device.kind)), not the tap or macvtap device of a guest")
+        case .tap: device.isHeld ? nil : "nobody holds it open, as QEMU does with a guest's"
+        // Nobody tells whether its character device is open.
+        case .macvtap: nil
+        default: "it is \(describe(device.kind)), not the tap or macvtap device of a guest"
         }
     }
 

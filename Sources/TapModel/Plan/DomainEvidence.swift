@@ -45,6 +45,7 @@ public enum DomainEvidence: Hashable, Sendable {
             (spec.key.domain, spec.key.origin, spec.key.tap) == (domain.uuid, tap.origin, tap.name)
         else { return false }
         // The guest's own XML without the interface is evidence, whatever is not known of the tap: its device may be another's by now.
+        // A device that was given another name is the interface's as before.
         let names = [spec.interface.device, host.devices[spec.key.ifindex]?.name]
         let interfaces = domain.live?.interfaces.filter {
             $0.mac == spec.interface.mac && ($0.device == nil || names.contains($0.device))
@@ -56,10 +57,8 @@ public enum DomainEvidence: Hashable, Sendable {
         return spec.wish.choosesAs(TapEvaluation.wish(of: tap, on: host)) && interfaces.contains { tap.selects($0) }
     }
 
-    /// Whether a guest may hold an attachment's device open. A tap device that is up has a carrier exactly while somebody
-    /// does; of one that is down, and of a macvtap, whose carrier is that of the NIC below, that cannot be told.
+    /// Whether a guest may hold an attachment's device open: of a macvtap that cannot be told.
     private static func mayBeHeld(_ attachment: ObservedAttachment, _ devices: DeviceTable) -> Bool {
-        guard let ifindex = attachment.spec?.key.ifindex, let device = devices[ifindex] else { return false }
-        return device.kind != .tap || !device.isUp || device.hasCarrier
+        attachment.spec.flatMap { devices[$0.key.ifindex] }?.isHeld ?? false
     }
 }

@@ -52,7 +52,11 @@ enum SensorEvaluation {
         }
         let device: HostDevice
         switch DeviceOwnership.device(of: interface, in: sensorUUID, devices: host.devices, claims: host.claims) {
-        case .failure(let failure): return nowhere(failure.reason, "\(sensor): \(failure.message)")
+        case .failure(let failure):
+            var verdict = nowhere(failure.reason, "\(sensor): \(failure.message)")
+            // Under which name it is to be found by now is known when all domains are.
+            if failure.reason == .deviceGone, !host.directory.isComplete { verdict.ifindex = nil }
+            return verdict
         case .success(let owned): device = owned.device
         }
         // What goes to a macvtap device goes out at the adapter below it; into the guest goes what comes in by it.

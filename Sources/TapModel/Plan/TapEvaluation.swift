@@ -78,22 +78,34 @@ public enum TapEvaluation {
 
     private static func noMatch(_ tap: Tap, in domain: DomainDefinition) -> String {
         if domain.interfaces.isEmpty { return "the domain has no network interface" }
-        let present = domain.interfaces.prefix(8).map { [$0.alias, $0.mac?.description].compactMap { $0 }.joined(separator: " ") }
+        // Names that libvirt gives say nothing of the next start.
+        let isByDevice = tap.selectors.contains { $0.device != nil }
+        let present = domain.interfaces.prefix(8).map { interface in
+            let device = isByDevice ? interface.device.flatMap { InterfaceSelector.isGenerated($0) ? nil : "device \($0)" } : nil
+            return [interface.alias, interface.mac?.description, device].compactMap { $0 }.joined(separator: " ")
+        }
         let device = tap.selectors.compactMap(\.alias).first { alias in domain.interfaces.contains { $0.device == alias } }
         return "no interface of the domain matches the tap's <interface>; it has \(present.joined(separator: ", "))"
             + (domain.interfaces.count > 8 ? " and \(domain.interfaces.count - 8) more" : "")
-            + (device.map { ". \($0) is a device, whose name changes at every start: choose by alias or MAC address" } ?? "")
+            + (device.map { ". \($0) is a device: \(advice($0))" } ?? "")
+            + (isByDevice ? ". device is the name in <target dev>, which has to be written into the domain's definition" : "")
+    }
+
+    private static func advice(_ device: String) -> String {
+        InterfaceSelector.isGenerated(device)
+            ? "its name changes at every start, so choose by alias or MAC address" : "choose it by device=\"\(device)\""
     }
 
     private static func verdict(
         _ interface: DomainInterface, of tap: Tap, _ filter: CompiledFilter?, to destination: DestinationVerdict,
         in domain: DomainDefinition, host: HostState
     ) -> InterfaceVerdict.Outcome {
-        let (device, mac): (HostDevice, MACAddress)
+        let owned: DeviceOwnership.Owned
         switch DeviceOwnership.device(of: interface, in: domain.uuid, devices: host.devices, claims: host.claims) {
         case .failure(let failure): return .refused(failure)
-        case .success(let owned): (device, mac) = owned
+        case .success(let found): owned = found
         }
+        let device = owned.device
         guard device.index != destination.ifindex else {
             return .refused(
                 Failure(.destinationLoop, "\(device.name) is this tap's own destination (\(destination.label)): copies would be copied"))
@@ -110,7 +122,8 @@ public enum TapEvaluation {
                 key: AttachmentKey(domain: domain.uuid, origin: tap.origin, tap: tap.name, ifindex: device.index),
                 domainName: domain.name,
                 interface: AttachedInterface(
-                    alias: interface.alias, mac: mac, type: interface.type, device: device.name, isMacvtap: device.kind == .macvtap),
+                    alias: interface.alias, mac: owned.mac, type: interface.type, device: owned.name, isMacvtap: device.kind == .macvtap,
+                    traits: owned.traits),
                 destinationKind: destination.kind,
                 wish: wish, filter: filter, mechanism: mechanism))
     }

@@ -11,7 +11,7 @@ extension Reason {
             .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied,
             .attachFailed, .qdiscConflict, .detachedRepeatedly, .filterPending, .hookMissing, .hookNotCalled, .notFirst, .configStale,
             .definitionDiffers,
-            .configInvalid, .statusSocketMissing, .restartNeeded, .foreignMark:
+            .configInvalid, .statusSocketMissing, .restartNeeded, .foreignMark, .deviceChanged:
             true
         case .invalidMetadata, .duplicateName, .invalidFilter, .tooManyTaps, .noSuchDestination, .inlineDestinationDenied,
             .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned,
@@ -34,7 +34,7 @@ extension Reason {
             .nextStart, .disabledByHost, .disabledByMetadata, .notImplemented, .destinationElsewhere, .destinationOverloaded,
             .bpffsNotMounted, .libvirtDisconnected, .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers,
             .configInvalid,
-            .statusSocketMissing, .restartNeeded, .foreignMark:
+            .statusSocketMissing, .restartNeeded, .foreignMark, .deviceChanged:
             nil
         }
     }
@@ -56,7 +56,7 @@ extension Reason {
             .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned, .qdiscConflict, .kernelTooOld, .detachedRepeatedly,
             .notImplemented, .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied,
             .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .configInvalid, .statusSocketMissing, .restartNeeded,
-            .foreignMark, .hostListens:
+            .foreignMark, .hostListens, .deviceChanged:
             0
         }
     }

@@ -48,6 +48,7 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
     case statusSocketMissing = "status-socket-missing"
     case restartNeeded = "restart-needed"
     case foreignMark = "foreign-mark"
+    case deviceChanged = "device-changed"
 
     /// The state that a tap or an interface has for this reason; `nil` for what is only ever a warning.
     ///
@@ -60,7 +61,9 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
         case .tooManyTaps, .inlineDestinationDenied, .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .deviceNotOwned: .denied
         case .interfaceTypeUnsupported, .kernelTooOld: .unsupported
         case .disabledByHost, .disabledByMetadata: .disabled
-        case .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded, .foreignMark: nil
+        case .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded, .foreignMark,
+            .deviceChanged:
+            nil
         case .invalidMetadata, .duplicateName, .invalidFilter, .noSuchDestination, .destinationDown, .neighbourUnreachable,
             .defaultRoute, .mtuTooSmall, .noMatchingInterface, .qdiscConflict, .attachFailed, .detachedRepeatedly, .notImplemented,
             .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied, .configInvalid:

@@ -33,14 +33,14 @@ extension StatusDocument {
 
     /// The taps of everything that is pinned. Also for a daemon that libvirt has not told of those domains (yet).
     public static func pinnedTaps(_ kernel: KernelView, devices: DeviceTable?) -> [TapStatus] {
-        taps(kernel, destinations: destinationFailures(kernel, devices: devices))
+        taps(kernel, destinations: destinationFailures(kernel, devices: devices), devices: devices)
     }
 
     private static func destinationFailures(_ kernel: KernelView, devices: DeviceTable?) -> [String: Failure?] {
         Dictionary(kernel.destinations.map { ($0.label, failure(of: $0, devices: devices)) }, uniquingKeysWith: { first, _ in first })
     }
 
-    private static func taps(_ kernel: KernelView, destinations: [String: Failure?]) -> [TapStatus] {
+    private static func taps(_ kernel: KernelView, destinations: [String: Failure?], devices: DeviceTable?) -> [TapStatus] {
         // Dead pins copy nothing any more; the next daemon collects them.
         let alive = kernel.attachments.values.filter { $0.spec != nil && !$0.isDead }.sorted { left, right in
             guard let a = left.spec, let b = right.spec else { return false }
@@ -63,18 +63,20 @@ extension StatusDocument {
                 message: nil)
             let wish = spec.wish
             status.tell(filter: wish.filter, snaplen: wish.snaplen, sampling: wish.sampling, rate: wish.rate, once: wish.once)
-            status.interfaces = attachments.compactMap { interface($0, kernel.counters[$0.id] ?? [:], destinations) }
+            status.interfaces = attachments.compactMap { interface($0, kernel.counters[$0.id] ?? [:], destinations, devices) }
             status.combine()
             return status
         }
     }
 
     private static func interface(
-        _ attachment: ObservedAttachment, _ counters: [Direction: DirectionCounters], _ destinations: [String: Failure?]
+        _ attachment: ObservedAttachment, _ counters: [Direction: DirectionCounters], _ destinations: [String: Failure?],
+        _ devices: DeviceTable?
     ) -> InterfaceStatus? {
         guard let spec = attachment.spec else { return nil }
         var status = InterfaceStatus(
-            alias: spec.interface.alias, mac: spec.interface.mac, device: spec.interface.device, ifindex: spec.key.ifindex,
+            alias: spec.interface.alias, mac: spec.interface.mac, device: devices?[spec.key.ifindex]?.name ?? spec.interface.device,
+            ifindex: spec.key.ifindex,
             type: spec.interface.type, state: .active)
         status.fill(from: attachment, counters: counters)
         let missing = spec.wish.direction.directions.filter { direction in

@@ -129,6 +129,8 @@ public struct TapStatusBuilder: Sendable {
         }
         let id = desired.key.id
         status.ifindex = desired.key.ifindex
+        // What the host calls it now, where somebody gave it another name than libvirt did.
+        if let name = devices?[desired.key.ifindex]?.name { status.device = name }
         if let observed = kernel.attachments[id] { status.fill(from: observed, counters: kernel.counters[id] ?? [:]) }
         if let failure = kernel.failures[id] {
             status.set(failure)
@@ -166,6 +168,7 @@ public struct TapStatusBuilder: Sendable {
                 ))
         }
         if let warning = foreignMarks(verdict) { warnings.append(warning) }
+        warnings += deviceRemarks(verdict)
         if status.required == true, let index = warnings.firstIndex(where: { $0.reason == .hookMissing }) {
             warnings[index].message += "; and required=\"yes\" cannot hold without it"
         }
@@ -209,6 +212,15 @@ public struct TapStatusBuilder: Sendable {
             message: "\(counts.joined(separator: " and ")) (\(names.joined(separator: ", ")), since \(since)) had the mark of copies, "
                 + "\(mark), and were not copied, though no copy of this host comes there: others give it to them; `virt-tap doctor` says "
                 + "whose rules do, as far as tools show them, and <mark> in this host's configuration chooses another")
+    }
+
+    /// Which of a tap's devices are not what they were.
+    private func deviceRemarks(_ verdict: TapVerdict) -> [TapStatus.Warning] {
+        guard case .evaluated(_, let interfaces) = verdict.outcome else { return [] }
+        return interfaces.compactMap { one in
+            guard case .attach(let desired) = one.result, let device = devices?[desired.key.ifindex] else { return nil }
+            return desired.interface.remark(on: device, in: one.interface.bridge)
+        }
     }
 }
 
