@@ -32,7 +32,7 @@ enum MetadataWriter {
                 "interface",
                 [
                     ("mac", selector.mac?.description), ("alias", selector.alias), ("bridge", selector.bridge),
-                    ("network", selector.network),
+                    ("network", selector.network), ("device", selector.device),
                 ])
         }
         children = selectors + children

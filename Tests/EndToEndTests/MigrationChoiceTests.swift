@@ -54,6 +54,26 @@ extension EndToEnd {
             for sensor in [atOne, atTwo, original] { #expect(try await sensor.stop() == 0) }
         }
 
+        /// The other host's libvirt gives the device the same name, and there, too, it is renamed later.
+        @Test func anInterfaceChosenByItsDeviceIsTheSameThere() async throws {
+            var options = GuestOptions()
+            options.nics = ["bridge=br0,ip=192.0.2.31/24,target=moverlan"]
+            options.interfaces = ["<interface type='bridge'><source bridge='br0'/><model type='virtio'/><rom enabled='no'/></interface>"]
+            let guest = try await pair.one.lab.guest("named", options)
+            try await pair.one.virtTapSucceeds("set", "named", "--to", "ids", "--interface", "moverlan")
+            let before = try await pair.one.wait(for: "named")
+            #expect(before.interfaces.map(\.device) == ["moverlan"] && before.interfaces.map(\.alias) == ["net0"])
+            try await pair.one.lab.succeed("ip", "link", "set", "moverlan", "name", "wan0")
+            let moved = try await pair.move(guest, "--persistent", "--undefinesource")
+            let tap = try await pair.two.wait(for: "named", "is as defined") { $0.state == .active && $0.definition == .both }
+            #expect(tap.interfaces.map(\.device) == ["moverlan"] && tap.warnings.allSatisfy { $0.reason != .deviceChanged })
+            let line = try #require(pair.two.lab.log("virt-tapd").split(separator: "\n").last { $0.contains("before the guest ran") })
+            #expect(line.contains("named: taps in place") && line.hasSuffix("no gap"), "\(line)")
+            try await eventually("the source has nothing left of it") { try pair.one.pins().isEmpty }
+            try await moved.destroy()
+            try await pair.two.lab.virsh("undefine", "named")
+        }
+
         /// The tapped guest stays; its sensor goes to the other host and comes back.
         @Test func aSensorThatMovesAwayIsMissed() async throws {
             let mac = "52:54:00:77:77:77"

@@ -236,15 +236,22 @@ struct MetadataEditorTests {
         #expect(store.writes.count == 1)
     }
 
-    @Test("A device's name is no alias, of a domain that does not run either")
+    @Test("A device's name that libvirt gives is refused, and so is one that the domain does not have")
     func device() async throws {
         let store = Store(live: "", config: "")
         await #expect {
             try await run(store, try options("--to", "ids", "--interface", "vnet0"))
         } throws: { error in
+            let failure = error as? CommandFailure
+            return failure?.code == .usage && failure?.lines.first?.hasPrefix("--interface: \"vnet0\" is another interface's at") == true
+        }
+        await #expect {
+            try await run(store, try options("--to", "ids", "--interface", "web1lan"))
+        } throws: { error in
             guard let lines = (error as? CommandFailure)?.lines else { return false }
             // Nothing suggests to write it into the persistent definition alone.
             return lines.first?.contains("no interface of the domain matches") == true && lines.last?.contains("--config") == false
+                && lines.first?.contains("device is the name in <target dev>") == true
         }
         await #expect(throws: CommandFailure.self) {
             try await run(Store(live: nil, config: ""), try options("--to", "ids", "--interface", "br0"))

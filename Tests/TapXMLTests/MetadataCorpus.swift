@@ -33,6 +33,9 @@ enum MetadataCorpus {
         tap("to='a' name='\(String(repeating: "n", count: 32))'"), tap("to='A.b_c-9'"), tap("to='9'"),
         tap("to='a'", "<interface mac='52:54:00:12:34:56'/><interface alias='ua-lan' bridge='br0'/><interface network='default'/>"),
         tap("to='a'", "<interface mac='5:4:0:1:3:F'/>"),
+        tap(
+            "to='a'",
+            "<interface device='web1lan'/><interface device='tap100i0' network='default'/><interface device='Vnet0' alias='net0'/>"),
         tap("to='a'", "<filter>\n tcp port 443 and not host 192.0.2.1 </filter>"), tap("to='a'", "<filter><![CDATA[len < 100]]></filter>"),
         tap("to='a'", "<filter>\(String(repeating: "a", count: 4_096))</filter>"),
         tap("to='a'", "<filter>udp</filter><interface alias='net0'/>"), tap("to='a'", "<filter>tcp[inboundish] = 1</filter>"),
@@ -154,8 +157,15 @@ enum MetadataCorpus {
         InvalidCase(tap("to='a'", "<interface mac='52:54:00:12:34'/>"), at: "/tap/interface/@mac", says: "no MAC address"),
         InvalidCase(tap("to='a'", "<interface mac='52-54-00-12-34-56'/>"), at: "/tap/interface/@mac", says: "no MAC address"),
         InvalidCase(tap("to='a'", "<interface alias=''/>"), at: "/tap/interface/@alias", says: "empty"),
-        InvalidCase(tap("to='a'", "<interface dev='vnet3'/>"), at: "/tap/interface/@dev", says: "changes at every start"),
-        InvalidCase(tap("to='a'", "<interface target='vnet3'/>"), at: "/tap/interface/@target", says: "changes at every start"),
+        InvalidCase(tap("to='a'", "<interface dev='web1lan'/>"), at: "/tap/interface/@dev", says: "by the attribute device"),
+        InvalidCase(tap("to='a'", "<interface target='web1lan'/>"), at: "/tap/interface/@target", says: "by the attribute device"),
+        InvalidCase(tap("to='a'", "<interface device='vnet3'/>"), at: "/tap/interface/@device", says: "begin with vnet itself"),
+        InvalidCase(tap("to='a'", "<interface device='vif1.0'/>"), at: "/tap/interface/@device", says: "begin with vif itself"),
+        InvalidCase(tap("to='a'", "<interface device='macvtap0'/>"), at: "/tap/interface/@device", says: "choose by mac or alias"),
+        InvalidCase(
+            tap("to='a'", "<interface device='macvlan'/>"), at: "/tap/interface/@device", says: "another interface's at the next start"),
+        InvalidCase(tap("to='a'", "<interface device='a/b'/>"), at: "/tap/interface/@device", says: "no interface's name"),
+        InvalidCase(tap("to='a'", "<interface device=''/>"), at: "/tap/interface/@device", says: "no interface's name"),
         InvalidCase(tap("to='a'", "<interface alais='net0'/>"), at: "/tap/interface/@alais", says: "unknown attribute", suggests: "alias"),
         InvalidCase(
             tap("to='a'", "<interface alias='x'/><interface bridg='br0'/>"), at: "/tap/interface[2]/@bridg", says: "unknown",

@@ -73,7 +73,7 @@ struct MetadataWriterTests {
             selectors: (0..<Int.random(in: 0...3, using: &random)).map { _ in
                 InterfaceSelector(
                     mac: Bool.random(using: &random) ? mac(&random) : MACAddress("52:54:00:12:34:56"), alias: maybe(&random, text),
-                    bridge: maybe(&random, text), network: maybe(&random, text))
+                    bridge: maybe(&random, text), network: maybe(&random, text), device: maybe(&random) { _ in "web1lan" })
             }, filter: maybe(&random, text), snaplen: maybe(&random) { _ in snaplen }, sampling: maybe(&random) { _ in sampling },
             rate: maybe(&random) { random in try? TapValue.rate(rate, burst: maybe(&random) { _ in burst }) } ?? nil,
             required: .random(using: &random), enabled: .random(using: &random), once: .random(using: &random))

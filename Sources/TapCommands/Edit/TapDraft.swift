@@ -65,7 +65,7 @@ enum TapDraft {
         for case (let name, let value?) in attributes { xml += " \(name)=\"\(try escaped(value, option: name))\"" }
         xml += ">"
         for selector in options.interface {
-            let attribute = MACAddress(selector) == nil ? "alias" : "mac"
+            let attribute = MACAddress(selector) != nil ? "mac" : InterfaceSelector.mayBeAlias(selector) ? "alias" : "device"
             xml += "<interface \(attribute)=\"\(try escaped(selector, option: "interface"))\"/>"
         }
         if let filter = options.filter { xml += "<filter>\(try escaped(filter, option: "filter"))</filter>" }

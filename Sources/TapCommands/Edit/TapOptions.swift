@@ -24,7 +24,7 @@ struct TapOptions: ParsableArguments {
 
     @Option(
         parsing: .unconditionalSingleValue,
-        help: ArgumentHelp("Only this interface, by MAC or alias; may be repeated.", valueName: "mac|alias"))
+        help: ArgumentHelp("Only this interface, by MAC, alias or fixed device name; may be repeated.", valueName: "mac|alias|device"))
     var interface: [String] = []
 
     @Option(

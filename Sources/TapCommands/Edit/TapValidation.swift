@@ -15,8 +15,9 @@ struct TapValidation {
     ///   - domain: with the taps as they will be.
     ///   - tap: the one that is written.
     init(_ tap: Tap, in domain: DomainDefinition, on host: HostState, side: MetadataSide) {
-        // Aliases are given when a domain starts: in its persistent definition they select nothing that could be judged.
-        let knowsInterfaces = side == .live || tap.selectors.allSatisfy { $0.alias.map { !Self.mayBeAlias($0) } ?? true }
+        // Aliases are given when a domain starts: in its persistent definition they select nothing that could be judged, but for one
+        // that will never be there.
+        let knowsInterfaces = side == .live || tap.selectors.allSatisfy { $0.alias.map { !InterfaceSelector.mayBeAlias($0) } ?? true }
         var domain = domain
         if !knowsInterfaces {
             var unselective = tap
@@ -41,9 +42,6 @@ struct TapValidation {
             }
         }
     }
-
-    /// What libvirt calls network interfaces, or lets others call them: an alias that is none of these will never be there.
-    private static func mayBeAlias(_ text: String) -> Bool { ["net", "hostdev", "ua-"].contains { text.hasPrefix($0) } }
 
     /// Where nothing is known of the host but that it has libpcap, too.
     init(_ tap: Tap, filter: Result<CompiledFilter, Failure>) {

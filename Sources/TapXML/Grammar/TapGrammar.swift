@@ -67,18 +67,26 @@ enum TapGrammar {
     }
 
     private static func selector(_ scope: ElementScope) -> InterfaceSelector? {
-        let unstable =
-            "an interface is not chosen by its device, whose name changes at every start: write its mac, alias, bridge or network"
+        let name = "the device that <target dev> names is chosen by the attribute device"
         scope.allow(
-            attributes: ["mac", "alias", "bridge", "network"],
-            hints: ["dev": unstable, "device": unstable, "target": unstable, "name": unstable])
+            attributes: ["mac", "alias", "bridge", "network", "device"], hints: ["dev": name, "target": name, "name": name])
         let selector = InterfaceSelector(
             mac: scope.value("mac", TapValue.mac), alias: scope.value("alias", TapValue.text),
-            bridge: scope.value("bridge", TapValue.text), network: scope.value("network", TapValue.text))
+            bridge: scope.value("bridge", TapValue.text), network: scope.value("network", TapValue.text),
+            device: scope.value("device", fixedDevice))
         if scope.element.attributes.isEmpty {
-            scope.report("which interface? write its mac, alias, bridge or network, or leave <interface> out for all")
+            scope.report("which interface? write its mac, alias, bridge, network or device, or leave <interface> out for all")
         }
         return selector
+    }
+
+    /// A device's name that is the same at each start.
+    private static func fixedDevice(_ text: String) throws(ValueProblem) -> String {
+        let name = try DestinationGrammar.deviceName(text)
+        guard let prefix = InterfaceSelector.generatedPrefixes.first(where: { name.hasPrefix($0) }) else { return name }
+        throw ValueProblem(
+            "\(Quotation.quoted(name)) is another interface's at the next start, since libvirt gives names that begin with \(prefix) itself "
+                + "and keeps none that is written in <target dev>: choose by mac or alias, or give the interface another <target dev>")
     }
 
     private static func filter(_ scope: ElementScope) -> String? {
