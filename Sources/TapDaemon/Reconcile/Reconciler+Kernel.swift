@@ -22,8 +22,8 @@ extension Reconciler {
         for name in Set(domain.interfaces.compactMap(\.device)) {
             do {
                 let device = try dataplane.device(named: name)
-                // The one that was proved is gone, or is called otherwise now.
-                if let proof = claims.proof(ofDevice: name, in: domain.uuid), proof.ifindex != device?.index { return refreshDevices() }
+                // The one that was proved is gone, or is called otherwise now; what else changed is noticed with it.
+                if let proof = claims.proof(ofDevice: name, in: domain.uuid), proof.ifindex != device?.index { return devicesChanged() }
                 devices.update(name, device)
             } catch {
                 noteKernelTrouble(error)

@@ -15,7 +15,8 @@ extension Reconciler {
                 await Task.yield()
                 let frame = TestFrame(token: call.token, number: UInt16(truncatingIfNeeded: trials.count))
                 var trial = Trial(
-                    number: frame.number, tap: desired.key.tap, origin: desired.key.origin, device: desired.interface.device,
+                    number: frame.number, tap: desired.key.tap, origin: desired.key.origin,
+                    device: devices[desired.key.ifindex]?.name ?? desired.interface.device,
                     alias: desired.interface.alias, direction: direction)
                 do throws(Failure) {
                     try requireAtHook(desired, direction)

@@ -421,7 +421,7 @@ actor Reconciler {
             guard asked >= known.asOf, !isStarting(known) else { return }
         }
         // Whether somebody holds what it had is no event where that is down.
-        if !attachments.of(uuid).isEmpty { refreshDevices() }
+        if !attachments.of(uuid).isEmpty { devicesChanged() }
         domains[uuid] = nil
         wishes.gone(uuid, at: clock.monotonic())
         absent.insert(uuid)
