@@ -17,7 +17,8 @@ struct DaemonEchoTests {
         _ expectation: TapExpectation, _ documents: [StatusDocument], grace: Duration = .milliseconds(200)
     ) async -> (done: String?, warning: String?, isUnhealthy: Bool, looks: Int) {
         let looks = Mutex(0)
-        let echo = await DaemonEcho.of(expectation, patience: max(.seconds(1), grace), grace: grace, pause: .milliseconds(5)) {
+        let clock = PatientClock()
+        let echo = await DaemonEcho.of(expectation, patience: max(.seconds(1), grace), grace: grace, pause: .milliseconds(5), clock: clock) {
             _ throws(ControlError) in
             looks.withLock {
                 $0 += 1
@@ -178,4 +179,15 @@ struct DaemonEchoTests {
         document.daemon.connected = false
         #expect(await self.echo(expectation, [document]).warning?.contains("not connected to libvirt") == true)
     }
+}
+
+/// A clock by which time passes only while somebody sleeps, and then at once.
+private final class PatientClock: Clock {
+    typealias Instant = ContinuousClock.Instant
+
+    private let time = Mutex(ContinuousClock.now)
+    var now: Instant { time.withLock { $0 } }
+    let minimumResolution = Duration.zero
+
+    func sleep(until deadline: Instant, tolerance: Duration?) async throws { time.withLock { $0 = max($0, deadline) } }
 }

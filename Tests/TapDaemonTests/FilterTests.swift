@@ -219,11 +219,12 @@ import Testing
         let bench = try Bench()
         bench.filters.hold("slow")
         let clock = ContinuousClock()
-        let reconnect = await clock.measure {
-            _ = await bench.reconciler.hook(operation: "reconnect", xml: web1.xml(tap("slow")))
-        }
         let start = await clock.measure { _ = await bench.reconciler.hook(operation: "start", xml: web1.xml(tap("slow"))) }
-        #expect(start > .seconds(0.9) && reconnect < start)
+        #expect(start > .seconds(0.9))
+        // On a busy machine one call may take as long as a wait does, but not each.
+        try await eventually("a reconnect does not wait") {
+            await clock.measure { _ = await bench.reconciler.hook(operation: "reconnect", xml: web1.xml(tap("slow"))) } < .seconds(0.9)
+        }
         bench.filters.release("slow")
     }
 }

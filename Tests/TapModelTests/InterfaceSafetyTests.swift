@@ -160,6 +160,13 @@ struct InterfaceSafetyTests {
         #expect(Answer(Self.verdict([near, far(), bridged])) == .never)
     }
 
+    @Test func whereSensorsListenAtAMonitorPort() {
+        let listener = Self.device(20, "span0", .other("veth")) { $0.link = 21 }
+        let own = Self.device(21, "virttap-span0", .other("veth")) { $0.link = 20 }
+        #expect(Self.why([listener, own]).contains("<monitor>") && Answer(Self.verdict([listener, own])) == .never)
+        #expect(Answer(Self.verdict([own, listener])) == .never)
+    }
+
     @Test func portsOfASwitchInHardware() {
         func port(_ name: String) -> InterfaceSafety.Verdict {
             Self.verdict([Self.device(20, "eth1", .other("")) { $0.switchPort = name }])

@@ -18,18 +18,20 @@ struct DaemonEcho {
     /// How long what may pass by itself may last, such as a neighbour's answer that is awaited.
     private static let grace: Duration = .seconds(1)
 
-    /// - Parameter look: a status document, as it is now, in no longer than it is told.
-    static func of(
+    /// - Parameters:
+    ///   - clock: tells how long it has waited, and waits.
+    ///   - look: a status document, as it is now, in no longer than it is told.
+    static func of<Time: Clock>(
         _ expectation: TapExpectation, patience: Duration = patience, grace: Duration = grace, pause: Duration = pause,
-        look: (Duration) throws(ControlError) -> StatusDocument
-    ) async -> DaemonEcho {
-        let begin = ContinuousClock.now
-        let end = begin + patience
+        clock: Time = ContinuousClock(), look: (Duration) throws(ControlError) -> StatusDocument
+    ) async -> DaemonEcho where Time.Duration == Duration {
+        let begin = clock.now
+        let end = begin.advanced(by: patience)
         var before: TapExpectation.Finding?
         while true {
             let document: StatusDocument
             do throws(ControlError) {
-                document = try look(max(pause, ContinuousClock.now.duration(to: end)))
+                document = try look(max(pause, clock.now.duration(to: end)))
             } catch .timedOut {
                 // It may have answered a moment ago.
                 return DaemonEcho(
@@ -48,19 +50,19 @@ struct DaemonEcho {
             switch finding {
             case .good(let line): return DaemonEcho(done: line.isEmpty ? nil : line)
             // Twice the same: what fails at first may be mended by the next event.
-            case .bad(let line, let isPassing) where finding == before && (!isPassing || begin.duration(to: .now) >= grace):
+            case .bad(let line, let isPassing) where finding == before && (!isPassing || begin.duration(to: clock.now) >= grace):
                 return DaemonEcho(warning: line, isUnhealthy: true)
             case .off(let line) where finding == before: return DaemonEcho(warning: line)
             case .bad, .off, .underway, .unseen: break
             }
             before = finding
-            guard ContinuousClock.now < end else {
+            guard clock.now < end else {
                 return DaemonEcho(
                     warning: finding.trouble
                         ?? "\(expectation.domain.printable): virt-tapd has not seen the change yet; `virt-tap status` tells when it has",
                     isUnhealthy: finding.isBad)
             }
-            try? await Task.sleep(for: pause)
+            try? await clock.sleep(for: pause)
         }
     }
 }

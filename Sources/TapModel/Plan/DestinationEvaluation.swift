@@ -91,7 +91,7 @@ public enum DestinationEvaluation {
         }
         // Also while it is absent: it comes with the first tap that needs it.
         if HostDevice.isOurs(name) {
-            return verdict(0, unsafe(.never("is virt-tap's own, on which copies are cut"), name, allowShared, label))
+            return verdict(0, unsafe(.never(InterfaceSafety.isOwn), name, allowShared, label))
         }
         guard let device = host.devices.device(called: name) else {
             return verdict(

@@ -65,6 +65,8 @@ public enum InterfaceSafety {
         return effects
     }()
 
+    /// Of a device that virt-tap makes.
+    static let isOwn = "is one that virt-tap makes for itself"
     private static let withoutFrames = "takes no Ethernet frames"
 
     /// Kinds of devices that pass frames between their ports.
@@ -122,7 +124,10 @@ public enum InterfaceSafety {
         mutating func sending(by device: HostDevice) -> Verdict {
             guard isNew(device) else { return .safe }
             var worst = Verdict.safe
-            if device.isOurs { return .never("is virt-tap's own, on which copies are cut") }
+            if device.isOurs { return .never(InterfaceSafety.isOwn) }
+            if let far = device.peer.flatMap({ host.devices[$0] }), far.isOurs {
+                return .never("is the end of a monitor port at which sensors listen: name the port with <monitor> in place of <interface>")
+            }
             if !device.isEthernet, device.kind != .loopback, !Self.isHarmful(device) { return .never(InterfaceSafety.withoutFrames) }
             switch InterfaceSafety.effects[device.kind.text] {
             case nil: return .never("is a device of kind \(device.kind.text), of which virt-tap does not know what it does with frames")

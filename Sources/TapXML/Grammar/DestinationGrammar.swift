@@ -28,13 +28,19 @@ enum DestinationGrammar {
     /// A netdev's name as the kernel allows it (dev_valid_name in net/core/dev.c), or one of its altnames (ALTIFNAMSIZ), which may be
     /// longer.
     static func deviceName(_ text: String) throws(ValueProblem) -> String {
+        try name(text, longest: 127, "1 to 15 bytes, or 127 for an altname")
+    }
+
+    /// A device's own name, which cannot be an altname.
+    static func ownDeviceName(_ text: String) throws(ValueProblem) -> String { try name(text, longest: 15, "1 to 15 bytes") }
+
+    private static func name(_ text: String, longest: Int, _ range: String) throws(ValueProblem) -> String {
         let bytes = text.utf8
-        guard (1...127).contains(bytes.count), text != ".", text != "..",
+        guard (1...longest).contains(bytes.count), text != ".", text != "..",
             !bytes.contains(where: { $0 <= 0x20 || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: ":") || $0 == 0x7F })
         else {
             throw ValueProblem(
-                "\(Quotation.quoted(text)) is no interface's name: the kernel allows 1 to 15 bytes, or 127 for an altname, without blanks, / and :"
-            )
+                "\(Quotation.quoted(text)) is no interface's name: the kernel allows \(range), without blanks, / and :")
         }
         return text
     }
@@ -59,7 +65,7 @@ enum DestinationGrammar {
 
     /// A name that virt-tapd may give to a device that it makes.
     private static func portName(_ text: String) throws(ValueProblem) -> String {
-        let name = try deviceName(text)
+        let name = try ownDeviceName(text)
         if HostDevice.isOurs(name) {
             throw ValueProblem("names that begin with \(HostDevice.ownPrefix) are those of virt-tap's own devices: give it another one")
         }

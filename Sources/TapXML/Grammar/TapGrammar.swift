@@ -82,7 +82,7 @@ enum TapGrammar {
 
     /// A device's name that is the same at each start.
     private static func fixedDevice(_ text: String) throws(ValueProblem) -> String {
-        let name = try DestinationGrammar.deviceName(text)
+        let name = try DestinationGrammar.ownDeviceName(text)
         guard let prefix = InterfaceSelector.generatedPrefixes.first(where: { name.hasPrefix($0) }) else { return name }
         throw ValueProblem(
             "\(Quotation.quoted(name)) is another interface's at the next start, since libvirt gives names that begin with \(prefix) itself "
