@@ -105,6 +105,7 @@ import Testing
                 bench.kernel.remove("span0")
                 await bench.reconciler.devicesChanged()
             }
+            try await eventually("made") { bench.kernel.changes.contains("port span0") }
             for _ in 0..<20 { await remove() }
             #expect(bench.kernel.changes.count { $0 == "port span0" } == RemovalHistory<String>.limit + 1)
             let destination = try #require(await bench.reconciler.status().destinations.first)
