@@ -52,8 +52,10 @@ extension Reconciler {
     func sweep() async -> Double {
         lookForPins()
         let begin = clock.processor()
-        if keepPorts(isComplete: false) { refreshDestinations() }
-        var spent = clock.processor() - begin
+        let isMended = keepPorts(isComplete: false)
+        // What is mended is rare, and must not put the next look off: what took it away once may do so again.
+        var spent = isMended ? 0 : clock.processor() - begin
+        if isMended { refreshDestinations() }
         var left = attachments.all[...]
         while !left.isEmpty {
             let start = clock.processor()

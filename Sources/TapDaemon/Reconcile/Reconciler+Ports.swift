@@ -23,7 +23,9 @@ extension Reconciler {
         for name in names {
             do throws(Failure) {
                 try requireNoFight(name, before: before[name])
-                let mechanism = try dataplane.mechanism(for: configuration.value.mechanism)
+                // Where the kernel has TCX its programs run before all filters: one who came by TCX would be in front of ours. These
+                // devices are nobody else's, so <mechanism> says nothing of them.
+                let mechanism = try dataplane.mechanism(for: .auto)
                 var port = try dataplane.keepPort(MonitorPort.Wish(name: name, marks: copyMarks, mechanism: mechanism))
                 tell(name, port, before: before[name])
                 hasChanged = hasChanged || port.change != nil

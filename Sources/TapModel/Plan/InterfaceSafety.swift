@@ -35,13 +35,15 @@ public enum InterfaceSafety {
     static let effects: [String: Effect] = {
         var effects: [String: Effect] = [
             // Made for one who listens.
-            "veth": .crosses, "netkit": .crosses, "dummy": .ends, "tap": .ends, "": .ends,
+            "veth": .crosses, "netkit": .crosses, "dummy": .ends, "": .ends,
             // Stand on another device, or on several.
             "vlan": .descends, "macsec": .descends, "virt_wifi": .descends, "bond": .spreads, "team": .spreads, "hsr": .spreads,
             // Lead to other machines.
             "vxlan": .leaves, "geneve": .leaves, "gretap": .leaves, "ip6gretap": .leaves, "erspan": .leaves, "ip6erspan": .leaves,
             "dsa": .leaves,
             // Give it back, or to others on this host.
+            // A guest's tap device is there before anybody knows whose it is, and its owner chooses its name.
+            "tap": .harms("is a tap device, which is a guest's or may become one's: name a sensor VM with <domain>"),
             "ifb": .harms("is an ifb device, which hands what it is sent back to where it came from: guests would get frames twice"),
             "loopback": .harms("is the loopback device, which hands what it is sent to this host itself"),
             "bridge": .harms("is a bridge, whose other ports would get the copies"),
