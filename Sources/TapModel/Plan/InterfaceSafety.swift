@@ -69,6 +69,7 @@ public enum InterfaceSafety {
 
     /// Of a device that virt-tap makes.
     static let isOwn = "is one that virt-tap makes for itself"
+    private static let isAGuests = "is the device of a running domain"
     private static let withoutFrames = "takes no Ethernet frames"
 
     /// Kinds of devices that pass frames between their ports.
@@ -130,6 +131,7 @@ public enum InterfaceSafety {
             if let far = device.peer.flatMap({ host.devices[$0] }), far.isOurs {
                 return .never("is the end of a monitor port at which sensors listen: name the port with <monitor> in place of <interface>")
             }
+            if DestinationEvaluation.isGuests(device, host.claims) { return .never(InterfaceSafety.isAGuests) }
             if !device.isEthernet, device.kind != .loopback, !Self.isHarmful(device) { return .never(InterfaceSafety.withoutFrames) }
             switch InterfaceSafety.effects[device.kind.text] {
             case nil: return .never("is a device of kind \(device.kind.text), of which virt-tap does not know what it does with frames")
@@ -161,7 +163,7 @@ public enum InterfaceSafety {
         /// Who gets what comes in by a device, and so is on the same wire.
         private mutating func users(of device: HostDevice) -> Verdict {
             var worst = Verdict.safe
-            if DestinationEvaluation.isGuests(device, host.claims) { return .never("is the device of a running domain") }
+            if DestinationEvaluation.isGuests(device, host.claims) { return .never(InterfaceSafety.isAGuests) }
             if InterfaceSafety.switches.contains(device.kind.text) { return .never("passes them on to its ports") }
             worst.add(port(device))
             for upper in host.devices.uppers(of: device) where isNew(upper) {
