@@ -82,11 +82,11 @@ extension KernelSuite {
                     ("link set x1 master y0", "link set x1 nomaster", "never: leads to its other end, x1, which is a port of bridge y0"),
                     (
                         "link add link x0 name z0 type macvtap", "link del z0",
-                        "never: is the adapter below z0 (macvtap), on whose wire the copies would be"
+                        "never: is the adapter below z0 (macvtap): copies would go out into that device's network"
                     ),
                     (
                         "link add link x1 name z0 type macvlan", "link del z0",
-                        "never: leads to its other end, x1, which is the adapter below z0 (macvlan), on whose wire the copies would be"
+                        "never: leads to its other end, x1, which is the adapter below z0 (macvlan): copies would go out into that device's network"
                     ),
                     ("address add 192.0.2.1/24 dev x0", "address flush dev x0", "shared: has an IP address"),
                     ("address add 192.0.2.1/24 dev x1", "address flush dev x1", ""),
@@ -129,13 +129,29 @@ extension KernelSuite {
                 #expect(!quiet.hasARP && !quiet.hasIPv6 && !quiet.takesAnySource)
                 #expect(try looks.dataplane.device(named: "x1")?.takesAnySource == false)
                 // The greater of the two counts, and 2 is loose.
-                for (all, own, takesAny) in [(1, 0, false), (2, 1, true), (0, 2, true), (0, 0, true)] {
+                try ip("link set x1 up\n")
+                let settings = [
+                    (1, 0, false), (2, 1, true), (2, 0, true), (2, 2, true), (0, 2, true), (1, 2, true), (0, 0, true),
+                ]
+                for (all, own, takesAny) in settings {
                     try run("sysctl", "-qw", "net.ipv4.conf.all.rp_filter=\(all)", "net.ipv4.conf.x1.rp_filter=\(own)")
                     #expect(try device("x1").takesAnySource == takesAny, "\(all) \(own)")
+                    #expect(try device("x1").isSourceCheckOverruled == (all == 2), "\(all) \(own)")
+                    // What the warning says to run ends it, whatever was set.
+                    let host = HostState(
+                        configuration: HostConfiguration(), devices: DeviceTable(try looks.dataplane.devices()), claims: DeviceClaims(),
+                        mechanism: .success(.tcx))
+                    let status = DestinationStatus(
+                        DestinationDefinition(name: TapName("x")!, target: .interface(name: "x0", allowShared: false)), on: host)
+                    let message = status.warnings.first { $0.reason == .hostListens }?.message
+                    #expect((message != nil) == takesAny)
+                    guard let command = message?.split(separator: "`").dropFirst().first else { continue }
+                    try run("sh", "-c", String(command))
+                    #expect(try !device("x1").takesAnySource, "\(command)")
                 }
 
                 // A tunnel's device= by each of them.
-                try ip("addr add 10.7.0.1/24 dev x0\nlink set x1 up\n")
+                try ip("addr add 10.7.0.1/24 dev x0\n")
                 for name in ["x0", "short-one", long] {
                     let query = UnderlayQuery(remote: [10, 7, 0, 2], device: name)
                     let path = try looks.dataplane.path(for: query)

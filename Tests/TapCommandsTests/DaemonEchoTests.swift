@@ -18,7 +18,8 @@ struct DaemonEchoTests {
     ) async -> (done: String?, warning: String?, isUnhealthy: Bool, looks: Int) {
         let looks = Mutex(0)
         let clock = PatientClock()
-        let echo = await DaemonEcho.of(expectation, patience: max(.seconds(1), grace), grace: grace, pause: .milliseconds(5), clock: clock) {
+        let echo = await DaemonEcho.of(expectation, patience: max(.seconds(1), grace), grace: grace, pause: .milliseconds(5), clock: clock)
+        {
             _ throws(ControlError) in
             looks.withLock {
                 $0 += 1

@@ -173,6 +173,37 @@ struct MetadataEditorTests {
             report.warnings == [
                 "tap span: destination span: interface mon1 does not exist; copying begins when it appears (destination-down)"
             ])
+        #expect(report.passing == [report.warnings[0]: .destinationDown], "a daemon says so, too")
+    }
+
+    @Test("That required is taken back is written whatever keeps the tap from being carried out, and nothing else is")
+    func released() async throws {
+        let metadata = Samples.metadata(#"<v:tap name="a" to="gone" required="yes"/>"#)
+        let store = Store(live: nil, config: metadata)
+        let report = try await run(store, try options("--name", "a", "--no-required"))
+        #expect(report.warnings.count == 1 && report.warnings.first?.hasSuffix("(no-such-destination)") == true)
+        #expect(store.writes.map(\.xml) == [#"<tap name="a" to="gone"/>"#])
+        for arguments in [["--no-required", "--direction", "inbound"], ["--direction", "inbound"], ["--required"]] {
+            let store = Store(live: nil, config: metadata)
+            let change = MetadataEdit.Change.set(try TapOptions.parse(["--name", "a"] + arguments))
+            await #expect(throws: CommandFailure.self, "\(arguments)") { try await run(store, change) }
+            #expect(store.writes.isEmpty)
+        }
+    }
+
+    @Test("What is to know of a destination to which copies would go is said")
+    func remark() async throws {
+        var host = Samples.host
+        var (near, far) = (
+            HostDevice(index: 50, name: "mon0", mac: nil, kind: .other("veth")),
+            HostDevice(index: 52, name: "mon2", mac: nil, kind: .other("veth"))
+        )
+        (near.link, far.link) = (52, 50)
+        host.devices = DeviceTable([near, far])
+        let report = try await run(Store(live: nil, config: ""), try options("--to", "ids"), host: host)
+        #expect(report.warnings.count == 1 && report.passing.isEmpty)
+        #expect(report.warnings.first?.hasPrefix("destination ids: mon2, the other end of mon0, is in this host's own") == true)
+        #expect(report.warnings.first?.hasSuffix("(host-listens)") == true)
     }
 
     @Test("A filter is looked at wherever the domain is; that it could not be tried is a warning")

@@ -77,7 +77,7 @@ import Testing
             try await bench.settle()
             #expect(!bench.kernel.changes.contains("port span0"))
             let destination = try #require(await bench.reconciler.status().destinations.first)
-            #expect(destination.reason == .destinationDown && destination.message?.contains("virt-tap reload") == true)
+            #expect(destination.reason == .destinationDown && destination.message?.contains("`systemctl reload virt-tapd`") == true)
             try await bench.reload(Self.configuration("span0"))
             try await eventually("made again") { bench.kernel.changes.contains("port span0") }
         }

@@ -87,7 +87,7 @@ struct InterfaceSafetyTests {
         #expect(Self.why([nic, bridged]) == "never: is the device below eth1.7, which is a port of bridge br7")
         for kind in [HostDevice.Kind.macvtap, .other("macvlan"), .other("ipvlan"), .other("ipvtap")] {
             let upper = Self.device(21, "up0", kind) { $0.link = 20 }
-            #expect(Self.why([nic, upper]) == "never: is the adapter below up0 (\(kind.text)), on whose wire the copies would be")
+            #expect(Self.why([nic, upper]) == "never: is the adapter below up0 (\(kind.text)): copies would go out into that device's network")
         }
     }
 
@@ -118,7 +118,7 @@ struct InterfaceSafetyTests {
         let upper = Self.device(22, "mv0", .macvtap) { $0.link = 21 }
         #expect(
             Self.why([bond, port, upper])
-                == "never: has the port eth1, which is the adapter below mv0 (macvtap), on whose wire the copies would be")
+                == "never: has the port eth1, which is the adapter below mv0 (macvtap): copies would go out into that device's network")
     }
 
     @Test func whatAVLANStandsOn() {
@@ -207,14 +207,18 @@ struct InterfaceSafetyTests {
         #expect(all.reason == .hostListens)
         #expect(
             all.message
-                == "mon1, the other end of mon0, is in this host's own network namespace, and ARP is on, IPv6 is on, it has the address "
-                + "192.0.2.7/24: the host takes copies for packets to itself and may answer them; `ip link set dev mon1 arp off`, "
-                + "`sysctl -w net.ipv6.conf.mon1.disable_ipv6=1`, `ip address flush dev mon1`, or use a <monitor> in place of the pair")
+                == "mon1, the other end of mon0, is in this host's own network namespace: ARP is on, IPv6 is on and it has the address "
+                + "192.0.2.7/24, so the host takes copies for packets to itself and may answer them. Run `ip link set dev mon1 arp off`, "
+                + "`sysctl -w net.ipv6.conf.mon1.disable_ipv6=1` and `ip address flush dev mon1`, or use a <monitor> in place of the pair")
         #expect(
             remark { $0.takesAnySource = true }?.message.hasSuffix(
-                "and it takes IPv4 packets from any source that are sent to its MAC address: the host takes copies for packets to itself and "
-                    + "may answer them; `sysctl -w net.ipv4.conf.mon1.rp_filter=1`, or use a <monitor> in place of the pair") == true)
-        #expect(remark { $0.hasIPv6 = true }?.message.contains("and IPv6 is on: the host") == true)
+                ": it takes IPv4 packets from any source that are sent to its MAC address, so the host takes copies for packets to itself "
+                    + "and may answer them. Run `sysctl -w net.ipv4.conf.mon1.rp_filter=1`, or use a <monitor> in place of the pair") == true)
+        // Where the setting of all devices is 2, the device's own changes nothing.
+        #expect(
+            remark { ($0.takesAnySource, $0.isSourceCheckOverruled) = (true, true) }?.message.contains(
+                "Run `sysctl -w net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.mon1.rp_filter=1`, or") == true)
+        #expect(remark { $0.hasIPv6 = true }?.message.contains("namespace: IPv6 is on, so the host") == true)
         #expect(
             remark { ($0.hasIPv6, $0.name) = (true, "mon.1") }?.message.contains("`sysctl -w net/ipv6/conf/mon.1/disable_ipv6=1`") == true)
         // Of one in a container nothing is known.

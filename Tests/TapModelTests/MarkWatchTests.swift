@@ -62,14 +62,18 @@ struct MarkWatchTests {
         var device = HostDevice(index: index, name: name, mac: nil, kind: kind)
         (device.link, device.isLinkElsewhere, device.masterName) = (link, elsewhere, master)
         device.masterKind = master == nil ? nil : masterKind
+        device.master = master.flatMap { bridges[$0] }
         return device
     }
 
     private static func port(_ device: HostDevice, of bridge: String) -> HostDevice {
         var device = device
-        (device.masterName, device.masterKind) = (bridge, "bridge")
+        (device.masterName, device.masterKind, device.master) = (bridge, "bridge", bridges[bridge])
         return device
     }
+
+    /// What the tests' ports are ports of.
+    private static let bridges: [String: UInt32] = ["br0": 5, "br1": 6, "bond0": 7]
 
     private func isPossible(
         _ devices: [HostDevice], to ifindex: UInt32, _ direction: Direction = .inbound, of kind: DestinationTarget.Kind = .interface,
@@ -93,6 +97,18 @@ struct MarkWatchTests {
         // Another guest's device, and a bridge that the guest is not at.
         #expect(!isPossible([guest, bridge, Self.port(Self.other, of: "br0")], to: 11, copies: .domain))
         #expect(!isPossible([guest, bridge, Self.device(6, "br1", .bridge), Self.port(Self.other, of: "br1")], to: 6))
+        for kind in ["bond", "team", "hsr"] {
+            let port = Self.device(20, "ens4", .other(""), master: "bond0", kind)
+            #expect(!isPossible([guest, bridge, Self.device(7, "bond0", .other(kind)), port], to: 7), "\(kind)")
+        }
+        let adapter = Self.device(20, "ens4", .other(""))
+        #expect(!isPossible([guest, bridge, adapter, Self.device(22, "sec0", .other("macsec"), link: 20)], to: 22))
+        #expect(!isPossible([guest, bridge, Self.device(20, "nk0", .other("netkit"), elsewhere: true)], to: 20))
+        // At a monitor port no bridge sees a frame, even where somebody made it a port.
+        let span0 = Self.device(21, "span0", .other("veth"), link: 20, master: "br0")
+        let port = [Self.device(20, "virttap-span0", .other("veth"), link: 21), span0]
+        #expect(!isPossible([guest, bridge] + port, to: 20, copies: .monitor))
+        #expect(isPossible([guest, bridge] + port, to: 20), "of any other pair a bridge does")
         // What the guest sends begins at its device, whatever comes to it.
         #expect(!isPossible([guest, bridge], to: 5, .outbound))
     }
@@ -115,6 +131,14 @@ struct MarkWatchTests {
         #expect(isPossible([guest, bridge, mon0, port], to: 20))
         #expect(isPossible([guest, bridge, Self.device(20, "gre1", .other("gretap"))], to: 20))
         #expect(isPossible([guest], to: 99), "the device is not known")
+        // A bond, team or HSR of pairs, the underlay's own encryption, netkit.
+        for kind in ["bond", "team", "hsr"] {
+            let port = Self.device(20, "mon0", .other("veth"), link: 21, master: "bond0", kind)
+            #expect(isPossible([guest, bridge, Self.device(7, "bond0", .other(kind)), port, mon1], to: 7), "\(kind)")
+        }
+        #expect(isPossible([guest, bridge, mon0, mon1, Self.device(22, "sec0", .other("macsec"), link: 20)], to: 22))
+        let kit = [Self.device(20, "nk0", .other("netkit"), link: 21), Self.device(21, "nk1", .other("netkit"), link: 20, master: "br0")]
+        #expect(isPossible([guest, bridge] + kit, to: 20))
         // A tap to another machine counts its tunnel's own packets as well.
         #expect(isPossible([guest, bridge], to: 0, .outbound, of: .vxlan))
     }
@@ -149,6 +173,7 @@ struct MarkWatchTests {
         #expect(warning.reason == .foreignMark)
         #expect(
             warning.message.hasPrefix("5 frames to the guest and 1 frame from the guest (vnet0, since 1970-01-01T00:01:00Z) had the mark"))
+        #expect(warning.message.contains("comes there. Something else marks them: "))
         #expect(warning.message.contains("0x56001014/0x7f00107f") && warning.message.contains("`virt-tap doctor`"))
         kernel.destinations[0].ifindex = 10
         kernel.destinations[0].kind = .domain

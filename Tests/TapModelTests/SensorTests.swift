@@ -48,6 +48,19 @@ struct SensorTests {
         }
     }
 
+    @Test func aNameThatIsNearlyRightIsNamed() throws {
+        let host = Self.host()
+        #expect(
+            try Self.verdict(name: "sensro", host).failure?.message
+                == "destination ids: the sensor VM sensro is not on this host; did you mean sensor? If not, bring it here, or send the copies "
+                + "by a tunnel (<vxlan>)")
+        // Another one of a series, one of another name, and one that is told by its UUID.
+        for (name, uuid) in [("sensor2", nil), ("recorder", nil), ("sensro", DomainUUID("00000000-0000-4000-8000-000000000009"))] {
+            #expect(try Self.verdict(name: name, uuid: uuid, host).failure?.message.contains("did you mean") == false, "\(name)")
+        }
+        #expect(try Self.verdict(name: "Sensor", host).failure?.message.contains("did you mean sensor?") == true)
+    }
+
     @Test func oneOfSeveralInterfacesIsChosen() throws {
         let interfaces = [
             Fixture.interface("net0", mac: Self.macs[0], device: "vnet7"), Fixture.interface("net1", mac: Self.macs[1], device: "vnet8"),

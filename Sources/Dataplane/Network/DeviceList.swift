@@ -25,6 +25,7 @@ enum DeviceList {
             links[index].device.hasAddress = own.contains { !$0.isAutomatic }
             links[index].device.addresses = own.map(\.value).sorted { $0.text < $1.text }
             links[index].device.takesAnySource = links[index].takesAnySource(everywhere)
+            links[index].device.isSourceCheckOverruled = everywhere > 1
             links[index].device.masterName = links[index].device.master.flatMap { names[$0] }
         }
         return links.map(\.device).sorted { $0.index < $1.index }
@@ -36,7 +37,9 @@ enum DeviceList {
         let socket = try NetlinkSocket(kernel)
         guard index != 0, let link = try one(index, socket).flatMap(Link.init), link.device.name == name else { return nil }
         var device = link.device
-        device.takesAnySource = link.takesAnySource(try sourceCheck(socket))
+        let everywhere = try sourceCheck(socket)
+        device.takesAnySource = link.takesAnySource(everywhere)
+        device.isSourceCheckOverruled = everywhere > 1
         device.masterName = device.master.flatMap(Self.name)
         return device
     }

@@ -66,9 +66,6 @@ struct DomainPreview {
 
     // MARK: As if it ran
 
-    /// Names that libvirt chose: they say nothing about the domain's next run, or about another host.
-    private static let generated = ["vnet", "macvtap", "macvlan"]
-
     /// The domain with the devices that libvirt would make for it, which are added to the host's.
     private static func running(_ domain: DomainDefinition, on host: inout HostState) -> DomainDefinition {
         var domain = domain
@@ -78,8 +75,8 @@ struct DomainPreview {
             let interface = domain.interfaces[position]
             if let name = interface.device, let device = host.devices[name] {
                 // The domain runs here, or somebody wrote this name by hand: then the real device counts.
-                let isGenerated = generated.contains { name.hasPrefix($0) }
-                if !isGenerated || Self.isLibvirts(device, of: interface) {
+                // A name that libvirt chose says nothing about the domain's next run, or about another host.
+                if !InterfaceSelector.isGenerated(name) || Self.isLibvirts(device, of: interface) {
                     // What was made for it beforehand QEMU opens when the domain starts.
                     if let place = devices.firstIndex(where: { $0.index == device.index }) { devices[place].isOpen = true }
                     continue
@@ -87,7 +84,7 @@ struct DomainPreview {
             }
             let mac = interface.mac ?? MACAddress(bytes: [0x52, 0x54, 0, 0, 0, UInt8(truncatingIfNeeded: position)])
             let isDirect = interface.type == .direct
-            let written = interface.device.flatMap { name in generated.contains { name.hasPrefix($0) } ? nil : name }
+            let written = interface.device.flatMap { InterfaceSelector.isGenerated($0) ? nil : $0 }
             let device = HostDevice(
                 index: index, name: written ?? "(interface \(position + 1))",
                 mac: isDirect ? mac : mac?.tapSide, kind: isDirect ? .macvtap : .tap)

@@ -59,14 +59,17 @@ struct EditOptions: ParsableArguments {
             }
             let report = try await MetadataEditor(store: store, host: host, filters: .system, force: force)
                 .run(change, domain: domain, choices: choices)
-            for line in report.warnings { Output.warn(line) }
+            let expectation = Self.isLocal(uri) ? report.expectation : nil
+            // What a daemon says of the tap is not said twice.
+            let awaited = report.warnings.filter { expectation != nil && report.passing[$0] != nil }
+            for line in report.warnings where !awaited.contains(line) { Output.warn(line) }
             if case .set(let options) = change, options.required == true, host != nil, !HookInstallation.isInstalled {
                 Output.warn(
                     "required=\"yes\" cannot hold here without the hook: \(HookInstallation.path) is missing or not executable (virt-tap doctor)"
                 )
             }
             try Output.write(report.done.map { $0 + "\n" }.joined())
-            if let expectation = report.expectation, Self.isLocal(uri) { try await tell(expectation) }
+            if let expectation { try await tell(expectation, awaited.map { ($0, report.passing[$0]) }) }
         } catch let error as MetadataEditError {
             throw CommandFailure(.failure, "\(error)".printable)
         }
@@ -94,10 +97,12 @@ struct EditOptions: ParsableArguments {
     }
 
     /// What is written is written, whatever becomes of it.
+    /// - Parameter awaited: warnings that are left out where the answer gives their reason.
     /// - Throws: `unhealthy` when the tap was seen not to work.
-    private func tell(_ expectation: TapExpectation) async throws {
+    private func tell(_ expectation: TapExpectation, _ awaited: [(line: String, reason: Reason?)]) async throws {
         let reader = StatusReader(directory: RuntimeDirectory(places.runtimeDir), bpffs: places.bpffs, configPath: configFile)
         let echo = await DaemonEcho.of(expectation) { patience throws(ControlError) in try reader.ask(within: patience) }
+        for (line, reason) in awaited where reason.map({ echo.warning?.contains($0.rawValue) == true }) != true { Output.warn(line) }
         if let line = echo.done { try Output.write(line + "\n") }
         if let line = echo.warning { Output.warn(line) }
         if echo.isUnhealthy { throw CommandFailure(.unhealthy, lines: [expectation.consolation].compactMap { $0 }) }

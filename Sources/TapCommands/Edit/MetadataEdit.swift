@@ -22,6 +22,8 @@ struct MetadataEdit {
         var missing: [String] = []
         /// The tap that was set.
         var tap: Tap?
+        /// Whether it is the one that was there, and no more than its `required` was taken back.
+        var isReleased = false
 
         /// For virDomainSetMetadata, which adds the namespace; `nil` takes the element out.
         var xml: String? {
@@ -89,9 +91,13 @@ struct MetadataEdit {
             guard let index = taps.firstIndex(where: { $0.name == tap.name }) else {
                 return Outcome(taps: taps + [tap], done: ["tap \(tap.name) added"], tap: tap)
             }
-            let isSame = taps[index] == tap
+            let former = taps[index]
             taps[index] = tap
-            return Outcome(taps: taps, done: ["tap \(tap.name) \(isSame ? "was so already" : "changed")"], tap: tap)
+            var released = former
+            released.required = false
+            return Outcome(
+                taps: taps, done: ["tap \(tap.name) \(former == tap ? "was so already" : "changed")"], tap: tap,
+                isReleased: former.required && released == tap)
         case .unset(let names, let all):
             let gone = all ? taps.map(\.name.text) : names
             let missing = all ? [] : names.filter { name in !taps.contains { $0.name.text == name } }

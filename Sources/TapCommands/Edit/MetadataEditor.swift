@@ -18,6 +18,8 @@ struct MetadataEditor {
         var done: [String] = []
         /// For standard error.
         var warnings: [String] = []
+        /// Of the warnings those that a daemon's answer may hold, too: `TapValidation.passing`.
+        var passing: [String: Reason] = [:]
         /// What a daemon would make of it; `nil` when the running domain was not changed.
         var expectation: TapExpectation?
     }
@@ -79,7 +81,9 @@ struct MetadataEditor {
         host.filters = compiled
         var domain = domain
         domain.taps = outcome.taps.map { .valid($0) }
-        return TapValidation(tap, in: domain, on: host, side: side)
+        let validation = TapValidation(tap, in: domain, on: host, side: side)
+        // So that a guest which has just been refused because of its tap can be started.
+        return outcome.isReleased ? validation.asWarnings() : validation
     }
 
     private func judge(_ steps: [Step], _ report: inout Report) throws(CommandFailure) {
@@ -101,6 +105,7 @@ struct MetadataEditor {
         for line in refusals + steps.flatMap({ $0.validation?.warnings ?? [] }) where !report.warnings.contains(line) {
             report.warnings.append(line)
         }
+        for step in steps { report.passing.merge(step.validation?.passing ?? [:]) { first, _ in first } }
     }
 
     /// A name is missing when no side has it.

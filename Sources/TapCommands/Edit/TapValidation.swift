@@ -8,6 +8,8 @@ struct TapValidation {
     var refusals: [String] = []
     /// What else there is to know.
     var warnings: [String] = []
+    /// Of the warnings those that a daemon tells as well of a tap that is carried out, with their reason.
+    var passing: [String: Reason] = [:]
 
     /// Reasons that an interface may have as long as another one of the tap's is copied.
     private static let partial: Set<Reason> = [.interfaceTypeUnsupported, .deviceNotOwned]
@@ -31,6 +33,8 @@ struct TapValidation {
             case .evaluated(let destination, let interfaces):
                 if let failure = destination.failure {
                     note(failure, about: tap, isPassing: destination.isOnlyDown)
+                } else if let remark = destination.remark {
+                    warnings.append("destination \(destination.label.printable): \(remark.message.printable) (\(remark.reason.rawValue))")
                 }
                 let failures = interfaces.compactMap {
                     if case .refused(let failure) = $0.result { failure } else { nil }
@@ -48,11 +52,19 @@ struct TapValidation {
         if case .failure(let failure) = filter { note(failure, about: tap) }
     }
 
+    /// The same of a change that asks for less than the tap before it: what keeps that one from being carried out is no reason against it.
+    func asWarnings() -> TapValidation {
+        var validation = self
+        (validation.refusals, validation.warnings) = ([], refusals + warnings)
+        return validation
+    }
+
     private mutating func note(_ failure: Failure, about tap: Tap, isPassing: Bool = false) {
         let text = "tap \(tap.name): \(failure.message.printable) (\(failure.reason.rawValue))"
         // All others keep it from being written: it would copy nothing, and may stand in the place of one that does.
         if isPassing || failure.reason.isPassing {
             if !warnings.contains(text) { warnings.append(text) }
+            passing[text] = failure.reason
         } else if !refusals.contains(text) {
             refusals.append(text)
         }

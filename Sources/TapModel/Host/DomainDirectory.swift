@@ -34,6 +34,14 @@ public struct DomainDirectory: Sendable {
         set { entries[uuid] = newValue }
     }
 
+    /// The domain that somebody probably meant by a name that none has; `nil`: none is that near. One that differs by its number alone is
+    /// not meant: it is the next of a series.
+    func nearest(to name: String) -> String? {
+        func series(_ name: String) -> String { name.filter { !$0.isNumber } }
+        let names = Set(entries.values.map(\.name)).filter { series($0) != series(name) }
+        return NearestName.of(name, among: names.sorted())
+    }
+
     /// The domains of that name and UUID, where given; libvirt's names are unique among those that are defined or run.
     func find(name: String?, uuid: DomainUUID?) -> [(uuid: DomainUUID, entry: Entry)] {
         if let uuid {

@@ -47,6 +47,8 @@ public struct HostDevice: Hashable, Sendable {
     /// Whether this host takes IPv4 packets that come in by it from sources to which no route leads by it (rp_filter, of the device or of
     /// all, is not strict), however quiet it is else.
     public var takesAnySource = true
+    /// Whether no setting of the device itself changes that: net.ipv4.conf.all.rp_filter is 2 (loose), and the greater of the two counts.
+    public var isSourceCheckOverruled = false
     /// Whether this host takes IPv6 packets that come in by it (net.ipv6.conf.…disable_ipv6 is 0).
     public var hasIPv6 = false
     /// Whether it has an IPv4 address, or an IPv6 one that is not link-local: the kernel gives every device that is

@@ -31,7 +31,8 @@ public struct CopyArrival {
         if direction == .outbound, target.kind != .macvtap { return false }
         var arrival = CopyArrival(devices, to: target)
         return destinations.contains { record in
-            guard record.ifindex != 0 else { return false }
+            // At a monitor port's far end a program takes every frame out before a bridge or a device on it sees one.
+            guard record.ifindex != 0, record.kind != .monitor else { return false }
             guard let device = devices[record.ifindex] else { return true }
             // Into a macvtap's guest copies go as if they had come in by it.
             if record.kind == .domain, device.kind == .macvtap { return device.index == ifindex }
@@ -47,13 +48,14 @@ public struct CopyArrival {
         case .tap, .tun, .loopback: return false
         case .bridge: return isReached(byPortsOf: device)
         case .macvtap, .other("macvlan"): return isReached(byNeighboursOf: device)
-        case .other("veth"):
+        case .other("veth"), .other("netkit"):
             // In another network namespace the mark is taken off.
             if device.isLinkElsewhere { return false }
-            return device.link.flatMap { devices[$0] }.map { isReached(byReceivingAt: $0) } ?? true
-        case .other("vlan"): return device.link.flatMap { devices[$0] }.map { isReached(bySendingFrom: $0) } ?? true
+            return device.peer.flatMap { devices[$0] }.map { isReached(byReceivingAt: $0) } ?? true
+        case .other("vlan"), .other("macsec"): return device.lower.flatMap { devices[$0] }.map { isReached(bySendingFrom: $0) } ?? true
+        case .other("bond"), .other("team"), .other("hsr"): return isReached(byPortsOf: device)
         // They leave the host, where the mark does not go, or go nowhere.
-        case .other(""), .other("bond"), .other("team"), .other("dummy"): return false
+        case .other(""), .other("dummy"): return false
         case .other: return true
         }
     }
@@ -63,20 +65,20 @@ public struct CopyArrival {
         guard receiving.insert(device.index).inserted else { return false }
         switch device.masterKind {
         case nil: break
-        case "bridge": return devices.all.first { $0.name == device.masterName }.map { isReached(bySendingFrom: $0) } ?? true
+        case "bridge": return device.master.flatMap { devices[$0] }.map { isReached(bySendingFrom: $0) } ?? true
         default: return true
         }
-        for upper in devices.all where upper.link == device.index && !upper.isLinkElsewhere {
+        for upper in devices.uppers(of: device) {
             switch upper.kind {
-            case .macvtap, .other("macvlan"), .other("vlan"): if isReached(byReceivingAt: upper) { return true }
+            case .macvtap, .other("macvlan"), .other("vlan"), .other("macsec"): if isReached(byReceivingAt: upper) { return true }
             default: break
             }
         }
         return false
     }
 
-    private mutating func isReached(byPortsOf bridge: HostDevice) -> Bool {
-        for port in devices.all where port.masterName == bridge.name {
+    private mutating func isReached(byPortsOf device: HostDevice) -> Bool {
+        for port in devices.ports(of: device) {
             if isReached(bySendingFrom: port) { return true }
         }
         return false
@@ -85,7 +87,7 @@ public struct CopyArrival {
     /// Those on the same adapter get one another's frames, as they are of one bridge.
     private mutating func isReached(byNeighboursOf device: HostDevice) -> Bool {
         guard !device.isLinkElsewhere, let link = device.link, let lower = devices[link] else { return true }
-        for neighbour in devices.all where neighbour.link == link && neighbour.index != device.index {
+        for neighbour in devices.uppers(of: lower) where neighbour.index != device.index {
             if isReached(byReceivingAt: neighbour) { return true }
         }
         return isReached(bySendingFrom: lower)

@@ -102,16 +102,21 @@ public enum InterfaceSafety {
             ),
             (
                 far.takesAnySource, "it takes IPv4 packets from any source that are sent to its MAC address",
-                "sysctl -w \(setting("ipv4", "rp_filter"))=1"
+                "sysctl -w \(far.isSourceCheckOverruled ? "net.ipv4.conf.all.rp_filter=1 " : "")\(setting("ipv4", "rp_filter"))=1"
             ),
         ]
         let found = open.filter(\.isSo)
         guard !found.isEmpty else { return nil }
         return TapStatus.Warning(
             reason: .hostListens,
-            message: "\(far.name), the other end of \(device.name), is in this host's own network namespace, and "
-                + "\(found.map(\.what).joined(separator: ", ")): the host takes copies for packets to itself and may answer them; "
-                + found.map { "`\($0.command)`" }.joined(separator: ", ") + ", or use a <monitor> in place of the pair")
+            message: "\(far.name), the other end of \(device.name), is in this host's own network namespace: "
+                + "\(inWords(found.map(\.what))), so the host takes copies for packets to itself and may answer them. "
+                + "Run \(inWords(found.map { "`\($0.command)`" })), or use a <monitor> in place of the pair")
+    }
+
+    /// A list as a sentence has it: `a, b and c`.
+    private static func inWords(_ items: [String]) -> String {
+        items.count < 2 ? items.joined() : items.dropLast().joined(separator: ", ") + " and " + items[items.count - 1]
     }
 
     /// One look at a device and at those that it leads to, each of them once.
@@ -164,12 +169,12 @@ public enum InterfaceSafety {
         private mutating func users(of device: HostDevice) -> Verdict {
             var worst = Verdict.safe
             if DestinationEvaluation.isGuests(device, host.claims) { return .never(InterfaceSafety.isAGuests) }
-            if InterfaceSafety.switches.contains(device.kind.text) { return .never("passes them on to its ports") }
+            if InterfaceSafety.switches.contains(device.kind.text) { return .never("passes copies on to its ports") }
             worst.add(port(device))
             for upper in host.devices.uppers(of: device) where isNew(upper) {
                 let kind = upper.kind.text
                 if InterfaceSafety.sharers.contains(kind) {
-                    worst.add(.never("is the adapter below \(upper.name) (\(kind)), on whose wire the copies would be"))
+                    worst.add(.never("is the adapter below \(upper.name) (\(kind)): copies would go out into that device's network"))
                     continue
                 }
                 worst.add(.shared("is the device below \(upper.name)\(kind.isEmpty ? "" : " (\(kind))")"))

@@ -23,7 +23,7 @@ enum MonitorEvaluation {
                         "destination \(label): \(name) is there and is no monitor port of virt-tap's, which leaves it as it is; give the port "
                             + "another name, or rename or remove that device"))
             }
-            let why = host.isPaused ? "everything was purged; `virt-tap reload` has virt-tapd make it again" : "virt-tapd makes it"
+            let why = host.isPaused ? "everything was purged; `systemctl reload virt-tapd` has it made again" : "virt-tapd makes it"
             return verdict(0, Failure(.destinationDown, "destination \(label): there is no monitor port \(name) yet: \(why)"))
         }
         guard own.isUp, own.hasCarrier else {

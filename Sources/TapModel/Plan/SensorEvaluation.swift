@@ -18,11 +18,13 @@ enum SensorEvaluation {
         guard let (sensorUUID, entry) = found.first(where: { $0.entry.interfaces != nil }) ?? found.first else {
             if let why = contradiction(sensor, name: name, uuid: uuid, host: host) { return nowhere(.destinationElsewhere, why) }
             // That it is in no list is no evidence: as long as its device is there, copies go on.
+            let meant = uuid == nil ? name.flatMap(host.directory.nearest) : nil
             let failure =
                 host.directory.isComplete
                 ? Failure(
                     .destinationElsewhere,
-                    "destination \(label): \(sensor) is not on this host; bring it here, or send the copies by a tunnel (<vxlan>)")
+                    "destination \(label): \(sensor) is not on this host; \(meant.map { "did you mean \($0)? If not, " } ?? "")"
+                        + "bring it here, or send the copies by a tunnel (<vxlan>)")
                 : Failure(
                     .libvirtDisconnected,
                     "destination \(label): whether \(sensor) runs on this host is known once libvirt has answered; until then copies go "

@@ -210,8 +210,8 @@ public struct TapStatusBuilder: Sendable {
         return TapStatus.Warning(
             reason: .foreignMark,
             message: "\(counts.joined(separator: " and ")) (\(names.joined(separator: ", ")), since \(since)) had the mark of copies, "
-                + "\(mark), and were not copied, though no copy of this host comes there: others give it to them; `virt-tap doctor` says "
-                + "whose rules do, as far as tools show them, and <mark> in this host's configuration chooses another")
+                + "\(mark), and were not copied, though no copy of this host comes there. Something else marks them: `virt-tap doctor` "
+                + "says whose rules, as far as tools show them; choose another <mark> in this host's configuration")
     }
 
     /// Which of a tap's devices are not what they were.

@@ -70,7 +70,7 @@ enum DestinationGrammar {
             throw ValueProblem("names that begin with \(HostDevice.ownPrefix) are those of virt-tap's own devices: give it another one")
         }
         // libvirt counts names up from the greatest of its own that it finds.
-        if let prefix = ["vnet", "vif", "macvtap", "macvlan"].first(where: { name.hasPrefix($0) }) {
+        if let prefix = InterfaceSelector.generatedPrefixes.first(where: { name.hasPrefix($0) }) {
             throw ValueProblem("names that begin with \(prefix) are those of the devices that libvirt makes: give it another one")
         }
         if name == "lo" { throw ValueProblem("lo is the loopback device: give it another name") }
