@@ -87,7 +87,8 @@ struct InterfaceSafetyTests {
         #expect(Self.why([nic, bridged]) == "never: is the device below eth1.7, which is a port of bridge br7")
         for kind in [HostDevice.Kind.macvtap, .other("macvlan"), .other("ipvlan"), .other("ipvtap")] {
             let upper = Self.device(21, "up0", kind) { $0.link = 20 }
-            #expect(Self.why([nic, upper]) == "never: is the adapter below up0 (\(kind.text)): copies would go out into that device's network")
+            #expect(
+                Self.why([nic, upper]) == "never: is the adapter below up0 (\(kind.text)): copies would go out into that device's network")
         }
     }
 
@@ -213,7 +214,8 @@ struct InterfaceSafetyTests {
         #expect(
             remark { $0.takesAnySource = true }?.message.hasSuffix(
                 ": it takes IPv4 packets from any source that are sent to its MAC address, so the host takes copies for packets to itself "
-                    + "and may answer them. Run `sysctl -w net.ipv4.conf.mon1.rp_filter=1`, or use a <monitor> in place of the pair") == true)
+                    + "and may answer them. Run `sysctl -w net.ipv4.conf.mon1.rp_filter=1`, or use a <monitor> in place of the pair")
+                == true)
         // Where the setting of all devices is 2, the device's own changes nothing.
         #expect(
             remark { ($0.takesAnySource, $0.isSourceCheckOverruled) = (true, true) }?.message.contains(
