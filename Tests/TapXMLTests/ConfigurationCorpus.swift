@@ -133,6 +133,18 @@ enum ConfigurationCorpus {
             file("<destination name='a'><monitor name='lo'/></destination>"), at: "/virt-tap/destination/monitor/@name",
             says: "loopback device"),
         InvalidCase(
+            file("<destination name='a'><monitor name='all'/></destination>"), at: "/virt-tap/destination/monitor/@name",
+            says: "makes no device"),
+        InvalidCase(
+            file("<destination name='a'><monitor name='default'/></destination>"), at: "/virt-tap/destination/monitor/@name",
+            says: "makes no device"),
+        InvalidCase(
+            file("<destination name='a'><monitor name='span%d'/></destination>"), at: "/virt-tap/destination/monitor/@name",
+            says: "template"),
+        InvalidCase(
+            file("<destination name='a'><monitor name='100%'/></destination>"), at: "/virt-tap/destination/monitor/@name",
+            says: "template"),
+        InvalidCase(
             file("<destination name='a'><monitor name='m'/></destination>\n<destination name='b'><interface name='m'/></destination>"),
             at: "/virt-tap/destination[2]", says: "of line 2 is m too", beyondSchema: "equal names"),
         InvalidCase(

@@ -74,6 +74,13 @@ enum DestinationGrammar {
             throw ValueProblem("names that begin with \(prefix) are those of the devices that libvirt makes: give it another one")
         }
         if name == "lo" { throw ValueProblem("lo is the loopback device: give it another name") }
+        // `all` and `default` are what the kernel calls its settings for every device.
+        if ["all", "default"].contains(name) {
+            throw ValueProblem("the kernel makes no device called \(name): give it another name")
+        }
+        if name.contains("%") {
+            throw ValueProblem("\(Quotation.quoted(name)): the kernel takes a name with % as a template for others: give it another name")
+        }
         return name
     }
 
