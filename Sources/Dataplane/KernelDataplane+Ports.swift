@@ -4,9 +4,10 @@ public import TapModel
 
 /// Monitor ports.
 extension KernelDataplane {
-    public func keepPort(_ wish: MonitorPort.Wish) throws(Failure) -> MonitorPort {
-        try reporting("monitor port \(wish.name)") {
-            try ports.keep(wish)
+    public func keepPort(_ wish: MonitorPort.Wish, known: MonitorPort? = nil) throws(Failure) -> MonitorPort {
+        // Whether bpffs is there is looked at with the rest.
+        try reporting("monitor port \(wish.name)", needsPins: false) {
+            try ports.keep(wish, known: known)
         }
     }
 

@@ -33,7 +33,12 @@ final class FakeKernel: TapDataplane, Sendable {
         var keptWays: [String: OwnWay] = [:]
         /// What monitor ports fail with as long as it stands.
         var portTrouble: Failure?
-        var marksOfPorts: [String: [PacketMark]] = [:]
+        /// What looking at them fails with as long as it stands.
+        var portsUnseen: Failure?
+        /// Every look at one that ended well, in order.
+        var marksOfPorts: [String: [[PacketMark]]] = [:]
+        /// How often one was asked for.
+        var portTries = 0
         /// What reading that fails with as long as it stands.
         var waysTrouble: Failure?
     }
@@ -133,17 +138,27 @@ final class FakeKernel: TapDataplane, Sendable {
         }
     }
 
-    func keepPort(_ wish: MonitorPort.Wish) throws(Failure) -> MonitorPort {
+    func keepPort(_ wish: MonitorPort.Wish, known: MonitorPort?) throws(Failure) -> MonitorPort {
+        if let trouble = state.withLock({ $0.portsUnseen }) {
+            guard var known else { throw trouble }
+            known.unseen = trouble
+            return known
+        }
+        state.withLock { $0.portTries += 1 }
         if let trouble = state.withLock({ $0.portTrouble }) { throw trouble }
         let name = MonitorPort.device(of: wish.name)
         return state.withLock { state in
-            state.marksOfPorts[wish.name] = wish.marks
+            if state.marksOfPorts[wish.name]?.last != wish.marks { state.marksOfPorts[wish.name, default: []].append(wish.marks) }
             if let own = state.devices.first(where: { $0.name == name }) {
                 return MonitorPort(ifindex: own.index, listener: state.devices.first { $0.index == own.index + 1 }?.name)
             }
             let index = (state.devices.map(\.index).max() ?? 0) + 1
-            state.devices.append(HostDevice(index: index, name: name, mac: nil, kind: .other("veth")))
-            state.devices.append(HostDevice(index: index + 1, name: wish.name, mac: nil, kind: .other("veth")))
+            var (own, listener) = (
+                HostDevice(index: index, name: name, mac: nil, kind: .other("veth"), mtu: 65_535),
+                HostDevice(index: index + 1, name: wish.name, mac: nil, kind: .other("veth"), mtu: 65_535)
+            )
+            (own.link, listener.link) = (index + 1, index)
+            state.devices += [own, listener]
             state.changes.append("port \(wish.name)")
             return MonitorPort(ifindex: index, listener: wish.name, change: .made)
         }

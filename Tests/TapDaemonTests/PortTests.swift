@@ -127,10 +127,43 @@ import Testing
             await bench.advance(2)
             try await eventually("stopped") { bench.kernel.destination("ids0") == 0 }
             #expect(await bench.tap(web, "ids0")?.reason == .attachFailed)
+            // Every sweep would be once a second.
+            let tries = bench.kernel.state.withLock { $0.portTries }
+            for _ in 0..<4 {
+                await bench.advance(2)
+                try await bench.settle()
+            }
+            #expect(bench.kernel.state.withLock { $0.portTries } == tries)
             bench.kernel.state.withLock { $0.portTrouble = nil }
-            await bench.advance(2)
+            await bench.advance(Reconciler.portPatience)
             try await eventually("on again") { bench.kernel.destination("ids0") != 0 }
             #expect(bench.log.lines.count { $0.hasPrefix("monitor port span0: no memory") } == 1)
+        }
+    }
+
+    @Test(arguments: [Reason.attachFailed, .bpffsNotMounted])
+    func copiesGoOnToOneThatCannotBeLookedAt(_ reason: Reason) async throws {
+        let (bench, web) = try bench()
+        try await bench.run {
+            await bench.connect()
+            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+            let own = bench.kernel.destination("ids0")
+            bench.kernel.forgetChanges()
+            let trouble = Failure(reason, "too many open files")
+            bench.kernel.state.withLock { state in
+                if reason == .attachFailed { state.portsUnseen = trouble } else { state.trouble = trouble }
+            }
+            for _ in 0..<3 {
+                await bench.advance(2)
+                try await bench.settle()
+            }
+            #expect(bench.kernel.destination("ids0") == own && !bench.kernel.changes.contains("destination ids0 0"))
+            #expect(await bench.reconciler.ports["span0"].flatMap { try? $0.get() }?.unseen == trouble)
+            #expect(bench.log.lines.count { $0.hasPrefix("monitor port span0 could not be looked at") } == 1)
+            bench.kernel.state.withLock { ($0.portsUnseen, $0.trouble) = (nil, nil) }
+            await bench.advance(2)
+            try await eventually("seen again") { await bench.reconciler.ports["span0"].flatMap { try? $0.get() }?.unseen == nil }
+            #expect(!bench.kernel.changes.contains("destination ids0 0"))
         }
     }
 
@@ -139,9 +172,71 @@ import Testing
         try await bench.run {
             await bench.connect()
             try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
-            try await bench.reload(Self.configuration("span0", mark: "<mark value='0x40'/>"))
+            bench.kernel.forgetChanges()
+            bench.kernel.state.withLock { $0.marksOfPorts = [:] }
             let mark = PacketMark(value: 0x40, mask: 0x40)
-            try await eventually("both, then the one") { bench.kernel.state.withLock { $0.marksOfPorts["span0"] } == [mark] }
+            try await bench.reload(Self.configuration("span0", mark: "<mark value='0x40'/>"))
+            try await eventually("both, then the one") {
+                bench.kernel.state.withLock { $0.marksOfPorts["span0"] } == [[mark, PacketMark()], [mark]]
+            }
+        }
+    }
+
+    @Test func aReloadHasThemKnowTheNewMarkBeforeAnythingElseHappens() async throws {
+        let (bench, web) = try bench()
+        try await bench.run {
+            await bench.connect()
+            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+        }
+        // Nobody works any more: what is done is done by the reload itself.
+        bench.kernel.state.withLock { $0.marksOfPorts = [:] }
+        let mark = PacketMark(value: 0x40, mask: 0x40)
+        try await bench.reload(Self.configuration("span0", mark: "<mark value='0x40'/>"))
+        #expect(bench.kernel.state.withLock { $0.marksOfPorts["span0"] } == [[mark, PacketMark()]])
+    }
+
+    @Test func aReloadSaysWhichCannotBeMade() async throws {
+        let (bench, _) = try bench()
+        try await bench.run {
+            bench.kernel.state.withLock { $0.portTrouble = Failure(.destinationUnsafe, "monitor port span1 needs a device") }
+            try await bench.reload(Self.configuration("span1"))
+            #expect(await bench.reconciler.daemonWarnings.isEmpty)
+            #expect(await bench.reconciler.portWarnings.map(\.reason) == [.destinationUnsafe])
+        }
+    }
+
+    @Test func aGuestsChangeIsNoticedThatComesWithAPorts() async throws {
+        let (bench, web) = try bench()
+        try await bench.run {
+            await bench.connect()
+            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+            // Both are gone before anybody looks, and the sweep comes before the kernel's event.
+            let before = await bench.reconciler.devices
+            bench.kernel.remove("span0")
+            bench.kernel.remove("virttap-span0")
+            bench.kernel.state.withLock { state in
+                for index in state.devices.indices where !state.devices[index].isOurs { state.devices[index].mtu = 9_000 }
+            }
+            await bench.reconciler.keepPorts(isComplete: false)
+            let after = await bench.reconciler.devices
+            for device in before.all where !device.isOurs && device.name != "span0" { #expect(after[device.index] == device) }
+            #expect(after.all.contains { $0.name == "virttap-span0" })
+        }
+    }
+
+    @Test func oneOfWhichOurEndIsRenamedGoesOn() async throws {
+        let (bench, web) = try bench()
+        try await bench.run {
+            await bench.connect()
+            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+            let own = bench.kernel.destination("ids0")
+            bench.kernel.state.withLock { state in
+                for index in state.devices.indices where state.devices[index].name == "virttap-span0" { state.devices[index].name = "mine" }
+            }
+            bench.kernel.state.withLock { $0.portsUnseen = Failure(.attachFailed, "the fake finds it by its name alone") }
+            await bench.reconciler.devicesChanged()
+            #expect(bench.kernel.destination("ids0") == own)
+            #expect(await bench.tap(web, "ids0")?.state == .active)
         }
     }
 

@@ -18,34 +18,80 @@ struct PortInstaller {
 
     // MARK: Making one
 
+    /// - Parameter known: as it was found last. It is given back where it cannot be looked at, or where only what is new about the wish
+    ///   cannot be had: what keeps copies from the host's network stays where it is then.
     /// - Throws: `destination-unsafe` when a device that is not ours has one of the two names.
-    func keep(_ wish: MonitorPort.Wish) throws -> MonitorPort {
-        let own = OwnDevice(MonitorPort.device(of: wish.name), kernel)
-        guard let found = try own.find() else { return try make(wish, own) }
-        guard found.mayBeOurs else { throw Self.taken(own.name, wish.name) }
-        if let other = Self.port(found), other != wish.name { throw Self.taken(own.name, wish.name) }
-        // What an earlier try left, which was cut off.
-        guard Self.port(found) != nil else {
-            try remove(found)
-            return try make(wish, own)
+    func keep(_ wish: MonitorPort.Wish, known: MonitorPort?) throws -> MonitorPort {
+        func unseen(_ error: any Error) throws -> MonitorPort {
+            guard var known else { throw error }
+            known.unseen = FailureReport.failure(error, "monitor port \(wish.name)")
+            return known
         }
-        let listener = try listener(of: found)
+        let seen: Seen?
+        do {
+            seen = try look(wish)
+        } catch let error as Failure where error.reason == .destinationUnsafe {
+            throw error
+        } catch {
+            return try unseen(error)
+        }
+        guard let seen else { return try make(wish) }
+        guard seen.isFinished else {
+            // What an earlier try left, which was cut off.
+            try remove(seen.own)
+            return try make(wish)
+        }
+        let (own, isCurrent) = (seen.own, seen.own.alias == Self.alias(wish))
         var change: MonitorPort.Change?
-        let missing = try missing(found, listener, wish)
-        let isCurrent = found.alias == Self.alias(wish)
-        if !isCurrent || !missing.isEmpty {
-            try attach(isCurrent ? missing : Self.places(found, listener), found, wish)
-            try own.call(found.ifindex, Self.alias(wish))
-            change = missing.isEmpty || !isCurrent ? .updated : .guarded(missing.map(Self.describe))
+        do {
+            let device = OwnDevice(own.name, kernel)
+            if !isCurrent || !seen.missing.isEmpty {
+                let places = isCurrent ? seen.missing : Self.places(own, seen.listener)
+                try attach(places, own, wish, try Programs(wish, kernel))
+                try device.call(own.ifindex, Self.alias(wish))
+                change = seen.missing.isEmpty || !isCurrent ? .updated : .guarded(seen.missing.map(Self.describe))
+            }
+            // Nobody needs it down. Whoever sets the sensors' end down means it.
+            if !own.isUp { try device.setUp(own.ifindex) }
+        } catch where seen.missing.isEmpty {
+            return try unseen(error)
         }
-        // Nobody needs it down. Whoever sets the sensors' end down means it.
-        if !found.isUp { try own.setUp(found.ifindex) }
-        return MonitorPort(ifindex: found.ifindex, listener: listener?.name, change: change)
+        return MonitorPort(ifindex: own.ifindex, listener: seen.listener?.name, change: change)
     }
 
-    private func make(_ wish: MonitorPort.Wish, _ own: OwnDevice) throws -> MonitorPort {
-        guard if_nametoindex(wish.name) == 0 else { throw Self.taken(wish.name, wish.name) }
+    /// What is there of a port.
+    private struct Seen {
+        var own: OwnDevice.Found
+        var isFinished: Bool
+        var listener: OwnDevice.Found?
+        /// Where no program of ours is, or another before it.
+        var missing: [Place] = []
+    }
+
+    private func look(_ wish: MonitorPort.Wish) throws -> Seen? {
+        try pins.requireMounted()
+        let name = MonitorPort.device(of: wish.name)
+        var found = try OwnDevice(name, kernel).find()
+        if found.flatMap(Self.port) != wish.name {
+            // Somebody may have called it otherwise.
+            found = try OwnDevice.all(kernel).first { Self.port($0) == wish.name } ?? found
+        }
+        guard let found else { return nil }
+        guard found.mayBeOurs else { throw Self.taken(name, wish.name) }
+        guard let port = Self.port(found) else { return Seen(own: found, isFinished: false) }
+        guard port == wish.name else { throw Self.taken(name, wish.name) }
+        let listener = try listener(of: found)
+        return Seen(own: found, isFinished: true, listener: listener, missing: try missing(found, listener, wish))
+    }
+
+    private func make(_ wish: MonitorPort.Wish) throws -> MonitorPort {
+        let own = OwnDevice(MonitorPort.device(of: wish.name), kernel)
+        let outer = OwnDevice(wish.name, kernel)
+        // The kernel would count up what it takes for a template: those that it made would never be found.
+        guard !wish.name.contains("%"), try outer.find() == nil else { throw Self.taken(wish.name, wish.name) }
         try pins.makeLayout()
+        // Before: devices that come and go at each try cost the whole host, which is told of them.
+        let programs = try Programs(wish, kernel)
         do {
             try own.make(peer: wish.name)
         } catch let error as KernelError where error.number == EEXIST {
@@ -53,14 +99,14 @@ struct PortInstaller {
             throw Self.taken(wish.name, wish.name)
         }
         do {
-            guard let found = try own.find(), let listener = try listener(of: found) else {
+            guard let found = try new(own, outer), let listener = try listener(of: found) else {
                 throw KernelError(call: .changeDevice, number: ENODEV, subject: own.name)
             }
             try own.call(found.ifindex, Self.unfinished)
             let listening = OwnDevice(listener.name, kernel)
             try own.silence(found.ifindex)
             try listening.silence(listener.ifindex)
-            try attach(Self.places(found, listener), found, wish)
+            try attach(Self.places(found, listener), found, wish, programs)
             try own.setUp(found.ifindex)
             try listening.setUp(listener.ifindex)
             try listening.call(listener.ifindex, Self.listenersAlias)
@@ -68,18 +114,23 @@ struct PortInstaller {
             try own.call(found.ifindex, Self.alias(wish))
             return MonitorPort(ifindex: found.ifindex, listener: listener.name, change: .made)
         } catch {
-            if let found = try? own.find() { try? remove(found) }
+            if let found = try? new(own, outer) { try? remove(found) }
             throw error
         }
+    }
+
+    /// Our end of a pair that was just made: somebody (udev's rules) may have called one of the two otherwise already.
+    private func new(_ own: OwnDevice, _ outer: OwnDevice) throws -> OwnDevice.Found? {
+        if let found = try own.find(), found.mayBeOurs { return found }
+        guard let other = try outer.find()?.other, let found = try OwnDevice.find(other, kernel), found.mayBeOurs else { return nil }
+        return found
     }
 
     private static func taken(_ device: String, _ port: String) -> Failure {
         Failure(
             .destinationUnsafe,
             "monitor port \(port) needs a device called \(device), and one that is not virt-tap's has that name, which is left as it is; "
-                + (device == port
-                    ? "give the port another name in the configuration, or rename or remove that device (`ip link del \(device)`)"
-                    : "rename or remove that one, or give the port another name"))
+                + "give the port another name in the configuration, or that device, if nothing needs it by this one")
     }
 
     // MARK: Its programs
@@ -115,14 +166,24 @@ struct PortInstaller {
     /// What the pin of a program is called.
     private static func pin(_ passesCopies: Bool) -> String { passesCopies ? "copies" : "nothing" }
 
-    /// Attaches in these places what is pinned and as it is wished, else new programs in all that would have them.
-    private func attach(_ places: [Place], _ own: OwnDevice.Found, _ wish: MonitorPort.Wish) throws {
+    /// New programs for a port, loaded and nothing else.
+    private struct Programs {
+        let nothing, copies: KernelObject
+
+        init(_ wish: MonitorPort.Wish, _ kernel: Kernel) throws {
+            nothing = try PortGuard.load([], kernel)
+            copies = try PortGuard.load(wish.marks, kernel)
+        }
+    }
+
+    /// Attaches new programs in these places, and in all others that have the same.
+    private func attach(_ places: [Place], _ own: OwnDevice.Found, _ wish: MonitorPort.Wish, _ programs: Programs) throws {
         for passesCopies in [false, true] {
             let due = places.filter { $0.part.passesCopies == passesCopies }
             guard !due.isEmpty else { continue }
             let path = pins.port(own.ifindex, Self.pin(passesCopies))
             // A hook takes the same program once only.
-            let program = try PortGuard.load(passesCopies ? wish.marks : [], kernel)
+            let program = passesCopies ? programs.copies : programs.nothing
             let all = passesCopies ? due : Self.places(own, try listener(of: own)).filter { !$0.part.passesCopies }
             for place in all {
                 let link = pins.port(own.ifindex, "\(place.part.end.rawValue)-\(place.part.isEgress ? "egress" : "ingress")")
@@ -145,16 +206,9 @@ struct PortInstaller {
         return String(words[2])
     }
 
-    /// Our ends of all ports that there are, finished or not.
+    /// Our ends of all ports that there are, finished or not, and whatever they are called by now.
     private func all() throws -> [OwnDevice.Found] {
-        try if_nameindex_names().filter { name in HostDevice.isOurs(name) && !HopEnd.allCases.contains { $0.device == name } }
-            .compactMap { try OwnDevice($0, kernel).find() }.filter(\.isOurs)
-    }
-
-    private func if_nameindex_names() -> [String] {
-        guard let list = if_nameindex() else { return [] }
-        defer { if_freenameindex(list) }
-        return sequence(first: list) { $0 + 1 }.lazy.prefix { $0.pointee.if_index != 0 }.map { String(cString: $0.pointee.if_name) }
+        try OwnDevice.all(kernel).filter { Self.port($0) != nil || $0.alias == Self.unfinished }
     }
 
     // MARK: Removing
@@ -164,7 +218,7 @@ struct PortInstaller {
     func remove(but names: Set<String>) throws -> [String] {
         let wished = Set(names.map(MonitorPort.device))
         var removed: [String] = []
-        for own in try all() where !wished.contains(own.name) {
+        for own in try all() where Self.port(own).map(names.contains) != true && !(Self.port(own) == nil && wished.contains(own.name)) {
             try remove(own)
             removed.append(Self.port(own) ?? own.name)
         }

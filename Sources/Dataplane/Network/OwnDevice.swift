@@ -42,26 +42,41 @@ struct OwnDevice {
         var mayBeOurs: Bool { isOurs || (kind == OwnDevice.kind && alias == nil && !isUp) }
     }
 
-    func find() throws -> Found? { try Self.find(if_nametoindex(name), kernel) }
+    /// By its name, or an altname. An error is never taken for a device that is not there, as if_nametoindex() takes it.
+    func find() throws -> Found? { try Self.find(ifinfomsg(), kernel) { mnl_attr_put_strz($0, UInt16(IFLA_IFNAME), name) } }
 
     /// - Returns: `nil` where there is no such device in this network namespace.
     static func find(_ ifindex: UInt32, _ kernel: Kernel) throws -> Found? {
         var header = ifinfomsg()
         header.ifi_index = CInt(bitPattern: ifindex)
         guard header.ifi_index != 0 else { return nil }
+        return try find(header, kernel) { _ in }
+    }
+
+    private static func find(_ header: ifinfomsg, _ kernel: Kernel, put: (UnsafeMutablePointer<nlmsghdr>) -> Void) throws -> Found? {
         do {
-            guard let message = try NetlinkSocket(kernel).get(Int32(RTM_GETLINK), header), let found = message.header(ifinfomsg.self) else {
-                return nil
-            }
-            let attributes = message.attributes(after: ifinfomsg.self)
-            return Found(
-                name: attributes.text(Int(IFLA_IFNAME)) ?? "", ifindex: UInt32(found.ifi_index), alias: attributes.text(Int(IFLA_IFALIAS)),
-                isUp: found.ifi_flags & UInt32(IFF_UP) != 0,
-                kind: attributes.nested(Int(IFLA_LINKINFO))?.text(Int(IFLA_INFO_KIND)) ?? "",
-                other: attributes.number(Int(IFLA_LINK), as: UInt32.self), isOtherElsewhere: attributes[Int(IFLA_LINK_NETNSID)] != nil)
+            return try NetlinkSocket(kernel).get(Int32(RTM_GETLINK), header, put: put).flatMap(found)
         } catch let error as KernelError where error.number == ENODEV {
             return nil
         }
+    }
+
+    /// Those of this network namespace of which we said that they are ours, whatever they are called by now.
+    static func all(_ kernel: Kernel) throws -> [Found] {
+        // One that is in none of the answers did not stay.
+        let messages = try NetlinkSocket(kernel).dump(Int32(RTM_GETLINK), ifinfomsg()) { $0 }
+        let ours = Dictionary(messages.compactMap(found).filter(\.isOurs).map { ($0.ifindex, $0) }, uniquingKeysWith: { $1 })
+        return ours.values.sorted { $0.ifindex < $1.ifindex }
+    }
+
+    private static func found(_ message: NetlinkMessage) -> Found? {
+        guard let header = message.header(ifinfomsg.self) else { return nil }
+        let attributes = message.attributes(after: ifinfomsg.self)
+        return Found(
+            name: attributes.text(Int(IFLA_IFNAME)) ?? "", ifindex: UInt32(header.ifi_index), alias: attributes.text(Int(IFLA_IFALIAS)),
+            isUp: header.ifi_flags & UInt32(IFF_UP) != 0,
+            kind: attributes.nested(Int(IFLA_LINKINFO))?.text(Int(IFLA_INFO_KIND)) ?? "",
+            other: attributes.number(Int(IFLA_LINK), as: UInt32.self), isOtherElsewhere: attributes[Int(IFLA_LINK_NETNSID)] != nil)
     }
 
     static func alias(_ build: String) -> String { owner + build }

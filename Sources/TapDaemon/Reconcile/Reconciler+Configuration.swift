@@ -23,6 +23,12 @@ extension Reconciler {
                 if isPaused { logger.notice("copying resumes") }
                 isPaused = false
             }
+            // Before any tap gets another mark: what has one that its port does not know would be lost.
+            portFailures = [:]
+            if keepPorts(isComplete: false) {
+                refreshPaths(isConfirming: false)
+                refreshDestinations()
+            }
             request(.load)
             request(.all)
         case .failure(let error):

@@ -21,12 +21,14 @@ extension Reconciler {
         var found: [String: Result<MonitorPort, Failure>] = [:]
         var hasChanged = false
         for name in names {
+            guard isComplete || isPortDue(name) else {
+                found[name] = before[name]
+                continue
+            }
+            let known = try? before[name]?.get()
             do throws(Failure) {
                 try requireNoFight(name, before: before[name])
-                // Where the kernel has TCX its programs run before all filters: one who came by TCX would be in front of ours. These
-                // devices are nobody else's, so <mechanism> says nothing of them.
-                let mechanism = try dataplane.mechanism(for: .auto)
-                var port = try dataplane.keepPort(MonitorPort.Wish(name: name, marks: copyMarks, mechanism: mechanism))
+                var port = try keep(name, known)
                 tell(name, port, before: before[name])
                 hasChanged = hasChanged || port.change != nil
                 port.change = nil
@@ -38,19 +40,45 @@ extension Reconciler {
                     logger.error("\(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
                 }
                 found[name] = .failure(error)
+                portFailures[name] = clock.monotonic()
             }
         }
         guard hasChanged || found != before else { return false }
         ports = found
         changes += 1
-        refreshDevices()
+        refreshDevices(ofPorts: names)
         return true
+    }
+
+    /// Whether a port is to be looked at: one that could not be had is tried again every ten seconds. That a name is free, or bpffs is
+    /// there, costs nothing to find out.
+    private func isPortDue(_ name: String) -> Bool {
+        guard case .failure(let failure)? = ports[name], let last = portFailures[name] else { return true }
+        let isCheap = [.destinationUnsafe, .detachedRepeatedly, .bpffsNotMounted].contains(failure.reason)
+        return isCheap || clock.monotonic() - last >= Self.portPatience
+    }
+
+    /// Seconds between two tries.
+    static let portPatience: Double = 10
+
+    private func keep(_ name: String, _ known: MonitorPort?) throws(Failure) -> MonitorPort {
+        let mechanism: Mechanism
+        do {
+            // Where the kernel has TCX its programs run before all filters: one who came by TCX would be in front of ours. These
+            // devices are nobody else's, so <mechanism> says nothing of them.
+            mechanism = try dataplane.mechanism(for: .auto)
+        } catch {
+            guard var known else { throw error }
+            known.unseen = error
+            return known
+        }
+        return try dataplane.keepPort(MonitorPort.Wish(name: name, marks: copyMarks, mechanism: mechanism), known: known)
     }
 
     /// Whoever removes a port again and again finds it made again every ten minutes: making it costs the host more than removing it.
     private func requireNoFight(_ name: String, before: Result<MonitorPort, Failure>?) throws(Failure) {
         let now = clock.monotonic()
-        guard devices[MonitorPort.device(of: name)] == nil else { return }
+        guard isPortGone(name, before) else { return }
         if case .success? = before { portRemovals.removed(name, at: now) }
         guard portRemovals.mayRestore(name, at: now) else {
             throw Failure(
@@ -61,11 +89,16 @@ extension Reconciler {
         portRemovals.restored(name, at: now)
     }
 
+    /// Whether there is no end of ours, whatever it is called.
+    private func isPortGone(_ name: String, _ port: Result<MonitorPort, Failure>?) -> Bool {
+        if case .success(let port)? = port { devices[port.ifindex] == nil } else { devices[MonitorPort.device(of: name)] == nil }
+    }
+
     /// The same at once where a device of ours has gone.
     func keepMissingPorts() {
         let isMissing = ports.contains { name, port in
             guard case .success = port else { return false }
-            return devices[MonitorPort.device(of: name)] == nil
+            return isPortGone(name, port)
         }
         if isMissing { keepPorts(isComplete: false) }
     }
@@ -77,11 +110,22 @@ extension Reconciler {
         return [mark] + others.sorted { ($0.value, $0.mask) < ($1.value, $1.mask) }
     }
 
+    /// Reads these devices alone: what else changed meanwhile is noticed when all are read.
+    private func refreshDevices(ofPorts names: [String]) {
+        for name in names.flatMap({ [MonitorPort.device(of: $0), $0] }) {
+            do {
+                devices.update(name, try dataplane.device(named: name))
+            } catch {
+                noteKernelTrouble(error)
+            }
+        }
+    }
+
     private func removePorts(but names: Set<String>) {
         do throws(Failure) {
             for name in try dataplane.removePorts(but: names) {
                 logger.notice("monitor port \(name.printable) is gone: the configuration does not name it")
-                refreshDevices()
+                refreshDevices(ofPorts: [name])
             }
         } catch {
             noteKernelTrouble(error)
@@ -103,11 +147,24 @@ extension Reconciler {
         case .updated: logger.info("monitor port \(name) was brought up to date")
         case nil: break
         }
+        if let trouble = port.unseen, (try? before?.get())?.unseen != trouble {
+            logger.error(
+                "monitor port \(name) could not be looked at, and is used as it was: \(trouble.message)",
+                metadata: ["reason": "\(trouble.reason.rawValue)"])
+        }
         guard case .success(let former)? = before, former.listener != port.listener, port.change != .made else { return }
         if let listener = port.listener {
             logger.notice("monitor port \(name): sensors listen at \(listener.printable) now, as somebody has called it")
         } else {
             logger.notice("monitor port \(name) is in another network namespace now, where its sensors listen; copies go on")
+        }
+    }
+
+    /// What of the ports is not as the configuration says, for whoever has it read again.
+    var portWarnings: [TapStatus.Warning] {
+        ports.sorted { $0.key < $1.key }.compactMap { _, port in
+            guard case .failure(let failure) = port else { return nil }
+            return TapStatus.Warning(reason: failure.reason, message: failure.message)
         }
     }
 }

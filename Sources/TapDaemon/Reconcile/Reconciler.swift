@@ -50,6 +50,8 @@ actor Reconciler {
     var destinations: [String: (verdict: DestinationVerdict, route: DestinationRoute)] = [:]
     /// The monitor ports of the configuration, by name, as they were found or made last.
     var ports: [String: Result<MonitorPort, Failure>] = [:]
+    /// When those that could not be had were tried last (monotonic seconds).
+    var portFailures: [String: Double] = [:]
     /// Keeps all copies together below the host's `<limit>`.
     var breaker = CopyBreaker()
     /// What each destination of the configuration was last found to be.

@@ -33,6 +33,8 @@ public struct MonitorPort: Hashable, Sendable {
     /// What the sensors' end is called now: somebody may have renamed it. `nil`: it is in another network namespace.
     public var listener: String?
     public var change: Change?
+    /// Why it could not be looked at, or brought up to date, when that was tried last: what is known of it is what was found before.
+    public var unseen: Failure?
 
     public init(ifindex: UInt32, listener: String?, change: Change? = nil) {
         self.ifindex = ifindex
@@ -42,11 +44,9 @@ public struct MonitorPort: Hashable, Sendable {
 }
 
 extension DeviceTable {
-    /// The device at which sensors listen, of a monitor port to whose `own` end copies are sent; `nil`: it is in another network namespace,
-    /// or called otherwise than virt-tapd has called it.
-    public func listener(ofPort own: HostDevice) -> HostDevice? {
-        all.first { $0.index != own.index && MonitorPort.device(of: $0.name) == own.name }
-    }
+    /// The device at which sensors listen, whatever it is called, of a monitor port to whose `own` end copies are sent; `nil`: it is in
+    /// another network namespace.
+    public func listener(ofPort own: HostDevice) -> HostDevice? { own.peer.flatMap { self[$0] } }
 }
 
 extension MonitorPort {

@@ -7,27 +7,29 @@ enum MonitorEvaluation {
         func verdict(_ ifindex: UInt32, _ failure: Failure?) -> DestinationVerdict {
             var verdict = DestinationVerdict(label: label, kind: .monitor, ifindex: ifindex, failure: failure)
             // What it is called now, as far as that is known.
-            verdict.listener = (try? host.ports[name]?.get())?.listener ?? name
+            let own = host.devices[ifindex]
+            verdict.listener = (try? host.ports[name]?.get())?.listener ?? own.flatMap { host.devices.listener(ofPort: $0) }?.name ?? name
             return verdict
         }
         // Without what keeps copies from the host's own network none may get there.
         if case .failure(let failure)? = host.ports[name] {
             return verdict(0, Failure(failure.reason, "destination \(label): \(failure.message)"))
         }
-        guard let own = host.devices[MonitorPort.device(of: name)] else {
+        let known = try? host.ports[name]?.get()
+        guard let own = known.map({ host.devices[$0.ifindex] }) ?? host.devices[MonitorPort.device(of: name)] else {
             guard host.devices[name] == nil else {
                 return verdict(
                     0,
                     Failure(
                         .destinationUnsafe,
                         "destination \(label): \(name) is there and is no monitor port of virt-tap's, which leaves it as it is; give the port "
-                            + "another name, or rename or remove that device"))
+                            + "another name"))
             }
             let why = host.isPaused ? "everything was purged; `systemctl reload virt-tapd` has it made again" : "virt-tapd makes it"
             return verdict(0, Failure(.destinationDown, "destination \(label): there is no monitor port \(name) yet: \(why)"))
         }
         guard own.isUp, own.hasCarrier else {
-            let listener = verdict(0, nil).listener ?? name
+            let listener = verdict(own.index, nil).listener ?? name
             let why =
                 host.devices[listener] == nil
                 ? "\(name) is down in the network namespace that it was moved to; `ip link set \(name) up` there brings it back"

@@ -85,9 +85,10 @@ public protocol TapDataplane: AnyObject {
 
     /// Makes a monitor port, or brings one that is there in order. Copies may be sent to what it gives: whatever keeps them from the host's
     /// own network is in place. Quick where nothing has changed.
+    /// - Parameter known: as it was found last; given back, and why, where it cannot be looked at.
     /// - Throws: `destination-unsafe` when a device that is not virt-tap's has its name; `attach-failed`, and whatever keeps programs from
     ///   being pinned: then no copy may be sent there.
-    func keepPort(_ wish: MonitorPort.Wish) throws(Failure) -> MonitorPort
+    func keepPort(_ wish: MonitorPort.Wish, known: MonitorPort?) throws(Failure) -> MonitorPort
 
     /// Removes every monitor port of ours but those with these names, and what is left of others.
     /// - Returns: the names of those that were there.
