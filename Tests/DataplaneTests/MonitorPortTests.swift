@@ -343,6 +343,58 @@ extension KernelSuite {
 
         // MARK: Names and ends
 
+        @Test("One of which our end is called otherwise is found, guarded and removed", arguments: Mechanism.here)
+        func followsOurEnd(_ mechanism: Mechanism) throws {
+            let port = try Port(mechanism)
+            defer { _ = try? port.tapped.dataplane.purge() }
+            let other = "mine\(port.tapped.bench.number)"
+            try ip("link set \(port.own) down\nlink set \(port.own) name \(other)\n")
+            // It was down: that alone is mended.
+            #expect(try port.keep() == MonitorPort(ifindex: port.port.ifindex, listener: port.name))
+            #expect(try port.tapped.dataplane.device(named: other)?.isUp == true)
+            let listening = try #require(PortGuard.of(.listening).first)
+            try Self.remove(listening, from: port.name, port.tapped)
+            #expect(try port.keep().change == .guarded(["\(port.name) ingress"]))
+            #expect(try port.tapped.dataplane.removePorts(but: [port.name]) == [])
+            #expect(try port.tapped.dataplane.removePorts(but: []) == [port.name])
+            #expect(if_nametoindex(other) == 0 && if_nametoindex(port.name) == 0)
+        }
+
+        @Test("A name that the kernel counts up makes no device")
+        func makesNothingOfTemplates() throws {
+            let tapped = try TappedBench(.clsact)
+            let before = try run("ip", "-br", "link")
+            let wish = MonitorPort.Wish(name: "span\(tapped.bench.number)%d", marks: [Self.mark], mechanism: .clsact)
+            #expect(throws: Failure.self) { try tapped.dataplane.keepPort(wish) }
+            #expect(try run("ip", "-br", "link") == before)
+            _ = try tapped.dataplane.purge()
+        }
+
+        @Test("Whichever look fails, what is known stands; what is seen to be unguarded and cannot be mended is refused")
+        func standsWhenUnseen() throws {
+            let port = try Port(Mechanism.here[0])
+            defer { _ = try? port.tapped.dataplane.purge() }
+            let fault = FaultTests.Fault()
+            fault.install(port.tapped.dataplane)
+            var failing = 0
+            while true {
+                (fault.count, fault.failing) = (0, failing)
+                let kept = try port.tapped.dataplane.keepPort(port.wish, known: port.port)
+                #expect(kept.ifindex == port.port.ifindex && kept.listener == port.name)
+                if kept.unseen == nil { break }
+                failing += 1
+            }
+            #expect(failing > 5)
+            fault.failing = nil
+            let place = try #require(PortGuard.of(.listening).first)
+            try Self.remove(place, from: port.name, port.tapped)
+            // That is found by as many calls as before; the first of those that mend it fails.
+            (fault.count, fault.failing) = (0, failing)
+            #expect(throws: Failure.self) { try port.tapped.dataplane.keepPort(port.wish, known: port.port) }
+            fault.failing = nil
+            #expect(try port.tapped.dataplane.keepPort(port.wish, known: port.port).change != nil)
+        }
+
         @Test("A device that is not virt-tap's is left as it is, whichever of the two names it has")
         func leavesOthersAlone() throws {
             let tapped = try TappedBench(.clsact)

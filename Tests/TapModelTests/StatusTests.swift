@@ -57,6 +57,37 @@ struct StatusTests {
             try JSONDecoder().decode(DestinationStatus.self, from: JSONSerialization.data(withJSONObject: older)) == expected)
     }
 
+    @Test(arguments: [0, 1], [DestinationTarget.Kind.monitor, .interface])
+    func ofAPairTheNarrowerEndCounts(_ narrow: Int, _ kind: DestinationTarget.Kind) throws {
+        var ends = [
+            HostDevice(index: 40, name: "virttap-span0", mac: nil, kind: .other("veth"), mtu: 65_535),
+            HostDevice(index: 41, name: "span0", mac: nil, kind: .other("veth"), mtu: 65_535),
+        ]
+        (ends[0].link, ends[1].link) = (41, 40)
+        let vnet = Fixture.vnet()
+        func warning() -> TapStatus.Warning? {
+            let verdict = DestinationVerdict(label: "ids", kind: kind, ifindex: 40, failure: nil)
+            let host = Fixture.host(Fixture.configuration { _ in }, devices: [vnet] + ends)
+            return DestinationStatus(verdict, on: host, sources: [CopySource(vnet, snaplen: nil)].compactMap { $0 }).warnings.first
+        }
+        #expect(warning() == nil)
+        ends[narrow].mtu = 1_400
+        let found = try #require(warning())
+        #expect(found.reason == .mtuTooSmall)
+        let says = "\(ends[narrow].name) takes packets of 1400 bytes, and vnet0, which is tapped to it, has an MTU of 1500"
+        #expect(found.message.hasPrefix(says))
+    }
+
+    @Test func theListenerOfAPortIsToldByItsPair() {
+        var ends = [
+            HostDevice(index: 40, name: "virttap-span0", mac: nil, kind: .other("veth")),
+            HostDevice(index: 41, name: "renamed", mac: nil, kind: .other("veth")),
+        ]
+        (ends[0].link, ends[1].link) = (41, 40)
+        #expect(DeviceTable(ends).listener(ofPort: ends[0])?.name == "renamed")
+        #expect(DeviceTable([ends[0]]).listener(ofPort: ends[0]) == nil)
+    }
+
     @Test func aDeviceThatTakesSmallerPacketsIsToldOf() throws {
         func warning(device: UInt32, source: UInt32, mtu: UInt32? = nil, snaplen: Snaplen? = nil) -> TapStatus.Warning? {
             let configuration = Fixture.configuration { $0.destinations[0].mtu = mtu }

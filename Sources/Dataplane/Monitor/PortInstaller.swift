@@ -53,7 +53,8 @@ struct PortInstaller {
             }
             // Nobody needs it down. Whoever sets the sensors' end down means it.
             if !own.isUp { try device.setUp(own.ifindex) }
-        } catch where seen.missing.isEmpty {
+        } catch {
+            guard seen.missing.isEmpty else { throw error }
             return try unseen(error)
         }
         return MonitorPort(ifindex: own.ifindex, listener: seen.listener?.name, change: change)

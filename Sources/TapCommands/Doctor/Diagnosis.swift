@@ -124,9 +124,8 @@ enum Diagnosis {
         case .bpffs, .programs, .hop: .fail
         // The daemon may well have what this process lacks.
         case .privileges: facts.rights.examination == nil ? .warn : .fail
-        case .jit, .tcx, .cutting: .warn
+        case .jit, .tcx, .cutting, .btf: .warn
         case .clsact: (try? (facts.rights.examination?.mechanism ?? facts.mechanism).get()) == .clsact ? .fail : .ok
-        case .btf: .ok
         }
     }
 

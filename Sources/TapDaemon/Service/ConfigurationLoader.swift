@@ -44,7 +44,7 @@ actor ConfigurationLoader {
         if occasion == .asked { isAsked = true }
         try await reading.take { await self.read() }.get()
         await followGroup()
-        return await reconciler.daemonWarnings
+        return await reconciler.daemonWarnings + reconciler.portWarnings
     }
 
     /// Until the task is cancelled: looks again at a file that could not be used as long as no other is in force, and for a group that was

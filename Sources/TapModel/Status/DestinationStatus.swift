@@ -98,7 +98,11 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     ) {
         let device = verdict.ifindex.flatMap { host.devices[$0] }
         var warning = verdict.tunnel.flatMap { Self.oversize(record, $0, limit) }
-        if verdict.kind == .interface, let device { warning = Self.narrow(device, sources, limit) }
+        if verdict.kind == .interface || verdict.kind == .monitor, let device {
+            // What one end of a pair sends the other has to take; of the two the narrower counts.
+            let ends = [device, device.peer.flatMap { host.devices[$0] }].compactMap { $0 }
+            warning = ends.min { $0.mtu < $1.mtu }.flatMap { Self.narrow($0, sources, limit) }
+        }
         self.init(
             name: verdict.label, kind: verdict.kind, device: verdict.listener ?? device?.name, failure: verdict.failure, record: record,
             warnings: [verdict.remark, warning].compactMap { $0 })
@@ -124,7 +128,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         return TapStatus.Warning(
             reason: .mtuTooSmall,
             message: "\(device.name) takes packets of \(device.mtu) bytes, and \(why): larger copies may be lost without being counted; "
-                + "`ip link set \(device.name) mtu \(most)`, and its other end, too")
+                + "`ip link set \(device.name) mtu \(most)`\(device.isPaired ? ", and its other end, too" : "")")
     }
 
     /// That some copies did not fit the path, as soon as one did not.
