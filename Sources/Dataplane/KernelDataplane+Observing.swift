@@ -87,7 +87,8 @@ extension KernelDataplane {
             spec.mechanism == .clsact && FilterQdisc(for: spec.wish.direction.directions.map(spec.hookPoint)) == .clsact
         }
         return ObservedAttachment(
-            id: id, spec: spec, hooks: observed, isCurrentBuild: isCurrent, excludesLimits: needsClsact ?? false)
+            id: id, spec: spec, hooks: observed, isCurrentBuild: isCurrent, excludesLimits: needsClsact ?? false,
+            isForeign: spec == nil ? try specs.isForeign(id) : false)
     }
 
     /// The ids of all programs of ours that may run on a device: those of specs, and those pinned.

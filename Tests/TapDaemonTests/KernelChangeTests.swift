@@ -137,6 +137,29 @@ import Testing
         }
     }
 
+    /// As after a downgrade.
+    @Test func whatALaterVersionAttachedIsLeftAlone() async throws {
+        let bench = try Bench()
+        let domain = TestDomain(1)
+        bench.libvirt[domain.uuid] = domain.running("")
+        let text = domain.uuid.hex + "000000ff" + String(repeating: "0", count: 16)
+        let id = AttachmentID(directory: text)!
+        bench.kernel.state.withLock {
+            $0.attachments[id] = ObservedAttachment(id: id, spec: nil, hooks: [:], isCurrentBuild: false, isForeign: true)
+        }
+        let told = { bench.log.lines.count { $0.contains("a later version of virt-tap attached something to ifindex 255") } }
+        try await bench.run {
+            await bench.connect()
+            try await eventually("it is told of") { told() == 1 }
+            await bench.event(domain)
+            try await bench.settle()
+            await bench.reconciler.request(.all)
+            try await bench.settle()
+            #expect(!bench.kernel.changes.contains { $0.hasPrefix("detach") })
+            #expect(told() == 1)
+        }
+    }
+
     @Test func whatIsHalfMadeIsRemoved() async throws {
         let bench = try Bench()
         let id = AttachmentID(directory: String(repeating: "0", count: 56))!

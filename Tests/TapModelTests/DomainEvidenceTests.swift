@@ -39,6 +39,16 @@ struct DomainEvidenceTests {
         #expect(evidence(view, observed: [halfMade, other]) == .running(view.verdicts[1].desired))
     }
 
+    @Test func whatALaterVersionAttachedIsKept() {
+        var foreign = Fixture.observed(desired[0])
+        (foreign.spec, foreign.isForeign) = (nil, true)
+        #expect(evidence(view(), observed: [foreign]) == .running(desired, kept: [foreign.id]))
+        #expect(evidence(nil, observed: [foreign]) == .unknown, "somebody holds its device open")
+        // Evidence is evidence for it as well.
+        #expect(evidence(view(isRunning: false), observed: [foreign]) == .notRunning)
+        #expect(evidence(view(), host: Fixture.host(isPaused: true), observed: [foreign]) == .running([]))
+    }
+
     @Test func aFilterThatThisHostCannotCompileLeavesWhatDoesTheSame() {
         var tap = Fixture.tap()
         tap.filter = "tcp"

@@ -36,9 +36,6 @@ extension AttachmentSpec {
 }
 
 extension AttachmentID {
-    /// The device's, which stands in the name.
-    var ifindex: UInt32 { UInt32(text.dropFirst(32).prefix(8), radix: 16) ?? 0 }
-
     /// Whether it is an attachment of the same tap, to another device maybe: the domain, and the hash of origin and name.
     func isSameTap(as other: AttachmentID) -> Bool { domain == other.domain && text.suffix(16) == other.text.suffix(16) }
 }

@@ -26,15 +26,37 @@ struct SpecStore {
 
     /// - Returns: `nil` when there is none, or none that can be read: what is pinned there may be anything.
     func read(_ id: AttachmentID) throws -> AttachmentSpec? {
-        guard let map = try kernel.open(pins.spec(id), CLIBBPF_MAP) else { return nil }
-        let info = try kernel.mapInfo(map)
-        guard info.type == BPF_MAP_TYPE_ARRAY.rawValue, info.max_entries == 1, info.key_size == 4,
-            (1...UInt32(Self.limit)).contains(info.value_size)
-        else { return nil }
+        guard let (map, info) = try open(id) else { return nil }
         if let spec = known[id, map: info.id] { return spec }
         let json = try kernel.read(map, at: 0, size: Int(info.value_size))
         guard let spec = try? JSONDecoder().decode(AttachmentSpec.self, from: Data(json)), spec.key.id == id else { return nil }
         known[id, map: info.id] = spec
         return spec
+    }
+
+    /// Whether what is pinned there is a whole spec, but none of this version's: maps are pinned when they are written and frozen, so
+    /// JSON that cannot be read is what a later version wrote.
+    func isForeign(_ id: AttachmentID) throws -> Bool {
+        guard let (map, info) = try open(id) else { return false }
+        let json = Data(try kernel.read(map, at: 0, size: Int(info.value_size)))
+        let decoder = JSONDecoder()
+        guard (try? decoder.decode(Keyed.self, from: json)) != nil else { return false }
+        return (try? decoder.decode(AttachmentSpec.self, from: json)) == nil
+    }
+
+    /// Any JSON object: the decoder has read all of the text before it asks for what is in it.
+    private struct Keyed: Decodable {
+        private enum Key: CodingKey {}
+
+        init(from decoder: any Decoder) throws { _ = try decoder.container(keyedBy: Key.self) }
+    }
+
+    private func open(_ id: AttachmentID) throws -> (map: KernelObject, info: bpf_map_info)? {
+        guard let map = try kernel.open(pins.spec(id), CLIBBPF_MAP) else { return nil }
+        let info = try kernel.mapInfo(map)
+        guard info.type == BPF_MAP_TYPE_ARRAY.rawValue, info.max_entries == 1, info.key_size == 4,
+            (1...UInt32(Self.limit)).contains(info.value_size)
+        else { return nil }
+        return (map, info)
     }
 }

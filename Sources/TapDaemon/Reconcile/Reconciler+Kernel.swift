@@ -215,6 +215,8 @@ extension Reconciler {
     func forgetUnusedDestinations() {
         // Which it defines is not known.
         guard configuration.missing == nil, areWaysRecalled else { return }
+        // Nor which ones a later version's attachments use.
+        guard !attachments.all.contains(where: \.isForeign) else { return }
         let used = Set(attachments.all.compactMap { $0.spec?.wish.destination })
             .union(configuration.value.destinations.map(\.name.text))
             .union(domains.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.wish.destination) })

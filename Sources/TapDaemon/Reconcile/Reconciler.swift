@@ -98,6 +98,8 @@ actor Reconciler {
     /// How that was found last, and why domains could not be listed: the same is not said again at each look.
     private var toldOrder = ""
     private var toldUnlisted: String?
+    /// The attachments of a later version that the log has.
+    private var toldForeign: Set<AttachmentID> = []
 
     /// Whether a domain is being looked at, or will be within the second for which wishes are merged.
     var isWorkDue: Bool {
@@ -353,7 +355,9 @@ actor Reconciler {
         refreshPaths(isConfirming: false)
         pathsChanged()
         refreshDestinations()
-        for attachment in attachments.all where attachment.spec == nil { execute(.detach(attachment.id, why: "it is half made")) }
+        for attachment in attachments.all where attachment.spec == nil {
+            if attachment.isForeign { leaveAlone(attachment) } else { execute(.detach(attachment.id, why: "it is half made")) }
+        }
         forgetUnusedDestinations()
         forgetUnusedFilters()
         guard isConnected, asked.insert(.all).inserted else { return enqueueTapped() }
@@ -381,6 +385,17 @@ actor Reconciler {
             isOrderAwaited = true
             enqueueTapped()
         }
+    }
+
+    /// What a later version attached goes on: this one does not know what for, and a downgrade is no evidence that nobody wants it.
+    private func leaveAlone(_ attachment: ObservedAttachment) {
+        guard !attachment.isDead else { return execute(.collect(attachment.id)) }
+        guard toldForeign.insert(attachment.id).inserted else { return }
+        let domain = domains.keys.first { $0.hex == attachment.id.domain }.map(label) ?? "the domain with UUID \(attachment.id.domain)"
+        let device = devices[attachment.id.ifindex]?.name.printable ?? "ifindex \(attachment.id.ifindex)"
+        let what = "a later version of virt-tap attached something to \(device) (attachment \(attachment.id)) that this one cannot read"
+        logger.warning(
+            "\(domain): \(what): it is left alone, and copies until the guest stops. That version shows what it is; `virt-tap purge` ends it")
     }
 
     /// Brings every domain in order that has taps, or is tapped.

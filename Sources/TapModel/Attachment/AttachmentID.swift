@@ -22,6 +22,9 @@ public struct AttachmentID: Hashable, Sendable {
     /// The domain's UUID as `DomainUUID.hex` writes it.
     public var domain: String { String(text.prefix(32)) }
 
+    /// The device's, which stands in the name.
+    public var ifindex: UInt32 { UInt32(text.dropFirst(32).prefix(8), radix: 16) ?? 0 }
+
     private static func padded(_ value: UInt64, to width: Int) -> String {
         let digits = String(value, radix: 16)
         return String(repeating: "0", count: width - digits.count) + digits

@@ -16,6 +16,8 @@ public struct ObservedAttachment: Hashable, Sendable {
     public var id: AttachmentID
     /// `nil` when the pins hold none that can be read: half made, or made by a version unlike this one.
     public var spec: AttachmentSpec?
+    /// Whether there is a whole spec that this version cannot read: a later one wrote it, and what it asks for is not known.
+    public var isForeign: Bool
     /// Only the directions that the spec asks for, or that are there although it does not.
     public var hooks: [Direction: Hook]
     /// Whether the programs are those that this version of virt-tap would load, and work on the maps that are pinned.
@@ -23,9 +25,13 @@ public struct ObservedAttachment: Hashable, Sendable {
     /// Whether it needs a qdisc that keeps libvirt from limiting what crosses the device one way: clsact does.
     public var excludesLimits: Bool
 
-    public init(id: AttachmentID, spec: AttachmentSpec?, hooks: [Direction: Hook], isCurrentBuild: Bool, excludesLimits: Bool = false) {
+    public init(
+        id: AttachmentID, spec: AttachmentSpec?, hooks: [Direction: Hook], isCurrentBuild: Bool, excludesLimits: Bool = false,
+        isForeign: Bool = false
+    ) {
         self.id = id
         self.spec = spec
+        self.isForeign = isForeign
         self.hooks = hooks
         self.isCurrentBuild = isCurrentBuild
         self.excludesLimits = excludesLimits

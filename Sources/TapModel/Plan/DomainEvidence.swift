@@ -33,7 +33,9 @@ public enum DomainEvidence: Hashable, Sendable {
         let undecided = domain.verdicts.filter(TapEvaluation.isUndecided)
         return .running(
             domain.verdicts.flatMap(\.desired),
-            kept: Set(observed.filter { one in undecided.contains { isKept(one, for: $0, of: domain, host) } }.map(\.id)))
+            kept: Set(
+                // For which tap a later version attached it, it alone can tell.
+                observed.filter { one in one.isForeign || undecided.contains { isKept(one, for: $0, of: domain, host) } }.map(\.id)))
     }
 
     /// Whether an attachment of a tap that is not decided stays: for as long as its filter is being compiled, or the host has no
@@ -59,6 +61,6 @@ public enum DomainEvidence: Hashable, Sendable {
 
     /// Whether a guest may hold an attachment's device open: of a macvtap that cannot be told.
     private static func mayBeHeld(_ attachment: ObservedAttachment, _ devices: DeviceTable) -> Bool {
-        attachment.spec.flatMap { devices[$0.key.ifindex] }?.isHeld ?? false
+        (attachment.spec != nil || attachment.isForeign) && devices[attachment.id.ifindex]?.isHeld == true
     }
 }
