@@ -173,6 +173,16 @@ struct OwnershipTests {
         #expect(!isForgotten && kept.owner(of: 10) == Fixture.uuid)
     }
 
+    /// As of a sensor's device that is looked for anew.
+    @Test func aNewProofEndsTheOneBeforeIt() {
+        let new = Fixture.vnet(11, "web1lan")
+        let claims = claims { $0.prove(new, is: interface, of: Fixture.uuid) }
+        #expect(claims.owner(of: 11) == Fixture.uuid)
+        #expect(claims.owner(of: 10) == nil)
+        // It may be given to another guest's.
+        #expect(claims.others(than: Fixture.otherUUID, claiming: Fixture.vnet(10, "vnet9")).isEmpty)
+    }
+
     @Test func claimsAndProofsEndWithTheDomain() {
         var heirs: Set<DomainUUID> = []
         let ended = claims {

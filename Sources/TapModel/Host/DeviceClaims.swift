@@ -96,7 +96,10 @@ public struct DeviceClaims: Hashable, Sendable {
         guard let place = Place(interface), owners[device.index, default: domain] == domain,
             (interfaces[domain] ?? []).contains(where: { Place($0) == place })
         else { return }
-        proofs[domain, default: [:]][place] = Proof(ifindex: device.index, kind: device.kind, traits: traits ?? DeviceTraits(device))
+        let proof = Proof(ifindex: device.index, kind: device.kind, traits: traits ?? DeviceTraits(device))
+        let former = proofs[domain, default: [:]].updateValue(proof, forKey: place)
+        // The number of the one before it may be given to anybody's device.
+        if let former, proofs[domain]?.values.contains(where: { $0.ifindex == former.ifindex }) == false { owners[former.ifindex] = nil }
         owners[device.index] = domain
     }
 
