@@ -44,6 +44,14 @@ struct WishMemoryTests {
         #expect(losses(at: 25) == [.atOnce: ["ids"]])
     }
 
+    @Test("One of two is back in time: the other is still said of")
+    mutating func partlyBack() {
+        see(persistent: ["ids", "span"], at: 10)
+        see(persistent: [], at: 20)
+        see(persistent: ["ids"], at: 22)
+        #expect(losses(at: 27) == [.atOnce: ["span"]])
+    }
+
     @Test("Metadata that were written explain it, whether that is told before or after it is read", arguments: [15.0, 20.5, 24.9])
     mutating func explained(event: Double) {
         see(live: ["ids"], persistent: ["ids"], at: 10)

@@ -142,9 +142,11 @@ public struct WishMemory: Sendable {
         let due = losses.filter { now - $0.value.found >= Self.patience }
         for domain in due.keys { losses[domain] = nil }
         // Back again meanwhile, as after a definition that was put right at once.
-        return due.values.map(\.loss).sorted { $0.domain < $1.domain }.filter { loss in
-            guard let record = records[loss.domain] else { return true }
-            return loss.taps.isDisjoint(with: record.persistent ?? record.live)
+        return due.values.map(\.loss).sorted { $0.domain < $1.domain }.compactMap { loss in
+            guard let record = records[loss.domain] else { return loss }
+            var loss = loss
+            loss.taps.subtract(record.persistent ?? record.live)
+            return loss.taps.isEmpty ? nil : loss
         }
     }
 }
