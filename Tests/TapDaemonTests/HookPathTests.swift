@@ -55,6 +55,22 @@ import Testing
         #expect(bench.kernel.attached.contains("web2/ids both > ids"))
     }
 
+    /// As after somebody gave it another name in its definition.
+    @Test func whoWaitsForANameThatAStartGaveUpIsLookedAt() async throws {
+        let bench = try Bench()
+        bench.libvirt[web1.uuid] = web1.running()
+        try await bench.run {
+            await bench.connect()
+            try await eventually("it is attached") { bench.kernel.attached == ["web1/ids both > ids"] }
+            bench.libvirt[web2.uuid] = web2.running(device: web1.device, number: 1)
+            await bench.event(web2, "started booted")
+            try await eventually("it is told of") { await bench.tap(web2)?.interfaces.first?.reason == .deviceNotOwned }
+            bench.libvirt[web1.uuid] = web1.running(device: "vnet7")
+            _ = await bench.reconciler.hook(operation: "start", xml: web1.xml(TestDomain.tap, device: "vnet7"))
+            try await eventually("the other has it", within: .seconds(30)) { bench.kernel.attached == ["web2/ids both > ids"] }
+        }
+    }
+
     /// libvirt calls a domain shut off until its start has come to an end.
     @Test func aStaleAnswerDoesNotEndAStart() async throws {
         let bench = try Bench()

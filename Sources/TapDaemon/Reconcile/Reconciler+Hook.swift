@@ -74,7 +74,7 @@ extension Reconciler {
         absent.remove(uuid)
         changes += 1
         // What was proved in its last run is of that.
-        if isStart { claims.set([], of: uuid) }
+        if isStart { claims.forgetProofs(of: uuid) }
         claim(definition.interfaces, for: uuid)
         refreshDevices(of: definition)
         prove(uuid)

@@ -121,6 +121,9 @@ public struct DeviceClaims: Hashable, Sendable {
         for domain in Array(proofs.keys) { keepProofs(of: domain) { devices[$1.ifindex]?.kind == $1.kind } }
     }
 
+    /// Forgets what was proved of a domain, which starts anew; what it names stands.
+    public mutating func forgetProofs(of domain: DomainUUID) { keepProofs(of: domain) { _, _ in false } }
+
     /// Forgets that a domain's device is proved: it was seen to be gone, whatever has its number now.
     /// - Returns: whether that changes anything.
     public mutating func forgetProof(of ifindex: UInt32, in domain: DomainUUID) -> Bool {
