@@ -22,6 +22,22 @@ import Testing
         await bench.reconciler.devicesChanged()
     }
 
+    @Test func aRenamedDeviceIsLookedUpAlone() async throws {
+        let bench = try bench()
+        try await bench.run {
+            await bench.connect()
+            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
+            await rename(web1.device, "wan0", bench)
+            try await bench.settle()
+            let reads = bench.kernel.state.withLock { $0.deviceReads }
+            bench.kernel.change("wan0") { $0.mac = MACAddress("02:11:22:33:44:55") }
+            await bench.event(web1)
+            try await bench.settle()
+            #expect(await bench.reconciler.devices["wan0"]?.mac == MACAddress("02:11:22:33:44:55"))
+            #expect(bench.kernel.state.withLock { $0.deviceReads } == reads)
+        }
+    }
+
     @Test func itIsTappedWhateverIsChanged() async throws {
         let bench = try bench()
         try await bench.run {

@@ -7,6 +7,8 @@ import TapModel
 final class FakeKernel: TapDataplane, Sendable {
     struct State {
         var devices: [HostDevice] = []
+        /// How often all of them were read.
+        var deviceReads = 0
         var attachments: [AttachmentID: ObservedAttachment] = [:]
         var destinations: [String: DestinationRecord] = [:]
         var counters: [AttachmentID: [Direction: DirectionCounters]] = [:]
@@ -53,7 +55,12 @@ final class FakeKernel: TapDataplane, Sendable {
         return .tcx
     }
 
-    func devices() throws(Failure) -> [HostDevice] { state.withLock { $0.devices } }
+    func devices() throws(Failure) -> [HostDevice] {
+        state.withLock { state in
+            state.deviceReads += 1
+            return state.devices
+        }
+    }
 
     func device(named name: String) throws(Failure) -> HostDevice? { state.withLock { $0.devices.first { $0.name == name } } }
 

@@ -17,6 +17,8 @@ final class FakeLibvirt: DomainSource {
         /// Lists nothing, and knows nobody.
         case knowsNobody
         case fails
+        /// Answers when it has another mood.
+        case waits
         /// Never answers.
         case hangs
     }
@@ -33,15 +35,19 @@ final class FakeLibvirt: DomainSource {
     }
 
     private func answer<Value>(_ value: (borrowing State) -> Value) async throws -> Value? {
-        let mood = state.withLock {
+        var mood = state.withLock {
             $0.asked += 1
             return $0.mood
+        }
+        while mood == .waits {
+            try await Task.sleep(for: .milliseconds(1))
+            mood = self.mood
         }
         switch mood {
         case .answers: return state.withLock { value($0) }
         case .knowsNobody: return nil
         case .fails: throw Failure(.libvirtDisconnected, "no answer")
-        case .hangs:
+        case .hangs, .waits:
             // Ends when the test's task is cancelled.
             try await Task.sleep(for: .seconds(3600))
             return nil

@@ -8,6 +8,29 @@ import Testing
 
 /// An event only means: look again. What the kernel copies follows from what is, not from what was said about it.
 @Suite struct LevelTriggerTests {
+    /// Each alone would cost milliseconds on a host with many devices.
+    @Test func domainsThatAreGoneTogetherHaveTheDevicesReadOnce() async throws {
+        let bench = try Bench()
+        let domains = (1...6).map(TestDomain.init)
+        for domain in domains {
+            if domain.number > 2 { bench.kernel.add(domain.netdev(UInt32(9 + domain.number))) }
+            bench.libvirt[domain.uuid] = domain.running()
+        }
+        try await bench.run {
+            await bench.connect()
+            try await eventually("all are attached") { bench.kernel.attached.count == 6 }
+            try await bench.settle()
+            bench.libvirt.mood = .waits
+            let asked = bench.libvirt.state.withLock { $0.asked }
+            for domain in domains { await bench.event(domain, "undefined") }
+            try await eventually("all are asked for") { bench.libvirt.state.withLock { $0.asked } == asked + 6 }
+            let reads = bench.kernel.state.withLock { $0.deviceReads }
+            bench.libvirt.mood = .knowsNobody
+            try await eventually("all are gone") { await bench.reconciler.absent.isSuperset(of: domains.map(\.uuid)) }
+            #expect(bench.kernel.state.withLock { $0.deviceReads } == reads + 1)
+        }
+    }
+
     let web1 = TestDomain(1)
     let web2 = TestDomain(2)
 

@@ -8,7 +8,9 @@ extension Reconciler {
     /// Reads the host's devices. After an error the last known ones stand.
     func refreshDevices() {
         do {
+            let now = clock.monotonic()
             devices = DeviceTable(try dataplane.devices())
+            devicesRead = now
             claims.forgetProofs(without: devices)
         } catch {
             noteKernelTrouble(error)
@@ -21,10 +23,13 @@ extension Reconciler {
         guard !devices.all.isEmpty else { return refreshDevices() }
         for name in Set(domain.interfaces.compactMap(\.device)) {
             do {
-                let device = try dataplane.device(named: name)
-                // The one that was proved is gone, or is called otherwise now; what else changed is noticed with it.
-                if let proof = claims.proof(ofDevice: name, in: domain.uuid), proof.ifindex != device?.index { return devicesChanged() }
-                devices.update(name, device)
+                // Of one that somebody gave another name that one counts.
+                let proof = claims.proof(ofDevice: name, in: domain.uuid)
+                let current = proof.flatMap { devices[$0.ifindex]?.name } ?? name
+                let device = try dataplane.device(named: current)
+                // The one that was proved is gone, or was given another name since; what else changed is noticed with it.
+                if let proof, proof.ifindex != device?.index { return devicesChanged() }
+                devices.update(current, device)
             } catch {
                 noteKernelTrouble(error)
             }

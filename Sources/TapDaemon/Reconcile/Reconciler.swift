@@ -42,6 +42,8 @@ actor Reconciler {
     /// Whether what the kernel was told before this daemon started is among them.
     var areWaysRecalled = false
     var devices = DeviceTable()
+    /// When all of them were read last.
+    var devicesRead = -Double.infinity
     var attachments = AttachmentTable()
     var failures: [AttachmentID: Failure] = [:]
     /// Those of them that the log has: each is there once, and not again with the tap's state or at the next attempt.
@@ -437,8 +439,8 @@ actor Reconciler {
         if let known = domains[uuid] {
             guard asked >= known.asOf, !isStarting(known) else { return }
         }
-        // Whether somebody holds what it had is no event where that is down.
-        if !attachments.of(uuid).isEmpty { devicesChanged() }
+        // Whether somebody holds what it had is no event where that is down. A thousand domains that are asked for together need it once.
+        if !attachments.of(uuid).isEmpty, devicesRead <= asked { devicesChanged() }
         domains[uuid] = nil
         wishes.gone(uuid, at: clock.monotonic())
         absent.insert(uuid)
