@@ -175,7 +175,7 @@ uninstall: ## remove what install made; keeps /etc/virt-tap
 
 # What the daemon left at run time, and what goes on without it. A daemon that was started by hand has its lock still.
 define tidy_uninstalled
-{ rm -f /run/virt-tap/hook-timed-out; if flock -n /run/virt-tap/lock true 2>/dev/null; then rm -f /run/virt-tap/lock; rmdir /run/virt-tap 2>/dev/null || true; fi; \
+{ rm -f /run/virt-tap/hook-timed-out /run/virt-tap/hook-was-slow; if flock -n /run/virt-tap/lock true 2>/dev/null; then rm -f /run/virt-tap/lock; rmdir /run/virt-tap 2>/dev/null || true; fi; \
 	count=$$(find /sys/fs/bpf/virt-tap -mindepth 2 -maxdepth 2 -type d 2>/dev/null | wc -l); \
 	if [ "$$count" -gt 0 ]; then \
 		echo "$$count attachment(s) of taps go on copying in the kernel. They end with their guests, or at a reboot;"; \

@@ -119,6 +119,23 @@ import Testing
         }
     }
 
+    /// As on a busy host: a required tap holds all the same, and nothing else waits again.
+    @Test(arguments: known.filter { $0 != "start" })
+    func aCallThatOnlyTellsAndTakesTooLongTakesNothingFromAStart(_ operation: String) async throws {
+        let program = "echo \"$1 $4\" >>called; [ ! -e hangs ] || exec sleep 60; [ \"$4\" != start ] || exit 10"
+        try await InstalledHook.with(program) { hook async throws in
+            try hook.replace("brief=2", "brief=1")
+            try await hook.shell("touch hangs")
+            #expect(try await hook.call(["web1", operation, "begin", "-"]).status == 0)
+            #expect(try await hook.call(["web2", "release", "end", "-"]).status == 0)
+            #expect(try hook.file("called") == "hook \(operation)\n")
+            try await hook.shell("rm hangs called")
+            #expect(try await hook.call(["web1", "start", "begin", "-"]).status == 10)
+            #expect(try await hook.call(["web1", "stopped", "end", "-"]).status == 0)
+            #expect(try hook.file("called") == "hook start\nhook stopped\n")
+        }
+    }
+
     /// One guest whose call takes too long is none of the others' business.
     @Test func whoRunsAndStillTakesTooLongDelaysOnlyItsOwnStarts() async throws {
         let program = "echo \"$3 $4\" >>called; [ \"$3\" != slow ] || exec sleep 60; [ \"$4\" != start ] || exit 10"
@@ -137,6 +154,7 @@ import Testing
         "mkdir memory; echo '$(touch harm) a[1]' >memory/hook-timed-out", "mkdir memory; echo 99999999999999999999 >memory/hook-timed-out",
         "mkdir memory; echo 999999999999 >memory/hook-timed-out", "mkdir memory; printf '1 2\n3' >memory/hook-timed-out",
         "mkdir memory; ln -s ../elsewhere memory/hook-timed-out", "touch memory", "ln -s /nowhere/at/all memory",
+        "mkdir -p memory/hook-was-slow", "mkdir memory; ln -s ../elsewhere memory/hook-was-slow",
     ])
     func whatIsRememberedDoesNoHarm(_ preparation: String) async throws {
         try await InstalledHook.with("touch called; [ ! -e hangs ] || exec sleep 60; exit 10") { hook async throws in
