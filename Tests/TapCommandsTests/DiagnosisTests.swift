@@ -263,6 +263,27 @@ struct DiagnosisTests {
             } == .ok)
     }
 
+    @Test("Without the hook a required tap holds nothing: that fails")
+    func hookOfRequiredTaps() {
+        var tap = Samples.tap("web1")
+        func level(_ change: (inout HostFacts) -> Void) -> Finding.Level? {
+            var document = Samples.document([tap])
+            document.hook.missed = Timestamp(seconds: 400)
+            return self.level("hook") {
+                $0.daemon = .running(document)
+                change(&$0)
+            }
+        }
+        let losses: [(inout HostFacts) -> Void] = [
+            { _ in }, { $0.hook = .missing }, { $0.hook = .notExecutable }, { $0.hasTimeout = false },
+        ]
+        for loss in losses { #expect(level(loss) == .warn) }
+        tap.required = true
+        for loss in losses { #expect(level(loss) == .fail) }
+        tap.enabled = false
+        for loss in losses { #expect(level(loss) == .warn) }
+    }
+
     @Test("A hook that is there and not called is one finding, whatever came before")
     func uncalledHook() {
         var document = Samples.document([])

@@ -271,19 +271,26 @@ enum Diagnosis {
     /// Seconds. A process's start is known in ticks since a boot whose time is known in seconds.
     private static let clockError: Int64 = 2
 
+    /// Without the hook nothing keeps a guest from starting without a tap that is required: then it is no blemish.
+    private static func levelWithoutHook(_ facts: HostFacts) -> Finding.Level {
+        guard case .running(let document) = facts.daemon else { return .warn }
+        return document.taps.contains { $0.required == true && $0.enabled != false } ? .fail : .warn
+    }
+
     private static func hook(_ facts: HostFacts) -> Finding {
         let path = HookInstallation.path
         switch facts.hook {
         case .missing:
             return Finding(
-                .warn, "hook",
-                "\(path) is missing: taps are attached some 100 ms after a guest starts, and its first packets are not copied",
+                levelWithoutHook(facts), "hook",
+                "\(path) is missing: \(levelWithoutHook(facts) == .fail ? "required=\"yes\" keeps no guest from starting, " : "")taps are attached some 100 ms after a guest starts, and its first packets are not copied",
                 remedy: "make install puts it there; then restart \(libvirtDaemon(facts)), which looks for hooks when it starts")
         case .notExecutable:
-            return Finding(.warn, "hook", "\(path) is not executable, so libvirt passes it over", remedy: "chmod 755 \(path)")
+            return Finding(
+                levelWithoutHook(facts), "hook", "\(path) is not executable, so libvirt passes it over", remedy: "chmod 755 \(path)")
         case .installed where !facts.hasTimeout:
             return Finding(
-                .warn, "hook", "timeout(1) is missing, without which the hook does nothing",
+                levelWithoutHook(facts), "hook", "timeout(1) is missing, without which the hook does nothing",
                 remedy: "install coreutils, or busybox's timeout")
         case .installed where facts.hasHookTimedOut:
             return Finding(
@@ -312,8 +319,8 @@ enum Diagnosis {
     private static func uncalled(since missed: Timestamp, _ facts: HostFacts) -> Finding {
         let daemon = libvirtDaemon(facts)
         return Finding(
-            .warn, "hook",
-            "\(HookInstallation.path) is installed, and \(daemon) started a guest at \(missed) of which no call of it came "
+            levelWithoutHook(facts), "hook",
+            "\(HookInstallation.path) is installed, and \(daemon) started a guest at \(missed), and did not call it "
                 + "(\(Reason.hookNotCalled.rawValue)): required=\"yes\" keeps no guest from starting, and first packets are not copied",
             remedy: "systemctl restart \(daemon), which looks for hooks when it starts: guests keep running. If no call comes at the next "
                 + "start of a guest either: libvirt is older than 6.5, or sees another /etc/libvirt (in a container), or may not run the script "
