@@ -156,6 +156,11 @@ struct OwnershipTests {
             return
         }
         #expect(failure.message.contains("was found to be the device of the running domain with UUID \(Fixture.uuid)"))
+        var directory = DomainDirectory()
+        directory[Fixture.uuid] = DomainDirectory.Entry(name: "web1", interfaces: [])
+        let named = DeviceOwnership.device(
+            of: thief, in: Fixture.otherUUID, devices: DeviceTable([Fixture.vnet(10, "x")]), claims: stolen, directory: directory)
+        #expect("\(named)".contains("the device of the running domain web1 (UUID \(Fixture.uuid))"))
     }
 
     /// Numbers are given anew, after a wrap, or since somebody asked for one.
@@ -229,6 +234,7 @@ struct OwnershipTests {
         // virsh update-device.
         #expect(remark({ $0.masterName = "br1" }, in: "br1") == nil)
         #expect(remark({ $0.masterName = "br2" }, in: "br1")?.contains("a port of br2 now") == true)
+        #expect(remark({ $0.masterName = nil }, in: "br1")?.contains("it is no port of br1 any more") == true)
         #expect(remark { $0.isUp = false }?.contains("it is down: nothing passes it") == true)
         #expect(remark { $0.hasCarrier = false }?.contains("it has no carrier") == true)
         let all = remark {

@@ -31,7 +31,7 @@ extension Reconciler {
     private func hookWasSeen() {
         guard uncalled != nil else { return }
         uncalled = nil
-        logger.notice("libvirt calls the hook again")
+        logger.notice("libvirt calls the hook")
     }
 
     /// Somebody wrote metadata of a domain.
@@ -109,11 +109,13 @@ extension Reconciler {
         let cause =
             loss.isUnwatched
             ? "while virt-tapd was not connected to libvirt, somebody took \(them) away or wrote the definition anew"
-            : "the definition was written anew without \(them), as virsh define, nova, Terraform and others do"
+            : "the definition was written anew without \(them), as virsh define, nova, Terraform and others do, or somebody took \(them) out of it, as with virsh edit"
         switch loss.kind {
         case .atNextStart:
+            // It may have been destroyed since.
+            let rest = domains[loss.domain]?.view.isRunning == true ? " What runs copies on." : ""
             logger.warning(
-                "\(domain): \(are) gone from its next start on: \(cause). What runs copies on. If that is not meant, `virt-tap set --config` writes \(them) again"
+                "\(domain): \(are) gone from its next start on: \(cause).\(rest) If that is not meant, `virt-tap set --config` writes \(them) again"
             )
         case .atOnce:
             logger.warning("\(domain): \(are) gone: \(cause). If that is not meant, `virt-tap set` writes \(them) again")

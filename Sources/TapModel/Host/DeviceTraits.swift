@@ -27,8 +27,10 @@ extension DeviceTraits {
         }
         // One that was in none is plugged in by whoever made it, as agents do at their leisure.
         if let former = self.bridge, device.masterName != former, bridge == nil || device.masterName != bridge {
+            // libvirt may have moved it since it was proved.
+            let last = bridge ?? former
             changes.append(
-                device.masterName.map { "it is a port of \($0) now and was one of \(former)" } ?? "it is no port of \(former) any more")
+                device.masterName.map { "it is a port of \($0) now and was one of \(last)" } ?? "it is no port of \(last) any more")
         }
         return changes
     }

@@ -21,8 +21,11 @@ public enum DeviceOwnership {
     }
 
     /// The device of `interface`, or why it is not to be touched.
+    ///
+    /// - Parameter directory: for the name of another domain that has it.
     public static func device(
-        of interface: DomainInterface, in domain: DomainUUID, devices: DeviceTable, claims: DeviceClaims
+        of interface: DomainInterface, in domain: DomainUUID, devices: DeviceTable, claims: DeviceClaims,
+        directory: DomainDirectory = DomainDirectory()
     ) -> Result<Owned, Failure> {
         guard interface.type.hasDevice else {
             return .failure(unsupported(interface))
@@ -47,10 +50,11 @@ public enum DeviceOwnership {
         }
         if let why = implausibility(of: device) { return .failure(notOwned(name, why)) }
         if let other = claims.others(than: domain, claiming: device).first {
+            let its = directory[other].map { "\($0.name.printable) (UUID \(other))" } ?? "with UUID \(other)"
             let why =
                 claims.owner(of: device.index) == other
-                ? "it was found to be the device of the running domain with UUID \(other) before, which keeps it"
-                : "the running domain with UUID \(other) names it as well, and two guests cannot have one device"
+                ? "it was found to be the device of the running domain \(its) before, which keeps it"
+                : "the running domain \(its) names it as well, and two guests cannot have one device"
             return .failure(notOwned(name, why))
         }
         return .success(Owned(device: device, mac: mac, name: name, traits: DeviceTraits(device)))

@@ -101,7 +101,7 @@ public enum TapEvaluation {
         in domain: DomainDefinition, host: HostState
     ) -> InterfaceVerdict.Outcome {
         let owned: DeviceOwnership.Owned
-        switch DeviceOwnership.device(of: interface, in: domain.uuid, devices: host.devices, claims: host.claims) {
+        switch DeviceOwnership.device(of: interface, in: domain.uuid, devices: host.devices, claims: host.claims, directory: host.directory) {
         case .failure(let failure): return .refused(failure)
         case .success(let found): owned = found
         }

@@ -70,8 +70,8 @@ public struct TapStatusBuilder: Sendable {
             return TapStatus.Warning(
                 reason: .hookNotCalled,
                 message:
-                    "the guest was started at \(time) without a call of the hook: it would have started without this tap, although that is "
-                    + "required=\"yes\"")
+                    "the guest was started at \(time) without a call of the hook: nothing would have kept it from starting without this tap, "
+                    + "which is required")
         }
         guard status.state == .active || status.state == .degraded else { return nil }
         return TapStatus.Warning(
