@@ -20,6 +20,13 @@ public enum DomainXML {
         try read(bytes, defaultUUID: defaultUUID).domain
     }
 
+    /// The UUID in libvirt's own XML, also where the rest cannot be read: it stands near the beginning, once, and libvirt escapes what
+    /// others wrote before it.
+    public static func uuid(in bytes: [UInt8]) -> DomainUUID? {
+        guard let begin = bytes.prefix(16_384).firstRange(of: Array("<uuid>".utf8))?.upperBound else { return nil }
+        return DomainUUID(String(decoding: bytes[begin...].prefix(36), as: UTF8.self))
+    }
+
     /// As `parse`, with the places and lines of what is wrong with the taps.
     public static func read(_ bytes: [UInt8], defaultUUID: DomainUUID? = nil) throws(XMLProblem) -> DomainReading {
         var interest = DomainInterest()

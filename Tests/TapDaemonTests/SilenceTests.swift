@@ -20,6 +20,40 @@ import Testing
 
     private func said(_ text: String, _ bench: Bench) -> Int { bench.log.lines.count { $0.contains(text) } }
 
+    @Test func ofAGuestThatWasEndedMeanwhileNothingRunsOn() async throws {
+        let bench = try Bench()
+        bench.libvirt[web1.uuid] = web1.running()
+        try await bench.run {
+            await bench.connect()
+            try await bench.settle()
+            bench.libvirt[web1.uuid]?.persistentXML = web1.xml("")
+            await bench.event(web1, "defined updated")
+            try await eventually("it is seen") { await bench.reconciler.wishes.nextLoss != nil }
+            bench.libvirt[web1.uuid] = DomainSnapshot(
+                uuid: web1.uuid, name: "web1", isRunning: false, isPersistent: true, liveXML: [], persistentXML: web1.xml(""))
+            await bench.event(web1, "stopped")
+            try await eventually("it is off") { await bench.reconciler.domains[web1.uuid]?.view.isRunning == false }
+            await bench.advance(WishMemory.patience)
+            try await eventually("it is said") { said("gone from its next start on", bench) == 1 }
+            #expect(said("What runs copies on", bench) == 0)
+            #expect(said("virsh edit", bench) == 1)
+        }
+    }
+
+    @Test func aCallWhoseXMLCannotBeReadIsACall() async throws {
+        let bench = try Bench(isHookInstalled: true)
+        try await bench.run {
+            await bench.connect()
+            await bench.advance(HookWatch.settling)
+            _ = await bench.reconciler.hook(operation: "start", xml: web1.xml(required).dropLast(9).map(\.self))
+            try await start(web1, required, on: bench)
+            await bench.advance(HookWatch.patience)
+            try await eventually("it is judged") { bench.log.debugLines.contains("web1: the hook told of its start") }
+            #expect(await bench.reconciler.status().hook.missed == nil)
+            #expect(await bench.tap(web1)?.warnings.contains { $0.reason == .hookNotCalled } != true)
+        }
+    }
+
     @Test func aGuestThatStartsWithoutTheHookIsSaidOfOnce() async throws {
         let bench = try Bench(isHookInstalled: true)
         try await bench.run {

@@ -3,6 +3,7 @@
 import Logging
 import TapControl
 import TapModel
+import TapXML
 
 /// What the qemu hook asks for. libvirt holds the domain's lock and the guest waits, so nothing here asks libvirt and
 /// nothing waits for anything but the kernel and, briefly, for filters.
@@ -15,16 +16,18 @@ extension Reconciler {
     ///   exist and the guest does not run yet, is a domain refused.
     func hook(operation: String, xml: [UInt8]) async -> HookAnswer {
         hookSeen = clock.wall()
+        let known = HookOperation(rawValue: operation)
         let definition: DomainDefinition
         switch parseDomain(xml) {
         case .failure(let failure):
+            // It was called all the same.
+            if let uuid = DomainXML.uuid(in: xml) { hookCalled(for: uuid, known, isKnown: domains[uuid]?.isLibvirts == true) }
             logger.error("hook \(operation.printable): \(failure.message)")
             return HookAnswer(allow: true, lines: [failure.description])
         case .success(let parsed):
             definition = parsed
         }
         logger.debug("hook \(operation.printable) of \(definition.name.printable)")
-        let known = HookOperation(rawValue: operation)
         hookCalled(for: definition.uuid, known, isKnown: domains[definition.uuid]?.isLibvirts == true)
         switch known {
         case let some? where some.hasDevices:
