@@ -397,7 +397,8 @@ actor Reconciler {
         let device = devices[attachment.id.ifindex]?.name.printable ?? "ifindex \(attachment.id.ifindex)"
         let what = "a later version of virt-tap attached something to \(device) (attachment \(attachment.id)) that this one cannot read"
         logger.warning(
-            "\(domain): \(what): it is left alone, and copies until the guest stops. That version shows what it is; `virt-tap purge` ends it")
+            "\(domain): \(what): it is left alone, and copies until the guest stops. That version shows what it is; `virt-tap purge` ends it"
+        )
     }
 
     /// Brings every domain in order that has taps, or is tapped.

@@ -53,7 +53,8 @@ enum SensorEvaluation {
             return nowhere(.noMatchingInterface, "\(sensor) has \(list(interfaces)); \(choice) is not one of them")
         }
         let device: HostDevice
-        switch DeviceOwnership.device(of: interface, in: sensorUUID, devices: host.devices, claims: host.claims, directory: host.directory) {
+        switch DeviceOwnership.device(of: interface, in: sensorUUID, devices: host.devices, claims: host.claims, directory: host.directory)
+        {
         case .failure(let failure):
             var verdict = nowhere(failure.reason, "\(sensor): \(failure.message)")
             // Under which name it is to be found by now is known when all domains are.

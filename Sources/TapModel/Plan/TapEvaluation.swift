@@ -81,7 +81,9 @@ public enum TapEvaluation {
         // Names that libvirt gives say nothing of the next start.
         let isByDevice = tap.selectors.contains { $0.device != nil }
         let present = domain.interfaces.prefix(8).map { interface in
-            let device = isByDevice ? interface.device.flatMap { InterfaceSelector.isGenerated($0) ? nil : "device \($0)" } : nil
+            // Nor do those with a space, which stand for a device that is yet to be made.
+            let isWritten = isByDevice && interface.device.map { !InterfaceSelector.isGenerated($0) && !$0.contains(" ") } == true
+            let device = isWritten ? interface.device.map { "device \($0)" } : nil
             return [interface.alias, interface.mac?.description, device].compactMap { $0 }.joined(separator: " ")
         }
         let device = tap.selectors.compactMap(\.alias).first { alias in domain.interfaces.contains { $0.device == alias } }
@@ -101,7 +103,8 @@ public enum TapEvaluation {
         in domain: DomainDefinition, host: HostState
     ) -> InterfaceVerdict.Outcome {
         let owned: DeviceOwnership.Owned
-        switch DeviceOwnership.device(of: interface, in: domain.uuid, devices: host.devices, claims: host.claims, directory: host.directory) {
+        switch DeviceOwnership.device(of: interface, in: domain.uuid, devices: host.devices, claims: host.claims, directory: host.directory)
+        {
         case .failure(let failure): return .refused(failure)
         case .success(let found): owned = found
         }
