@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import CLibbpf
-import Dataplane
 import DataplaneTestSupport
 import Foundation
 import Synchronization
 import TapModel
 import Testing
+
+@testable import Dataplane
 
 extension KernelSuite {
     @Suite("Adopting, replacing, detaching")
@@ -215,6 +216,25 @@ extension KernelSuite {
             try tapped.dataplane.detach(half)
             #expect(try tapped.dataplane.attachments().map(\.id) == [desired.key.id])
             #expect(FileManager.default.fileExists(atPath: "\(layout)/junk"))
+        }
+
+        @Test("A later version's spec is told from none, and from half of one")
+        func tellsLaterSpecs() throws {
+            let tapped = try TappedBench(Mechanism.here[0])
+            let id = try tapped.attach().key.id
+            let kernel = Kernel()
+            let path = "\(tapped.bench.bpffs)/virt-tap/1/\(id)/spec"
+            for (text, isForeign) in [("{\"key\":1}", true), ("{\"key\":", false), ("[]", false)] {
+                let json = Array(text.utf8)
+                let map = try kernel.createArray("virt_tap_spec", valueSize: UInt32(json.count), entries: 1, readOnlyForPrograms: true)
+                try kernel.write(json, to: map, at: 0)
+                try kernel.freeze(map)
+                try kernel.unlink(path)
+                try kernel.pin(map, at: path)
+                let observed = try #require(try tapped.dataplane.attachment(id))
+                #expect(observed.spec == nil && observed.isForeign == isForeign, "\(text)")
+            }
+            try tapped.dataplane.detach(id)
         }
 
         @Test("Directories of pins are for root alone")
