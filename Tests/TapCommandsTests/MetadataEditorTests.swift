@@ -225,7 +225,7 @@ struct MetadataEditorTests {
         }
     }
 
-    @Test("A tap of its own destination is a loop")
+    @Test("A guest's own device is no destination")
     func loop() async throws {
         var host = Samples.host
         let mac = MACAddress("52:54:00:00:00:01")!
@@ -236,7 +236,7 @@ struct MetadataEditorTests {
         await #expect {
             _ = try await run(store, change, host: host)
         } throws: { error in
-            (error as? CommandFailure)?.lines.first?.contains("(destination-loop)") == true
+            (error as? CommandFailure)?.lines.first?.contains("(destination-unsafe)") == true
         }
         #expect(store.writes.isEmpty)
     }

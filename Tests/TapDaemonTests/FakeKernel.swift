@@ -35,6 +35,8 @@ final class FakeKernel: TapDataplane, Sendable {
         var keptWays: [String: OwnWay] = [:]
         /// What monitor ports fail with as long as it stands.
         var portTrouble: Failure?
+        /// How many looks find that somebody took away what keeps a port apart.
+        var portGuardsTaken = 0
         /// What looking at them fails with as long as it stands.
         var portsUnseen: Failure?
         /// Every look at one that ended well, in order.
@@ -157,7 +159,11 @@ final class FakeKernel: TapDataplane, Sendable {
         return state.withLock { state in
             if state.marksOfPorts[wish.name]?.last != wish.marks { state.marksOfPorts[wish.name, default: []].append(wish.marks) }
             if let own = state.devices.first(where: { $0.name == name }) {
-                return MonitorPort(ifindex: own.index, listener: state.devices.first { $0.index == own.index + 1 }?.name)
+                let isTaken = state.portGuardsTaken > 0
+                if isTaken { state.portGuardsTaken -= 1 }
+                return MonitorPort(
+                    ifindex: own.index, listener: state.devices.first { $0.index == own.index + 1 }?.name,
+                    change: isTaken ? .guarded(["span0 ingress"]) : nil)
             }
             let index = (state.devices.map(\.index).max() ?? 0) + 1
             var (own, listener) = (

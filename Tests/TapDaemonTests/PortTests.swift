@@ -118,6 +118,25 @@ import Testing
         }
     }
 
+    @Test func oneWhoseProgramsAreTakenAwayAgainAndAgainGetsNoCopies() async throws {
+        let (bench, web) = try bench()
+        try await bench.run {
+            await bench.connect()
+            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+            bench.kernel.state.withLock { $0.portGuardsTaken = RemovalHistory<String>.limit }
+            try await eventually("given up") {
+                await bench.advance(2)
+                _ = await bench.reconciler.sweep()
+                return await bench.reconciler.status().destinations.first?.reason == .detachedRepeatedly
+            }
+            #expect(bench.kernel.destination("ids0") == 0)
+            #expect(bench.kernel.state.withLock { $0.portGuardsTaken } == 0)
+            await bench.advance(RemovalHistory<String>.window + 1)
+            _ = await bench.reconciler.sweep()
+            try await eventually("looked at once more") { await bench.tap(web, "ids0")?.state == .active }
+        }
+    }
+
     @Test func noCopyGoesToOneThatIsNotKeptApart() async throws {
         let (bench, web) = try bench()
         try await bench.run {
@@ -129,7 +148,7 @@ import Testing
             #expect(await bench.tap(web, "ids0")?.reason == .attachFailed)
             // Every sweep would be once a second.
             let tries = bench.kernel.state.withLock { $0.portTries }
-            for _ in 0..<4 {
+            for _ in 0..<3 {
                 await bench.advance(2)
                 try await bench.settle()
             }

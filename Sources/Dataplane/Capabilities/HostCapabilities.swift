@@ -170,7 +170,9 @@ extension KernelDataplane {
         let result = clibbpf_kernel_enumerator("bpf_attach_type", "BPF_CGROUP_INET_INGRESS", &value)
         if result == 0 { return .yes }
         if result == -ENOENT {
-            return .no(why: "no /sys/kernel/btf/vmlinux: CONFIG_DEBUG_INFO_BTF is off; monitor ports, snaplen, mtu and tunnels need it", minimumKernel: "5.2")
+            return .no(
+                why: "no /sys/kernel/btf/vmlinux: CONFIG_DEBUG_INFO_BTF is off; monitor ports, snaplen, mtu and tunnels need it",
+                minimumKernel: "5.2")
         }
         return .unknown(why: ErrorText.of(-result))
     }

@@ -78,7 +78,8 @@ struct PortInstaller {
             found = try OwnDevice.all(kernel).first { Self.port($0) == wish.name } ?? found
         }
         guard let found else { return nil }
-        guard found.mayBeOurs else { throw Self.taken(name, wish.name) }
+        // Without an alias it is what a try left that was cut off, when both ends are called as those of a port are.
+        guard try found.isOurs || (found.mayBeOurs && listener(of: found)?.name == wish.name) else { throw Self.taken(name, wish.name) }
         guard let port = Self.port(found) else { return Seen(own: found, isFinished: false) }
         guard port == wish.name else { throw Self.taken(name, wish.name) }
         let listener = try listener(of: found)

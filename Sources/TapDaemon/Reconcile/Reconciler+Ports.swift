@@ -29,6 +29,10 @@ extension Reconciler {
             do throws(Failure) {
                 try requireNoFight(name, before: before[name])
                 var port = try keep(name, known)
+                if case .guarded = port.change {
+                    portGuards.removed(name, at: clock.monotonic())
+                    portGuards.restored(name, at: clock.monotonic())
+                }
                 tell(name, port, before: before[name])
                 hasChanged = hasChanged || port.change != nil
                 port.change = nil
@@ -78,6 +82,14 @@ extension Reconciler {
     /// Whoever removes a port again and again finds it made again every ten minutes: making it costs the host more than removing it.
     private func requireNoFight(_ name: String, before: Result<MonitorPort, Failure>?) throws(Failure) {
         let now = clock.monotonic()
+        // Until they are put back, copies get to the host: rather none than those of each interval.
+        guard portGuards.mayRestore(name, at: now) else {
+            throw Failure(
+                .detachedRepeatedly,
+                "monitor port \(name): something on this host again and again removes what keeps copies from the host's own network, or "
+                    + "puts a program before it; no copies are sent for \(Int(RemovalHistory<String>.window / 60)) minutes. Find what "
+                    + "changes tc filters and programs of devices that it does not know")
+        }
         guard isPortGone(name, before) else { return }
         if case .success? = before { portRemovals.removed(name, at: now) }
         guard portRemovals.mayRestore(name, at: now) else {
@@ -94,10 +106,12 @@ extension Reconciler {
         if case .success(let port)? = port { devices[port.ifindex] == nil } else { devices[MonitorPort.device(of: name)] == nil }
     }
 
-    /// The same at once where a device of ours has gone.
+    /// The same at once where a device of ours has gone, or the sensors' end has come back from another network namespace: filters do not
+    /// move with a device, as programs of TCX do.
     func keepMissingPorts() {
         let isMissing = ports.contains { name, port in
-            guard case .success = port else { return false }
+            guard case .success(let known) = port else { return false }
+            if known.listener == nil, devices[known.ifindex]?.isLinkElsewhere == false { return true }
             return isPortGone(name, port)
         }
         if isMissing { keepPorts(isComplete: false) }

@@ -52,6 +52,8 @@ actor Reconciler {
     var destinations: [String: (verdict: DestinationVerdict, route: DestinationRoute)] = [:]
     /// The monitor ports of the configuration, by name, as they were found or made last.
     var ports: [String: Result<MonitorPort, Failure>] = [:]
+    /// How often somebody took away what keeps a port apart from the host.
+    var portGuards = RemovalHistory<String>()
     /// When those that could not be had were tried last (monotonic seconds).
     var portFailures: [String: Double] = [:]
     /// Keeps all copies together below the host's `<limit>`.

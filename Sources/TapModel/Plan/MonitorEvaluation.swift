@@ -16,7 +16,7 @@ enum MonitorEvaluation {
             return verdict(0, Failure(failure.reason, "destination \(label): \(failure.message)"))
         }
         let known = try? host.ports[name]?.get()
-        guard let own = known.map({ host.devices[$0.ifindex] }) ?? host.devices[MonitorPort.device(of: name)] else {
+        guard let own = known.map({ host.devices[$0.ifindex] }) ?? end(of: name, host) else {
             guard host.devices[name] == nil else {
                 return verdict(
                     0,
@@ -37,5 +37,10 @@ enum MonitorEvaluation {
             return verdict(own.index, Failure(.destinationDown, "destination \(label): \(why)"))
         }
         return verdict(own.index, nil)
+    }
+
+    /// Our end by its name, where virt-tapd has not said which device it is.
+    private static func end(of name: String, _ host: HostState) -> HostDevice? {
+        host.devices[MonitorPort.device(of: name)].flatMap { $0.isPaired ? $0 : nil }
     }
 }
