@@ -13,7 +13,7 @@ extension KernelSuite {
         /// How a device `x0` of each kind is made beside the pair `low0`, `low1`; the kernels of `make test-kernels` have nearly all.
         static let makings: [(kind: String, commands: String, verdict: String)] = [
             ("veth", "link add x0 type veth peer name x1", ""),
-            ("tap", "tuntap add mode tap name x0", ""),
+            ("tap", "tuntap add mode tap name x0", "never"),
             ("dummy", "link add x0 type dummy", ""),
             ("vlan", "link add link low0 name x0 type vlan id 7", "shared"),
             ("bond", "link add x0 type bond\nlink set low0 down\nlink set low0 master x0", "shared"),

@@ -169,7 +169,7 @@ extension EndToEnd {
                 let sensor = try await Sensor(lab, at: "sniff0", direction: "inout")
                 let own = try await Sensor(lab, at: "virttap-sniff0")
                 // It asks by DHCP and ARP, announces itself by LLDP, and is told that nothing of it was sent.
-                try await eventually("networkd has tried", within: .seconds(30)) {
+                try await eventually("networkd has tried", within: .seconds(120)) {
                     ["sniff0", "virttap-sniff0"].allSatisfy {
                         lab.log("networkd").contains("\($0): LLDP Tx: Failed to send packet")
                             && lab.log("networkd").contains("\($0): DHCPv4 client: DISCOVER")

@@ -34,7 +34,7 @@ extension EndToEnd {
             #expect(table.contains("virt-tapd: libvirt started strict at "))
             #expect(table.contains("strict/ids: the guest was started at "))
             let doctor = try await host.virtTap("doctor").text
-            #expect(doctor.contains(/warn +hook .*hook-not-called/), "\(doctor)")
+            #expect(doctor.contains(/fail +hook .*hook-not-called/), "\(doctor)")
             let easy = try await guest("easy", "<tap xmlns='urn:virt-tap:1' to='ids'/>")
             try await host.wait(for: "easy", "was started without it", within: .seconds(30)) {
                 $0.warnings.map(\.reason) == [.hookNotCalled]
