@@ -168,11 +168,11 @@ extension EndToEnd {
                 try await eventually("the port is there") { try await lab.run("ip", "link", "show", "dev", "sniff0").status == 0 }
                 let sensor = try await Sensor(lab, at: "sniff0", direction: "inout")
                 let own = try await Sensor(lab, at: "virttap-sniff0")
-                // It asks by DHCP and ARP, announces itself by LLDP, and is told that nothing of it was sent.
+                // It asks by DHCP, and when that is in vain by ARP, announces itself by LLDP, and is told that nothing of it was sent.
                 try await eventually("networkd has tried", within: .seconds(120)) {
                     ["sniff0", "virttap-sniff0"].allSatisfy {
                         lab.log("networkd").contains("\($0): LLDP Tx: Failed to send packet")
-                            && lab.log("networkd").contains("\($0): DHCPv4 client: DISCOVER")
+                            && lab.log("networkd").contains("\($0): IPv4ACD: Failed to send ARP probe")
                     }
                 }
                 for client in ["sniff0", "virttap-sniff0"] {
