@@ -70,7 +70,9 @@ extension EndToEnd {
                 }
             }
             func calls() async throws -> [String] {
-                try await host.lab.succeed("cat", "/run/hook-calls").split(separator: "\n").map { $0.split(separator: " ").joined(separator: " ") }
+                try await host.lab.succeed("cat", "/run/hook-calls").split(separator: "\n").map {
+                    $0.split(separator: " ").joined(separator: " ")
+                }
             }
             try await host.replaceHookBinary("echo \"$1 $4\" >>/run/hook-calls; exec sleep 1000")
             #expect(try await life() > .seconds(3))
