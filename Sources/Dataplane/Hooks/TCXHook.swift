@@ -15,16 +15,21 @@ struct TCXHook: HookMechanism {
     func attach(_ program: TapProgram, at place: HookPlace, _ undo: Undo) throws {
         // What a crash half way through an exchange left would copy everything a second time.
         try remove(pins.link(place.id, place.direction) + PinTree.draft)
-        var options = bpf_link_create_opts()
-        options.sz = MemoryLayout<bpf_link_create_opts>.size
-        options.flags = UInt32(CLIBBPF_F_BEFORE.rawValue)
-        let link = KernelObject(
-            owning: try kernel.check(.createLink) {
-                bpf_link_create(program.object.descriptor, CInt(place.point.ifindex), place.point.tcxType, &options)
-            })
+        let link = try Self.linkFirst(program.object, place.point, kernel)
         let kernel = kernel
         undo.add { try kernel.check(.detachLink) { bpf_link_detach(link.descriptor) } }
         try pins.place(link, at: pins.link(place.id, place.direction), kind: CLIBBPF_LINK, undo)
+    }
+
+    /// Attaches a program in front of all others; it stays as long as the link is open or pinned.
+    static func linkFirst(_ program: KernelObject, _ point: HookPoint, _ kernel: Kernel) throws -> KernelObject {
+        var options = bpf_link_create_opts()
+        options.sz = MemoryLayout<bpf_link_create_opts>.size
+        options.flags = UInt32(CLIBBPF_F_BEFORE.rawValue)
+        return KernelObject(
+            owning: try kernel.check(.createLink) {
+                bpf_link_create(program.descriptor, CInt(point.ifindex), point.tcxType, &options)
+            })
     }
 
     func update(_ program: TapProgram, at place: HookPlace, former: KernelObject?, _ undo: Undo) throws {

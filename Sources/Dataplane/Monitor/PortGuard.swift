@@ -58,14 +58,7 @@ struct PortGuard {
         let kernel = pins.kernel
         switch mechanism {
         case .tcx:
-            var options = bpf_link_create_opts()
-            options.sz = MemoryLayout<bpf_link_create_opts>.size
-            options.flags = UInt32(CLIBBPF_F_BEFORE.rawValue)
-            let point = HookPoint(ifindex: ifindex, isEgress: isEgress)
-            let link = KernelObject(
-                owning: try kernel.check(.createLink) {
-                    bpf_link_create(program.descriptor, CInt(ifindex), point.tcxType, &options)
-                })
+            let link = try TCXHook.linkFirst(program, HookPoint(ifindex: ifindex, isEgress: isEgress), kernel)
             // The former one ends with its pin, when this one runs already.
             try pins.place(link, at: path, kind: CLIBBPF_LINK, Undo())
             if try FilterQdisc.on(ifindex, kernel) != nil, try isAttachedByFilter(ifindex, kernel) {

@@ -198,7 +198,7 @@ struct PortInstaller {
     // MARK: What is there
 
     private static func alias(_ wish: MonitorPort.Wish) -> String {
-        let marks = wish.marks.prefix(PortGuard.capacity).map { "\(String($0.value, radix: 16))/\(String($0.mask, radix: 16))" }
+        let marks = wish.marks.prefix(PortGuard.capacity).map(\.description)
         return OwnDevice.alias("\(kind) \(wish.name) \(PortObject.build) \(wish.mechanism.rawValue) \(marks.joined(separator: ","))")
     }
 

@@ -24,8 +24,7 @@ enum DeviceList {
             let own = addresses[links[index].device.index] ?? []
             links[index].device.hasAddress = own.contains { !$0.isAutomatic }
             links[index].device.addresses = own.map(\.value).sorted { $0.text < $1.text }
-            links[index].device.takesAnySource = links[index].takesAnySource(everywhere)
-            links[index].device.isSourceCheckOverruled = everywhere > 1
+            links[index].judgeSources(everywhere)
             links[index].device.masterName = links[index].device.master.flatMap { names[$0] }
         }
         return links.map(\.device).sorted { $0.index < $1.index }
@@ -35,13 +34,10 @@ enum DeviceList {
     static func read(_ name: String, _ kernel: Kernel) throws -> HostDevice? {
         let index = if_nametoindex(name)
         let socket = try NetlinkSocket(kernel)
-        guard index != 0, let link = try one(index, socket).flatMap(Link.init), link.device.name == name else { return nil }
-        var device = link.device
-        let everywhere = try sourceCheck(socket)
-        device.takesAnySource = link.takesAnySource(everywhere)
-        device.isSourceCheckOverruled = everywhere > 1
-        device.masterName = device.master.flatMap(Self.name)
-        return device
+        guard index != 0, var link = try one(index, socket).flatMap(Link.init), link.device.name == name else { return nil }
+        link.judgeSources(try sourceCheck(socket))
+        link.device.masterName = link.device.master.flatMap(Self.name)
+        return link.device
     }
 
     /// The ifindex of the device with this name or altname; `nil`: there is none.
@@ -130,8 +126,12 @@ enum DeviceList {
         /// IFF_LOWER_UP of linux/if.h, which cannot be included beside net/if.h.
         private static let lowerUp: UInt32 = 1 << 16
 
+        /// Notes from which sources this host takes packets by the device.
         /// - Parameter everywhere: the same setting of all devices; the greater one counts, and 1 is the strict one.
-        func takesAnySource(_ everywhere: UInt32) -> Bool { sourceCheck.map { max($0, everywhere) != 1 } ?? false }
+        mutating func judgeSources(_ everywhere: UInt32) {
+            device.takesAnySource = sourceCheck.map { max($0, everywhere) != 1 } ?? false
+            device.isSourceCheckOverruled = everywhere > 1
+        }
 
         /// ARPHRD_ETHER of linux/if_arp.h.
         private static let ethernet: UInt16 = 1

@@ -109,13 +109,9 @@ struct OwnDevice {
 
     /// Has the kernel make no address for it and answer no ARP by it. Whoever sets it up may come before.
     func silence(_ ifindex: UInt32) throws {
+        try set(UInt32(IFF_NOARP), on: ifindex)
         var header = ifinfomsg()
         header.ifi_index = CInt(ifindex)
-        header.ifi_flags = UInt32(IFF_NOARP)
-        header.ifi_change = UInt32(IFF_NOARP)
-        try change(Int32(RTM_NEWLINK), 0, header) { _ in }
-        header.ifi_flags = 0
-        header.ifi_change = 0
         do {
             try change(Int32(RTM_NEWLINK), 0, header) { message in
                 let families = mnl_attr_nest_start(message, UInt16(IFLA_AF_SPEC))
@@ -129,11 +125,14 @@ struct OwnDevice {
         }
     }
 
-    func setUp(_ ifindex: UInt32) throws {
+    func setUp(_ ifindex: UInt32) throws { try set(UInt32(IFF_UP), on: ifindex) }
+
+    /// Sets one of a device's flags (IFF_…) and leaves the others.
+    private func set(_ flag: UInt32, on ifindex: UInt32) throws {
         var header = ifinfomsg()
         header.ifi_index = CInt(ifindex)
-        header.ifi_flags = UInt32(IFF_UP)
-        header.ifi_change = UInt32(IFF_UP)
+        header.ifi_flags = flag
+        header.ifi_change = flag
         try change(Int32(RTM_NEWLINK), 0, header) { _ in }
     }
 

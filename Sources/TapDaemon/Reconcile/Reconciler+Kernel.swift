@@ -169,10 +169,13 @@ extension Reconciler {
     }
 
     /// Whether a destination of the configuration names this domain.
-    func isSensor(_ uuid: DomainUUID, _ entry: DomainDirectory.Entry?) -> Bool {
-        configuration.value.destinations.contains {
+    func isSensor(_ uuid: DomainUUID, _ entry: DomainDirectory.Entry?) -> Bool { !destinations(in: uuid, called: entry?.name).isEmpty }
+
+    /// The destinations of the configuration that name this domain.
+    func destinations(in uuid: DomainUUID, called own: String?) -> [DestinationDefinition] {
+        configuration.value.destinations.filter {
             guard case .domain(let name, let wanted, _, _) = $0.target else { return false }
-            return wanted == uuid || (name != nil && name == entry?.name)
+            return wanted == uuid || (name != nil && name == own)
         }
     }
 

@@ -18,6 +18,7 @@ extension Reconciler {
         let before = ports
         if isComplete { removePorts(but: Set(names)) }
         guard !names.isEmpty || !before.isEmpty else { return false }
+        let marks = copyMarks
         var found: [String: Result<MonitorPort, Failure>] = [:]
         var hasChanged = false
         for name in names {
@@ -28,7 +29,7 @@ extension Reconciler {
             let known = try? before[name]?.get()
             do throws(Failure) {
                 try requireNoFight(name, before: before[name])
-                var port = try keep(name, known)
+                var port = try keep(name, marks, known)
                 if case .guarded = port.change {
                     portGuards.removed(name, at: clock.monotonic())
                     portGuards.restored(name, at: clock.monotonic())
@@ -65,7 +66,7 @@ extension Reconciler {
     /// Seconds between two tries.
     static let portPatience: Double = 10
 
-    private func keep(_ name: String, _ known: MonitorPort?) throws(Failure) -> MonitorPort {
+    private func keep(_ name: String, _ marks: [PacketMark], _ known: MonitorPort?) throws(Failure) -> MonitorPort {
         let mechanism: Mechanism
         do {
             // Where the kernel has TCX its programs run before all filters: one who came by TCX would be in front of ours. These
@@ -76,7 +77,7 @@ extension Reconciler {
             known.unseen = error
             return known
         }
-        return try dataplane.keepPort(MonitorPort.Wish(name: name, marks: copyMarks, mechanism: mechanism), known: known)
+        return try dataplane.keepPort(MonitorPort.Wish(name: name, marks: marks, mechanism: mechanism), known: known)
     }
 
     /// Whoever removes a port again and again finds it made again every ten minutes: making it costs the host more than removing it.

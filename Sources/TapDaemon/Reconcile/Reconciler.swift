@@ -480,9 +480,8 @@ actor Reconciler {
 
     /// Finds the device of a sensor VM again that was given another name in the life of the daemon before this one.
     private func proveFormer(_ uuid: DomainUUID, _ live: DomainDefinition) {
-        let former = configuration.value.destinations.compactMap { definition -> HostDevice? in
-            guard case .domain(let name, let wanted, _, _) = definition.target, wanted == uuid || name == live.name else { return nil }
-            return formerSensors[definition.name.text].flatMap { devices[$0] }
+        let former = destinations(in: uuid, called: live.name).compactMap { definition in
+            formerSensors[definition.name.text].flatMap { devices[$0] }
         }
         for device in former {
             let interface = live.interfaces.first {
