@@ -254,7 +254,8 @@ extension FakeKernel {
 
     func add(_ device: HostDevice) { state.withLock { $0.devices.append(device) } }
 
-    func remove(_ device: String) { state.withLock { $0.devices.removeAll { $0.name == device } } }
+    /// Removes these at one moment, as the kernel removes both ends of a veth pair.
+    func remove(_ names: String...) { state.withLock { $0.devices.removeAll { names.contains($0.name) } } }
 
     func device(_ index: UInt32) -> HostDevice? { state.withLock { $0.devices.first { $0.index == index } } }
 

@@ -88,8 +88,7 @@ import Testing
         try await bench.run {
             await bench.connect()
             try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
-            bench.kernel.remove("virttap-span0")
-            bench.kernel.remove("span0")
+            bench.kernel.remove("virttap-span0", "span0")
             await bench.reconciler.devicesChanged()
             let own = try #require(try bench.kernel.device(named: "virttap-span0"))
             #expect(bench.kernel.destination("ids0") == own.index)
@@ -101,13 +100,12 @@ import Testing
         let (bench, _) = try bench()
         try await bench.run {
             func remove() async {
-                bench.kernel.remove("virttap-span0")
-                bench.kernel.remove("span0")
+                bench.kernel.remove("virttap-span0", "span0")
                 await bench.reconciler.devicesChanged()
             }
             try await eventually("made") { bench.kernel.changes.contains("port span0") }
             for _ in 0..<20 { await remove() }
-            #expect(bench.kernel.changes.count { $0 == "port span0" } == RemovalHistory<String>.limit + 1)
+            #expect(bench.kernel.changes.count { $0 == "port span0" } == RemovalHistory<String>.limit)
             let destination = try #require(await bench.reconciler.status().destinations.first)
             #expect(destination.reason == .detachedRepeatedly)
             await bench.advance(RemovalHistory<String>.window + 1)
@@ -231,8 +229,7 @@ import Testing
             try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
             // Both are gone before anybody looks, and the sweep comes before the kernel's event.
             let before = await bench.reconciler.devices
-            bench.kernel.remove("span0")
-            bench.kernel.remove("virttap-span0")
+            bench.kernel.remove("virttap-span0", "span0")
             bench.kernel.state.withLock { state in
                 for index in state.devices.indices where !state.devices[index].isOurs { state.devices[index].mtu = 9_000 }
             }

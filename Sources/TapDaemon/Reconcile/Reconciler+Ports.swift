@@ -28,8 +28,13 @@ extension Reconciler {
             }
             let known = try? before[name]?.get()
             do throws(Failure) {
-                try requireNoFight(name, before: before[name])
+                let wasGone = try requireNoFight(name, before: before[name])
                 var port = try keep(name, marks, known)
+                if case .made = port.change, known != nil, !wasGone {
+                    // It was removed after the devices were read.
+                    portRemovals.removed(name, at: clock.monotonic())
+                    portRemovals.restored(name, at: clock.monotonic())
+                }
                 if case .guarded = port.change {
                     portGuards.removed(name, at: clock.monotonic())
                     portGuards.restored(name, at: clock.monotonic())
@@ -81,7 +86,8 @@ extension Reconciler {
     }
 
     /// Whoever removes a port again and again finds it made again every ten minutes: making it costs the host more than removing it.
-    private func requireNoFight(_ name: String, before: Result<MonitorPort, Failure>?) throws(Failure) {
+    /// - Returns: whether it was found removed, which is then counted.
+    private func requireNoFight(_ name: String, before: Result<MonitorPort, Failure>?) throws(Failure) -> Bool {
         let now = clock.monotonic()
         // Until they are put back, copies get to the host: rather none than those of each interval.
         guard portGuards.mayRestore(name, at: now) else {
@@ -91,7 +97,7 @@ extension Reconciler {
                     + "puts a program before it; no copies are sent for \(Int(RemovalHistory<String>.window / 60)) minutes. Find what "
                     + "changes tc filters and programs of devices that it does not know")
         }
-        guard isPortGone(name, before) else { return }
+        guard isPortGone(name, before) else { return false }
         if case .success? = before { portRemovals.removed(name, at: now) }
         guard portRemovals.mayRestore(name, at: now) else {
             throw Failure(
@@ -100,6 +106,7 @@ extension Reconciler {
                     + "\(Int(RemovalHistory<String>.window / 60)) minutes. Find what deletes devices that it does not know")
         }
         portRemovals.restored(name, at: now)
+        return true
     }
 
     /// Whether there is no end of ours, whatever it is called.
