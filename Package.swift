@@ -30,32 +30,39 @@ let package = Package(
     ],
     targets: [
         // C libraries: a header of thin shims and a link line each. They know nothing of taps.
-        .target(name: "CLibvirt", linkerSettings: [.linkedLibrary("virt")]),
-        .target(name: "CLibbpf", linkerSettings: [.linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z")]),
-        .target(name: "CLibxml2", cSettings: [.unsafeFlags(["-I/usr/include/libxml2"])], linkerSettings: [.linkedLibrary("xml2")]),
-        .target(name: "CLibmnl", linkerSettings: [.linkedLibrary("mnl")]),
+        .target(name: "CLibvirt", path: "Sources/C/CLibvirt", linkerSettings: [.linkedLibrary("virt")]),
+        .target(
+            name: "CLibbpf", path: "Sources/C/CLibbpf", linkerSettings: [.linkedLibrary("bpf"), .linkedLibrary("elf"), .linkedLibrary("z")]),
+        .target(
+            name: "CLibxml2", path: "Sources/C/CLibxml2", cSettings: [.unsafeFlags(["-I/usr/include/libxml2"])],
+            linkerSettings: [.linkedLibrary("xml2")]),
+        .target(name: "CLibmnl", path: "Sources/C/CLibmnl", linkerSettings: [.linkedLibrary("mnl")]),
 
-        .target(name: "CLibpcap", linkerSettings: [.linkedLibrary("pcap")]),
+        .target(name: "CLibpcap", path: "Sources/C/CLibpcap", linkerSettings: [.linkedLibrary("pcap")]),
 
         // What the C library says, in words: for whoever calls it.
-        .target(name: "TapSystem", swiftSettings: strict),
+        .target(name: "TapSystem", path: "Sources/Adapters/TapSystem", swiftSettings: strict),
 
         // What a tap is and what is to be done about it: pure, no I/O.
-        .target(name: "TapModel", swiftSettings: strict),
+        .target(name: "TapModel", path: "Sources/Core/TapModel", swiftSettings: strict),
 
         // Classic BPF to eBPF: pure functions.
-        .target(name: "PacketFilter", swiftSettings: strict),
+        .target(name: "PacketFilter", path: "Sources/Core/PacketFilter", swiftSettings: strict),
 
         // One side each of the outside world.
         // Filter expressions to classic BPF, by libpcap in a child that may do nothing else.
-        .target(name: "FilterCompiler", dependencies: ["TapModel", "TapSystem", "PacketFilter", "CLibpcap"], swiftSettings: strict),
-        .target(name: "TapXML", dependencies: ["TapModel", "CLibxml2"], swiftSettings: strict),
-        .target(name: "Hypervisor", dependencies: ["TapModel", "CLibvirt"], swiftSettings: strict),
         .target(
-            name: "Dataplane", dependencies: ["TapModel", "TapSystem", "PacketFilter", "CLibbpf", "CLibmnl"], swiftSettings: strict,
+            name: "FilterCompiler", dependencies: ["TapModel", "TapSystem", "PacketFilter", "CLibpcap"],
+            path: "Sources/Adapters/FilterCompiler", swiftSettings: strict),
+        .target(name: "TapXML", dependencies: ["TapModel", "CLibxml2"], path: "Sources/Adapters/TapXML", swiftSettings: strict),
+        .target(name: "Hypervisor", dependencies: ["TapModel", "CLibvirt"], path: "Sources/Adapters/Hypervisor", swiftSettings: strict),
+        .target(
+            name: "Dataplane", dependencies: ["TapModel", "TapSystem", "PacketFilter", "CLibbpf", "CLibmnl"],
+            path: "Sources/Adapters/Dataplane", swiftSettings: strict,
             plugins: ["CompileBPF"]),
-        .target(name: "TapControl", dependencies: ["TapModel", "TapSystem"], swiftSettings: strict),
-        .target(name: "TapHost", dependencies: ["TapModel", "TapSystem", "TapXML"], swiftSettings: strict),
+        .target(name: "TapControl", dependencies: ["TapModel", "TapSystem"], path: "Sources/Adapters/TapControl", swiftSettings: strict),
+        .target(
+            name: "TapHost", dependencies: ["TapModel", "TapSystem", "TapXML"], path: "Sources/Adapters/TapHost", swiftSettings: strict),
 
         // The programs.
         .target(
@@ -63,19 +70,22 @@ let package = Package(
             dependencies: [
                 "TapModel", "TapSystem", "TapXML", "TapHost", "Hypervisor", "Dataplane", "FilterCompiler", "TapControl", argumentParser,
                 logging, serviceLifecycle, unixSignals,
-            ],
+            ], path: "Sources/Programs/TapDaemon",
             swiftSettings: strict),
         .target(
             name: "TapCommands",
             dependencies: [
                 "TapModel", "TapSystem", "TapXML", "TapHost", "Hypervisor", "Dataplane", "FilterCompiler", "TapControl", argumentParser,
-            ],
+            ], path: "Sources/Programs/TapCommands",
             swiftSettings: strict),
-        .executableTarget(name: "virt-tapd", dependencies: ["TapDaemon", "FilterCompiler", argumentParser], swiftSettings: strict),
-        .executableTarget(name: "virt-tap", dependencies: ["TapCommands", "FilterCompiler"], swiftSettings: strict),
+        .executableTarget(
+            name: "virt-tapd", dependencies: ["TapDaemon", "FilterCompiler", argumentParser], path: "Sources/Programs/virt-tapd",
+            swiftSettings: strict),
+        .executableTarget(
+            name: "virt-tap", dependencies: ["TapCommands", "FilterCompiler"], path: "Sources/Programs/virt-tap", swiftSettings: strict),
 
         // bpf/*.bpf.c is compiled and embedded when Dataplane is built; no object file is committed.
-        .executableTarget(name: "BPFEmbed", swiftSettings: strict),
+        .executableTarget(name: "BPFEmbed", path: "Plugins/BPFEmbed", swiftSettings: strict),
         .plugin(name: "CompileBPF", capability: .buildTool(), dependencies: ["BPFEmbed"]),
 
         // What it costs; Benchmarks/README.md says how to run it.
@@ -104,7 +114,7 @@ let package = Package(
         .target(name: "CUnitRights", path: "Tests/CUnitRights"),
         // Devices, frames and namespaces for tests on the real kernel.
         .target(
-            name: "DataplaneTestSupport", dependencies: ["CLibbpf", "CLibmnl", "CUnitRights"], path: "Tests/Support",
+            name: "DataplaneTestSupport", dependencies: ["CLibbpf", "CLibmnl", "CUnitRights"], path: "Tests/DataplaneTestSupport",
             swiftSettings: strict),
         .testTarget(
             name: "DataplaneTests",
@@ -112,7 +122,7 @@ let package = Package(
             swiftSettings: strict),
         // Expressions, frames and the oracles that tests and the fuzzer share.
         .target(
-            name: "PacketFilterTestSupport", dependencies: ["PacketFilter", "CLibbpf", "CLibpcap"], path: "Tests/PacketFilterSupport",
+            name: "PacketFilterTestSupport", dependencies: ["PacketFilter", "CLibbpf", "CLibpcap"], path: "Tests/PacketFilterTestSupport",
             swiftSettings: strict),
         .testTarget(
             name: "PacketFilterTests",
