@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What segments the kernel makes of a copy that is a super-packet: small enough
+ * What segments the kernel makes of a copy that is a GSO packet: small enough
  * for the path, and not too many for a processor's backlog.
  */
 #ifndef VIRT_TAP_SEGMENTS_H
@@ -23,7 +23,7 @@
 #define TOO_MANY_SEGMENTS (TAP_SEGMENTS + 2)
 
 /*
- * How large the hop makes the segments of a super-packet of TCP that would be
+ * How large the relay makes the segments of a GSO packet of TCP that would be
  * more than TAP_SEGMENTS: so that they are one less at most. Larger than they were.
  */
 static __always_inline __u32 joined_segment(__u32 payload)
@@ -32,7 +32,7 @@ static __always_inline __u32 joined_segment(__u32 payload)
 }
 
 /*
- * Changes the size of a super-packet's segments. 1: they are what they were;
+ * Changes the size of a GSO packet's segments. 1: they are what they were;
  * negative: it has bytes in it that nobody sent.
  *
  * The kernel takes what is put in front of the payload off their size, and
@@ -55,7 +55,7 @@ static __always_inline __u32 segments_of(__u32 payload, __u32 segment_size)
 }
 
 /*
- * Makes a super-packet's segments smaller so that each fits into so many bytes,
+ * Makes a GSO packet's segments smaller so that each fits into so many bytes,
  * by as much as they are too large. How many segments it will be, and one more,
  * since the kernel may make one more of a datagram; what cannot be helped is
  * seen to when each of them arrives.
@@ -103,7 +103,7 @@ static __always_inline int put_tag_beside(struct __sk_buff *skb)
 }
 
 /*
- * Makes fewer segments of a super-packet that would be too many: each program
+ * Makes fewer segments of a GSO packet that would be too many: each program
  * in a guest may ask for tiny ones (TCP_MAXSEG), and they are a stream's bytes
  * whatever their size. How many, as above. Those that are too large for the path
  * are seen to when they arrive.

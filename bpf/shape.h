@@ -17,7 +17,7 @@ struct shape {
 	__u32 length;
 	/* Of the tag beside the bytes. */
 	__u32 tag;
-	/* Of a super-packet; else 0. */
+	/* Of a GSO packet; else 0. */
 	__u32 segment_size;
 	/* What each of its segments has besides payload, the tag counted; 0: not known. */
 	__u32 repeated;
@@ -32,7 +32,7 @@ static __always_inline bool has_known_end(const struct headers *headers)
  * The frame as a wire would have carried it.
  *
  * A tag that the kernel keeps beside the bytes counts with them. A
- * super-packet counts as its segments, each with the headers; gso_segs is 0
+ * GSO packet counts as its segments, each with the headers; gso_segs is 0
  * for those that come from a guest, which the kernel does not trust. What a
  * guest's UDP fragmentation offload makes (fragments, only the first of which
  * has the UDP header) is not told apart from UDP segmentation, and of a tunnel

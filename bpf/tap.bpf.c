@@ -20,7 +20,7 @@
 #include "destinations.h"
 #include "flow.h"
 #include "headers.h"
-#include "hop.h"
+#include "relay.h"
 #include "loop.h"
 #include "rate.h"
 #include "segments.h"
@@ -170,7 +170,7 @@ static __always_inline bool is_within_rates(const struct tap_destination *destin
 	__u64 bytes = given->bytes, packets = given->packets;
 	__u64 *paid_until;
 
-	/* What leaves: the last segment of a super-packet may be shorter. */
+	/* What leaves: the last segment of a GSO packet may be shorter. */
 	if (cut)
 		bytes = packets * (cut + shape->tag);
 	if (cut && frame->bytes < bytes)
@@ -206,7 +206,7 @@ __noinline int tap_count_sent(const struct tap_count *frame, const struct tap_co
 	return 0;
 }
 
-/* A super-packet of so many bytes besides the headers, of which the hop makes fewer segments than it was to be. */
+/* A GSO packet of so many bytes besides the headers, of which the relay makes fewer segments than it was to be. */
 __noinline int tap_count_joined(__u32 payload, const struct shape *shape,
 				const struct tap_count *frame)
 {
@@ -233,17 +233,17 @@ static __always_inline long copy_to(struct __sk_buff *skb, __u32 ifindex, __u64 
 	return error;
 }
 
-/* The device of the hop; 0: there is none. */
-static __always_inline __u32 hop_device(void)
+/* The device of the relay; 0: there is none. */
+static __always_inline __u32 relay_device(void)
 {
 	__u32 zero = 0;
-	struct tap_hop *hop = bpf_map_lookup_elem(&tap_hops, &zero);
+	struct tap_relay *relay = bpf_map_lookup_elem(&tap_hops, &zero);
 
-	return hop ? hop->ifindex : 0;
+	return relay ? relay->ifindex : 0;
 }
 
-/* Clones to the hop, which cuts the copy and sends it on. */
-static __always_inline long copy_by_hop(struct __sk_buff *skb, __u32 hop, __u32 destination,
+/* Clones to the relay, which cuts the copy and sends it on. */
+static __always_inline long copy_by_relay(struct __sk_buff *skb, __u32 relay, __u32 destination,
 					__u32 flags, bool is_cut, __u64 packets)
 {
 	__u32 place = skb->cb[TAP_CB_PLACE], length = skb->cb[TAP_CB_CUT];
@@ -262,7 +262,7 @@ static __always_inline long copy_by_hop(struct __sk_buff *skb, __u32 hop, __u32 
 	skb->cb[TAP_CB_DEVICE] = destination;
 	/* Fragmented by the kernel, a datagram can be one more than counted. */
 	skb->cb[TAP_CB_TICKET] = packets + 1;
-	error = copy_to(skb, hop, 0);
+	error = copy_to(skb, relay, 0);
 	/* What the kernel would not make segments of waits nowhere, and nobody would ever settle for it. */
 	if (error && backlog)
 		backlog->sent = sent;
@@ -292,8 +292,8 @@ int virt_tap(struct __sk_buff *skb)
 	struct headers headers = {};
 	struct tap_count frame, given;
 	struct shape shape;
-	__u32 cut = 0, device = 0, hop = 0, flags = 0;
-	bool is_cut, by_hop, is_split, is_joined, can_copy;
+	__u32 cut = 0, device = 0, relay = 0, flags = 0;
+	bool is_cut, by_relay, is_split, is_joined, can_copy;
 	long error = -1;
 
 	shape.length = skb->len;
@@ -344,21 +344,21 @@ int virt_tap(struct __sk_buff *skb)
 		count(TAP_MARKED, &frame);
 		return TC_ACT_UNSPEC;
 	}
-	by_hop = is_cut || flags & TAP_DESTINATION_WRAPS ||
+	by_relay = is_cut || flags & TAP_DESTINATION_WRAPS ||
 		 (tap_finishes && (shape.segment_size || tap_is_unfinished(skb)));
-	/* The flag is of TCP's: few devices take other super-packets. */
+	/* The flag is of TCP's: few devices take other GSO packets. */
 	is_split = shape.segment_size &&
-		   (by_hop || flags & TAP_DESTINATION_SPLITS || headers.protocol != IPPROTO_TCP);
-	/* Many segments at once would fill a processor's backlog, in which originals may be, too. So the hop makes
+		   (by_relay || flags & TAP_DESTINATION_SPLITS || headers.protocol != IPPROTO_TCP);
+	/* Many segments at once would fill a processor's backlog, in which originals may be, too. So the relay makes
 	 * fewer of them, which may be longer than a cut that none was longer than.
 	 */
 	is_joined = is_split && frame.packets > TAP_SEGMENTS;
-	by_hop |= is_joined;
+	by_relay |= is_joined;
 	is_cut |= is_joined && cut;
-	if (by_hop)
-		hop = hop_device();
+	if (by_relay)
+		relay = relay_device();
 	tap_measure_given(&shape, &frame, is_split, &given);
-	can_copy = device && (!by_hop || hop) &&
+	can_copy = device && (!by_relay || relay) &&
 		   (!is_joined || (has_known_end(&headers) && headers.protocol == IPPROTO_TCP));
 
 	/* What cannot be copied takes nothing of the rate. */
@@ -370,18 +370,18 @@ int virt_tap(struct __sk_buff *skb)
 	}
 	if (can_copy && flags & TAP_DESTINATION_WRAPS)
 		device = destination->tunnel;
-	if (can_copy && by_hop)
-		error = copy_by_hop(skb, hop, device, flags, is_cut, frame.packets);
+	if (can_copy && by_relay)
+		error = copy_by_relay(skb, relay, device, flags, is_cut, frame.packets);
 	else if (can_copy)
 		error = copy_to(skb, device, flags & TAP_DESTINATION_RECEIVES ? BPF_F_INGRESS : 0);
 
-	/* Positive codes say that the device's queue, or the hop, refused the copy. */
+	/* Positive codes say that the device's queue, or the relay, refused the copy. */
 	count(error ? TAP_ERRORS : TAP_COPIED, &frame);
 	if (error) {
 		count_destination(TAP_DESTINATION_ERRORS, &frame);
 		count_destination(TAP_DESTINATION_WANTED, &given);
-	} else if (!by_hop) {
-		/* The hop counts what it sends, segment by segment. */
+	} else if (!by_relay) {
+		/* The relay counts what it sends, segment by segment. */
 		tap_count_sent(&frame, &given);
 	} else if (is_joined) {
 		tap_count_joined(shape.length - headers.end, &shape, &frame);

@@ -34,7 +34,7 @@ enum tap_destination_counter {
 	TAP_DESTINATION_FRAGMENTED,
 	TAP_DESTINATION_TRUNCATED,
 	TAP_DESTINATION_OVERSIZED,
-	/* How much less that was than a wire would have carried of the frames: what was cut off, and of super-packets
+	/* How much less that was than a wire would have carried of the frames: what was cut off, and of GSO packets
 	 * that were given as they are the headers that each segment will have; and of those of which fewer segments were
 	 * made these that were not, with their headers.
 	 */
@@ -68,22 +68,22 @@ struct tap_limit {
 /* Each destination has all of enum tap_destination_counter, one after the other. */
 #define TAP_DESTINATION_COUNTS (TAP_DESTINATIONS * TAP_DESTINATION_COUNTERS)
 
-/* Of a super-packet of TCP of more segments than this fewer are made, where copies are cut, finished, wrapped, or for
- * a device that takes no super-packets; one of anything else is not copied. It counts as so many for rates and
+/* Of a GSO packet of TCP of more segments than this fewer are made, where copies are cut, finished, wrapped, or for
+ * a device that takes no GSO packets; one of anything else is not copied. It counts as so many for rates and
  * limits: what a guest only claims would use them up. docs/metadata.md and docs/security.md say the number.
  */
 #define TAP_SEGMENTS 128
 
 /* The device of ours to which copies are sent that are to be cut, wrapped or finished. */
-struct tap_hop {
+struct tap_relay {
 	__u32 ifindex; /* 0: there is none */
 };
 
 /* How many segments may wait in a processor's backlog, which holds as many frames as
  * net.core.netdev_max_backlog says, 1,000 where nobody changed it (doctor looks). When the
- * first of a super-packet comes out all count as settled; and where the
+ * first of a GSO packet comes out all count as settled; and where the
  * destination is a veth, what came out goes through it once more. So copies
- * take at most twice this and two super-packets more.
+ * take at most twice this and two GSO packets more.
  */
 #define TAP_BACKLOG_SHARE 250
 /* Ticks (one to ten seconds) after the last that was sent: nothing waits so long. */
@@ -99,9 +99,9 @@ struct tap_backlog {
 
 /* Copies are handed to the device as if they had come in by it. */
 #define TAP_DESTINATION_RECEIVES 1
-/* Copies go by the hop, which wraps them as the tunnels map says for this place. */
+/* Copies go by the relay, which wraps them as the tunnels map says for this place. */
 #define TAP_DESTINATION_WRAPS	 2
-/* The device cannot take super-packets: the kernel makes segments of them in front of it. */
+/* The device cannot take GSO packets: the kernel makes segments of them in front of it. */
 #define TAP_DESTINATION_SPLITS	 4
 
 /* A place in the destinations map; free while the label is empty. */
@@ -157,10 +157,10 @@ struct tap_tunnel {
 /* The number of a helper function that no kernel has: the place of the filter. */
 #define TAP_FILTER_CALL 0x76740001
 
-/* What a copy on its way to the hop has in cb: the destination's slot with the
+/* What a copy on its way to the relay has in cb: the destination's slot with the
  * magic number, how many bytes of it are to be left, its tag included (0: its
  * headers), and the device that it is for. Not the slot decides that: for a
- * moment the hop may know another table of destinations than the program that
+ * moment the relay may know another table of destinations than the program that
  * cloned. Then how many segments it will be, and past the sending end its
  * ticket and the CPU that gave it: see backlog.h.
  */
@@ -174,7 +174,7 @@ struct tap_tunnel {
 #define TAP_CB_OUTBOUND 0x00002000
 /* A copy of one that is too large, to be made one fragment. Then its other words say which. */
 #define TAP_CB_FRAGMENT 0x00001000
-/* That its checksum is filled in, and a super-packet becomes segments that fit, for a device of this host. */
+/* That its checksum is filled in, and a GSO packet becomes segments that fit, for a device of this host. */
 #define TAP_CB_FINISHES 0x00000800
 #define TAP_CB_FLAGS	0x0000f800
 #define TAP_CB_PLACE	0

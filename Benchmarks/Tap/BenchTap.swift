@@ -34,7 +34,7 @@ struct BenchTap: ParsableCommand {
     @Flag(help: "Few rounds of small batches: whether everything works, not what it costs.")
     var quick = false
 
-    @Option(help: "How many frames are one sample; of super-packets a tenth as many.")
+    @Option(help: "How many frames are one sample; of GSO packets a tenth as many.")
     var batch: Int?
 
     @Option(help: "The processor that frames are written on.")

@@ -14,7 +14,7 @@ struct CompileBPF: BuildToolPlugin {
         let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
         let clang = try context.tool(named: "clang").url.path(percentEncoded: false)
         let embed = try context.tool(named: "BPFEmbed").url
-        return ["tap", "hop", "port"].map { name in
+        return ["tap", "relay", "port"].map { name in
             let source = folder.appending(path: "\(name).bpf.c")
             let type = "\(name.capitalized)Object"
             let output = context.pluginWorkDirectoryURL.appending(path: "\(type).swift")

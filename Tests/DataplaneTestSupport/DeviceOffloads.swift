@@ -5,7 +5,7 @@ import Glibc
 
 /// A device's offloads, as ethtool(8) ends them: what a network adapter without them makes the kernel do.
 public enum DeviceOffloads {
-    /// From now on the kernel cuts super-packets and fills checksums in before the device gets a frame.
+    /// From now on the kernel cuts GSO packets and fills checksums in before the device gets a frame.
     public static func end(on device: String) throws {
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw CallFailure("socket") }

@@ -35,7 +35,7 @@ public final class TapDevice: Sendable {
         }
     }
 
-    /// - Parameter withHeader: IFF_VNET_HDR, so that super-packets can be sent.
+    /// - Parameter withHeader: IFF_VNET_HDR, so that GSO packets can be sent.
     public init(_ name: String, withHeader: Bool = false) throws {
         descriptor = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK)
         guard descriptor >= 0 else { throw CallFailure("open /dev/net/tun") }

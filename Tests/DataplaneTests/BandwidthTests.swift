@@ -131,7 +131,7 @@ extension MatrixSuite {
             let device = try host.start("web1", interface: Self.defined)
             defer { _ = try? host.virsh("destroy web1") }
             var desired = try desired(tapped, device)
-            desired.wish.direction = .outbound
+            desired.options.direction = .outbound
             try tapped.dataplane.attach(desired, at: TappedBench.now)
             func limits(_ state: [String]) -> [String] { state.filter { !$0.contains("qdisc ingress") } }
             let start = try state(device)

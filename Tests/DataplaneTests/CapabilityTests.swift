@@ -96,7 +96,7 @@ extension KernelSuite {
             }
             let unprivileged = KernelDataplane(bpffs: tapped.bench.bpffs)
             unprivileged.kernel.fault = { [.queryHook, .createMap, .load].contains($0) ? EPERM : nil }
-            for subject in [CapabilityFinding.Subject.tcx, .programs, .hop, .jit] {
+            for subject in [CapabilityFinding.Subject.tcx, .programs, .relay, .jit] {
                 guard case .unknown? = answers(unprivileged)[subject] else {
                     Issue.record("\(subject) was answered without privileges")
                     continue

@@ -7,7 +7,7 @@ import TapModel
 import Testing
 
 extension KernelSuite {
-    /// What a guest says of its super-packets' segments, which the kernel takes as it is, must not use up what others need, nor keep a stream
+    /// What a guest says of its GSO packets' segments, which the kernel takes as it is, must not use up what others need, nor keep a stream
     /// out of the copies.
     @Suite("Claimed segments")
     struct ClaimedSegmentsTests {
@@ -59,7 +59,7 @@ extension KernelSuite {
             #expect(record.given == Counter(packets: 10, bytes: UInt64(copies.map(\.count).reduce(0, +))) && record.sent == record.given)
         }
 
-        /// Each program in a guest can ask for segments this small (TCP_MAXSEG), and its system makes such super-packets.
+        /// Each program in a guest can ask for segments this small (TCP_MAXSEG), and its system makes such GSO packets.
         private static let tiny = [
             SuperPacket(payload: 60_000, segmentSize: 100), SuperPacket(payload: 60_000, tags: [10], segmentSize: 100),
             SuperPacket(payload: 60_000, isIPv6: true, segmentSize: 100),
@@ -69,14 +69,14 @@ extension KernelSuite {
         func areJoined(_ mechanism: Mechanism, _ isFinished: Bool) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             defer { _ = try? tapped.dataplane.purge() }
-            // Either is made segments of, by the hop or in front of the device.
+            // Either is made segments of, by the relay or in front of the device.
             try tapped.dataplane.setDestination(
                 "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: isFinished ? 1_500 : nil))
             let desired = try tapped.attach(.outbound) { $0.finished = isFinished }
             if !isFinished {
                 try DeviceOffloads.end(on: tapped.bench.destination)
                 try tapped.dataplane.followOffloads()
-                // Another tap has made the hop.
+                // Another tap has made the relay.
                 try tapped.attach(.inbound, tap: "other") { $0.snaplen = .bytes(100) }
             }
             var expected = Counter()
@@ -158,7 +158,7 @@ extension KernelSuite {
             #expect(counters.copied.packets == 128 && counters.errors.packets == 577)
         }
 
-        /// A veth takes no super-packets of UDP, so the kernel makes fragments in front of it, which wait where originals do.
+        /// A veth takes no GSO packets of UDP, so the kernel makes fragments in front of it, which wait where originals do.
         @Test("Copies of a guest's datagrams of many fragments cost none of the originals", arguments: Mechanism.here)
         func sparesOriginals(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)

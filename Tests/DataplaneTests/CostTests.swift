@@ -96,13 +96,13 @@ extension KernelSuite {
             #expect((1..<10_000).contains(information.verified_insns), "\(information.verified_insns) instructions")
         }
 
-        @Test("The hop's program, too", arguments: Mechanism.here)
-        func hopIsVerifiedQuickly(_ mechanism: Mechanism) throws {
+        @Test("The relay's program, too", arguments: Mechanism.here)
+        func relayIsVerifiedQuickly(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             defer { _ = try? tapped.dataplane.purge() }
             try tapped.attach { $0.snaplen = .headers }
-            for end in HopEnd.allCases {
-                let program = try #require(try tapped.dataplane.kernel.open(tapped.dataplane.pins.hop(end), CLIBBPF_PROGRAM))
+            for end in RelayEnd.allCases {
+                let program = try #require(try tapped.dataplane.kernel.open(tapped.dataplane.pins.relay(end), CLIBBPF_PROGRAM))
                 var information = bpf_prog_info()
                 #expect(clibbpf_program_info(program.descriptor, &information) == 0)
                 // 9,546 on Linux 6.18; 164,205 before a part of a sum was a function of its own.

@@ -64,7 +64,7 @@ extension KernelSuite {
             let old = try tapped.attach()
             let programs = try chains(tapped)
             var next = try tapped.desired(.outbound)
-            next.wish.mark = PacketMark(value: 0x4000, mask: 0x4000)
+            next.options.mark = PacketMark(value: 0x4000, mask: 0x4000)
             let fault = Fault()
             fault.install(tapped.dataplane)
             var failing = 0
@@ -81,7 +81,7 @@ extension KernelSuite {
                 let isRestored = try observed?.satisfies(old) == true && chains(tapped) == programs
                 // A removed direction cannot be put back by the call that removed it; it is told, and mended.
                 if !isRestored {
-                    #expect(observed?.spec?.wish == old.wish, "call \(failing)")
+                    #expect(observed?.spec?.options == old.options, "call \(failing)")
                     #expect(observed?.hooks[.outbound] != .detached, "call \(failing)")
                     try tapped.dataplane.replace(old, at: TappedBench.now)
                     #expect(try tapped.dataplane.attachment(old.key.id)?.satisfies(old) == true)

@@ -41,7 +41,7 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism)
             let small = try tapped.attach { $0.filter = "udp" }
             var large = try tapped.desired()
-            large.wish.filter = "large"
+            large.options.filter = "large"
             // ld [26]; jeq #n, 0, 1; ret #1 …; ret #0
             let load: UInt64 = 0x20 | 26 << 32
             let chain = (0..<10_000).flatMap { [0x15 | 1 << 24 | UInt64($0) << 32, 0x6 | 1 << 32] as [UInt64] }
@@ -58,7 +58,7 @@ extension KernelSuite {
         func isNotLeftOut() throws {
             let tapped = try TappedBench(.clsact)
             var desired = try tapped.desired()
-            desired.wish.filter = "udp"
+            desired.options.filter = "udp"
             #expect(#expect(throws: Failure.self) { try tapped.dataplane.attach(desired, at: TappedBench.now) }?.reason == .filterPending)
             #expect(try tapped.dataplane.attachments() == [])
         }

@@ -21,7 +21,7 @@ extension KernelSuite {
             return (tapped, try tapped.attach(.outbound) { $0.finished = mtu != nil })
         }
 
-        @Test("Super-packets arrive as segments that fit, with checksums", arguments: Mechanism.here, [1_500, 1_000])
+        @Test("GSO packets arrive as segments that fit, with checksums", arguments: Mechanism.here, [1_500, 1_000])
         func segments(_ mechanism: Mechanism, _ mtu: UInt32) throws {
             let (tapped, desired) = try bench(mechanism, mtu: mtu)
             defer { _ = try? tapped.dataplane.purge() }

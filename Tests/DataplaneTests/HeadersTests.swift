@@ -110,7 +110,7 @@ extension KernelSuite {
             #expect(before.seen == before.copied + before.errors)
         }
 
-        @Test("Fragments that the kernel makes of a super-packet have no UDP header", arguments: Mechanism.here)
+        @Test("Fragments that the kernel makes of a GSO packet have no UDP header", arguments: Mechanism.here)
         func cutsFragments(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             defer { _ = try? tapped.dataplane.purge() }

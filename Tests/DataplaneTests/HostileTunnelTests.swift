@@ -16,7 +16,7 @@ extension KernelSuite {
 
             init(
                 _ kind: Tunnel.Kind = .vxlan, isIPv6: Bool = false, mtu: UInt32 = 1_500, oversize: Tunnel.Oversize = .fragment,
-                _ choose: (inout CopyWish) -> Void = { _ in }
+                _ choose: (inout CopyOptions) -> Void = { _ in }
             ) throws {
                 tapped = try TappedBench(Mechanism.here[0], withHeader: true)
                 let remote = isIPv6 ? "fd09::2" : "10.9.0.2"

@@ -62,7 +62,7 @@ extension KernelSuite {
                 var next = desired
                 // Another wish each time, so that another program is loaded.
                 // The first one is what an earlier version had.
-                next.wish.mark = round.isMultiple(of: 2) ? PacketMark(value: 0x2000, mask: 0x2000) : PacketMark()
+                next.options.mark = round.isMultiple(of: 2) ? PacketMark(value: 0x2000, mask: 0x2000) : PacketMark()
                 try tapped.dataplane.replace(next, at: Timestamp(seconds: 1_900_000_000))
             }
             let sent = try sender.stop()

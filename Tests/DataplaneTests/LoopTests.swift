@@ -41,7 +41,7 @@ extension KernelSuite {
         }
 
         private static func attach(
-            _ bench: TappedBench, _ label: String, _ choose: (inout CopyWish) -> Void = { _ in }
+            _ bench: TappedBench, _ label: String, _ choose: (inout CopyOptions) -> Void = { _ in }
         ) throws -> DesiredAttachment {
             var desired = try bench.desired(tap: label, to: label, choose)
             desired.destinationKind = .vxlan
@@ -54,7 +54,7 @@ extension KernelSuite {
             return try Direction.allCases.map { try #require(counters[$0]).marked.packets }
         }
 
-        /// How frames look that hosts send to others by tunnels. Nothing else may need the hop meanwhile.
+        /// How frames look that hosts send to others by tunnels. Nothing else may need the relay meanwhile.
         private struct Wrapper {
             let bench: TappedBench
 

@@ -62,10 +62,10 @@ extension KernelSuite {
                 what: "IPv6 extension headers", frame: FrameBuilder.tcp6(payload: 20_000, extensions: 2), header: 90, transport: 20,
                 segment: 1_400, type: 4),
             Super(what: "UDP", frame: FrameBuilder.udp(1, payload: 20_000), header: 42, transport: 8, segment: 1_400, type: 5),
-        ].filter { $0.type != 5 || Mechanism.here.contains(.tcx) }  // Tap devices take UDP super-packets since Linux 6.2.
+        ].filter { $0.type != 5 || Mechanism.here.contains(.tcx) }  // Tap devices take UDP GSO packets since Linux 6.2.
 
-        /// The kernel itself is the judge: the destination cannot take super-packets, so it cuts the copy up.
-        @Test("A guest's super-packet counts as its segments", arguments: Mechanism.here, supers)
+        /// The kernel itself is the judge: the destination cannot take GSO packets, so it cuts the copy up.
+        @Test("A guest's GSO packet counts as its segments", arguments: Mechanism.here, supers)
         func countsSegments(_ mechanism: Mechanism, _ packet: Super) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             let bench = tapped.bench
@@ -79,7 +79,7 @@ extension KernelSuite {
             #expect(try tapped.dataplane.destinations().first?.sent == Counter(segments))
         }
 
-        @Test("A super-packet on its way to a guest counts as its segments too", arguments: Mechanism.here)
+        @Test("A GSO packet on its way to a guest counts as its segments too", arguments: Mechanism.here)
         func countsInboundSegments(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let bench = tapped.bench
@@ -94,7 +94,7 @@ extension KernelSuite {
             for _ in segments { #expect(bench.guest.read() != nil) }
         }
 
-        @Test("A destination that takes super-packets gets them whole and byte-exact", arguments: Mechanism.here)
+        @Test("A destination that takes GSO packets gets them whole and byte-exact", arguments: Mechanism.here)
         func copiesSuperPacketsWhole(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             try tapped.attach()

@@ -17,19 +17,19 @@ extension KernelSuite {
         /// A tapped guest whose copies go into a monitor port.
         private struct Port {
             let tapped: TappedBench
-            let wish: MonitorPort.Wish
+            let spec: MonitorPort.Spec
             let port: MonitorPort
-            var name: String { wish.name }
+            var name: String { spec.name }
             var own: String { MonitorPort.device(of: name) }
 
             init(_ mechanism: Mechanism, withHeader: Bool = false, marks: [PacketMark] = [MonitorPortTests.mark]) throws {
                 tapped = try TappedBench(mechanism, withHeader: withHeader)
-                wish = MonitorPort.Wish(name: "span\(tapped.bench.number)", marks: marks, mechanism: mechanism)
-                port = try tapped.dataplane.keepPort(wish)
+                spec = MonitorPort.Spec(name: "span\(tapped.bench.number)", marks: marks, mechanism: mechanism)
+                port = try tapped.dataplane.keepPort(spec)
                 try tapped.dataplane.setDestination("ids", kind: .monitor, ifindex: port.ifindex)
             }
 
-            func keep() throws -> MonitorPort { try tapped.dataplane.keepPort(wish) }
+            func keep() throws -> MonitorPort { try tapped.dataplane.keepPort(spec) }
         }
 
         private func settings(_ device: String, _ values: [String: String]) throws {
@@ -40,7 +40,7 @@ extension KernelSuite {
 
         // MARK: What sensors get
 
-        @Test("A sensor gets every copy whole and as having come in, with tags and super-packets", arguments: Mechanism.here)
+        @Test("A sensor gets every copy whole and as having come in, with tags and GSO packets", arguments: Mechanism.here)
         func givesCopies(_ mechanism: Mechanism) throws {
             let port = try Port(mechanism, withHeader: true)
             defer { _ = try? port.tapped.dataplane.purge() }
@@ -233,10 +233,10 @@ extension KernelSuite {
             #expect(listener.receive() == nil, "a copy went past the programs")
             // The same of the pair on which copies are finished, as those have to be that this host sends itself.
             try port.tapped.dataplane.replace(try port.tapped.desired(.inbound) { $0.finished = true }, at: TappedBench.now)
-            let hop = HopEnd.arrival.device
-            try settings(hop, ["ipv4/conf/*/rp_filter": "0", "ipv4/conf/*/accept_local": "1"])
+            let relay = RelayEnd.arrival.device
+            try settings(relay, ["ipv4/conf/*/rp_filter": "0", "ipv4/conf/*/accept_local": "1"])
             try ip("addr add 198.51.100.65/24 broadcast + dev \(port.tapped.bench.bridge)\n")
-            let host = try UDPListener(port: 5_003, device: hop)
+            let host = try UDPListener(port: 5_003, device: relay)
             try UDPListener(port: 5_002, device: port.tapped.bench.bridge).send(to: "198.51.100.255", port: 5_003)
             #expect(guest.read()?.suffix(4) == Array("host".utf8)[...])
             #expect(sensor.receive(1).map { Array($0.suffix(4)) } == [Array("host".utf8)])
@@ -281,10 +281,10 @@ extension KernelSuite {
                 #expect(sensor.receive(within: arrives ? 1_000 : 50) == (arrives ? frame : nil))
             }
             try copy(1, arrives: true)
-            let both = MonitorPort.Wish(name: port.name, marks: [other, Self.mark], mechanism: mechanism)
+            let both = MonitorPort.Spec(name: port.name, marks: [other, Self.mark], mechanism: mechanism)
             #expect(try port.tapped.dataplane.keepPort(both).change == .updated)
             try copy(2, arrives: true)
-            let next = MonitorPort.Wish(name: port.name, marks: [other], mechanism: mechanism)
+            let next = MonitorPort.Spec(name: port.name, marks: [other], mechanism: mechanism)
             #expect(
                 try port.tapped.dataplane.keepPort(next) == MonitorPort(ifindex: port.port.ifindex, listener: port.name, change: .updated))
             try copy(3, arrives: false)
@@ -293,7 +293,7 @@ extension KernelSuite {
             try copy(4, arrives: true)
             // The other way of attaching leaves nothing of the former.
             guard Mechanism.here.count == 2 else { return }
-            let otherMechanism = MonitorPort.Wish(name: port.name, marks: [other], mechanism: mechanism == .tcx ? .clsact : .tcx)
+            let otherMechanism = MonitorPort.Spec(name: port.name, marks: [other], mechanism: mechanism == .tcx ? .clsact : .tcx)
             #expect(try port.tapped.dataplane.keepPort(otherMechanism).change == .updated)
             try copy(5, arrives: true)
             #expect(try port.tapped.dataplane.keepPort(otherMechanism).change == nil)
@@ -364,8 +364,8 @@ extension KernelSuite {
         func makesNothingOfTemplates() throws {
             let tapped = try TappedBench(.clsact)
             let before = try run("ip", "-br", "link")
-            let wish = MonitorPort.Wish(name: "span\(tapped.bench.number)%d", marks: [Self.mark], mechanism: .clsact)
-            #expect(throws: Failure.self) { try tapped.dataplane.keepPort(wish) }
+            let spec = MonitorPort.Spec(name: "span\(tapped.bench.number)%d", marks: [Self.mark], mechanism: .clsact)
+            #expect(throws: Failure.self) { try tapped.dataplane.keepPort(spec) }
             #expect(try run("ip", "-br", "link") == before)
             _ = try tapped.dataplane.purge()
         }
@@ -379,7 +379,7 @@ extension KernelSuite {
             var failing = 0
             while true {
                 (fault.count, fault.failing) = (0, failing)
-                let kept = try port.tapped.dataplane.keepPort(port.wish, known: port.port)
+                let kept = try port.tapped.dataplane.keepPort(port.spec, known: port.port)
                 #expect(kept.ifindex == port.port.ifindex && kept.listener == port.name)
                 if kept.unseen == nil { break }
                 failing += 1
@@ -390,20 +390,20 @@ extension KernelSuite {
             try Self.remove(place, from: port.name, port.tapped)
             // That is found by as many calls as before; the first of those that mend it fails.
             (fault.count, fault.failing) = (0, failing)
-            #expect(throws: Failure.self) { try port.tapped.dataplane.keepPort(port.wish, known: port.port) }
+            #expect(throws: Failure.self) { try port.tapped.dataplane.keepPort(port.spec, known: port.port) }
             fault.failing = nil
-            #expect(try port.tapped.dataplane.keepPort(port.wish, known: port.port).change != nil)
+            #expect(try port.tapped.dataplane.keepPort(port.spec, known: port.port).change != nil)
         }
 
         @Test("A device that is not virt-tap's is left as it is, whichever of the two names it has")
         func leavesOthersAlone() throws {
             let tapped = try TappedBench(.clsact)
             let name = "span\(tapped.bench.number)"
-            let wish = MonitorPort.Wish(name: name, marks: [Self.mark], mechanism: .clsact)
+            let spec = MonitorPort.Spec(name: name, marks: [Self.mark], mechanism: .clsact)
             for device in [name, MonitorPort.device(of: name)] {
                 try ip("link add \(device) type bridge\n")
                 let before = try run("ip", "-d", "link", "show", device)
-                #expect { try tapped.dataplane.keepPort(wish) } throws: { error in
+                #expect { try tapped.dataplane.keepPort(spec) } throws: { error in
                     (error as? Failure)?.reason == .destinationUnsafe && (error as? Failure)?.message.contains(device) == true
                 }
                 #expect(try run("ip", "-d", "link", "show", device) == before)
@@ -412,20 +412,20 @@ extension KernelSuite {
                 try ip("link del \(device)\n")
             }
             try ip("link add dev\(tapped.bench.number) type bridge\nlink property add dev dev\(tapped.bench.number) altname \(name)\n")
-            #expect(throws: Failure.self) { try tapped.dataplane.keepPort(wish) }
+            #expect(throws: Failure.self) { try tapped.dataplane.keepPort(spec) }
             try ip("link del dev\(tapped.bench.number)\n")
-            #expect(try tapped.dataplane.keepPort(wish).change == .made)
+            #expect(try tapped.dataplane.keepPort(spec).change == .made)
             _ = try tapped.dataplane.purge()
             #expect(if_nametoindex(name) == 0 && if_nametoindex(MonitorPort.device(of: name)) == 0)
         }
 
-        @Test("Those that are not wished any more are removed, also unfinished ones, and the hop is none of them")
+        @Test("Those that are not wished any more are removed, also unfinished ones, and the relay is none of them")
         func removesOthers() throws {
             let port = try Port(.clsact)
             defer { _ = try? port.tapped.dataplane.purge() }
             let number = port.tapped.bench.number
             try port.tapped.attach(.outbound) { $0.snaplen = .bytes(64) }
-            let long = MonitorPort.Wish(name: "a-long-name\(number)", marks: [Self.mark], mechanism: .clsact)
+            let long = MonitorPort.Spec(name: "a-long-name\(number)", marks: [Self.mark], mechanism: .clsact)
             _ = try port.tapped.dataplane.keepPort(long)
             #expect(MonitorPort.device(of: long.name).utf8.count == 15)
             try ip("link add virttap-x type veth peer name x\(number)\nlink set virttap-x alias \"virt-tap unfinished\"\n")
@@ -438,7 +438,7 @@ extension KernelSuite {
         @Test("Whichever call fails, none is half made, and one that is there is never called whole")
         func failsClosed() throws {
             let tapped = try TappedBench(Mechanism.here[0])
-            let wish = MonitorPort.Wish(name: "span\(tapped.bench.number)", marks: [Self.mark], mechanism: tapped.mechanism)
+            let spec = MonitorPort.Spec(name: "span\(tapped.bench.number)", marks: [Self.mark], mechanism: tapped.mechanism)
             let layout = "\(tapped.bench.bpffs)/virt-tap/1"
             let before = try FileManager.default.contentsOfDirectory(atPath: layout).sorted()
             let fault = FaultTests.Fault()
@@ -447,13 +447,13 @@ extension KernelSuite {
             while true {
                 (fault.count, fault.failing) = (0, failing)
                 do {
-                    #expect(try tapped.dataplane.keepPort(wish).change == .made)
+                    #expect(try tapped.dataplane.keepPort(spec).change == .made)
                     break
                 } catch {
                     #expect(error.reason == .attachFailed)
                 }
                 fault.failing = nil
-                #expect(if_nametoindex(wish.name) == 0, "call \(failing)")
+                #expect(if_nametoindex(spec.name) == 0, "call \(failing)")
                 #expect(try FileManager.default.contentsOfDirectory(atPath: layout).sorted() == before, "call \(failing)")
                 failing += KernelSuite.stride
             }

@@ -141,7 +141,7 @@ extension KernelSuite {
             #expect(try tapped.counters(taps[0])[.outbound]?.copied.packets == counters[0].copied.packets + 100)
         }
 
-        @Test("A frame larger than the burst passes once all is paid for; a super-packet is paid for whole", arguments: Mechanism.here)
+        @Test("A frame larger than the burst passes once all is paid for; a GSO packet is paid for whole", arguments: Mechanism.here)
         func passesLargeFrames(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             let desired = try tapped.attach(.outbound) { $0.rate = limit(8_000, .bitsPerSecond, burst: 100) }

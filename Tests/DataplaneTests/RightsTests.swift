@@ -27,12 +27,12 @@ extension KernelSuite {
         ]
 
         /// Every choice that makes another program of the object.
-        private static let wishes: [CopyWish] = samplings.flatMap { sampling in
+        private static let wishes: [CopyOptions] = samplings.flatMap { sampling in
             snaplens.flatMap { snaplen in
                 rates.flatMap { rate in
                     [false, true].flatMap { once in
                         [false, true].map { finished in
-                            CopyWish(
+                            CopyOptions(
                                 direction: .both, destination: "ids", mark: PacketMark(), snaplen: snaplen, sampling: sampling, rate: rate,
                                 once: once, finished: finished)
                         }
@@ -68,16 +68,16 @@ extension KernelSuite {
             }
             var loaded = Set<String>()
             var refused: [String] = []
-            for (number, wish) in Self.wishes.enumerated() {
+            for (number, options) in Self.wishes.enumerated() {
                 for (place, filter) in functions.enumerated() {
                     // Where each load takes a quarter of a second: every combination of options once, with each filter in its turn.
                     if KernelSuite.isEmulated, place != (number + (direction == .inbound ? 0 : 4)) % functions.count { continue }
-                    let constants = TapProgram.Constants(direction: direction, wish: wish, destinationSlot: 0, filter: filter)
+                    let constants = TapProgram.Constants(direction: direction, options: options, destinationSlot: 0, filter: filter)
                     do {
                         _ = try TapProgram.load(constants, maps, dataplane.kernel)
                         loaded.insert("\(number) \(direction) \(place)")
                     } catch {
-                        refused.append("\(direction), \(wish), filter \(Self.filters[place] ?? "none"): \(Self.words(error))")
+                        refused.append("\(direction), \(options), filter \(Self.filters[place] ?? "none"): \(Self.words(error))")
                     }
                 }
             }
@@ -115,7 +115,7 @@ extension KernelSuite {
             }
             for (label, route) in routes {
                 try tapped.dataplane.setDestination(label, route)
-                let choices: [(inout CopyWish) -> Void] = [{ _ in }, { $0.filter = "ip or ip6" }, { $0.snaplen = .bytes(96) }]
+                let choices: [(inout CopyOptions) -> Void] = [{ _ in }, { $0.filter = "ip or ip6" }, { $0.snaplen = .bytes(96) }]
                 for choose in choices {
                     var desired = try tapped.desired(tap: "rights", to: label, choose)
                     desired.destinationKind = route.kind

@@ -94,7 +94,7 @@ extension KernelSuite {
             #expect(try tapped.dataplane.destinations().first { $0.label == "vm" }?.sent.packets == 12)
         }
 
-        @Test("Cut or whole, super-packets arrive as the guest takes them", arguments: cases)
+        @Test("Cut or whole, GSO packets arrive as the guest takes them", arguments: cases)
         func areCut(_ mechanism: Mechanism, _ kind: Kind) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             let sensor = try Sensor(kind, tapped.bench.number)
@@ -109,7 +109,7 @@ extension KernelSuite {
                 try tapped.bench.guest.write(single)
                 try tapped.bench.guest.write(superPacket, offload)
                 #expect(tapped.bench.peer.receive(2).map(\.count) == [single.count, superPacket.count])
-                // A tap device's reader has to ask for super-packets (TUNSETOFFLOAD), a macvtap's gets them.
+                // A tap device's reader has to ask for GSO packets (TUNSETOFFLOAD), a macvtap's gets them.
                 let isWhole = kind == .macvtap && snaplen == nil
                 let copies = sensor.read(isWhole ? 2 : 4)
                 let lengths =

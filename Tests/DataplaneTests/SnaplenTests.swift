@@ -38,7 +38,7 @@ extension KernelSuite {
             #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
         }
 
-        @Test("A super-packet arrives as the frames that a wire would have carried, each cut", arguments: Mechanism.here, [0, 1])
+        @Test("A GSO packet arrives as the frames that a wire would have carried, each cut", arguments: Mechanism.here, [0, 1])
         func cutsSegments(_ mechanism: Mechanism, _ tags: Int) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             defer { _ = try? tapped.dataplane.purge() }
@@ -61,13 +61,13 @@ extension KernelSuite {
             #expect(try tapped.counters(desired)[.outbound]?.copied == expected)
             #expect(try tapped.dataplane.destinations().map(\.sent) == [expected])
             #expect(try tapped.dataplane.destinations().map { $0.sent.bytes - $0.given.bytes } == [expected.bytes - 14 * 128])
-            // Whole segments are not longer than that: the super-packet goes as it is.
+            // Whole segments are not longer than that: the GSO packet goes as it is.
             try tapped.dataplane.replace(tapped.desired(.outbound) { $0.snaplen = .bytes(2_000) }, at: TappedBench.now)
             try tapped.bench.guest.write(frame, offload)
             #expect(tapped.bench.sensor.receive(1).map(\.count) == [frame.count])
         }
 
-        @Test("Super-packets whose kind the kernel cannot tell are dropped and counted, or arrive cut", arguments: Mechanism.here)
+        @Test("GSO packets whose kind the kernel cannot tell are dropped and counted, or arrive cut", arguments: Mechanism.here)
         func cutsStrangeSegments(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             defer { _ = try? tapped.dataplane.purge() }
@@ -91,8 +91,8 @@ extension KernelSuite {
             #expect(destination.sent.packets == UInt64(copies.count))
         }
 
-        @Test("A hop that is gone costs copies and no frame, and is put back", arguments: Mechanism.here)
-        func losesHop(_ mechanism: Mechanism) throws {
+        @Test("A relay that is gone costs copies and no frame, and is put back", arguments: Mechanism.here)
+        func losesRelay(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) { $0.snaplen = .bytes(64) }
@@ -109,7 +109,7 @@ extension KernelSuite {
         }
 
         @Test(
-            "However many segments a super-packet has, the original passes, at most 128 arrive, and it counts as what it was",
+            "However many segments a GSO packet has, the original passes, at most 128 arrive, and it counts as what it was",
             arguments: Mechanism.here)
         func sparesTheBacklog(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)

@@ -2,7 +2,7 @@
 
 import DataplaneTestSupport
 
-/// A super-packet of TCP as a guest with TSO leaves it to its device, and the frames that it is on a wire.
+/// A GSO packet of TCP as a guest with TSO leaves it to its device, and the frames that it is on a wire.
 struct SuperPacket {
     let frame: [UInt8]
     var offload: TapDevice.Offload

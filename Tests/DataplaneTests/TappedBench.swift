@@ -23,11 +23,11 @@ struct TappedBench {
     /// - Parameter choose: what the tap asks for beyond copying everything.
     func desired(
         _ direction: TapDirection = .both, tap: String = "ids", to destination: String = "ids", on device: TapDevice? = nil,
-        _ choose: (inout CopyWish) -> Void = { _ in }
+        _ choose: (inout CopyOptions) -> Void = { _ in }
     ) throws -> DesiredAttachment {
         let device = device ?? bench.guest
-        var wish = CopyWish(direction: direction, destination: destination, mark: PacketMark())
-        choose(&wish)
+        var options = CopyOptions(direction: direction, destination: destination, mark: PacketMark())
+        choose(&options)
         return DesiredAttachment(
             key: AttachmentKey(
                 domain: DomainUUID("6b3b4ae2-6a3e-4a0c-a1c5-2d8f3f6f6b01")!, origin: .domain, tap: TapName(tap)!,
@@ -35,14 +35,14 @@ struct TappedBench {
             domainName: "web1",
             interface: AttachedInterface(
                 alias: "net0", mac: MACAddress(bytes: FrameBuilder.guest)!, type: .bridge, device: device.name, isMacvtap: false),
-            destinationKind: .interface, wish: wish, filter: try wish.filter.map(CompiledFilter.init(pcap:)),
+            destinationKind: .interface, options: options, filter: try options.filter.map(CompiledFilter.init(pcap:)),
             mechanism: mechanism)
     }
 
     @discardableResult
     func attach(
         _ direction: TapDirection = .both, tap: String = "ids", to destination: String = "ids", on device: TapDevice? = nil,
-        _ choose: (inout CopyWish) -> Void = { _ in }
+        _ choose: (inout CopyOptions) -> Void = { _ in }
     ) throws -> DesiredAttachment {
         let desired = try desired(direction, tap: tap, to: destination, on: device, choose)
         try dataplane.attach(desired, at: Self.now)

@@ -43,7 +43,7 @@ extension KernelSuite {
         func isLeftOut(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             defer { _ = try? tapped.dataplane.purge() }
-            func outcome(_ choose: (inout CopyWish) -> Void) throws -> TrialOutcome {
+            func outcome(_ choose: (inout CopyOptions) -> Void) throws -> TrialOutcome {
                 let desired = try tapped.attach(tap: "t\(Int.random(in: 0 ..< 1_000_000))", choose)
                 defer { try? tapped.dataplane.detach(desired.key.id) }
                 let outcome = try tapped.dataplane.trial(desired, .outbound, frame: frame(0).bytes)

@@ -87,7 +87,7 @@ extension KernelSuite {
             #expect(packets.map { Array($0.suffix(sent[0].count)) }.prefix(2) == sent[...])
             #expect(packets.last.map { Array($0.suffix(tagged.count)) } == tagged)
             // Cut, which ERSPAN can say.
-            desired.wish.snaplen = .bytes(60)
+            desired.options.snaplen = .bytes(60)
             try tapped.dataplane.replace(desired, at: TappedBench.now)
             try bench.guest.write(sent[0])
             packets += bench.sensor.receive(1)

@@ -32,7 +32,7 @@ struct TunnelReceiver {
                 addr add \(Self.address(isIPv6))\(isIPv6 ? "/64 nodad" : "/24") dev \(bench.far)
 
                 """)
-        // A veth would hand super-packets on whole.
+        // A veth would hand GSO packets on whole.
         try DeviceOffloads.end(on: bench.destination)
         let remote = try #require(IPAddress.bytes(Self.address(isIPv6)))
         path = UnderlayPath(

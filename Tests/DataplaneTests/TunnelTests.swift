@@ -91,7 +91,7 @@ extension KernelSuite {
         private static let cases = Mechanism.here.flatMap { mechanism in [false, true].map { (mechanism, $0) } }
 
         private func attach(
-            _ tapped: TappedBench, _ direction: TapDirection = .both, _ choose: (inout CopyWish) -> Void = { _ in }
+            _ tapped: TappedBench, _ direction: TapDirection = .both, _ choose: (inout CopyOptions) -> Void = { _ in }
         ) throws -> DesiredAttachment {
             var desired = try tapped.desired(direction, to: "far", choose)
             desired.destinationKind = .vxlan
@@ -160,7 +160,7 @@ extension KernelSuite {
             #expect(destination.sent.packets == UInt64(count + 1) && destination.errors.packets == 0)
         }
 
-        @Test("A device that cuts super-packets itself gets them whole, in headers that say what they are", arguments: Mechanism.here)
+        @Test("A device that cuts GSO packets itself gets them whole, in headers that say what they are", arguments: Mechanism.here)
         func leavesWhole(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             let receiver = try Receiver(tapped.bench, isIPv6: false)
@@ -174,7 +174,7 @@ extension KernelSuite {
                     frame, TapDevice.Offload(type: 1, segmentSize: 1_448, headerLength: 66, checksumStart: 34, checksumOffset: 16))
             }
             #expect(tapped.bench.peer.receive(20).allSatisfy { $0 == frame })
-            // What the receiver's kernel takes out of the tunnel is the super-packet.
+            // What the receiver's kernel takes out of the tunnel is the GSO packet.
             let copies = receiver.inner.receive(20)
             #expect(copies.count == 20 && copies.allSatisfy { $0[..<50] == frame[..<50] && $0[52...] == frame[52...] })
             #expect(try receiver.received() == 20)

@@ -69,7 +69,7 @@ extension EndToEnd.RunningGuests {
             let before = try await host.wait(for: "web1")
             let programs = try await KernelPrograms.ids(on: "tap-web1", of: host.lab)
             #expect(programs.count == 2)
-            let (pins, hops) = (try await host.pins(of: web1), try await hopPrograms())
+            let (pins, hops) = (try await host.pins(of: web1), try await relayPrograms())
             let copies = try await Sensor(host.lab, at: "ids1")
             let flow = try await Flow.start(web1, to: EndToEnd.RunningGuests.address2, size: 200)
             let other = try await Flow.start(web1, to: EndToEnd.RunningGuests.address2, port: 40003, size: 200)
@@ -84,7 +84,7 @@ extension EndToEnd.RunningGuests {
             try await flow.moves(at: copies, by: 50)
             #expect(try await KernelPrograms.ids(on: "tap-web1", of: host.lab) == programs)
             #expect(try await host.pins(of: web1) == pins)
-            #expect(try await hopPrograms() == hops)
+            #expect(try await relayPrograms() == hops)
             #expect(after.filter == "udp dst port 40002" && after.snaplen == "80" && after.rate == "50pps")
             #expect(after.interfaces.first?.since == before.interfaces.first?.since)
             let counters = try await host.packets(of: web1, "outbound")
@@ -101,7 +101,7 @@ extension EndToEnd.RunningGuests {
             #expect(frames.keep(to: 50, burst: 5))
             #expect(try await copies.stop() == 0)
             try await unset()
-            #expect(try await hopDevices().isEmpty)
+            #expect(try await relayDevices().isEmpty)
         }
 
         private func set(_ options: String...) async throws {
@@ -115,12 +115,12 @@ extension EndToEnd.RunningGuests {
             try await host.waitForEnd(of: "web1")
         }
 
-        private func hopDevices() async throws -> [String] {
+        private func relayDevices() async throws -> [String] {
             try await host.lab.succeed("ip", "-br", "link").split(separator: "\n").filter { $0.hasPrefix("virttap-") }.map(String.init)
         }
 
         /// What tc says of the programs that cut: their numbers are in it.
-        private func hopPrograms() async throws -> [String] {
+        private func relayPrograms() async throws -> [String] {
             let shown = [
                 try await host.lab.succeed("tc", "filter", "show", "dev", "virttap-cut", "egress"),
                 try await host.lab.succeed("tc", "filter", "show", "dev", "virttap-cut-in", "ingress"),

@@ -13,7 +13,7 @@ extension EndToEnd.RunningGuests {
 
         init() async throws { try await host.withoutTaps() }
 
-        /// The guests send super-packets and leave checksums to others; the copies are segments as a wire would have had.
+        /// The guests send GSO packets and leave checksums to others; the copies are segments as a wire would have had.
         @Test(arguments: ["128", "headers"])
         func whatIsCutIsTheCopyAlone(_ snaplen: String) async throws {
             let size = 4 << 20
@@ -23,7 +23,7 @@ extension EndToEnd.RunningGuests {
             let original = try await Sensor(host.lab, at: "tap-web1", direction: "inout")
             try await host.virtTapSucceeds("set", "web1", "--to", "ids", "--snaplen", snaplen)
             try await host.wait(for: "web1")
-            #expect(try await hopDevices() == ["virttap-cut", "virttap-cut-in"])
+            #expect(try await relayDevices() == ["virttap-cut", "virttap-cut-in"])
             #expect(try await web1.succeed("wget -q -O - http://\(EndToEnd.RunningGuests.address2)/big | sha256sum") == sum)
             try await eventually("the copies of the whole stream") {
                 let length = try Self.stream(in: copies)
@@ -33,9 +33,9 @@ extension EndToEnd.RunningGuests {
             for counter in counters { #expect(counter["seen"] == counter["copied"], "\(counter)") }
             try await host.virtTapSucceeds("unset", "web1", "--all")
             try await host.waitForEnd(of: "web1")
-            try await eventually("our devices are gone") { try await hopDevices().isEmpty }
+            try await eventually("our devices are gone") { try await relayDevices().isEmpty }
 
-            #expect(try original.frames().contains { $0.length > 1514 }, "the guests send no super-packets here")
+            #expect(try original.frames().contains { $0.length > 1514 }, "the guests send no GSO packets here")
             for frame in try copies.frames() {
                 let segment = TCPSegment(frame)
                 #expect((segment?.payload ?? 0) <= 1460)
@@ -55,7 +55,7 @@ extension EndToEnd.RunningGuests {
             try await host.virtTapSucceeds("set", "web1", "--to", "ids", "--snaplen", "128")
             try await host.wait(for: "web1")
             try await host.lab.succeed("ip", "link", "del", "virttap-cut")
-            try await eventually("they are there again") { try await hopDevices().count == 2 }
+            try await eventually("they are there again") { try await relayDevices().count == 2 }
             try await host.wait(for: "web1")
             #expect(host.lab.log("virt-tapd").contains("somebody removed or changed what its copies need"))
             let copies = try await Sensor(host.lab, at: "ids1")
@@ -170,7 +170,7 @@ extension EndToEnd.RunningGuests {
             try await host.waitForEnd(of: "web2", tap: second)
         }
 
-        private func hopDevices() async throws -> [String] {
+        private func relayDevices() async throws -> [String] {
             try await host.lab.succeed("ip", "-br", "link").split(separator: "\n").filter { $0.hasPrefix("virttap-") }
                 .compactMap { $0.split { $0 == " " || $0 == "@" }.first.map(String.init) }.sorted()
         }

@@ -32,12 +32,12 @@ extension EndToEnd.RunningGuests {
             // By virt-tapd itself.
             let well = try await host.virtTap("doctor")
             expect(well, "rights", "ok ", "virt-tapd's own")
-            for subject in ["capabilities", "programs", "hop", "jit", "filters"] { expect(well, subject, "ok ") }
+            for subject in ["capabilities", "programs", "relay", "jit", "filters"] { expect(well, subject, "ok ") }
             try await host.stopDaemon()
             // By a child with the rights that its unit gives it, which are enough.
             let alone = try await host.virtTap("doctor")
             expect(alone, "rights", "ok ", "does not run", "CAP_BPF")
-            for subject in ["capabilities", "programs", "hop", "jit", "filters"] { expect(alone, subject, "ok ") }
+            for subject in ["capabilities", "programs", "relay", "jit", "filters"] { expect(alone, subject, "ok ") }
 
             let rights = ["--bounding-set=-all,+bpf,+net_admin,+net_raw,+setuid,+setgid", "--inh-caps=-all", "--no-new-privs"]
             try await host.lab.start(
@@ -47,7 +47,7 @@ extension EndToEnd.RunningGuests {
             #expect(ill.status == 1)
             expect(ill, "rights", "virt-tapd's own")
             expect(ill, "capabilities", "fail ", "CAP_PERFMON missing")
-            for subject in ["programs", "hop"] {
+            for subject in ["programs", "relay"] {
                 expect(
                     ill, subject, "fail ", "not with virt-tapd's rights, though with all of root's",
                     "the kernel's verifier refused the program",

@@ -48,7 +48,7 @@ extension EndToEnd.RunningGuests {
             try await host.reload()
         }
 
-        /// A user of a guest needs no rights for it (TCP_MAXSEG), and the guest's system makes super-packets of hundreds of segments then.
+        /// A user of a guest needs no rights for it (TCP_MAXSEG), and the guest's system makes GSO packets of hundreds of segments then.
         @Test func everyByteArrivesOfTinySegments() async throws {
             let far = try await FarMachine(host.lab)
             try await far.connect()
@@ -88,7 +88,7 @@ extension EndToEnd.RunningGuests {
             #expect(try await [first, second] == sums, "\(kind.name)")
             try await expectNoLoss(kind.name)
             if ofTinySegments, kind.name == "wire" {
-                // Segments that no guest has sent: those of super-packets of more than 128.
+                // Segments that no guest has sent: those of GSO packets of more than 128.
                 #expect(try await capture.count("tcp and greater 300") > 0)
                 #expect(try await sent(to: kind.name) - before > 2 * UInt64(StreamSize.bytes) / 200, "and they count as the guest's")
             }

@@ -32,7 +32,7 @@ extension EndToEnd.RunningGuests {
                 with: named.map { "<destination name='\($0.0)'\($0.1)>\($0.2)</destination>" }.joined() + "</virt-tap>")
         }
 
-        /// One of each: a request, an answer whose alarming part is in the midst of a super-packet, text that lies across segments, a
+        /// One of each: a request, an answer whose alarming part is in the midst of a GSO packet, text that lies across segments, a
         /// datagram, and an echo in fragments.
         private func attack() async throws {
             let address = EndToEnd.RunningGuests.address2
@@ -49,7 +49,7 @@ extension EndToEnd.RunningGuests {
         @Test func itRaisesTheSameAlertsFromCopies() async throws {
             let far = try await FarMachine(host.lab)
             try await far.connect()
-            // A wire: a veth would hand on what no card sends, super-packets and checksums that are none.
+            // A wire: a veth would hand on what no card sends, GSO packets and checksums that are none.
             try await host.lab.succeed("ethtool", "-K", "up0", "tx", "off", "tso", "off", "gso", "off")
             try await host.reload(Self.configuration)
             // Offloads are the guest's device's, and none of a sensor's business: it takes what is large and not finished.

@@ -30,12 +30,12 @@ extension EndToEnd.RunningGuests {
         @Test func anIFBHandsNothingBack() async throws {
             let lab = host.lab
             try await lab.succeed("ip", "link", "add", "ifb7", "up", "type", "ifb")
-            for wish in ["", " allow-shared=\"yes\""] {
-                try await host.reload(configuration("<interface name=\"ifb7\"\(wish)/>"))
+            for options in ["", " allow-shared=\"yes\""] {
+                try await host.reload(configuration("<interface name=\"ifb7\"\(options)/>"))
                 try await web1.setMetadata("<tap to='late'/>")
-                try await host.wait(for: "web1", tap: "late", "denied, wish \(wish)") {
+                try await host.wait(for: "web1", tap: "late", "denied, wish \(options)") {
                     $0.state == .denied && $0.message?.contains("ifb7 is an ifb device, which hands what it is sent back") == true
-                        && $0.message?.hasSuffix("does not permit this") == !wish.isEmpty
+                        && $0.message?.hasSuffix("does not permit this") == !options.isEmpty
                 }
                 try await hearsNothingTwice()
                 #expect(try await host.virtTap("set", "web2", "--to", "late").status == 1)

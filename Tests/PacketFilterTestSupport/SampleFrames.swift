@@ -5,7 +5,7 @@ public enum SampleFrames {
     public static let all: [[UInt8]] = plainIP + six + others + carriers + tagged
     /// Those with one, two or three VLAN tags among their bytes.
     public static let tagged: [[UInt8]] = tagged(plainIP + six + others)
-    /// TCP super-packets, and where TCP begins in them.
+    /// TCP GSO packets, and where TCP begins in them.
     public static let superPackets: [(frame: [UInt8], transport: Int)] = {
         let data = Layers.get + [UInt8](repeating: 0x41, count: 6_000)
         let tcp = Layers.tcp(40_000, 80, data)

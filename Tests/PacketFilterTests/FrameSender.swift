@@ -3,7 +3,7 @@
 import DataplaneTestSupport
 import Glibc
 
-/// Sends frames as a packet socket does: as a whole in the linear part, or as super-packets that somebody else is to cut.
+/// Sends frames as a packet socket does: as a whole in the linear part, or as GSO packets that somebody else is to cut.
 final class FrameSender {
     private let descriptor: CInt
 
@@ -14,7 +14,7 @@ final class FrameSender {
 
     deinit { close(descriptor) }
 
-    /// - Parameter segment: for a TCP super-packet: bytes of payload that each of its frames is to have, and where TCP begins.
+    /// - Parameter segment: for a TCP GSO packet: bytes of payload that each of its frames is to have, and where TCP begins.
     func send(_ frame: [UInt8], segment: (size: Int, transport: Int)? = nil) throws {
         func little(_ value: Int) -> [UInt8] { [UInt8(truncatingIfNeeded: value), UInt8(truncatingIfNeeded: value >> 8)] }
         var bytes = [UInt8](repeating: 0, count: 10)

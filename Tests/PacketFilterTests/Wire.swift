@@ -124,7 +124,7 @@ final class Wire {
         let kind =
             "length \(after.1.length), linear \(after.1.linear), tag beside it \(after.1.hasTag), segments of \(after.1.segmentSize)"
         guard sockets.1 == programs.1 else { return "arriving (\(kind)): socket \(sockets.1), program \(programs.1)" }
-        // A super-packet may be cut between the program and the socket there.
+        // A GSO packet may be cut between the program and the socket there.
         if case .superPacket = manner { return nil }
         return sockets.0 == programs.0 ? nil : "leaving (\(kind)): socket \(sockets.0), program \(programs.0)"
     }

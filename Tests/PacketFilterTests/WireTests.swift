@@ -7,7 +7,7 @@ import PacketFilterTestSupport
 import Testing
 
 extension KernelFilterSuite {
-    /// Where `pcap_offline_filter` cannot help: tags beside the bytes, frames that are scattered over pages, super-packets.
+    /// Where `pcap_offline_filter` cannot help: tags beside the bytes, frames that are scattered over pages, GSO packets.
     @Suite("On real devices, against the kernel's socket filter")
     struct WireTests {
         @Test("Every expression answers as a socket filter on the same device")

@@ -118,7 +118,7 @@ struct DiagnosisTests {
         func answer(_ subject: CapabilityFinding.Subject, _ answer: CapabilityFinding.Answer) -> [Finding] {
             findings { $0.findings[CapabilityFinding.Subject.allCases.firstIndex(of: subject)!] = CapabilityFinding(subject, answer) }
         }
-        for subject in [CapabilityFinding.Subject.programs, .hop] {
+        for subject in [CapabilityFinding.Subject.programs, .relay] {
             let refused = answer(subject, .no(why: "the kernel's verifier refused the program: R4 off -64"))
             let failed = refused.filter { $0.level == .fail && $0.subject != "libvirt" }
             #expect(failed.map(\.subject) == [subject.rawValue])
@@ -128,7 +128,7 @@ struct DiagnosisTests {
             #expect(failed.first?.remedy?.contains("report this") == true)
         }
         // EPERM is no verdict on the kernel, but on the rights.
-        for subject in [CapabilityFinding.Subject.programs, .hop, .bpffs, .tcx] {
+        for subject in [CapabilityFinding.Subject.programs, .relay, .bpffs, .tcx] {
             let found = answer(subject, .unknown(why: "Operation not permitted")).first { $0.subject == subject.rawValue }
             #expect(found?.level == .fail && found?.message == "not with virt-tapd's rights: Operation not permitted", "\(subject)")
         }

@@ -14,7 +14,7 @@ struct StatusWithoutDaemonTests {
             key: AttachmentKey(domain: Samples.uuid, origin: .domain, tap: Samples.name(tap), ifindex: ifindex), domainName: domain,
             interface: AttachedInterface(
                 alias: "net\(ifindex)", mac: MACAddress("52:54:00:00:00:01")!, type: .bridge, device: "vnet\(ifindex)", isMacvtap: false),
-            destinationKind: .interface, wish: CopyWish(direction: .both, destination: "ids", mark: PacketMark()), mechanism: .tcx)
+            destinationKind: .interface, options: CopyOptions(direction: .both, destination: "ids", mark: PacketMark()), mechanism: .tcx)
         return ObservedAttachment(
             id: desired.key.id, spec: AttachmentSpec(desired, since: Timestamp(seconds: 9), build: "b"), hooks: hooks, isCurrentBuild: true)
     }

@@ -147,7 +147,7 @@ final class FakeKernel: TapDataplane, Sendable {
         }
     }
 
-    func keepPort(_ wish: MonitorPort.Wish, known: MonitorPort?) throws(Failure) -> MonitorPort {
+    func keepPort(_ spec: MonitorPort.Spec, known: MonitorPort?) throws(Failure) -> MonitorPort {
         if let trouble = state.withLock({ $0.portsUnseen }) {
             guard var known else { throw trouble }
             known.unseen = trouble
@@ -155,9 +155,9 @@ final class FakeKernel: TapDataplane, Sendable {
         }
         state.withLock { $0.portTries += 1 }
         if let trouble = state.withLock({ $0.portTrouble }) { throw trouble }
-        let name = MonitorPort.device(of: wish.name)
+        let name = MonitorPort.device(of: spec.name)
         return state.withLock { state in
-            if state.marksOfPorts[wish.name]?.last != wish.marks { state.marksOfPorts[wish.name, default: []].append(wish.marks) }
+            if state.marksOfPorts[spec.name]?.last != spec.marks { state.marksOfPorts[spec.name, default: []].append(spec.marks) }
             if let own = state.devices.first(where: { $0.name == name }) {
                 let isTaken = state.portGuardsTaken > 0
                 if isTaken { state.portGuardsTaken -= 1 }
@@ -168,12 +168,12 @@ final class FakeKernel: TapDataplane, Sendable {
             let index = (state.devices.map(\.index).max() ?? 0) + 1
             var (own, listener) = (
                 HostDevice(index: index, name: name, mac: nil, kind: .other("veth"), mtu: 65_535),
-                HostDevice(index: index + 1, name: wish.name, mac: nil, kind: .other("veth"), mtu: 65_535)
+                HostDevice(index: index + 1, name: spec.name, mac: nil, kind: .other("veth"), mtu: 65_535)
             )
             (own.link, listener.link) = (index + 1, index)
             state.devices += [own, listener]
-            state.changes.append("port \(wish.name)")
-            return MonitorPort(ifindex: index, listener: wish.name, change: .made)
+            state.changes.append("port \(spec.name)")
+            return MonitorPort(ifindex: index, listener: spec.name, change: .made)
         }
     }
 
@@ -225,7 +225,7 @@ final class FakeKernel: TapDataplane, Sendable {
     }
 
     static func observed(_ desired: DesiredAttachment, since: Timestamp) -> ObservedAttachment {
-        let hooks = desired.wish.direction.directions.map { ($0, ObservedAttachment.Hook.attached(position: 0, foreignAhead: 0)) }
+        let hooks = desired.options.direction.directions.map { ($0, ObservedAttachment.Hook.attached(position: 0, foreignAhead: 0)) }
         return ObservedAttachment(
             id: desired.key.id, spec: AttachmentSpec(desired, since: since, build: "test"), hooks: Dictionary(uniqueKeysWithValues: hooks),
             isCurrentBuild: true)
@@ -242,7 +242,7 @@ extension FakeKernel {
     var attached: [String] {
         state.withLock { state in
             state.attachments.values.compactMap { attachment in
-                attachment.spec.map { "\($0.domainName)/\($0.key.tap) \($0.wish.direction.rawValue) > \($0.wish.destination)" }
+                attachment.spec.map { "\($0.domainName)/\($0.key.tap) \($0.options.direction.rawValue) > \($0.options.destination)" }
             }.sorted()
         }
     }

@@ -16,7 +16,7 @@ import Testing
 
     private func filter(_ bench: Bench) -> String? {
         bench.kernel.state.withLock { state in
-            state.attachments.values.first { $0.spec?.domainName == "web1" }?.spec?.wish.filter
+            state.attachments.values.first { $0.spec?.domainName == "web1" }?.spec?.options.filter
         }
     }
 

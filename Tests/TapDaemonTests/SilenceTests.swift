@@ -33,7 +33,7 @@ import Testing
                 uuid: web1.uuid, name: "web1", isRunning: false, isPersistent: true, liveXML: [], persistentXML: web1.xml(""))
             await bench.event(web1, "stopped")
             try await eventually("it is off") { await bench.reconciler.domains[web1.uuid]?.view.isRunning == false }
-            await bench.advance(WishMemory.patience)
+            await bench.advance(TapLossWatch.patience)
             try await eventually("it is said") { said("gone from its next start on", bench) == 1 }
             #expect(said("What runs copies on", bench) == 0)
             #expect(said("virsh edit", bench) == 1)
@@ -142,13 +142,13 @@ import Testing
             await bench.reconciler.handle(.metadataWritten(web2.uuid, namespace: "urn:virt-tap:1"))
             await bench.reconciler.handle(.metadataWritten(web1.uuid, namespace: "http://openstack.org/xmlns/libvirt/nova/1.1"))
             try await bench.settle()
-            await bench.advance(WishMemory.patience)
+            await bench.advance(TapLossWatch.patience)
             try await eventually("it is said") { said("web1: tap ids is gone from its next start on", bench) == 1 }
             bench.libvirt[web1.uuid] = DomainSnapshot(
                 uuid: web1.uuid, name: "web1", isRunning: false, isPersistent: true, liveXML: [], persistentXML: web1.xml(""))
             await bench.event(web1, "stopped")
             try await bench.settle()
-            await bench.advance(WishMemory.patience)
+            await bench.advance(TapLossWatch.patience)
             try await bench.settle()
             #expect(said("is gone", bench) == 1)
             #expect(said("What runs copies on", bench) == 1)

@@ -56,7 +56,7 @@ struct DomainEvidenceTests {
         host.filters["tcp"] = .failure(Failure(.permissionDenied, "why"))
         func kept(_ change: (inout Tap) -> Void = { _ in }) -> Set<AttachmentID>? {
             var observed = Fixture.observed(desired[0])
-            observed.spec?.wish.filter = "tcp"
+            observed.spec?.options.filter = "tcp"
             var changed = tap
             change(&changed)
             let domain = Fixture.domain([changed])

@@ -23,7 +23,7 @@ struct EvaluationTests {
         #expect(failure() == nil)
         let desired = try #require(Fixture.desired().first)
         #expect(desired.key == AttachmentKey(domain: Fixture.uuid, origin: .domain, tap: TapName("ids")!, ifindex: 10))
-        #expect(desired.wish == CopyWish(direction: .both, destination: "span", mark: PacketMark()))
+        #expect(desired.options == CopyOptions(direction: .both, destination: "span", mark: PacketMark()))
         #expect(desired.interface.device == "vnet0")
         #expect(!desired.interface.isMacvtap)
         #expect(desired.mechanism == .tcx)
@@ -90,13 +90,13 @@ struct EvaluationTests {
         tap.rate = Self.slow
         tap.once = true
         let verdict = TapEvaluation.evaluate(Fixture.domain([tap]), on: Fixture.host())[0]
-        let wish = try #require(verdict.desired.first?.wish)
-        #expect(wish.snaplen == .headers && wish.sampling == .flows(oneIn: 10) && wish.rate == Self.slow && wish.once)
+        let options = try #require(verdict.desired.first?.options)
+        #expect(options.snaplen == .headers && options.sampling == .flows(oneIn: 10) && options.rate == Self.slow && options.once)
         // What the pins of an earlier version do not say was not chosen.
         let old = #"{"direction":"both","destination":"ids","mark":{"value":8192,"mask":8192}}"#
-        let decoded = try JSONDecoder().decode(CopyWish.self, from: Data(old.utf8))
-        #expect(decoded == CopyWish(direction: .both, destination: "ids", mark: PacketMark(value: 0x2000, mask: 0x2000)))
-        #expect(try JSONDecoder().decode(CopyWish.self, from: JSONEncoder().encode(wish)) == wish)
+        let decoded = try JSONDecoder().decode(CopyOptions.self, from: Data(old.utf8))
+        #expect(decoded == CopyOptions(direction: .both, destination: "ids", mark: PacketMark(value: 0x2000, mask: 0x2000)))
+        #expect(try JSONDecoder().decode(CopyOptions.self, from: JSONEncoder().encode(options)) == options)
     }
 
     private static let slow = RateLimit(perSecond: 1, unit: .bitsPerSecond, burst: nil, text: "1bit", burstText: nil)
@@ -109,7 +109,7 @@ struct EvaluationTests {
         func verdict() -> TapVerdict { TapEvaluation.evaluate(Fixture.domain([tap]), on: host)[0] }
         #expect(failure(Fixture.domain([tap]), host)?.reason == .filterPending && TapEvaluation.isUndecided(verdict()))
         host.filters["tcp"] = .success(compiled)
-        #expect(verdict().desired.map(\.filter) == [compiled] && verdict().desired.map(\.wish.filter) == ["tcp"])
+        #expect(verdict().desired.map(\.filter) == [compiled] && verdict().desired.map(\.options.filter) == ["tcp"])
         #expect(!TapEvaluation.isUndecided(verdict()))
         for (reason, isUndecided) in [
             (Reason.invalidFilter, false), (.filterTooLarge, false), (.permissionDenied, true), (.attachFailed, true),
@@ -122,7 +122,7 @@ struct EvaluationTests {
         host.filters["tcp"] = .success(compiled)
         var larger = tap
         larger.snaplen = .headers
-        host.refusedWishes[TapEvaluation.evaluate(Fixture.domain([larger]), on: host)[0].desired[0].wish] = Failure(.filterTooLarge, "why")
+        host.refusedWishes[TapEvaluation.evaluate(Fixture.domain([larger]), on: host)[0].desired[0].options] = Failure(.filterTooLarge, "why")
         #expect(failure(Fixture.domain([tap]), host) == nil)
         #expect(failure(Fixture.domain([larger]), host) == Failure(.filterTooLarge, "why"))
         host.filters["tcp"] = nil
@@ -252,26 +252,26 @@ struct EvaluationTests {
 
     /// What fits on a device says that copies for it are finished; what fits on a path is a tunnel's.
     @Test func copiesAreFinishedWhereTheDestinationSaysWhatFits() throws {
-        func desired(_ change: (inout DestinationDefinition) -> Void) throws -> (wish: CopyWish, verdict: DestinationVerdict) {
+        func desired(_ change: (inout DestinationDefinition) -> Void) throws -> (options: CopyOptions, verdict: DestinationVerdict) {
             let host = Fixture.host(Fixture.configuration { change(&$0.destinations[0]) })
             let tap = TapEvaluation.evaluate(Fixture.domain(), on: host)[0]
             guard case .evaluated(let verdict, _) = tap.outcome else { throw Failure(.attachFailed, "refused") }
-            return (try #require(tap.desired.first).wish, verdict)
+            return (try #require(tap.desired.first).options, verdict)
         }
         let plain = try desired { _ in }
-        #expect(!plain.wish.finished && !plain.wish.needsHop(for: .interface) && plain.verdict.mtu == nil)
+        #expect(!plain.options.finished && !plain.options.needsRelay(for: .interface) && plain.verdict.mtu == nil)
         let finished = try desired { $0.mtu = 1_500 }
-        #expect(finished.wish.finished && finished.wish.needsHop(for: .interface) && finished.verdict.mtu == 1_500)
+        #expect(finished.options.finished && finished.options.needsRelay(for: .interface) && finished.verdict.mtu == 1_500)
         let far = try desired {
             $0.target = .tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 7))
             $0.mtu = 1_500
         }
-        #expect(!far.wish.finished && far.verdict.mtu == nil)
+        #expect(!far.options.finished && far.verdict.mtu == nil)
         // A spec of a version that did not know it.
         let old = #"{"direction":"both","destination":"ids","mark":{"value":8192,"mask":8192}}"#
         #expect(
-            try JSONDecoder().decode(CopyWish.self, from: Data(old.utf8))
-                == CopyWish(direction: .both, destination: "ids", mark: PacketMark(value: 0x2000, mask: 0x2000)))
+            try JSONDecoder().decode(CopyOptions.self, from: Data(old.utf8))
+                == CopyOptions(direction: .both, destination: "ids", mark: PacketMark(value: 0x2000, mask: 0x2000)))
     }
 
     /// Which every guest's device is.

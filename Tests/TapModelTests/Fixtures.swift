@@ -78,7 +78,7 @@ enum Fixture {
         -> ObservedAttachment
     {
         let spec = AttachmentSpec(desired, since: Timestamp(seconds: 1_000), build: "b", inboundProgram: 1, outboundProgram: 2)
-        let hooks = Dictionary(uniqueKeysWithValues: desired.wish.direction.directions.map { ($0, hook) })
+        let hooks = Dictionary(uniqueKeysWithValues: desired.options.direction.directions.map { ($0, hook) })
         return ObservedAttachment(id: desired.key.id, spec: spec, hooks: hooks, isCurrentBuild: true)
     }
 

@@ -34,9 +34,9 @@ struct FormerProgramTests {
     @Test("One that was asked for otherwise, and could not be taken away either")
     func choice() throws {
         let status = try tap {
-            $0.spec?.wish.filter = "port 53"
-            $0.spec?.wish.snaplen = .bytes(128)
-            $0.spec?.wish.sampling = .flows(oneIn: 16)
+            $0.spec?.options.filter = "port 53"
+            $0.spec?.options.snaplen = .bytes(128)
+            $0.spec?.options.sampling = .flows(oneIn: 16)
         }
         #expect(status.state == .degraded)
         #expect(

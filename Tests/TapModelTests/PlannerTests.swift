@@ -19,10 +19,10 @@ struct PlannerTests {
 
     @Test func changesInPlace() {
         var other = wished
-        other.wish.direction = .inbound
+        other.options.direction = .inbound
         #expect(Planner.plan(.running([other]), observed: [Fixture.observed(wished)]) == [.replace(other, restored: [])])
         other = wished
-        other.wish.destination = "elsewhere"
+        other.options.destination = "elsewhere"
         #expect(Planner.plan(.running([other]), observed: [Fixture.observed(wished)]) == [.replace(other, restored: [])])
         var old = Fixture.observed(wished)
         old.isCurrentBuild = false
@@ -88,7 +88,7 @@ struct PlannerTests {
             var desired = wished
             desired.key.tap = TapName("t\(index % 3)")!
             desired.key.ifindex = UInt32(10 + index / 3)
-            desired.wish.direction = TapDirection.allCases[random(3)]
+            desired.options.direction = TapDirection.allCases[random(3)]
             desired.mechanism = random(8) == 0 ? .clsact : .tcx
             return desired
         }

@@ -37,7 +37,7 @@ struct UnconfiguredTests {
     func kept(_ what: String?) {
         let observed = attached {
             switch what {
-            case "other choice": $0.spec?.wish.filter = "port 53"
+            case "other choice": $0.spec?.options.filter = "port 53"
             case "other build": $0.isCurrentBuild = false
             case "removed by somebody": $0.hooks = [.inbound: .detached, .outbound: .detached]
             default: break

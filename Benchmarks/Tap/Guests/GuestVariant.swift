@@ -23,10 +23,10 @@ struct GuestVariant {
 
     static func all(_ dataplane: KernelDataplane) throws -> [GuestVariant] {
         let rejecting = try CompiledExpression("tcp port 443")
-        func ours(_ name: String, _ title: String, _ copies: Copies, _ wish: OwnTap.Wish) -> GuestVariant {
+        func ours(_ name: String, _ title: String, _ copies: Copies, _ options: OwnTap.Options) -> GuestVariant {
             GuestVariant(name: name, title: title, copies: copies) { guests, _, index in
                 try guests.map {
-                    try OwnTap(dataplane, device: $0.device.name, index: $0.device.index, destination: index, wish)
+                    try OwnTap(dataplane, device: $0.device.name, index: $0.device.index, destination: index, options)
                 }
             }
         }

@@ -11,7 +11,7 @@ final class FarEnd: CopyCount {
     struct Count: Equatable {
         var frames: UInt64 = 0
         var bytes: UInt64 = 0
-        /// How many of the frames were super-packets.
+        /// How many of the frames were GSO packets.
         var large: UInt64 = 0
 
         static func - (left: Self, right: Self) -> Self {

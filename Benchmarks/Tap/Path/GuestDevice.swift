@@ -25,7 +25,7 @@ final class GuestDevice: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Whoever reads the device takes unfinished checksums and super-packets, as a guest's virtio driver does.
+    /// Whoever reads the device takes unfinished checksums and GSO packets, as a guest's virtio driver does.
     func acceptOffloads() throws {
         // TUNSETOFFLOAD, _IOW('T', 208, unsigned int): TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6
         guard ioctl(descriptor, 0x4004_54D0, 7 as CInt) == 0 else { throw BenchmarkFailure(call: "TUNSETOFFLOAD \(name)") }

@@ -76,7 +76,7 @@ final class HandWritten {
             ])
     }
 
-    /// Counts frames, their bytes and super-packets in the first value of an array, and drops them.
+    /// Counts frames, their bytes and GSO packets in the first value of an array, and drops them.
     static func counting(in map: CInt) throws -> HandWritten {
         let length: Int16 = 0  // len and gso_size in struct __sk_buff
         let segmentSize: Int16 = 176

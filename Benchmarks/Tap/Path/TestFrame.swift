@@ -38,7 +38,7 @@ struct TestFrame: Sendable {
         var segments = [Int](repeating: segment + headers, count: payload / segment)
         segments.append(payload % segment + headers)
         return TestFrame(
-            name: "64k", label: "64 kB super-packets", batch: 400,
+            name: "64k", label: "64 kB GSO packets", batch: 400,
             bytes: header + FrameBuilder.tcp(payload: payload, tcpOptions: 0), segments: segments)
     }
 

@@ -4,15 +4,15 @@ import Glibc
 
 /// What must arrive at the copies' far end, or a variant's figure does not count.
 enum CopyExpectation: Equatable {
-    /// So many whole copies of each frame; of a super-packet so many super-packets.
+    /// So many whole copies of each frame; of a GSO packet so many GSO packets.
     case whole(Int)
-    /// One copy of each frame, at most so long; of a super-packet one of each segment, as a wire would have carried them.
+    /// One copy of each frame, at most so long; of a GSO packet one of each segment, as a wire would have carried them.
     case cut(to: Int)
     /// A whole copy of one frame in so many, at random.
     case share(oneIn: Int)
-    /// One copy of each frame with so many bytes around it; of a super-packet one of all, or one of each segment.
+    /// One copy of each frame with so many bytes around it; of a GSO packet one of all, or one of each segment.
     case wrapped(in: Int)
-    /// The same, each copy cut first, and of a super-packet one of each segment.
+    /// The same, each copy cut first, and of a GSO packet one of each segment.
     case cutAndWrapped(to: Int, in: Int)
     /// Whole copies, at most so many packets a second and so many at once.
     case limited(perSecond: Int, burst: Int)
@@ -56,7 +56,7 @@ enum CopyExpectation: Equatable {
             let deviation = 6 * (Double(count) * share * (1 - share)).squareRoot()
             return whole(max(0, Int(middle - deviation))...min(count, Int(middle + deviation) + 1))
         case .limited(let perSecond, let burst):
-            // A super-packet is let through as a whole.
+            // A GSO packet is let through as a whole.
             let most = (Double(burst) + Double(perSecond) * seconds * 1.05) / Double(frame.segments.count)
             return whole(0...min(count, Int(most) + 2))
         }

@@ -9,7 +9,7 @@ struct OwnTap: Attached {
     private let keys: [AttachmentKey]
     private static let destination = "mon"
 
-    struct Wish {
+    struct Options {
         var filter: CompiledFilter?
         var snaplen: Snaplen?
         var sampling: Sampling?
@@ -20,25 +20,25 @@ struct OwnTap: Attached {
     }
 
     /// - Parameter mechanism: `nil`: the kernel's best.
-    init(_ dataplane: KernelDataplane, on path: any ForwardingPath, taps: Int = 1, mechanism: Mechanism? = nil, _ wish: Wish = Wish())
+    init(_ dataplane: KernelDataplane, on path: any ForwardingPath, taps: Int = 1, mechanism: Mechanism? = nil, _ options: Options = Options())
         throws
     {
         try self.init(
             dataplane, device: path.guest.name, index: path.guest.index, destination: path.destinationIndex, taps: taps,
-            mechanism: mechanism, wish)
+            mechanism: mechanism, options)
     }
 
     init(
         _ dataplane: KernelDataplane, device: String, index: UInt32, destination: UInt32, taps: Int = 1, mechanism: Mechanism? = nil,
-        _ wish: Wish = Wish()
+        _ options: Options = Options()
     ) throws {
-        let route = DestinationRoute(kind: .interface, ifindex: destination, mtu: wish.mtu)
-        try self.init(dataplane, device: device, index: index, route: route, taps: taps, mechanism: mechanism, wish)
+        let route = DestinationRoute(kind: .interface, ifindex: destination, mtu: options.mtu)
+        try self.init(dataplane, device: device, index: index, route: route, taps: taps, mechanism: mechanism, options)
     }
 
     init(
         _ dataplane: KernelDataplane, device: String, index: UInt32, route: DestinationRoute, taps: Int = 1, mechanism: Mechanism? = nil,
-        _ wish: Wish = Wish()
+        _ options: Options = Options()
     ) throws {
         self.dataplane = dataplane
         try dataplane.setDestination(Self.destination, route)
@@ -52,11 +52,11 @@ struct OwnTap: Attached {
                 let interface = AttachedInterface(
                     alias: "net0", mac: MACAddress(bytes: [0x52, 0x54, 0x00, 0x12, 0x34, 0x56])!, type: .bridge, device: device,
                     isMacvtap: false)
-                let copy = CopyWish(
-                    direction: wish.direction, destination: Self.destination, mark: PacketMark(), filter: wish.filter?.expression,
-                    snaplen: wish.snaplen, sampling: wish.sampling, rate: wish.rate, finished: wish.mtu != nil)
+                let copy = CopyOptions(
+                    direction: options.direction, destination: Self.destination, mark: PacketMark(), filter: options.filter?.expression,
+                    snaplen: options.snaplen, sampling: options.sampling, rate: options.rate, finished: options.mtu != nil)
                 let desired = DesiredAttachment(
-                    key: key, domainName: "bench", interface: interface, destinationKind: route.kind, wish: copy, filter: wish.filter,
+                    key: key, domainName: "bench", interface: interface, destinationKind: route.kind, options: copy, filter: options.filter,
                     mechanism: mechanism)
                 try dataplane.attach(desired, at: Timestamp(seconds: 1_800_000_000))
                 attached.append(key)

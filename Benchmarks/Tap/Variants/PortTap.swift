@@ -13,7 +13,7 @@ final class PortTap: Attached {
     init(_ dataplane: KernelDataplane, on path: any ForwardingPath) throws {
         self.dataplane = dataplane
         let port = try dataplane.keepPort(
-            MonitorPort.Wish(name: Self.name, marks: [PacketMark()], mechanism: dataplane.mechanism(for: .auto)))
+            MonitorPort.Spec(name: Self.name, marks: [PacketMark()], mechanism: dataplane.mechanism(for: .auto)))
         do {
             sensor = try FarEnd(on: Self.name, isFirst: true)
             tap = try OwnTap(

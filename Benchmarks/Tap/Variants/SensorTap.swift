@@ -9,11 +9,11 @@ struct SensorTap: Attached {
     private let tap: OwnTap
     var farEnd: (any CopyCount)? { sensor }
 
-    init(_ dataplane: KernelDataplane, on path: any ForwardingPath, _ wish: OwnTap.Wish = OwnTap.Wish()) throws {
+    init(_ dataplane: KernelDataplane, on path: any ForwardingPath, _ options: OwnTap.Options = OwnTap.Options()) throws {
         sensor = try SensorGuest("sensor1")
         do {
             let route = DestinationRoute(kind: .domain, ifindex: sensor.device.index)
-            tap = try OwnTap(dataplane, device: path.guest.name, index: path.guest.index, route: route, wish)
+            tap = try OwnTap(dataplane, device: path.guest.name, index: path.guest.index, route: route, options)
         } catch {
             sensor.stop()
             throw error

@@ -8,7 +8,7 @@ struct TunnelTap: Attached {
     private let link: TunnelLink
     private let tap: OwnTap
 
-    init(_ dataplane: KernelDataplane, on path: any ForwardingPath, _ wish: OwnTap.Wish = OwnTap.Wish()) throws {
+    init(_ dataplane: KernelDataplane, on path: any ForwardingPath, _ options: OwnTap.Options = OwnTap.Options()) throws {
         link = try TunnelLink(on: path)
         do {
             let way = try dataplane.path(to: TunnelLink.remote, source: nil)
@@ -16,7 +16,7 @@ struct TunnelTap: Attached {
                 throw BenchmarkFailure("no way to the far end")
             }
             let route = DestinationRoute(kind: .vxlan, ifindex: way.ifindex, tunnel: header)
-            tap = try OwnTap(dataplane, device: path.guest.name, index: path.guest.index, route: route, wish)
+            tap = try OwnTap(dataplane, device: path.guest.name, index: path.guest.index, route: route, options)
         } catch {
             try? link.remove()
             throw error

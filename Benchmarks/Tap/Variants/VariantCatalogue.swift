@@ -25,10 +25,10 @@ struct VariantCatalogue {
 
     private func ours(
         _ name: String, _ title: String, _ expected: CopyExpectation, taps: Int = 1, mechanism: Mechanism? = nil,
-        _ wish: OwnTap.Wish = OwnTap.Wish()
+        _ options: OwnTap.Options = OwnTap.Options()
     ) -> Variant {
         Variant(name: name, title: title, kind: .ours, expected: expected) { [dataplane] path in
-            try OwnTap(dataplane, on: path, taps: taps, mechanism: mechanism, wish)
+            try OwnTap(dataplane, on: path, taps: taps, mechanism: mechanism, options)
         }
     }
 
@@ -76,8 +76,8 @@ struct VariantCatalogue {
     }
 
     private var wrapping: [Variant] {
-        func ours(_ name: String, _ title: String, _ expected: CopyExpectation, _ wish: OwnTap.Wish = OwnTap.Wish()) -> Variant {
-            Variant(name: name, title: title, kind: .ours, expected: expected) { [dataplane] in try TunnelTap(dataplane, on: $0, wish) }
+        func ours(_ name: String, _ title: String, _ expected: CopyExpectation, _ options: OwnTap.Options = OwnTap.Options()) -> Variant {
+            Variant(name: name, title: title, kind: .ours, expected: expected) { [dataplane] in try TunnelTap(dataplane, on: $0, options) }
         }
         let peer = Variant(
             name: "vxlan-mirred", title: "tc mirred (u32) into the kernel's vxlan device", kind: .peer,

@@ -25,7 +25,7 @@ extension KernelDataplane {
     public func forgetDestination(_ label: String) throws(Failure) {
         try reporting("destination \"\(label)\"") {
             for id in try pins.attachmentIDs() {
-                if let spec = try specs.read(id), spec.wish.destination == label {
+                if let spec = try specs.read(id), spec.options.destination == label {
                     throw Failure(.attachFailed, "it is still used by tap \"\(spec.key.tap)\" of \(spec.domainName)")
                 }
             }

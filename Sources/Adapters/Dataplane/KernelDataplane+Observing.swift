@@ -9,7 +9,7 @@ extension KernelDataplane {
         try reporting("reading what is attached") {
             if pinClaim.isWanted {
                 try sweepOrphans()
-                releaseHop()
+                releaseRelay()
             }
             let specs = try pins.attachments().map { (id: $0, spec: try self.specs.read($0)) }
             known.learn(specs.flatMap { $0.spec?.programs ?? [] })
@@ -28,7 +28,7 @@ extension KernelDataplane {
 
     public func isUndisturbed(_ attachment: ObservedAttachment) throws(Failure) -> Bool {
         guard let spec = attachment.spec else { return false }
-        if spec.needsHop, try !isHopWhole() { return false }
+        if spec.needsRelay, try !isRelayWhole() { return false }
         return try reporting("looking after attachment \(attachment.id)", needsPins: false) {
             try attachment.hooks.allSatisfy { direction, hook -> Bool in
                 // What is missing already is known to be.
@@ -52,15 +52,15 @@ extension KernelDataplane {
         }
     }
 
-    /// All attachments have the same hop, so what was found a moment ago is not looked for again.
-    private func isHopWhole() throws(Failure) -> Bool {
+    /// All attachments have the same relay, so what was found a moment ago is not looked for again.
+    private func isRelayWhole() throws(Failure) -> Bool {
         try reporting("looking after the devices on which copies are cut", needsPins: false) {
             var now = timespec()
             clock_gettime(CLOCK_MONOTONIC, &now)
             let tick = now.tv_sec * 2 + now.tv_nsec / 500_000_000
-            if let known = knownHop, known.tick == tick { return known.isWhole }
-            let isWhole = try sharedMaps().map { try hop.isWhole($0) } ?? false
-            knownHop = (tick, isWhole)
+            if let known = knownRelay, known.tick == tick { return known.isWhole }
+            let isWhole = try sharedMaps().map { try relay.isWhole($0) } ?? false
+            knownRelay = (tick, isWhole)
             return isWhole
         }
     }
@@ -70,7 +70,7 @@ extension KernelDataplane {
         let isOurs = { [known] program in try known.isOurs(program) { try self.programs(on: id.ifindex) } }
         var observed: [Direction: ObservedAttachment.Hook] = [:]
         for direction in Direction.allCases {
-            if let spec, spec.wish.direction.directions.contains(direction) {
+            if let spec, spec.options.direction.directions.contains(direction) {
                 let place = HookPlace(spec, direction)
                 observed[direction] = try hooks(spec.mechanism).observe(place, program: spec.program(direction) ?? 0, isOurs: isOurs)
             } else if pins.exists(pins.link(id, direction)) {
@@ -84,7 +84,7 @@ extension KernelDataplane {
         }
         let isCurrent = try spec.map { try $0.build == TapProgram.build && worksOnPinnedMaps($0, shared) } ?? false
         let needsClsact = spec.map { spec in
-            spec.mechanism == .clsact && FilterQdisc(for: spec.wish.direction.directions.map(spec.hookPoint)) == .clsact
+            spec.mechanism == .clsact && FilterQdisc(for: spec.options.direction.directions.map(spec.hookPoint)) == .clsact
         }
         return ObservedAttachment(
             id: id, spec: spec, hooks: observed, isCurrentBuild: isCurrent, excludesLimits: needsClsact ?? false,
@@ -120,13 +120,13 @@ extension KernelDataplane {
     private func worksOnPinnedMaps(_ spec: AttachmentSpec, _ shared: SharedMaps?) throws -> Bool {
         guard let shared, let counters = try kernel.open(pins.counters(spec.key.id), CLIBBPF_MAP) else { return false }
         var maps = try shared.ids(kernel).union([kernel.mapInfo(counters).id])
-        if spec.wish.rate != nil {
+        if spec.options.rate != nil {
             guard let rate = try kernel.open(pins.rate(spec.key.id), CLIBBPF_MAP) else { return false }
             maps.insert(try kernel.mapInfo(rate).id)
         }
-        if spec.wish.once { maps.insert(try kernel.mapInfo(shared.lastCopies).id) }
-        if spec.needsHop, try !hop.isWhole(shared) { return false }
-        return try spec.wish.direction.directions.allSatisfy { direction in
+        if spec.options.once { maps.insert(try kernel.mapInfo(shared.lastCopies).id) }
+        if spec.needsRelay, try !relay.isWhole(shared) { return false }
+        return try spec.options.direction.directions.allSatisfy { direction in
             guard let program = try programPin(spec.key.id, direction) else { return false }
             return try program.programID() == spec.program(direction) && maps.isSubset(of: kernel.maps(of: program))
         }
@@ -150,7 +150,7 @@ extension KernelDataplane {
                 try MapLayout.counters.fits(kernel.mapInfo(map))
             else { return [:] }
             let counters = CounterMap(object: map, kernel: kernel)
-            return try spec.wish.direction.directions.reduce(into: [:]) { $0[$1] = try counters.direction($1) }
+            return try spec.options.direction.directions.reduce(into: [:]) { $0[$1] = try counters.direction($1) }
         }
     }
 }

@@ -4,10 +4,10 @@ public import TapModel
 
 /// Monitor ports.
 extension KernelDataplane {
-    public func keepPort(_ wish: MonitorPort.Wish, known: MonitorPort? = nil) throws(Failure) -> MonitorPort {
+    public func keepPort(_ spec: MonitorPort.Spec, known: MonitorPort? = nil) throws(Failure) -> MonitorPort {
         // Whether bpffs is there is looked at with the rest.
-        try reporting("monitor port \(wish.name)", needsPins: false) {
-            try ports.keep(wish, known: known)
+        try reporting("monitor port \(spec.name)", needsPins: false) {
+            try ports.keep(spec, known: known)
         }
     }
 

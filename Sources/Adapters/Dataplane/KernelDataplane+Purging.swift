@@ -26,7 +26,7 @@ extension KernelDataplane {
             for entry in try pins.entries(in: pins.layout) where entry.name.hasPrefix("qdisc-") {
                 if let ifindex = UInt32(entry.name.dropFirst("qdisc-".count), radix: 16) { try clsact.releaseQdisc(ifindex) }
             }
-            try hop.remove()
+            try relay.remove()
             _ = try ports.remove(but: [])
             try pins.removeAll()
             return ids.count + others + orphans

@@ -6,16 +6,16 @@ public import TapModel
 /// `virt-tap test`.
 extension KernelDataplane {
     /// What runs is loaded for the occasion from the same object with the same constants and the same filter as what is attached, and works
-    /// on the same destinations, hop and tunnels; only its counters are its own, so that the tap's traffic does not hide what became of
+    /// on the same destinations, relay and tunnels; only its counters are its own, so that the tap's traffic does not hide what became of
     /// this one frame.
     public func trial(_ desired: DesiredAttachment, _ direction: Direction, frame: [UInt8]) throws(Failure) -> TrialOutcome {
         try reporting("testing tap \"\(desired.key.tap)\" of \(desired.domainName) on \(desired.interface.device)") {
             if let fate = try run(desired, direction, frame) { return TrialOutcome(fate: fate) }
             var open = desired
-            open.wish.sampling = nil
-            open.wish.once = false
+            open.options.sampling = nil
+            open.options.once = false
             if let fate = try run(open, direction, frame) { return TrialOutcome(fate: fate, leftOutBy: .sample) }
-            open.wish.filter = nil
+            open.options.filter = nil
             open.filter = nil
             guard let fate = try run(open, direction, frame) else {
                 throw Failure(.attachFailed, "its program left out a frame that nothing asked it to leave out")
@@ -28,8 +28,8 @@ extension KernelDataplane {
     private func run(_ desired: DesiredAttachment, _ direction: Direction, _ frame: [UInt8]) throws -> TrialOutcome.Fate? {
         let counters = try MapLayout.counters.make(kernel)
         var one = desired
-        one.wish.direction = direction == .inbound ? .inbound : .outbound
-        let programs = try load(one, desired.wish.rate == nil ? nil : makeRateMap(), counters)
+        one.options.direction = direction == .inbound ? .inbound : .outbound
+        let programs = try load(one, desired.options.rate == nil ? nil : makeRateMap(), counters)
         guard let program = programs[direction] else { return nil }
         try kernel.testRun(program.object, frame: frame, ifindex: desired.key.ifindex)
         let counts = try CounterMap(object: counters, kernel: kernel).direction(direction)

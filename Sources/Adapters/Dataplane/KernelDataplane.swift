@@ -16,8 +16,8 @@ public final class KernelDataplane: TapDataplane {
     private let knownSpecs = KnownSpecs()
     let pinClaim = PinClaim()
     private var hasTCX: Bool?
-    /// In which half second the hop was looked at last.
-    var knownHop: (tick: Int, isWhole: Bool)?
+    /// In which half second the relay was looked at last.
+    var knownRelay: (tick: Int, isWhole: Bool)?
 
     /// The verifier's whole log, when the last call that failed did so because it refused a program.
     public private(set) var lastVerifierLog: String?
@@ -33,7 +33,7 @@ public final class KernelDataplane: TapDataplane {
     }
 
     var specs: SpecStore { SpecStore(pins: pins, known: knownSpecs) }
-    var hop: HopInstaller { HopInstaller(pins: pins) }
+    var relay: RelayInstaller { RelayInstaller(pins: pins) }
     var ports: PortInstaller { PortInstaller(pins: pins) }
     var tcx: TCXHook { TCXHook(pins: pins) }
     var clsact: ClsactHook { ClsactHook(pins: pins) }
@@ -192,8 +192,8 @@ public final class KernelDataplane: TapDataplane {
         let id = desired.key.id
         var spec = AttachmentSpec(desired, since: since, build: TapProgram.build)
         // Egress first, which decides what qdisc is needed.
-        let wanted = desired.wish.direction.directions.sorted { spec.hookPoint($0).isEgress && !spec.hookPoint($1).isEgress }
-        let rate = desired.wish.rate == nil ? nil : try rateMap(desired, replacing: old?.wish.rate, undo)
+        let wanted = desired.options.direction.directions.sorted { spec.hookPoint($0).isEgress && !spec.hookPoint($1).isEgress }
+        let rate = desired.options.rate == nil ? nil : try rateMap(desired, replacing: old?.options.rate, undo)
         let programs = try load(desired, rate, counters)
         known.learn(programs.values.map(\.id))
         spec.inboundProgram = programs[.inbound]?.id
@@ -233,7 +233,7 @@ public final class KernelDataplane: TapDataplane {
     private func removeRest(of old: AttachmentSpec, now spec: AttachmentSpec, _ known: Set<UInt32>) throws {
         let id = spec.key.id
         for direction in Direction.allCases {
-            let isWanted = spec.wish.direction.directions.contains(direction)
+            let isWanted = spec.options.direction.directions.contains(direction)
             // A pin holds one link: one that took another's place ended it.
             if !(isWanted && spec.mechanism == .tcx) { try tcx.remove(id, direction) }
             let place = HookPlace(old, direction)
@@ -242,33 +242,33 @@ public final class KernelDataplane: TapDataplane {
             }
             if !isWanted { try kernel.unlink(pins.program(id, direction)) }
         }
-        if spec.wish.rate == nil { try kernel.unlink(pins.rate(id)) }
-        if old.needsHop, !spec.needsHop { releaseHop() }
+        if spec.options.rate == nil { try kernel.unlink(pins.rate(id)) }
+        if old.needsRelay, !spec.needsRelay { releaseRelay() }
         if old.mechanism == .clsact, spec.mechanism != .clsact {
             try clsact.releaseQdisc(id.ifindex)
         }
     }
 
     func load(_ desired: DesiredAttachment, _ rate: KernelObject?, _ counters: KernelObject) throws -> [Direction: TapProgram] {
-        guard let table = try destinationTable(), let slot = try table.slot(of: desired.wish.destination) else {
+        guard let table = try destinationTable(), let slot = try table.slot(of: desired.options.destination) else {
             throw Failure(
-                .noSuchDestination, "destination \"\(desired.wish.destination)\" has not been set in the kernel; it is tried again")
+                .noSuchDestination, "destination \"\(desired.options.destination)\" has not been set in the kernel; it is tried again")
         }
-        if desired.needsHop {
-            try hop.ensure(table.maps)
-            knownHop = nil
+        if desired.needsRelay {
+            try relay.ensure(table.maps)
+            knownRelay = nil
         }
         let filter = try translate(desired)
         let maps = TapProgram.Maps(counters: counters, shared: table.maps, rate: rate)
-        return try desired.wish.direction.directions.reduce(into: [:]) { programs, direction in
-            let constants = TapProgram.Constants(direction: direction, wish: desired.wish, destinationSlot: slot, filter: filter)
+        return try desired.options.direction.directions.reduce(into: [:]) { programs, direction in
+            let constants = TapProgram.Constants(direction: direction, options: desired.options, destinationSlot: slot, filter: filter)
             programs[direction] = try TapProgram.load(constants, maps, kernel)
         }
     }
 
     /// The filter as eBPF; empty for a tap without one.
     private func translate(_ desired: DesiredAttachment) throws -> [UInt64] {
-        guard let expression = desired.wish.filter else { return [] }
+        guard let expression = desired.options.filter else { return [] }
         guard let filter = desired.filter, filter.expression == expression else {
             throw Failure(.filterPending, "its filter has not been compiled")
         }
@@ -283,10 +283,10 @@ public final class KernelDataplane: TapDataplane {
             guard let map = try kernel.open(pins.rate(id), CLIBBPF_MAP), try MapLayout.rate.fits(kernel.mapInfo(map)) else { return nil }
             return map
         }
-        if former == desired.wish.rate, let map = try pinned(id) { return map }
+        if former == desired.options.rate, let map = try pinned(id) { return map }
         let siblings = try pins.attachmentIDs().lazy.filter { $0 != id && $0.isSameTap(as: id) }
         let map =
-            try siblings.filter { try specs.read($0)?.wish.rate == desired.wish.rate }.compactMap(pinned).first
+            try siblings.filter { try specs.read($0)?.options.rate == desired.options.rate }.compactMap(pinned).first
             ?? makeRateMap()
         try pins.place(map, at: pins.rate(id), kind: CLIBBPF_MAP, undo)
         return map
@@ -314,7 +314,7 @@ public final class KernelDataplane: TapDataplane {
     public func detach(_ id: AttachmentID) throws(Failure) {
         try reporting("detaching \(id)") {
             try remove(id)
-            releaseHop()
+            releaseRelay()
         }
     }
 
@@ -334,13 +334,13 @@ public final class KernelDataplane: TapDataplane {
 
     /// Removes our devices with the last tap that needs them. What fails is tried again at the next look at all attachments: by then
     /// what the caller did is done, and no reason to undo it.
-    func releaseHop() {
-        guard hop.isThere, let ids = try? pins.attachmentIDs() else { return }
+    func releaseRelay() {
+        guard relay.isThere, let ids = try? pins.attachmentIDs() else { return }
         let isNeeded = ids.contains { id in
             // One that cannot be read may need it.
             guard let spec = try? specs.read(id) else { return true }
-            return spec.needsHop
+            return spec.needsRelay
         }
-        if !isNeeded { try? hop.remove() }
+        if !isNeeded { try? relay.remove() }
     }
 }

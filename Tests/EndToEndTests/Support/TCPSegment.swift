@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// What the headers of a frame say of one segment of a TCP stream over IPv4, which may be a super-packet, and whose payload
+/// What the headers of a frame say of one segment of a TCP stream over IPv4, which may be a GSO packet, and whose payload
 /// may have been cut away.
 struct TCPSegment: Hashable, Sendable {
     let source: Int

@@ -10,7 +10,7 @@ public struct CapabilityFinding: Hashable, Sendable {
         /// The copying program passes the kernel's verifier.
         case programs
         /// So do the programs that cut, wrap and finish copies.
-        case hop
+        case relay
         /// Programs are compiled to machine code.
         case jit
         case tcx
@@ -32,7 +32,7 @@ public struct CapabilityFinding: Hashable, Sendable {
     }
 
     /// What depends on the rights of whoever asks, and not on the kernel alone.
-    public static let ofRights: Set<Subject> = [.bpffs, .privileges, .programs, .hop, .jit, .tcx]
+    public static let ofRights: Set<Subject> = [.bpffs, .privileges, .programs, .relay, .jit, .tcx]
 
     public var subject: Subject
     public var answer: Answer

@@ -15,7 +15,7 @@ extension KernelDataplane {
         let (programs, jit) = probePrograms(maps)
         return [
             CapabilityFinding(.bpffs, probeBPFFS()), CapabilityFinding(.privileges, probePrivileges()),
-            CapabilityFinding(.programs, programs), CapabilityFinding(.hop, probeHop(maps)), CapabilityFinding(.jit, jit),
+            CapabilityFinding(.programs, programs), CapabilityFinding(.relay, probeRelay(maps)), CapabilityFinding(.jit, jit),
             CapabilityFinding(.tcx, probeTCXAnswer()), CapabilityFinding(.clsact, probeClsact()),
             CapabilityFinding(.cutting, probeCutting()), CapabilityFinding(.btf, probeBTF()),
         ]
@@ -58,10 +58,10 @@ extension KernelDataplane {
         do {
             let maps = TapProgram.Maps(counters: try MapLayout.counters.make(kernel), shared: try maps.get(), rate: try makeRateMap())
             var jit = Answer.yes
-            for (name, wish, filter) in Self.samples {
+            for (name, options, filter) in Self.samples {
                 for direction in Direction.allCases {
                     what = "loading the program of \(name)"
-                    let constants = TapProgram.Constants(direction: direction, wish: wish, destinationSlot: 0, filter: filter)
+                    let constants = TapProgram.Constants(direction: direction, options: options, destinationSlot: 0, filter: filter)
                     let program = try TapProgram.load(constants, maps, kernel)
                     var info = bpf_prog_info()
                     let result = clibbpf_program_info(program.object.descriptor, &info)
@@ -79,8 +79,8 @@ extension KernelDataplane {
     }
 
     /// What the kernel has least and most to check of.
-    private static var samples: [(name: String, wish: CopyWish, filter: [UInt64])] {
-        let plain = CopyWish(direction: .both, destination: "", mark: PacketMark())
+    private static var samples: [(name: String, options: CopyOptions, filter: [UInt64])] {
+        let plain = CopyOptions(direction: .both, destination: "", mark: PacketMark())
         var full = plain
         full.snaplen = .headers
         full.sampling = .flows(oneIn: 2)
@@ -93,11 +93,11 @@ extension KernelDataplane {
         return [("a plain tap", plain, []), ("a tap with every option", full, filter ?? [])]
     }
 
-    /// Loads the hop's programs without making the hop.
-    private func probeHop(_ maps: Result<SharedMaps, any Error>) -> Answer {
+    /// Loads the relay's programs without making the relay.
+    private func probeRelay(_ maps: Result<SharedMaps, any Error>) -> Answer {
         do {
             let sums = try MapLayout.sums.make(kernel)
-            for end in HopEnd.allCases { _ = try HopInstaller.load(end, sums, maps.get(), kernel) }
+            for end in RelayEnd.allCases { _ = try RelayInstaller.load(end, sums, maps.get(), kernel) }
             return .yes
         } catch {
             return Self.refusal(error, "loading the program that cuts, wraps and finishes copies")

@@ -18,37 +18,37 @@ struct PortInstaller {
 
     // MARK: Making one
 
-    /// - Parameter known: as it was found last. It is given back where it cannot be looked at, or where only what is new about the wish
+    /// - Parameter known: as it was found last. It is given back where it cannot be looked at, or where only what is new about the spec
     ///   cannot be had: what keeps copies from the host's network stays where it is then.
     /// - Throws: `destination-unsafe` when a device that is not ours has one of the two names.
-    func keep(_ wish: MonitorPort.Wish, known: MonitorPort?) throws -> MonitorPort {
+    func keep(_ spec: MonitorPort.Spec, known: MonitorPort?) throws -> MonitorPort {
         func unseen(_ error: any Error) throws -> MonitorPort {
             guard var known else { throw error }
-            known.unseen = FailureReport.failure(error, "monitor port \(wish.name)")
+            known.unseen = FailureReport.failure(error, "monitor port \(spec.name)")
             return known
         }
         let seen: Seen?
         do {
-            seen = try look(wish)
+            seen = try look(spec)
         } catch let error as Failure where error.reason == .destinationUnsafe {
             throw error
         } catch {
             return try unseen(error)
         }
-        guard let seen else { return try make(wish) }
+        guard let seen else { return try make(spec) }
         guard seen.isFinished else {
             // What an earlier try left, which was cut off.
             try remove(seen.own)
-            return try make(wish)
+            return try make(spec)
         }
-        let (own, isCurrent) = (seen.own, seen.own.alias == Self.alias(wish))
+        let (own, isCurrent) = (seen.own, seen.own.alias == Self.alias(spec))
         var change: MonitorPort.Change?
         do {
             let device = OwnDevice(own.name, kernel)
             if !isCurrent || !seen.missing.isEmpty {
                 let places = isCurrent ? seen.missing : Self.places(own, seen.listener)
-                try attach(places, own, wish, try Programs(wish, kernel))
-                try device.call(own.ifindex, Self.alias(wish))
+                try attach(places, own, spec, try Programs(spec, kernel))
+                try device.call(own.ifindex, Self.alias(spec))
                 change = seen.missing.isEmpty || !isCurrent ? .updated : .guarded(seen.missing.map(Self.describe))
             }
             // Nobody needs it down. Whoever sets the sensors' end down means it.
@@ -69,36 +69,36 @@ struct PortInstaller {
         var missing: [Place] = []
     }
 
-    private func look(_ wish: MonitorPort.Wish) throws -> Seen? {
+    private func look(_ spec: MonitorPort.Spec) throws -> Seen? {
         try pins.requireMounted()
-        let name = MonitorPort.device(of: wish.name)
+        let name = MonitorPort.device(of: spec.name)
         var found = try OwnDevice(name, kernel).find()
-        if found.flatMap(Self.port) != wish.name {
+        if found.flatMap(Self.port) != spec.name {
             // Somebody may have called it otherwise.
-            found = try OwnDevice.all(kernel).first { Self.port($0) == wish.name } ?? found
+            found = try OwnDevice.all(kernel).first { Self.port($0) == spec.name } ?? found
         }
         guard let found else { return nil }
         // Without an alias it is what a try left that was cut off, when both ends are called as those of a port are.
-        guard try found.isOurs || (found.mayBeOurs && listener(of: found)?.name == wish.name) else { throw Self.taken(name, wish.name) }
+        guard try found.isOurs || (found.mayBeOurs && listener(of: found)?.name == spec.name) else { throw Self.taken(name, spec.name) }
         guard let port = Self.port(found) else { return Seen(own: found, isFinished: false) }
-        guard port == wish.name else { throw Self.taken(name, wish.name) }
+        guard port == spec.name else { throw Self.taken(name, spec.name) }
         let listener = try listener(of: found)
-        return Seen(own: found, isFinished: true, listener: listener, missing: try missing(found, listener, wish))
+        return Seen(own: found, isFinished: true, listener: listener, missing: try missing(found, listener, spec))
     }
 
-    private func make(_ wish: MonitorPort.Wish) throws -> MonitorPort {
-        let own = OwnDevice(MonitorPort.device(of: wish.name), kernel)
-        let outer = OwnDevice(wish.name, kernel)
+    private func make(_ spec: MonitorPort.Spec) throws -> MonitorPort {
+        let own = OwnDevice(MonitorPort.device(of: spec.name), kernel)
+        let outer = OwnDevice(spec.name, kernel)
         // The kernel would count up what it takes for a template: those that it made would never be found.
-        guard !wish.name.contains("%"), try outer.find() == nil else { throw Self.taken(wish.name, wish.name) }
+        guard !spec.name.contains("%"), try outer.find() == nil else { throw Self.taken(spec.name, spec.name) }
         try pins.makeLayout()
         // Before: devices that come and go at each try cost the whole host, which is told of them.
-        let programs = try Programs(wish, kernel)
+        let programs = try Programs(spec, kernel)
         do {
-            try own.make(peer: wish.name)
+            try own.make(peer: spec.name)
         } catch let error as KernelError where error.number == EEXIST {
             // An altname, or somebody was quicker.
-            throw Self.taken(wish.name, wish.name)
+            throw Self.taken(spec.name, spec.name)
         }
         do {
             guard let found = try new(own, outer), let listener = try listener(of: found) else {
@@ -108,12 +108,12 @@ struct PortInstaller {
             let listening = OwnDevice(listener.name, kernel)
             try own.silence(found.ifindex)
             try listening.silence(listener.ifindex)
-            try attach(Self.places(found, listener), found, wish, programs)
+            try attach(Self.places(found, listener), found, spec, programs)
             try own.setUp(found.ifindex)
             try listening.setUp(listener.ifindex)
             try listening.call(listener.ifindex, Self.listenersAlias)
             // Last: it says that all of this was done.
-            try own.call(found.ifindex, Self.alias(wish))
+            try own.call(found.ifindex, Self.alias(spec))
             return MonitorPort(ifindex: found.ifindex, listener: listener.name, change: .made)
         } catch {
             if let found = try? new(own, outer) { try? remove(found) }
@@ -157,11 +157,11 @@ struct PortInstaller {
     }
 
     /// Where no program of ours is, or another before it.
-    private func missing(_ own: OwnDevice.Found, _ listener: OwnDevice.Found?, _ wish: MonitorPort.Wish) throws -> [Place] {
+    private func missing(_ own: OwnDevice.Found, _ listener: OwnDevice.Found?, _ spec: MonitorPort.Spec) throws -> [Place] {
         let programs = try [false, true].map { try kernel.open(pins.port(own.ifindex, Self.pin($0)), CLIBBPF_PROGRAM)?.programID() }
         return try Self.places(own, listener).filter { place in
             guard let program = programs[place.part.passesCopies ? 1 : 0] else { return true }
-            return try !place.part.isInPlace(program, on: place.device.ifindex, wish.mechanism, kernel)
+            return try !place.part.isInPlace(program, on: place.device.ifindex, spec.mechanism, kernel)
         }
     }
 
@@ -172,14 +172,14 @@ struct PortInstaller {
     private struct Programs {
         let nothing, copies: KernelObject
 
-        init(_ wish: MonitorPort.Wish, _ kernel: Kernel) throws {
+        init(_ spec: MonitorPort.Spec, _ kernel: Kernel) throws {
             nothing = try PortGuard.load([], kernel)
-            copies = try PortGuard.load(wish.marks, kernel)
+            copies = try PortGuard.load(spec.marks, kernel)
         }
     }
 
     /// Attaches new programs in these places, and in all others that have the same.
-    private func attach(_ places: [Place], _ own: OwnDevice.Found, _ wish: MonitorPort.Wish, _ programs: Programs) throws {
+    private func attach(_ places: [Place], _ own: OwnDevice.Found, _ spec: MonitorPort.Spec, _ programs: Programs) throws {
         for passesCopies in [false, true] {
             let due = places.filter { $0.part.passesCopies == passesCopies }
             guard !due.isEmpty else { continue }
@@ -189,7 +189,7 @@ struct PortInstaller {
             let all = passesCopies ? due : Self.places(own, try listener(of: own)).filter { !$0.part.passesCopies }
             for place in all {
                 let link = pins.port(own.ifindex, "\(place.part.end.rawValue)-\(place.part.isEgress ? "egress" : "ingress")")
-                try place.part.attach(program, to: place.device.ifindex, wish.mechanism, path: link, pins)
+                try place.part.attach(program, to: place.device.ifindex, spec.mechanism, path: link, pins)
             }
             try pins.place(program, at: path, kind: CLIBBPF_PROGRAM, Undo())
         }
@@ -197,9 +197,9 @@ struct PortInstaller {
 
     // MARK: What is there
 
-    private static func alias(_ wish: MonitorPort.Wish) -> String {
-        let marks = wish.marks.prefix(PortGuard.capacity).map(\.description)
-        return OwnDevice.alias("\(kind) \(wish.name) \(PortObject.build) \(wish.mechanism.rawValue) \(marks.joined(separator: ","))")
+    private static func alias(_ spec: MonitorPort.Spec) -> String {
+        let marks = spec.marks.prefix(PortGuard.capacity).map(\.description)
+        return OwnDevice.alias("\(kind) \(spec.name) \(PortObject.build) \(spec.mechanism.rawValue) \(marks.joined(separator: ","))")
     }
 
     /// Which port our end is of; `nil` for none, or for one that was never finished.

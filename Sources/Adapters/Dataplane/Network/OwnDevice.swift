@@ -3,7 +3,7 @@
 import CLibmnl
 import Glibc
 
-/// Makes, prepares and removes the veth devices that are virt-tap's own, the hop's and those of monitor ports, by rtnetlink.
+/// Makes, prepares and removes the veth devices that are virt-tap's own, the relay's and those of monitor ports, by rtnetlink.
 ///
 /// They make no addresses of themselves and answer no ARP, and are known as ours by name and alias. A device of such
 /// a name without our alias is somebody else's and is left alone.
@@ -23,7 +23,7 @@ struct OwnDevice {
         self.kernel = kernel
     }
 
-    init(_ end: HopEnd, _ kernel: Kernel) { self.init(end.device, kernel) }
+    init(_ end: RelayEnd, _ kernel: Kernel) { self.init(end.device, kernel) }
 
     struct Found {
         var name: String

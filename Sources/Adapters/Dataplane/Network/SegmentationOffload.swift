@@ -3,7 +3,7 @@
 import CLibmnl
 import Glibc
 
-/// Whether a device takes super-packets, or has the kernel make segments of them first (ethtool -k: tcp-segmentation-offload).
+/// Whether a device takes GSO packets, or has the kernel make segments of them first (ethtool -k: tcp-segmentation-offload).
 enum SegmentationOffload {
     /// For a device of this network namespace; needs no privileges.
     /// - Returns: true also where nobody says, as of a device that is gone.

@@ -104,7 +104,7 @@ struct DestinationTable {
 
     private static func isSplitting(_ ifindex: UInt32) -> Bool { ifindex != 0 && !SegmentationOffload.isOn(ifindex) }
 
-    /// Looks again whether the destinations' devices take super-packets.
+    /// Looks again whether the destinations' devices take GSO packets.
     func followOffloads() throws {
         for index in 0..<MapLayout.destinationSlots {
             guard var slot = try slot(index) else { continue }

@@ -42,7 +42,7 @@ struct PinTree {
     var sequences: String { layout + "/sequences" }
     var backlogs: String { layout + "/backlogs" }
     var hops: String { layout + "/hops" }
-    func hop(_ end: HopEnd) -> String { layout + "/hop-\(end.pin)" }
+    func relay(_ end: RelayEnd) -> String { layout + "/hop-\(end.pin)" }
     /// - Parameter ifindex: of our end of the monitor port.
     func port(_ ifindex: UInt32, _ part: String) -> String { "\(layout)/port-\(String(ifindex, radix: 16))-\(part)" }
     var lastCopies: String { layout + "/last-copies" }

@@ -78,8 +78,8 @@ struct SharedMaps {
         self.lastCopies = lastCopies
     }
 
-    /// Of those that the hop's programs reach.
-    func idsOfHop(_ kernel: Kernel) throws -> Set<UInt32> {
+    /// Of those that the relay's programs reach.
+    func idsOfRelay(_ kernel: Kernel) throws -> Set<UInt32> {
         try Set([destinationCounters, tunnels, sequences, backlogs, hops].map { try kernel.mapInfo($0).id })
     }
 

@@ -80,9 +80,9 @@ enum MapLayout {
     static let clockOffsetOffset = 112
     /// Of the next copy to each destination.
     static let sequences = Shape(name: "virt_tap_seq", variable: "tap_sequences", valueSize: 4, entries: destinationSlots)
-    /// Where checksums are made. The hop's own.
+    /// Where checksums are made. The relay's own.
     static let sums = Shape(name: "virt_tap_sums", variable: "tap_sums", valueSize: 512, entries: 1, isPerCPU: true)
-    /// struct tap_hop: an ifindex.
+    /// struct tap_relay: an ifindex.
     static let hops = Shape(name: "virt_tap_hops", variable: "tap_hops", valueSize: 4, entries: 1)
     /// struct tap_backlog.
     static let backlogs = Shape(name: "virt_tap_queues", variable: "tap_backlogs", valueSize: 64, entries: 1_024)

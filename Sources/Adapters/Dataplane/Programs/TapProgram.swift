@@ -26,7 +26,7 @@ struct TapProgram {
     /// What the program is specialised by: the constants of bpf/tap.bpf.c.
     struct Constants {
         let direction: Direction
-        let wish: CopyWish
+        let options: CopyOptions
         let destinationSlot: UInt32
         /// The translated filter.
         var filter: [UInt64] = []
@@ -38,18 +38,18 @@ struct TapProgram {
 
     static func load(_ constants: Constants, _ maps: Maps, _ kernel: Kernel) throws -> TapProgram {
         let object = try ProgramObject(name, elf, kernel)
-        let wish = constants.wish
+        let options = constants.options
         for (name, value) in [
-            ("tap_mark_value", wish.mark.value), ("tap_mark_mask", wish.mark.mask),
+            ("tap_mark_value", options.mark.value), ("tap_mark_mask", options.mark.mask),
             ("tap_destination_slot", constants.destinationSlot),
-            ("tap_filters", constants.filter.isEmpty ? 0 : 1), ("tap_sample_packets", wish.sampling?.packetThreshold ?? .max),
-            ("tap_sample_flows", wish.sampling?.flowThreshold ?? .max), ("tap_snaplen", wish.snaplen?.byteLimit ?? 0),
-            ("tap_headers_only", wish.snaplen == .headers ? 1 : 0), ("tap_once", wish.once ? 1 : 0),
-            ("tap_finishes", wish.finished ? 1 : 0), ("tap_is_outbound", constants.direction == .outbound ? 1 : 0),
+            ("tap_filters", constants.filter.isEmpty ? 0 : 1), ("tap_sample_packets", options.sampling?.packetThreshold ?? .max),
+            ("tap_sample_flows", options.sampling?.flowThreshold ?? .max), ("tap_snaplen", options.snaplen?.byteLimit ?? 0),
+            ("tap_headers_only", options.snaplen == .headers ? 1 : 0), ("tap_once", options.once ? 1 : 0),
+            ("tap_finishes", options.finished ? 1 : 0), ("tap_is_outbound", constants.direction == .outbound ? 1 : 0),
         ] {
             try object.set(name, value)
         }
-        try object.set("tap_rate_limit", RateCost(wish.rate))
+        try object.set("tap_rate_limit", RateCost(options.rate))
         try object.use(maps.counters, as: MapLayout.counters)
         try object.use(maps.rate, as: MapLayout.rate)
         for (map, shape) in maps.shared.ofTaps { try object.use(map, as: shape) }

@@ -10,7 +10,7 @@ public struct AttachmentSpec: Hashable, Codable, Sendable {
     public var domainName: String
     public var interface: AttachedInterface
     public var destinationKind: DestinationTarget.Kind
-    public var wish: CopyWish
+    public var options: CopyOptions
     public var mechanism: Mechanism
     /// Since when the counters count.
     public var since: Timestamp
@@ -33,6 +33,12 @@ public struct AttachmentSpec: Hashable, Codable, Sendable {
         }
     }
 
+    private enum CodingKeys: String, CodingKey {
+        case key, domainName, interface, destinationKind, mechanism, since, build, inboundProgram, outboundProgram, clsact
+        // The key is that of pins that were made before the property had its name.
+        case options = "wish"
+    }
+
     public init(
         _ desired: DesiredAttachment, since: Timestamp, build: String, inboundProgram: UInt32? = nil, outboundProgram: UInt32? = nil,
         clsact: ClsactFilter? = nil
@@ -41,7 +47,7 @@ public struct AttachmentSpec: Hashable, Codable, Sendable {
         domainName = desired.domainName
         interface = desired.interface
         destinationKind = desired.destinationKind
-        wish = desired.wish
+        options = desired.options
         mechanism = desired.mechanism
         self.since = since
         self.build = build
@@ -50,8 +56,8 @@ public struct AttachmentSpec: Hashable, Codable, Sendable {
         self.clsact = clsact
     }
 
-    /// Whether its copies go by the hop.
-    public var needsHop: Bool { wish.needsHop(for: destinationKind) }
+    /// Whether its copies go by the relay.
+    public var needsRelay: Bool { options.needsRelay(for: destinationKind) }
 
     public func program(_ direction: Direction) -> UInt32? {
         direction == .inbound ? inboundProgram : outboundProgram

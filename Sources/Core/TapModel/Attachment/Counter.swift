@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Frames counted, as a wire would have carried them: a super-packet counts as its segments.
+/// Frames counted, as a wire would have carried them: a GSO packet counts as its segments.
 public struct Counter: Hashable, Codable, Sendable {
     public var packets: UInt64
     /// Of the original frames, with their Ethernet headers and VLAN tags and without the frame check sequence.

@@ -9,7 +9,7 @@ public struct DestinationRecord: Hashable, Sendable {
     public var ifindex: UInt32
     /// Copies that the device took, as a wire would have carried the frames.
     public var sent: Counter
-    /// The same as the device was given them: without what was cut off, and without the headers that each segment of a super-packet will
+    /// The same as the device was given them: without what was cut off, and without the headers that each segment of a GSO packet will
     /// have that it was given as it is, of which at most 128 count as packets.
     public var given: Counter
     /// Of those that were not made because the device did not take them, or because there is none: what it would have been given.

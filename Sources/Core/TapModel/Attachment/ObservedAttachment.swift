@@ -42,9 +42,9 @@ public struct ObservedAttachment: Hashable, Sendable {
 
     /// Whether it does what `desired` asks for and may be adopted as it is.
     public func satisfies(_ desired: DesiredAttachment) -> Bool {
-        guard let spec, isCurrentBuild, spec.key == desired.key, spec.wish == desired.wish,
+        guard let spec, isCurrentBuild, spec.key == desired.key, spec.options == desired.options,
             spec.destinationKind.isTunnel == desired.destinationKind.isTunnel, spec.mechanism == desired.mechanism,
-            spec.interface.isMacvtap == desired.interface.isMacvtap, Set(hooks.keys) == desired.wish.direction.directions
+            spec.interface.isMacvtap == desired.interface.isMacvtap, Set(hooks.keys) == desired.options.direction.directions
         else { return false }
         return hooks.values.allSatisfy {
             if case .attached = $0 { true } else { false }
@@ -73,8 +73,8 @@ extension ObservedAttachment {
         let copying = Direction.allCases.filter { if case .attached = hooks[$0] { true } else { false } }
         guard !copying.isEmpty else { return nil }
         let which = copying.count == hooks.count ? "" : " what is \(copying.map(\.rawValue).joined(separator: " and "))"
-        guard spec.wish.choosesAs(desired.wish) else {
-            return "The program before it goes on copying\(which), as it was asked for then: \(spec.wish.choice)."
+        guard spec.options.choosesAs(desired.options) else {
+            return "The program before it goes on copying\(which), as it was asked for then: \(spec.options.choice)."
         }
         return "The program before it (build \(spec.build.prefix(12))) goes on copying\(which.isEmpty ? " the same" : which)."
     }

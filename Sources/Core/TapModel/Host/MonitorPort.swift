@@ -3,7 +3,7 @@
 /// A monitor port: a veth pair of ours that takes copies at one end, and at the other of which sensors listen.
 public struct MonitorPort: Hashable, Sendable {
     /// What the configuration asks for.
-    public struct Wish: Hashable, Sendable {
+    public struct Spec: Hashable, Sendable {
         /// The device at which sensors listen.
         public var name: String
         /// What copies are marked with; nothing else gets into the port. Of more than four the first four count.
@@ -55,7 +55,7 @@ extension MonitorPort {
     /// - Parameter name: of the sensors' end.
     public static func device(of name: String) -> String {
         let room = 15 - HostDevice.ownPrefix.utf8.count
-        // virttap-cut and virttap-cut-in are the hop.
+        // virttap-cut and virttap-cut-in are the relay.
         if name.utf8.count <= room, !name.hasPrefix("cut") { return HostDevice.ownPrefix + name }
         let hash = String(StableHash.of(name) & 0xFFF_FFFF, radix: 16)
         return HostDevice.ownPrefix + String(repeating: "0", count: room - hash.utf8.count) + hash

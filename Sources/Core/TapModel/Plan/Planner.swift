@@ -51,7 +51,7 @@ public enum Planner {
             // Half made, or on the other mechanism: nothing of it can be kept.
             return [.detach(attachment.id, why: "it is made again"), .attach(wished)]
         }
-        let removed = attachment.hooks.filter { $0.value == .detached && wished.wish.direction.directions.contains($0.key) }
+        let removed = attachment.hooks.filter { $0.value == .detached && wished.options.direction.directions.contains($0.key) }
         return [.replace(wished, restored: Set(removed.keys))]
     }
 }

@@ -118,8 +118,8 @@ public enum TapEvaluation {
         case .failure(let failure): return .refused(failure)
         case .success(let chosen): mechanism = chosen
         }
-        let wish = wish(of: tap, on: host)
-        if let failure = host.refusedWishes[wish] { return .refused(failure) }
+        let options = options(of: tap, on: host)
+        if let failure = host.refusedWishes[options] { return .refused(failure) }
         return .attach(
             DesiredAttachment(
                 key: AttachmentKey(domain: domain.uuid, origin: tap.origin, tap: tap.name, ifindex: device.index),
@@ -128,7 +128,7 @@ public enum TapEvaluation {
                     alias: interface.alias, mac: owned.mac, type: interface.type, device: owned.name, isMacvtap: device.kind == .macvtap,
                     traits: owned.traits),
                 destinationKind: destination.kind,
-                wish: wish, filter: filter, mechanism: mechanism))
+                options: options, filter: filter, mechanism: mechanism))
     }
 
     private static func isFinished(_ reference: DestinationReference, on host: HostState) -> Bool {
@@ -139,8 +139,8 @@ public enum TapEvaluation {
     }
 
     /// What the programs of a tap are to do.
-    static func wish(of tap: Tap, on host: HostState) -> CopyWish {
-        CopyWish(
+    static func options(of tap: Tap, on host: HostState) -> CopyOptions {
+        CopyOptions(
             direction: tap.direction, destination: tap.destination.label, mark: host.configuration.mark, filter: tap.filter,
             snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate, once: tap.once, finished: isFinished(tap.destination, on: host))
     }

@@ -73,7 +73,7 @@ public protocol TapDataplane: AnyObject {
     /// called now and then; writes nothing while the two agree to a millisecond.
     func followClock() throws(Failure)
 
-    /// Looks again whether the devices of destinations take super-packets whole, which ethtool(8) may have changed.
+    /// Looks again whether the devices of destinations take GSO packets whole, which ethtool(8) may have changed.
     func followOffloads() throws(Failure)
 
     /// Every destination that was ever set and not forgotten.
@@ -88,7 +88,7 @@ public protocol TapDataplane: AnyObject {
     /// - Parameter known: as it was found last; given back, and why, where it cannot be looked at.
     /// - Throws: `destination-unsafe` when a device that is not virt-tap's has its name; `attach-failed`, and whatever keeps programs from
     ///   being pinned: then no copy may be sent there.
-    func keepPort(_ wish: MonitorPort.Wish, known: MonitorPort?) throws(Failure) -> MonitorPort
+    func keepPort(_ spec: MonitorPort.Spec, known: MonitorPort?) throws(Failure) -> MonitorPort
 
     /// Removes every monitor port of ours but those with these names, and what is left of others.
     /// - Returns: the names of those that were there.

@@ -3,7 +3,7 @@
 /// A device that is tapped to a destination, and how large the copies of its frames may be.
 public struct CopySource: Hashable, Sendable {
     public var device: String
-    /// Bytes of an IP packet in the largest copy, as an MTU counts them; super-packets aside.
+    /// Bytes of an IP packet in the largest copy, as an MTU counts them; GSO packets aside.
     public var largest: UInt32
     /// Where that is so because copies are cut: to so many bytes of a frame.
     public var cut: UInt16?

@@ -58,11 +58,11 @@ extension StatusDocument {
             guard let attachments = groups[key], let spec = attachments.first?.spec else { return nil }
             var status = TapStatus(
                 domain: spec.domainName, uuid: key.domain, name: key.name, origin: key.origin, definition: nil,
-                destination: spec.wish.destination, direction: spec.wish.direction, required: nil, enabled: nil, state: .active,
+                destination: spec.options.destination, direction: spec.options.direction, required: nil, enabled: nil, state: .active,
                 reason: nil,
                 message: nil)
-            let wish = spec.wish
-            status.tell(filter: wish.filter, snaplen: wish.snaplen, sampling: wish.sampling, rate: wish.rate, once: wish.once)
+            let options = spec.options
+            status.tell(filter: options.filter, snaplen: options.snaplen, sampling: options.sampling, rate: options.rate, once: options.once)
             status.interfaces = attachments.compactMap { interface($0, kernel.counters[$0.id] ?? [:], destinations, devices) }
             status.combine()
             return status
@@ -79,7 +79,7 @@ extension StatusDocument {
             ifindex: spec.key.ifindex,
             type: spec.interface.type, state: .active)
         status.fill(from: attachment, counters: counters)
-        let missing = spec.wish.direction.directions.filter { direction in
+        let missing = spec.options.direction.directions.filter { direction in
             if case .attached? = attachment.hooks[direction] { false } else { true }
         }
         if !missing.isEmpty {
@@ -87,7 +87,7 @@ extension StatusDocument {
             status.set(
                 Failure(.attachFailed, "\(which): somebody removed virt-tap's program from the device; virt-tapd puts it back when it runs")
             )
-        } else if let failure = destinations[spec.wish.destination] ?? nil {
+        } else if let failure = destinations[spec.options.destination] ?? nil {
             status.set(failure)
         }
         return status

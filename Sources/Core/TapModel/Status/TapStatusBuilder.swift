@@ -203,7 +203,7 @@ public struct TapStatusBuilder: Sendable {
             }
             names.append(desired.interface.device)
         }
-        guard let since, let mark = verdict.desired.first?.wish.mark else { return nil }
+        guard let since, let mark = verdict.desired.first?.options.mark else { return nil }
         let counts = [(Direction.inbound, "to"), (.outbound, "from")].compactMap { direction, word in
             packets[direction].map { "\($0) frame\($0 == 1 ? "" : "s") \(word) the guest" }
         }

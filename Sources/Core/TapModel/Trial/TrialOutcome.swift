@@ -7,7 +7,7 @@ public struct TrialOutcome: Hashable, Codable, Sendable {
         case copied
         /// The destination's `rate` was used up.
         case rateLimited = "rate_limited"
-        /// The destination's device, or the hop, did not take it, or there is none.
+        /// The destination's device, or the relay, did not take it, or there is none.
         case errors
     }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// One `<tap>` as the metadata has it: a wish that can be carried out, or one that cannot be understood.
+/// One `<tap>` as the metadata has it: a options that can be carried out, or one that cannot be understood.
 public enum TapEntry: Hashable, Sendable {
     case valid(Tap)
     /// `name` is what the element would be called, as far as that could be read. `required` is kept apart because a

@@ -42,7 +42,7 @@ struct DomainPreview {
                     let place = "\(tap): \(Self.name(interface.interface))"
                     switch interface.result {
                     case .attach(let desired):
-                        let direction = desired.wish.direction == .both ? "both directions" : desired.wish.direction.rawValue
+                        let direction = desired.options.direction == .both ? "both directions" : desired.options.direction.rawValue
                         let what = "\(place): \(direction) would be copied to \(destination.label.printable)"
                         return destination.failure.map { what + ", but: \($0.message.printable) (\($0.reason.rawValue))" } ?? what
                     case .refused(let failure):

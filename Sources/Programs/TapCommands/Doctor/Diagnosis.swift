@@ -85,7 +85,7 @@ enum Diagnosis {
             case .bpffs: ("bpffs", facts.bpffs)
             case .privileges: ("capabilities", "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are there")
             case .programs: ("programs", "the kernel takes them")
-            case .hop: ("hop", "the kernel takes the program that cuts, wraps and finishes copies")
+            case .relay: ("relay", "the kernel takes the program that cuts, wraps and finishes copies")
             case .jit: ("jit", "programs run as machine code")
             case .tcx: ("tcx", "the kernel has it")
             case .clsact: ("clsact", "the kernel has it")
@@ -121,7 +121,7 @@ enum Diagnosis {
     /// What it means for copying that this host has not got something.
     private static func level(ofMissing subject: CapabilityFinding.Subject, _ facts: HostFacts) -> Finding.Level {
         switch subject {
-        case .bpffs, .programs, .hop: .fail
+        case .bpffs, .programs, .relay: .fail
         // The daemon may well have what this process lacks.
         case .privileges: facts.rights.examination == nil ? .warn : .fail
         case .jit, .tcx, .cutting, .btf: .warn

@@ -8,7 +8,7 @@ struct FilterTable {
     /// For `HostState.filters`.
     private(set) var results: [String: Result<CompiledFilter, Failure>] = [:]
     /// For `HostState.refusedWishes`.
-    private(set) var refusedWishes: [CopyWish: Failure] = [:]
+    private(set) var refusedWishes: [CopyOptions: Failure] = [:]
     /// What is being compiled, for whom and since when.
     private var underWay: [String: (domain: DomainUUID, since: Double)] = [:]
     /// When what failed for this host's sake is tried again.
@@ -47,7 +47,7 @@ struct FilterTable {
     }
 
     /// Notes that the kernel takes no program that does this.
-    mutating func refuse(_ wish: CopyWish, _ failure: Failure) { refusedWishes[wish] = failure }
+    mutating func refuse(_ options: CopyOptions, _ failure: Failure) { refusedWishes[options] = failure }
 
     /// Forgets what nobody asks for any more.
     mutating func keep(_ wished: Set<String>) {

@@ -101,12 +101,12 @@ extension Reconciler {
         return Set(attachments.of(uuid).map(\.id)).union(wished.keys).compactMap { id -> ObservedAttachment? in
             let last = attachments[id]
             do throws(Failure) {
-                if let last, let wish = wished[id], last.satisfies(wish), try dataplane.isUndisturbed(last) { return last }
+                if let last, let options = wished[id], last.satisfies(options), try dataplane.isUndisturbed(last) { return last }
                 let now = try dataplane.attachment(id)
                 if let last, last.isRemoved(by: now) {
                     logger.warning("\(describe(id)): somebody removed the tap's program")
                     removals.removed(id, at: clock.monotonic())
-                } else if let last, let now, let wish = wished[id], last.satisfies(wish), !now.satisfies(wish) {
+                } else if let last, let now, let options = wished[id], last.satisfies(options), !now.satisfies(options) {
                     logger.warning("\(describe(id)): somebody removed or changed what its copies need (pins, or virt-tap's own devices)")
                 }
                 attachments[id] = now
@@ -171,7 +171,7 @@ extension Reconciler {
             failures[id] = error
             attachments[id] = try? dataplane.attachment(id)
             if error.reason == .deviceGone { refreshDevices() }
-            if error.reason == .filterTooLarge { return refuse(desired.wish, error) }
+            if error.reason == .filterTooLarge { return refuse(desired.options, error) }
             request(.domain(desired.key.domain), after: 10)
         }
     }
@@ -188,7 +188,7 @@ extension Reconciler {
     /// more than what is.
     private func endWhatIsNotWished(_ desired: DesiredAttachment) {
         let id = desired.key.id
-        guard failures[id] != nil, let wish = attachments[id]?.spec?.wish, !wish.choosesAs(desired.wish) else { return }
+        guard failures[id] != nil, let options = attachments[id]?.spec?.options, !options.choosesAs(desired.options) else { return }
         let failure = failures[id]
         logger.warning("\(describe(desired)): what it copied before is no longer asked for; it copies nothing")
         remove(id)

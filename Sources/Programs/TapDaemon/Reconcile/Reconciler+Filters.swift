@@ -33,9 +33,9 @@ extension Reconciler {
 
     /// Remembers that the kernel's verifier takes no program that does this, whoever asks for it: it is not tried again, and
     /// what was attached before for those taps goes.
-    func refuse(_ wish: CopyWish, _ failure: Failure) {
-        filters.refuse(wish, failure)
-        if let expression = wish.filter { look(atUsersOf: expression) }
+    func refuse(_ options: CopyOptions, _ failure: Failure) {
+        filters.refuse(options, failure)
+        if let expression = options.filter { look(atUsersOf: expression) }
     }
 
     /// Waits for what a domain's taps wait for. - Returns: whether anything was waited for.

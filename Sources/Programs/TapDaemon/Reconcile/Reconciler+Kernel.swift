@@ -110,7 +110,7 @@ extension Reconciler {
     func refreshDestinations() {
         guard configuration.missing == nil else { return stopDestinationsOfGuests() }
         let host = hostState
-        let used = Set(attachments.all.compactMap { $0.spec?.wish.destination })
+        let used = Set(attachments.all.compactMap { $0.spec?.options.destination })
         var changed: Set<String> = []
         for definition in configuration.value.destinations {
             guard case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host) else { continue }
@@ -225,9 +225,9 @@ extension Reconciler {
         guard configuration.missing == nil, areWaysRecalled else { return }
         // Nor which ones a later version's attachments use.
         guard !attachments.all.contains(where: \.isForeign) else { return }
-        let used = Set(attachments.all.compactMap { $0.spec?.wish.destination })
+        let used = Set(attachments.all.compactMap { $0.spec?.options.destination })
             .union(configuration.value.destinations.map(\.name.text))
-            .union(domains.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.wish.destination) })
+            .union(domains.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.options.destination) })
         guard let records = try? dataplane.destinations() else { return }
         let unused = records.filter { !used.contains($0.label) }
         if unused.contains(where: \.kind.isTunnel) { keepWays() }

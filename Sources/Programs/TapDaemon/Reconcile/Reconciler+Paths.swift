@@ -131,7 +131,7 @@ extension Reconciler {
     func refreshInlineDestinations() {
         guard configuration.value.policy.inline != nil else { return }
         let host = hostState
-        let used = Set(attachments.all.compactMap { $0.spec?.wish.destination })
+        let used = Set(attachments.all.compactMap { $0.spec?.options.destination })
         for (uuid, known) in domains {
             guard known.view.isRunning, let live = known.view.live, !Self.inlineTunnels(live).isEmpty else { continue }
             evaluate(uuid, on: host)

@@ -82,7 +82,7 @@ extension Reconciler {
             known.unseen = error
             return known
         }
-        return try dataplane.keepPort(MonitorPort.Wish(name: name, marks: marks, mechanism: mechanism), known: known)
+        return try dataplane.keepPort(MonitorPort.Spec(name: name, marks: marks, mechanism: mechanism), known: known)
     }
 
     /// Whoever removes a port again and again finds it made again every ten minutes: making it costs the host more than removing it.
@@ -128,7 +128,7 @@ extension Reconciler {
     /// What copies are marked with: as the configuration says, and as those taps do that are not brought up to date yet.
     private var copyMarks: [PacketMark] {
         let mark = configuration.value.mark
-        let others = Set(attachments.all.compactMap { $0.spec?.wish.mark }).subtracting([mark])
+        let others = Set(attachments.all.compactMap { $0.spec?.options.mark }).subtracting([mark])
         return [mark] + others.sorted { ($0.value, $0.mask) < ($1.value, $1.mask) }
     }
 

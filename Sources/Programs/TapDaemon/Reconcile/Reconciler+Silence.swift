@@ -45,7 +45,7 @@ extension Reconciler {
         let view = known.view
         // With its taps; it may come back without.
         if snapshot.hasMigratedAway { wishes.forget(view.uuid) }
-        let sight = WishMemory.Sight(
+        let sight = TapLossWatch.Sight(
             name: view.name, isRunning: view.isRunning, isPersistent: snapshot.isPersistent, live: view.isRunning ? names(view.live) : [],
             persistent: snapshot.isPersistent ? names(view.persistent) : nil)
         wishes.take(sight, of: view.uuid, asked: asked)
@@ -102,7 +102,7 @@ extension Reconciler {
     }
 
     /// Tells of taps that are gone. Who else is to hear of it, hears of it from here.
-    private func report(_ loss: WishMemory.Loss) {
+    private func report(_ loss: TapLossWatch.Loss) {
         let names = loss.taps.map(\.text).sorted().joined(separator: ", ")
         let (are, them) = loss.taps.count == 1 ? ("tap \(names) is", "it") : ("taps \(names) are", "them")
         let domain = loss.name.printable

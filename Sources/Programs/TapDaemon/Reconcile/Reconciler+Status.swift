@@ -116,7 +116,7 @@ extension Reconciler {
     private func note(marksOf attachment: ObservedAttachment, _ counters: [Direction: DirectionCounters]?) {
         guard let spec = attachment.spec, let counters else { return }
         // What was there before this daemon may have counted for weeks.
-        marks.note(attachment.id, spec.wish.mark, counters, isNew: spec.since >= identity.started, at: clock.wall())
+        marks.note(attachment.id, spec.options.mark, counters, isNew: spec.since >= identity.started, at: clock.wall())
     }
 
     /// Looks whether frames are taken for copies that are none, and tells the log once as long as they come.
@@ -179,9 +179,9 @@ extension Reconciler {
         var sources: [String: [CopySource]] = [:]
         for attachment in attachments.all {
             guard let spec = attachment.spec, let device = host.devices[spec.key.ifindex],
-                let source = CopySource(device, snaplen: spec.wish.snaplen)
+                let source = CopySource(device, snaplen: spec.options.snaplen)
             else { continue }
-            sources[spec.wish.destination, default: []].append(source)
+            sources[spec.options.destination, default: []].append(source)
         }
         return configuration.value.destinations.map {
             DestinationStatus($0, on: host, record: byLabel[$0.name.text], sources: sources[$0.name.text] ?? [])

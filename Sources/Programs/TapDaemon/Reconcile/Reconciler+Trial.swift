@@ -10,7 +10,7 @@ extension Reconciler {
         var trials: [Trial] = []
         let wanted = (domains[call.domain]?.view.verdicts ?? []).filter { call.tap == nil || $0.entry.name == call.tap }
         for desired in wanted.flatMap(\.desired) where attachments[desired.key.id] != nil {
-            for direction in Direction.allCases where desired.wish.direction.directions.contains(direction) {
+            for direction in Direction.allCases where desired.options.direction.directions.contains(direction) {
                 // Loading takes milliseconds: a guest's start does not wait for all of them.
                 await Task.yield()
                 let frame = TestFrame(token: call.token, number: UInt16(truncatingIfNeeded: trials.count))

@@ -71,7 +71,7 @@ actor Reconciler {
     /// Whether the hook is where libvirt looks for it.
     let isHookInstalled: @Sendable () -> Bool
     /// The taps that domains had.
-    var wishes = WishMemory()
+    var wishes = TapLossWatch()
     var marks = MarkWatch()
     /// Of which taps the log has that frames with the mark of copies came that are none.
     var toldMarks: Set<TapKey> = []

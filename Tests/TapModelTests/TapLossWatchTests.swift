@@ -5,22 +5,22 @@ import Testing
 @testable import TapModel
 
 @Suite("Taps that are gone, and nobody took them away")
-struct WishMemoryTests {
+struct TapLossWatchTests {
     private let web1 = DomainUUID("00000000-0000-4000-8000-000000000001")!
-    private var memory = WishMemory()
+    private var memory = TapLossWatch()
 
     init() { memory.connected(at: 0) }
 
     /// What libvirt says of web1. Without `persistent` the domain is transient; without `live` it does not run.
     private mutating func see(live: Set<String>? = nil, persistent: Set<String>? = nil, at now: Double) {
         func names(_ texts: Set<String>) -> Set<TapName> { Set(texts.map { TapName($0)! }) }
-        let sight = WishMemory.Sight(
+        let sight = TapLossWatch.Sight(
             name: "web1", isRunning: live != nil, isPersistent: persistent != nil, live: live.map(names) ?? [],
             persistent: persistent.map(names))
         memory.take(sight, of: web1, asked: now)
     }
 
-    private mutating func losses(at now: Double) -> [WishMemory.Loss.Kind: Set<String>] {
+    private mutating func losses(at now: Double) -> [TapLossWatch.Loss.Kind: Set<String>] {
         Dictionary(uniqueKeysWithValues: memory.due(at: now).map { ($0.kind, Set($0.taps.map(\.text))) })
     }
 
@@ -79,9 +79,9 @@ struct WishMemoryTests {
         // One that is gone for good is forgotten.
         see(persistent: ["ids"], at: 60)
         memory.gone(web1, at: 70)
-        memory.gone(DomainUUID("00000000-0000-4000-8000-000000000002")!, at: 70 + WishMemory.memory)
-        see(persistent: [], at: 71 + WishMemory.memory)
-        #expect(losses(at: 100 + WishMemory.memory).isEmpty)
+        memory.gone(DomainUUID("00000000-0000-4000-8000-000000000002")!, at: 70 + TapLossWatch.memory)
+        see(persistent: [], at: 71 + TapLossWatch.memory)
+        #expect(losses(at: 100 + TapLossWatch.memory).isEmpty)
     }
 
     @Test("A transient domain that is made anew")
@@ -120,7 +120,7 @@ struct WishMemoryTests {
         see(live: ["ids"], persistent: [], at: 20)
         see(live: ["ids"], persistent: ["ids"], at: 22)
         #expect(losses(at: 30).isEmpty)
-        memory.take(WishMemory.Sight(name: "web1", isRunning: true, isPersistent: true, live: nil, persistent: nil), of: web1, asked: 40)
+        memory.take(TapLossWatch.Sight(name: "web1", isRunning: true, isPersistent: true, live: nil, persistent: nil), of: web1, asked: 40)
         #expect(losses(at: 50).isEmpty)
         see(live: ["ids"], persistent: [], at: 60)
         #expect(losses(at: 70) == [.atNextStart: ["ids"]])

@@ -10,7 +10,7 @@ import Testing
 
 extension KernelSuite {
     @Suite("The devices on which copies are cut")
-    struct HopTests {
+    struct RelayTests {
         private func superPacket(_ tapped: TappedBench) throws {
             try tapped.bench.guest.write(
                 FrameBuilder.tcp(payload: 20_000),
@@ -37,7 +37,7 @@ extension KernelSuite {
             #expect(tapped.bench.sensor.receive(10) == more.map { Array($0.prefix(64)) })
         }
 
-        @Test("With offloads again no super-packet becomes one short frame, and they are ended again", arguments: Mechanism.here)
+        @Test("With offloads again no GSO packet becomes one short frame, and they are ended again", arguments: Mechanism.here)
         func hasOffloads(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             defer { _ = try? tapped.dataplane.purge() }
@@ -192,7 +192,7 @@ extension KernelSuite {
         }
     }
 
-    /// One of the hop's programs, run by BPF_PROG_TEST_RUN on a copy that a tap sent.
+    /// One of the relay's programs, run by BPF_PROG_TEST_RUN on a copy that a tap sent.
     private final class Program {
         struct Outcome {
             /// TC_ACT_UNSPEC, and not TC_ACT_SHOT.
@@ -210,7 +210,7 @@ extension KernelSuite {
 
         deinit { close(descriptor) }
 
-        /// A super-packet that will be so many segments.
+        /// A GSO packet that will be so many segments.
         func run(segments: UInt32) throws -> Outcome { try run(third: segments, fourth: 0, isSuper: true) }
 
         func run(ticket: UInt32, cpu: UInt32) throws -> Outcome { try run(third: ticket, fourth: cpu, isSuper: false) }

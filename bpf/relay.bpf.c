@@ -6,7 +6,7 @@
  *
  * It runs twice: where copies leave the sending end, and where they arrive at
  * the other. What can be cut is cut at once, within the call that cloned it, so
- * that the tap's program is told of errors. A super-packet cut there would be
+ * that the tap's program is told of errors. A GSO packet cut there would be
  * one short frame for forty, and the kernel cuts nothing in front of a checksum
  * that is still to be filled in. Those go on: the sending end can do nothing by
  * itself, so the kernel makes segments of them and fills the checksum in, and
@@ -26,7 +26,7 @@
 #include "destinations.h"
 #include "fragment.h"
 #include "headers.h"
-#include "hop.h"
+#include "relay.h"
 #include "passing.h"
 #include "segments.h"
 #include "tunnel.h"
@@ -62,14 +62,14 @@ __noinline int tap_send_fragments(struct __sk_buff *skb, const struct wrap *wrap
 				  __u32 payload, __u32 mtu)
 {
 	__u32 zero = 0, fragments, fragment, most = mtu & ~7U;
-	struct tap_hop *hop = bpf_map_lookup_elem(&tap_hops, &zero);
+	struct tap_relay *relay = bpf_map_lookup_elem(&tap_hops, &zero);
 	int error = -1;
 
 	if (!wrap)
 		return -1;
 	/* As even as can be: the last must not be shorter than a network header. */
 	fragments = most ? (payload + most - 1) / most : 0;
-	if (!hop || !hop->ifindex || fragments < 2 || fragments > TAP_FRAGMENTS)
+	if (!relay || !relay->ifindex || fragments < 2 || fragments > TAP_FRAGMENTS)
 		return -1;
 	if (fragment_size(payload, fragments) > most)
 		fragments++;
@@ -80,7 +80,7 @@ __noinline int tap_send_fragments(struct __sk_buff *skb, const struct wrap *wrap
 		skb->cb[TAP_CB_DEVICE] = number;
 		skb->cb[TAP_CB_PART] = fragment << 16 | fragments;
 		skb->cb[TAP_CB_ID] = wrap->fragment_id;
-		error = bpf_clone_redirect(skb, hop->ifindex, 0);
+		error = bpf_clone_redirect(skb, relay->ifindex, 0);
 		if (error)
 			break;
 	}
@@ -154,9 +154,9 @@ __noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device
 /*
  * Sends an IP frame to another machine as the kernel's own tunnels do: what the
  * guest left to its device is done to the frame in it where it leaves, by the
- * device or by the kernel for it. So a super-packet costs what one frame costs.
+ * device or by the kernel for it. So a GSO packet costs what one frame costs.
  *
- * Not for UDP over IPv6, whose checksum covers all of that. Nor for super-packets
+ * Not for UDP over IPv6, whose checksum covers all of that. Nor for GSO packets
  * in ERSPAN, of which each segment has a number of its own. Positive: it was
  * not possible, and nothing was changed.
  */

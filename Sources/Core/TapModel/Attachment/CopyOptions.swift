@@ -4,7 +4,7 @@
 ///
 /// Two equal values need the same programs; a different one replaces them in place. It is part of the pinned spec: what is
 /// added later must have a value that means "not chosen", which an older spec without it decodes as.
-public struct CopyWish: Hashable, Sendable {
+public struct CopyOptions: Hashable, Sendable {
     public var direction: TapDirection
     /// The destination's label; the destination map says which device that is at the moment.
     public var destination: String
@@ -20,7 +20,7 @@ public struct CopyWish: Hashable, Sendable {
     /// Whether a frame that a tap with `once` has copied to the same destination on its way from another guest of this host is
     /// passed over.
     public var once: Bool
-    /// Whether copies for a device of this host are made what a wire would have carried, with checksums filled in and super-packets as
+    /// Whether copies for a device of this host are made what a wire would have carried, with checksums filled in and GSO packets as
     /// segments: where the destination says what fits there (`mtu`).
     public var finished: Bool
 
@@ -40,9 +40,9 @@ public struct CopyWish: Hashable, Sendable {
     }
 }
 
-extension CopyWish {
+extension CopyOptions {
     /// Whether copies that go to such a destination go by the devices of virt-tap's own, on which they are cut, wrapped and finished.
-    public func needsHop(for kind: DestinationTarget.Kind) -> Bool { snaplen != nil || finished || kind.isTunnel }
+    public func needsRelay(for kind: DestinationTarget.Kind) -> Bool { snaplen != nil || finished || kind.isTunnel }
 
     /// What is copied, for people: `both directions to ids, filter "port 53"`.
     var choice: String {
@@ -61,14 +61,14 @@ extension CopyWish {
     }
 
     /// Whether the same of a guest's traffic is copied to the same place, however it is marked.
-    public func choosesAs(_ other: CopyWish) -> Bool {
+    public func choosesAs(_ other: CopyOptions) -> Bool {
         var same = other
         same.mark = mark
         return self == same
     }
 }
 
-extension CopyWish: Codable {
+extension CopyOptions: Codable {
     private enum CodingKeys: String, CodingKey {
         case direction, destination, mark, filter, snaplen, sampling, rate, once, finished
     }

@@ -2,12 +2,12 @@
 
 import TapModel
 
-/// An end of the hop: the veth pair of ours on which copies are changed before they go on to their destination. The original
+/// An end of the relay: the veth pair of ours on which copies are changed before they go on to their destination. The original
 /// must not be, and a clone is what the frame was.
-enum HopEnd: CaseIterable {
+enum RelayEnd: CaseIterable {
     /// Where taps send copies. They are cut on their way out, in the same call, so that the tap's program learns of errors.
     case departure
-    /// Where super-packets and frames with unfinished checksums arrive, of which the kernel has made what a wire would
+    /// Where GSO packets and frames with unfinished checksums arrive, of which the kernel has made what a wire would
     /// have carried, since the other end can do nothing by itself.
     case arrival
 

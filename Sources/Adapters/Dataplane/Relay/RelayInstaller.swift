@@ -4,17 +4,17 @@ import CLibbpf
 import Glibc
 import TapModel
 
-/// Puts the hop in place when the first tap needs it, and takes it away with the last.
-struct HopInstaller {
+/// Puts the relay in place when the first tap needs it, and takes it away with the last.
+struct RelayInstaller {
     private static let program = "virt_tap_hop"
-    private static let elf = ProgramObject.decode(HopObject.base64)
+    private static let elf = ProgramObject.decode(RelayObject.base64)
     private static let priority: UInt32 = 1
     private static let handle: UInt32 = 1
 
     let pins: PinTree
     var kernel: Kernel { pins.kernel }
 
-    /// Whether the hop is as this version makes it and works on these maps.
+    /// Whether the relay is as this version makes it and works on these maps.
     func isWhole(_ maps: SharedMaps) throws -> Bool {
         let departure = OwnDevice(.departure, kernel)
         let arrival = OwnDevice(.arrival, kernel)
@@ -22,13 +22,13 @@ struct HopInstaller {
             try ifindex(maps) == sending.ifindex
         else { return false }
         guard try isWhole(.departure, sending, maps), try isWhole(.arrival, receiving, maps) else { return false }
-        // With these a super-packet would arrive as one.
+        // With these a GSO packet would arrive as one.
         return try !departure.hasOffloads()
     }
 
-    private func isWhole(_ end: HopEnd, _ device: OwnDevice.Found, _ maps: SharedMaps) throws -> Bool {
-        guard device.isUp, device.alias == OwnDevice.alias(HopObject.build), let program = try kernel.open(pins.hop(end), CLIBBPF_PROGRAM),
-            try maps.idsOfHop(kernel).isSubset(of: kernel.maps(of: program))
+    private func isWhole(_ end: RelayEnd, _ device: OwnDevice.Found, _ maps: SharedMaps) throws -> Bool {
+        guard device.isUp, device.alias == OwnDevice.alias(RelayObject.build), let program = try kernel.open(pins.relay(end), CLIBBPF_PROGRAM),
+            try maps.idsOfRelay(kernel).isSubset(of: kernel.maps(of: program))
         else { return false }
         let id = try program.programID()
         return try TrafficControl.filters(HookPoint(ifindex: device.ifindex, isEgress: end.isProgramAtEgress), kernel)
@@ -44,37 +44,37 @@ struct HopInstaller {
         let (sending, receiving) = try pair()
         let sums = try MapLayout.sums.make(kernel)
         // Where copies arrive first: what is sent finds it there.
-        for (end, ifindex) in [(HopEnd.arrival, receiving), (.departure, sending)] { try attach(end, ifindex, sums, maps) }
+        for (end, ifindex) in [(RelayEnd.arrival, receiving), (.departure, sending)] { try attach(end, ifindex, sums, maps) }
         let departure = OwnDevice(.departure, kernel)
         try departure.endOffloads()
         // The alias last: it says that all of this was done.
-        try OwnDevice(.arrival, kernel).prepare(receiving, alias: OwnDevice.alias(HopObject.build))
-        try departure.prepare(sending, alias: OwnDevice.alias(HopObject.build))
+        try OwnDevice(.arrival, kernel).prepare(receiving, alias: OwnDevice.alias(RelayObject.build))
+        try departure.prepare(sending, alias: OwnDevice.alias(RelayObject.build))
         try write(sending, maps)
     }
 
     /// The two devices' ifindexes, ours from now on, whatever fails next.
     private func pair() throws -> (sending: UInt32, receiving: UInt32) {
-        func ends() throws -> [OwnDevice.Found?] { try HopEnd.allCases.map { try OwnDevice($0, kernel).find() } }
+        func ends() throws -> [OwnDevice.Found?] { try RelayEnd.allCases.map { try OwnDevice($0, kernel).find() } }
         var found = try ends()
-        for (device, end) in zip(found, HopEnd.allCases) where device?.mayBeOurs == false { throw Self.taken(end.device) }
+        for (device, end) in zip(found, RelayEnd.allCases) where device?.mayBeOurs == false { throw Self.taken(end.device) }
         if found[0] == nil || found[0]?.other != found[1]?.ifindex {
             // One without the other, which was removed, renamed or moved: a veth's other end goes with it.
-            for (device, end) in zip(found, HopEnd.allCases) { if let device { try OwnDevice(end, kernel).remove(device.ifindex) } }
-            try OwnDevice(.departure, kernel).make(peer: HopEnd.arrival.device)
+            for (device, end) in zip(found, RelayEnd.allCases) { if let device { try OwnDevice(end, kernel).remove(device.ifindex) } }
+            try OwnDevice(.departure, kernel).make(peer: RelayEnd.arrival.device)
             found = try ends()
         }
         guard let sending = found[0], let receiving = found[1] else {
-            throw KernelError(call: .changeDevice, number: ENODEV, subject: HopEnd.departure.device)
+            throw KernelError(call: .changeDevice, number: ENODEV, subject: RelayEnd.departure.device)
         }
-        for (device, end) in [(sending, HopEnd.departure), (receiving, .arrival)] where !device.isOurs {
+        for (device, end) in [(sending, RelayEnd.departure), (receiving, .arrival)] where !device.isOurs {
             try OwnDevice(end, kernel).call(device.ifindex, OwnDevice.alias("unfinished"))
         }
         return (sending.ifindex, receiving.ifindex)
     }
 
     /// The program of one end, loaded and nothing else.
-    static func load(_ end: HopEnd, _ sums: KernelObject, _ maps: SharedMaps, _ kernel: Kernel) throws -> KernelObject {
+    static func load(_ end: RelayEnd, _ sums: KernelObject, _ maps: SharedMaps, _ kernel: Kernel) throws -> KernelObject {
         let object = try ProgramObject(program, elf, kernel)
         try object.set("hop_is_arrival", UInt32(end == .arrival ? 1 : 0))
         try object.use(maps.destinations, as: MapLayout.destinations)
@@ -87,9 +87,9 @@ struct HopInstaller {
         return try object.load()
     }
 
-    private func attach(_ end: HopEnd, _ ifindex: UInt32, _ sums: KernelObject, _ maps: SharedMaps) throws {
+    private func attach(_ end: RelayEnd, _ ifindex: UInt32, _ sums: KernelObject, _ maps: SharedMaps) throws {
         let program = try Self.load(end, sums, maps, kernel)
-        try pins.place(program, at: pins.hop(end), kind: CLIBBPF_PROGRAM, Undo())
+        try pins.place(program, at: pins.relay(end), kind: CLIBBPF_PROGRAM, Undo())
         if try FilterQdisc.on(ifindex, kernel) == nil { try FilterQdisc.clsact.add(to: ifindex, kernel) }
         try kernel.check(.attachFilter, end.device) {
             clibbpf_filter_attach(CInt(ifindex), end.isProgramAtEgress ? 1 : 0, Self.priority, Self.handle, program.descriptor, 1)
@@ -112,16 +112,16 @@ struct HopInstaller {
     }
 
     /// Whether there is any of it. Cheap.
-    var isThere: Bool { HopEnd.allCases.contains { if_nametoindex($0.device) != 0 || pins.exists(pins.hop($0)) } }
+    var isThere: Bool { RelayEnd.allCases.contains { if_nametoindex($0.device) != 0 || pins.exists(pins.relay($0)) } }
 
     /// Removes all of it; no error for what is not there.
     func remove() throws {
         if let maps = try SharedMaps.open(pins, create: false)?.maps { try write(0, maps) }
-        for end in HopEnd.allCases {
+        for end in RelayEnd.allCases {
             let device = OwnDevice(end, kernel)
             // A veth's other end goes with it.
             if let found = try device.find(), found.isOurs { try device.remove(found.ifindex) }
-            try kernel.unlink(pins.hop(end))
+            try kernel.unlink(pins.relay(end))
         }
     }
 }

@@ -6,7 +6,7 @@
 /// with their namespace. Who writes the domain's whole XML anew does not, and mostly writes it without what is not their own. A
 /// domain that is undefined is remembered for a while, since some of these undefine it and define it again. Kept for as long as the
 /// daemon runs. Times are seconds of a clock that does not jump.
-public struct WishMemory: Sendable {
+public struct TapLossWatch: Sendable {
     /// What is gone.
     public struct Loss: Hashable, Sendable {
         public enum Kind: Hashable, Sendable {
