@@ -22,7 +22,7 @@ extension KernelSuite {
             let watcher = try TestFrameWatcher(token: Self.token)
             for (number, direction) in Direction.allCases.enumerated() {
                 let frame = frame(UInt16(number) + 300)
-                #expect(try tapped.dataplane.trial(desired, direction, frame: frame.bytes) == TrialOutcome(fate: .copied))
+                #expect(try tapped.dataplane.sendTestFrame(desired, direction, frame: frame.bytes) == TestFrameOutcome(fate: .copied))
                 #expect(tapped.bench.sensor.receive(1) == [frame.bytes])
                 let sightings = watcher.next(within: 1_000)
                 #expect(sightings.map(\.number) == [frame.number, frame.number])
@@ -35,7 +35,7 @@ extension KernelSuite {
             #expect(try tapped.dataplane.destinations().map(\.sent.packets) == [2])
             // Others' tests are others'.
             let other = try TestFrameWatcher(token: Self.token + 1 << 20)
-            _ = try tapped.dataplane.trial(desired, .inbound, frame: frame(1).bytes)
+            _ = try tapped.dataplane.sendTestFrame(desired, .inbound, frame: frame(1).bytes)
             #expect(other.next(within: 100).isEmpty)
         }
 
@@ -43,30 +43,30 @@ extension KernelSuite {
         func isLeftOut(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             defer { _ = try? tapped.dataplane.purge() }
-            func outcome(_ choose: (inout CopyOptions) -> Void) throws -> TrialOutcome {
+            func outcome(_ choose: (inout CopyOptions) -> Void) throws -> TestFrameOutcome {
                 let desired = try tapped.attach(tap: "t\(Int.random(in: 0 ..< 1_000_000))", choose)
                 defer { try? tapped.dataplane.detach(desired.key.id) }
-                let outcome = try tapped.dataplane.trial(desired, .outbound, frame: frame(0).bytes)
+                let outcome = try tapped.dataplane.sendTestFrame(desired, .outbound, frame: frame(0).bytes)
                 #expect(tapped.bench.sensor.receive(1).count == (outcome.fate == .copied ? 1 : 0))
                 #expect(tapped.bench.sensor.receive(within: 20) == nil, "once")
                 return outcome
             }
-            #expect(try outcome { $0.filter = "tcp" } == TrialOutcome(fate: .copied, leftOutBy: .filter))
-            #expect(try outcome { $0.filter = "udp port 9" } == TrialOutcome(fate: .copied))
-            #expect(try outcome { $0.sampling = .packets(oneIn: 2_000_000_000) } == TrialOutcome(fate: .copied, leftOutBy: .sample))
+            #expect(try outcome { $0.filter = "tcp" } == TestFrameOutcome(fate: .copied, leftOutBy: .filter))
+            #expect(try outcome { $0.filter = "udp port 9" } == TestFrameOutcome(fate: .copied))
+            #expect(try outcome { $0.sampling = .packets(oneIn: 2_000_000_000) } == TestFrameOutcome(fate: .copied, leftOutBy: .sample))
             #expect(
                 try outcome {
                     $0.snaplen = .headers; $0.once = true
-                } == TrialOutcome(fate: .copied))
+                } == TestFrameOutcome(fate: .copied))
             try tapped.dataplane.setDestination("ids", kind: .interface, ifindex: 0)
-            #expect(try outcome { _ in } == TrialOutcome(fate: .errors))
+            #expect(try outcome { _ in } == TestFrameOutcome(fate: .errors))
             let slow = RateLimit(perSecond: 1, unit: .packetsPerSecond, burst: 1, text: "1pps", burstText: "1")
             try tapped.dataplane.setDestination("ids", kind: .interface, ifindex: tapped.bench.destinationIndex, rate: slow)
-            #expect(try outcome { _ in } == TrialOutcome(fate: .copied))
-            #expect(try outcome { _ in } == TrialOutcome(fate: .rateLimited))
+            #expect(try outcome { _ in } == TestFrameOutcome(fate: .copied))
+            #expect(try outcome { _ in } == TestFrameOutcome(fate: .rateLimited))
             // The tap's own rate is its traffic's.
             try tapped.dataplane.setDestination("ids", kind: .interface, ifindex: tapped.bench.destinationIndex)
-            #expect(try outcome { $0.rate = slow } == TrialOutcome(fate: .copied))
+            #expect(try outcome { $0.rate = slow } == TestFrameOutcome(fate: .copied))
         }
 
         @Test("It is known within every tunnel", arguments: [false, true])
@@ -92,7 +92,7 @@ extension KernelSuite {
                 desired.destinationKind = kind.destinationKind
                 if number == 0 { try tapped.dataplane.attach(desired, at: TappedBench.now) }
                 let frame = frame(UInt16(number))
-                #expect(try tapped.dataplane.trial(desired, .outbound, frame: frame.bytes) == TrialOutcome(fate: .copied))
+                #expect(try tapped.dataplane.sendTestFrame(desired, .outbound, frame: frame.bytes) == TestFrameOutcome(fate: .copied))
                 _ = tapped.bench.sensor.receive(1)
                 let sent = watcher.next(within: 1_000).filter { $0.isSent && $0.ifindex == path.ifindex }
                 #expect(sent.map(\.number) == [frame.number], "\(kind)")

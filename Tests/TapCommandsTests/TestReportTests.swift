@@ -10,15 +10,15 @@ import Testing
 @Suite("The report of a test")
 struct TestReportTests {
     private static func report(
-        _ kind: DestinationTarget.Kind, device: String? = "mon0", fate: TrialOutcome.Fate = .copied, _ sightings: [TestReport.Sighting]
+        _ kind: DestinationTarget.Kind, device: String? = "mon0", fate: TestFrameOutcome.Fate = .copied, _ sightings: [TestReport.Sighting]
     ) -> TestReport {
         let tap = TapStatus(
             domain: "web1", uuid: DomainUUID("6b3b4ae2-6a3e-4a0c-a1c5-2d8f3f6f6b01")!, name: TapName("ids")!, origin: .domain,
             definition: .both, destination: "ids", direction: .both, required: false, enabled: true, state: .active, reason: nil,
             message: nil)
-        let trial = Trial(
+        let trial = TestFrameResult(
             number: 3, tap: tap.name, origin: .domain, device: "vnet0", alias: "net0", direction: .outbound,
-            outcome: TrialOutcome(fate: fate))
+            outcome: TestFrameOutcome(fate: fate))
         return TestReport(
             taps: [tap], destinations: [DestinationStatus(name: "ids", kind: kind, device: device, failure: nil)], trials: [trial],
             sightings: sightings)

@@ -11,7 +11,7 @@ import Testing
 @Suite struct TrialTests {
     let web1 = TestDomain(1)
 
-    private func trials(_ bench: Bench, _ tap: String? = nil) async -> [Trial] {
+    private func trials(_ bench: Bench, _ tap: String? = nil) async -> [TestFrameResult] {
         await bench.reconciler.test(TestCall(domain: web1.uuid, tap: tap.flatMap { TapName($0) }, token: 7))
     }
 
@@ -25,7 +25,7 @@ import Testing
             #expect(all.map(\.number) == [0, 1, 2])
             #expect(all.map(\.tap.text) == ["ids", "ids", "span"])
             #expect(Set(all.prefix(2).map(\.direction)) == [.inbound, .outbound] && all[2].direction == .inbound)
-            #expect(all.allSatisfy { $0.outcome == TrialOutcome(fate: .copied) && $0.message == nil && $0.device == "vnet1" })
+            #expect(all.allSatisfy { $0.outcome == TestFrameOutcome(fate: .copied) && $0.message == nil && $0.device == "vnet1" })
             #expect(await trials(bench, "span").map(\.tap.text) == ["span"])
             #expect(await trials(bench, "none").isEmpty)
             // What cannot be sent is said, one by one.

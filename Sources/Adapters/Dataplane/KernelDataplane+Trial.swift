@@ -8,24 +8,24 @@ extension KernelDataplane {
     /// What runs is loaded for the occasion from the same object with the same constants and the same filter as what is attached, and works
     /// on the same destinations, relay and tunnels; only its counters are its own, so that the tap's traffic does not hide what became of
     /// this one frame.
-    public func trial(_ desired: DesiredAttachment, _ direction: Direction, frame: [UInt8]) throws(Failure) -> TrialOutcome {
+    public func sendTestFrame(_ desired: DesiredAttachment, _ direction: Direction, frame: [UInt8]) throws(Failure) -> TestFrameOutcome {
         try reporting("testing tap \"\(desired.key.tap)\" of \(desired.domainName) on \(desired.interface.device)") {
-            if let fate = try run(desired, direction, frame) { return TrialOutcome(fate: fate) }
+            if let fate = try run(desired, direction, frame) { return TestFrameOutcome(fate: fate) }
             var open = desired
             open.options.sampling = nil
             open.options.once = false
-            if let fate = try run(open, direction, frame) { return TrialOutcome(fate: fate, leftOutBy: .sample) }
+            if let fate = try run(open, direction, frame) { return TestFrameOutcome(fate: fate, leftOutBy: .sample) }
             open.options.filter = nil
             open.filter = nil
             guard let fate = try run(open, direction, frame) else {
                 throw Failure(.attachFailed, "its program left out a frame that nothing asked it to leave out")
             }
-            return TrialOutcome(fate: fate, leftOutBy: .filter)
+            return TestFrameOutcome(fate: fate, leftOutBy: .filter)
         }
     }
 
     /// - Returns: `nil` when the tap chose not to copy the frame.
-    private func run(_ desired: DesiredAttachment, _ direction: Direction, _ frame: [UInt8]) throws -> TrialOutcome.Fate? {
+    private func run(_ desired: DesiredAttachment, _ direction: Direction, _ frame: [UInt8]) throws -> TestFrameOutcome.Fate? {
         let counters = try MapLayout.counters.make(kernel)
         var one = desired
         one.options.direction = direction == .inbound ? .inbound : .outbound

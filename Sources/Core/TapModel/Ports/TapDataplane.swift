@@ -100,7 +100,7 @@ public protocol TapDataplane: AnyObject {
     ///   - desired: as it is attached, with its compiled filter; only one direction of it is tried.
     ///   - frame: a whole Ethernet frame of IPv4 or IPv6.
     /// - Throws: `attach-failed` where no program of it is at the hook.
-    func trial(_ desired: DesiredAttachment, _ direction: Direction, frame: [UInt8]) throws(Failure) -> TrialOutcome
+    func sendTestFrame(_ desired: DesiredAttachment, _ direction: Direction, frame: [UInt8]) throws(Failure) -> TestFrameOutcome
 
     /// The counters of an attachment, for the directions that it has.
     func counters(of id: AttachmentID) throws(Failure) -> [Direction: DirectionCounters]

@@ -73,10 +73,10 @@ struct TestCommand: ParsableCommand {
             .failure, "\(domain.printable) has no tap \"\(tap.printable)\"; it has \(names.joined(separator: ", "))")
     }
 
-    private func send(_ call: TestCall) throws(CommandFailure) -> [Trial] {
+    private func send(_ call: TestCall) throws(CommandFailure) -> [TestFrameResult] {
         do throws(ControlError) {
             let response = try ControlClient(path: paths.runtimeDirectory.controlSocket).send(.test(call), within: Self.patience).accepted()
-            guard let trials = try? JSONDecoder().decode([Trial].self, from: Data(response.body)) else {
+            guard let trials = try? JSONDecoder().decode([TestFrameResult].self, from: Data(response.body)) else {
                 throw .malformed(
                     "the answer of virt-tapd \(response.version?.printable ?? "") is not one that virt-tap \(virtTapVersion) reads")
             }
@@ -98,7 +98,7 @@ struct TestCommand: ParsableCommand {
                     isSent: sighting.isSent, outerLength: sighting.outerLength, length: sighting.length, refusal: sighting.refusal)
             }
         }
-        func isUnderway(_ trial: Trial) -> Bool { trial.outcome?.fate == .copied && !report.hasArrived(trial) }
+        func isUnderway(_ trial: TestFrameResult) -> Bool { trial.outcome?.fate == .copied && !report.hasArrived(trial) }
         while report.trials.contains(where: isUnderway), ContinuousClock.now < end { look(within: 100) }
         // And where it came then; of another machine whether that takes it, for as long as an answer from far away may need.
         let isRemote = report.destinations.contains { destination in

@@ -47,7 +47,7 @@ public enum ExaminationChild {
     }
 
     private static func look(bpffs: String, _ choice: MechanismChoice) async -> Never {
-        let examination = KernelDataplane(bpffs: bpffs).examination(choice: choice, filters: await FilterCompiler.trial())
+        let examination = KernelDataplane(bpffs: bpffs).examination(choice: choice, filters: await FilterCompiler.selfTest())
         guard let data = try? JSONEncoder().encode(examination), WholeWrite.write(String(decoding: data, as: UTF8.self), to: STDOUT_FILENO)
         else { ProcessEnd.now(EXIT_FAILURE) }
         ProcessEnd.now(EXIT_SUCCESS)

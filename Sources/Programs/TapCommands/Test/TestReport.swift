@@ -20,7 +20,7 @@ struct TestReport {
     /// Taps of the domain as status has them, those that are tested.
     var taps: [TapStatus]
     var destinations: [DestinationStatus]
-    var trials: [Trial]
+    var trials: [TestFrameResult]
     /// In the order of seeing.
     var sightings: [Sighting]
     /// The configuration's path when it is not the one in force, since it could not be loaded.
@@ -36,17 +36,17 @@ struct TestReport {
     }
 
     /// Whether a frame was seen where its tap sends copies, and the device there dropped none.
-    func hasArrived(_ trial: Trial) -> Bool {
+    func hasArrived(_ trial: TestFrameResult) -> Bool {
         trial.outcome?.fate == .copied && arrival(of: trial) != nil && dropping(for: trial) == nil && loss(of: trial) == nil
     }
 
     /// A machine on the way said that the frame gets no further.
-    private func loss(of trial: Trial) -> IcmpRefusal? {
+    private func loss(of trial: TestFrameResult) -> IcmpRefusal? {
         sightings.lazy.filter { $0.number == trial.number }.compactMap(\.refusal).first { !$0.isReceivers }
     }
 
     /// A sensor VM's device that dropped frames meanwhile: this one may have been among them.
-    private func dropping(for trial: Trial) -> (device: String, count: UInt64)? {
+    private func dropping(for trial: TestFrameResult) -> (device: String, count: UInt64)? {
         guard let device = tap(of: trial).flatMap(destination)?.device, let count = drops[device], count > 0 else { return nil }
         return (device, count)
     }
@@ -55,10 +55,10 @@ struct TestReport {
         destinations.first { $0.name == tap.destination }
     }
 
-    private func tap(of trial: Trial) -> TapStatus? { taps.first { trial.belongs(to: $0) } }
+    private func tap(of trial: TestFrameResult) -> TapStatus? { taps.first { trial.belongs(to: $0) } }
 
     /// The last that was seen of it, at its destination's device or behind that.
-    private func arrival(of trial: Trial) -> Sighting? {
+    private func arrival(of trial: TestFrameResult) -> Sighting? {
         guard let destination = tap(of: trial).flatMap(destination), let device = destination.device else { return nil }
         let own = sightings.filter { $0.number == trial.number && $0.refusal == nil }
         let atDevice = own.filter { sighting in
@@ -136,7 +136,7 @@ struct TestReport {
         return [head + "it is \(tap.state.rawValue)\(reason)"] + order.map { "  \(names[$0, default: []].joined(separator: ", ")): \($0)" }
     }
 
-    private func lines(of trial: Trial, _ tap: TapStatus) -> [String] {
+    private func lines(of trial: TestFrameResult, _ tap: TapStatus) -> [String] {
         let interface = tap.interfaces.first { $0.device == trial.device }
         let counters = trial.direction == .inbound ? interface?.inbound : interface?.outbound
         var steps: [(place: String, what: String)] = []
@@ -175,7 +175,7 @@ struct TestReport {
             + ["  \(conclusion(of: trial, tap))"]
     }
 
-    private func fate(_ fate: TrialOutcome.Fate, _ tap: TapStatus) -> String {
+    private func fate(_ fate: TestFrameOutcome.Fate, _ tap: TapStatus) -> String {
         switch fate {
         case .copied: return "made"
         case .rateLimited: return "not made: the destination's rate is used up"
@@ -187,7 +187,7 @@ struct TestReport {
         }
     }
 
-    private func conclusion(of trial: Trial, _ tap: TapStatus) -> String {
+    private func conclusion(of trial: TestFrameResult, _ tap: TapStatus) -> String {
         let destination = destination(of: tap)
         if arrival(of: trial) != nil, let (device, count) = dropping(for: trial) {
             return "MAY NOT HAVE ARRIVED: \(device) dropped \(count) frame\(count == 1 ? "" : "s") meanwhile: the sensor does not take them"
@@ -213,6 +213,6 @@ struct TestReport {
     }
 }
 
-extension Trial {
+extension TestFrameResult {
     fileprivate func belongs(to status: TapStatus) -> Bool { status.name == tap && status.origin == origin }
 }

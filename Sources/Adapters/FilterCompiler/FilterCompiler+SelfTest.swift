@@ -5,7 +5,7 @@ public import TapModel
 extension FilterCompiler {
     /// What keeps this process from compiling filters; `nil`: nothing. Found with one that looks for VLAN tags, which takes all that
     /// compiling can need, by a compiler that remembers nothing.
-    public static func trial() async -> Failure? {
+    public static func selfTest() async -> Failure? {
         do throws(Failure) {
             _ = try await FilterCompiler().compile("vlan and tcp")
             return nil

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 /// What a tap's program did with a test frame.
-public struct TrialOutcome: Hashable, Codable, Sendable {
+public struct TestFrameOutcome: Hashable, Codable, Sendable {
     /// What became of the copy, as the counters call it.
     public enum Fate: String, Codable, Sendable {
         case copied
