@@ -72,7 +72,7 @@ extension KernelSuite {
             // Either is made segments of, by the relay or in front of the device.
             try tapped.dataplane.setDestination(
                 "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: isFinished ? 1_500 : nil))
-            let desired = try tapped.attach(.outbound) { $0.finished = isFinished }
+            let desired = try tapped.attach(.outbound) { $0.resolvesOffloads = isFinished }
             if !isFinished {
                 try DeviceOffloads.end(on: tapped.bench.destination)
                 try tapped.dataplane.followOffloads()
@@ -100,7 +100,7 @@ extension KernelSuite {
             defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination(
                 "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: 576))
-            let desired = try tapped.attach(.outbound) { $0.finished = true }
+            let desired = try tapped.attach(.outbound) { $0.resolvesOffloads = true }
             // Of the second kind smaller ones would be too many.
             let packets = [
                 SuperPacket(payload: 64_500, tcpOptions: 40, segmentSize: 100),
@@ -143,7 +143,7 @@ extension KernelSuite {
             defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination(
                 "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: 1_500))
-            let desired = try tapped.attach(.outbound) { $0.finished = true }
+            let desired = try tapped.attach(.outbound) { $0.resolvesOffloads = true }
             let most = SuperPacket(payload: 12_800, segmentSize: 100)
             try tapped.bench.guest.write(most.frame, most.offload)
             #expect(tapped.bench.peer.receive(1) == [most.frame])

@@ -18,7 +18,7 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism, withHeader: true)
             try tapped.dataplane.setDestination(
                 "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: mtu))
-            return (tapped, try tapped.attach(.outbound) { $0.finished = mtu != nil })
+            return (tapped, try tapped.attach(.outbound) { $0.resolvesOffloads = mtu != nil })
         }
 
         @Test("GSO packets arrive as segments that fit, with checksums", arguments: Mechanism.here, [1_500, 1_000])
@@ -60,7 +60,7 @@ extension KernelSuite {
             // Cut, nothing of it can be right.
             try tapped.dataplane.replace(
                 tapped.desired(.outbound) {
-                    $0.finished = true
+                    $0.resolvesOffloads = true
                     $0.snaplen = .bytes(100)
                 }, at: TappedBench.now)
             try tapped.bench.guest.write(original, Self.unfinished)
@@ -76,7 +76,7 @@ extension KernelSuite {
             // Said on a running tap, it holds from the next frame on, and the counters go on.
             try tapped.dataplane.setDestination(
                 "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: 1_500))
-            let desired = try tapped.desired(.outbound) { $0.finished = true }
+            let desired = try tapped.desired(.outbound) { $0.resolvesOffloads = true }
             try tapped.dataplane.replace(desired, at: TappedBench.now)
             defer { _ = try? tapped.dataplane.purge() }
             try tapped.bench.guest.write(frame, Self.offload)

@@ -34,7 +34,7 @@ extension KernelSuite {
                         [false, true].map { finished in
                             CopyOptions(
                                 direction: .both, destination: "ids", mark: PacketMark(), snaplen: snaplen, sampling: sampling, rate: rate,
-                                once: once, finished: finished)
+                                once: once, resolvesOffloads: finished)
                         }
                     }
                 }

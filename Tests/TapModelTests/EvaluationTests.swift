@@ -259,14 +259,14 @@ struct EvaluationTests {
             return (try #require(tap.desired.first).options, verdict)
         }
         let plain = try desired { _ in }
-        #expect(!plain.options.finished && !plain.options.needsRelay(for: .interface) && plain.verdict.mtu == nil)
+        #expect(!plain.options.resolvesOffloads && !plain.options.needsRelay(for: .interface) && plain.verdict.mtu == nil)
         let finished = try desired { $0.mtu = 1_500 }
-        #expect(finished.options.finished && finished.options.needsRelay(for: .interface) && finished.verdict.mtu == 1_500)
+        #expect(finished.options.resolvesOffloads && finished.options.needsRelay(for: .interface) && finished.verdict.mtu == 1_500)
         let far = try desired {
             $0.target = .tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 7))
             $0.mtu = 1_500
         }
-        #expect(!far.options.finished && far.verdict.mtu == nil)
+        #expect(!far.options.resolvesOffloads && far.verdict.mtu == nil)
         // A spec of a version that did not know it.
         let old = #"{"direction":"both","destination":"ids","mark":{"value":8192,"mask":8192}}"#
         #expect(

@@ -54,7 +54,7 @@ struct OwnTap: Attached {
                     isMacvtap: false)
                 let copy = CopyOptions(
                     direction: options.direction, destination: Self.destination, mark: PacketMark(), filter: options.filter?.expression,
-                    snaplen: options.snaplen, sampling: options.sampling, rate: options.rate, finished: options.mtu != nil)
+                    snaplen: options.snaplen, sampling: options.sampling, rate: options.rate, resolvesOffloads: options.mtu != nil)
                 let desired = DesiredAttachment(
                     key: key, domainName: "bench", interface: interface, destinationKind: route.kind, options: copy, filter: options.filter,
                     mechanism: mechanism)

@@ -22,11 +22,11 @@ public struct CopyOptions: Hashable, Sendable {
     public var once: Bool
     /// Whether copies for a device of this host are made what a wire would have carried, with checksums filled in and GSO packets as
     /// segments: where the destination says what fits there (`mtu`).
-    public var finished: Bool
+    public var resolvesOffloads: Bool
 
     public init(
         direction: TapDirection, destination: String, mark: PacketMark, filter: String? = nil, snaplen: Snaplen? = nil,
-        sampling: Sampling? = nil, rate: RateLimit? = nil, once: Bool = false, finished: Bool = false
+        sampling: Sampling? = nil, rate: RateLimit? = nil, once: Bool = false, resolvesOffloads: Bool = false
     ) {
         self.direction = direction
         self.destination = destination
@@ -36,13 +36,13 @@ public struct CopyOptions: Hashable, Sendable {
         self.sampling = sampling
         self.rate = rate
         self.once = once
-        self.finished = finished
+        self.resolvesOffloads = resolvesOffloads
     }
 }
 
 extension CopyOptions {
     /// Whether copies that go to such a destination go by the devices of virt-tap's own, on which they are cut, wrapped and finished.
-    public func needsRelay(for kind: DestinationTarget.Kind) -> Bool { snaplen != nil || finished || kind.isTunnel }
+    public func needsRelay(for kind: DestinationTarget.Kind) -> Bool { snaplen != nil || resolvesOffloads || kind.isTunnel }
 
     /// What is copied, for people: `both directions to ids, filter "port 53"`.
     var choice: String {
@@ -70,7 +70,9 @@ extension CopyOptions {
 
 extension CopyOptions: Codable {
     private enum CodingKeys: String, CodingKey {
-        case direction, destination, mark, filter, snaplen, sampling, rate, once, finished
+        case direction, destination, mark, filter, snaplen, sampling, rate, once
+        // The key is that of pins that were made before the property had its name.
+        case resolvesOffloads = "finished"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -83,6 +85,6 @@ extension CopyOptions: Codable {
         sampling = try container.decodeIfPresent(Sampling.self, forKey: .sampling)
         rate = try container.decodeIfPresent(RateLimit.self, forKey: .rate)
         once = try container.decodeIfPresent(Bool.self, forKey: .once) ?? false
-        finished = try container.decodeIfPresent(Bool.self, forKey: .finished) ?? false
+        resolvesOffloads = try container.decodeIfPresent(Bool.self, forKey: .resolvesOffloads) ?? false
     }
 }

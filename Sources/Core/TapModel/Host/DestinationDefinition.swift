@@ -7,7 +7,7 @@ public struct DestinationDefinition: Hashable, Sendable {
     /// Upper limit of all copies to it.
     public var rate: RateLimit?
     /// What fits, in bytes of an IP packet, 576 to 65535: of a tunnel's path, when that is known to be less than the route says; else see
-    /// `finishedMTU`.
+    /// `resolvingMTU`.
     public var mtu: UInt32?
     /// Who may use it; empty: every domain.
     public var allow: [DomainPattern]
@@ -21,7 +21,7 @@ public struct DestinationDefinition: Hashable, Sendable {
     }
 
     /// `mtu` where it means that copies for a device of this host are finished: made what a wire would have carried.
-    public var finishedMTU: UInt32? { target.kind.isTunnel ? nil : mtu }
+    public var resolvingMTU: UInt32? { target.kind.isTunnel ? nil : mtu }
 
     public func allows(_ domain: DomainDefinition) -> Bool {
         allow.isEmpty || allow.contains { $0.matches(domain) }

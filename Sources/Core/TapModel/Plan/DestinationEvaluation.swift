@@ -41,7 +41,7 @@ public enum DestinationEvaluation {
             verdict = TunnelEvaluation.verdict(tunnel, label: label, mtu: definition.mtu, host: host)
         }
         verdict.rate = definition.rate
-        verdict.mtu = definition.finishedMTU
+        verdict.mtu = definition.resolvingMTU
         return .success(stopped(verdict, host: host))
     }
 

@@ -131,17 +131,18 @@ public enum TapEvaluation {
                 options: options, filter: filter, mechanism: mechanism))
     }
 
-    private static func isFinished(_ reference: DestinationReference, on host: HostState) -> Bool {
+    private static func resolvesOffloads(_ reference: DestinationReference, on host: HostState) -> Bool {
         guard case .named(let name) = reference, case .success(let definition) = host.configuration.destination(named: name) else {
             return false
         }
-        return definition.finishedMTU != nil
+        return definition.resolvingMTU != nil
     }
 
     /// What the programs of a tap are to do.
     static func options(of tap: Tap, on host: HostState) -> CopyOptions {
         CopyOptions(
             direction: tap.direction, destination: tap.destination.label, mark: host.configuration.mark, filter: tap.filter,
-            snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate, once: tap.once, finished: isFinished(tap.destination, on: host))
+            snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate, once: tap.once,
+            resolvesOffloads: resolvesOffloads(tap.destination, on: host))
     }
 }
