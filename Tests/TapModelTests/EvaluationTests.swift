@@ -122,7 +122,7 @@ struct EvaluationTests {
         host.filters["tcp"] = .success(compiled)
         var larger = tap
         larger.snaplen = .headers
-        host.refusedWishes[TapEvaluation.evaluate(Fixture.domain([larger]), on: host)[0].desired[0].options] = Failure(.filterTooLarge, "why")
+        host.refusedOptions[TapEvaluation.evaluate(Fixture.domain([larger]), on: host)[0].desired[0].options] = Failure(.filterTooLarge, "why")
         #expect(failure(Fixture.domain([tap]), host) == nil)
         #expect(failure(Fixture.domain([larger]), host) == Failure(.filterTooLarge, "why"))
         host.filters["tcp"] = nil

@@ -27,7 +27,7 @@ public struct HostState: Sendable {
     /// What libpcap said of each filter expression that was asked about; one that is not here is still being compiled.
     public var filters: [String: Result<CompiledFilter, Failure>]
     /// Programs that the kernel's verifier does not take: with the same filter and fewer other options it may.
-    public var refusedWishes: [CopyOptions: Failure]
+    public var refusedOptions: [CopyOptions: Failure]
 
     public init(
         configuration: HostConfiguration, devices: DeviceTable, claims: DeviceClaims, directory: DomainDirectory = DomainDirectory(),
@@ -35,7 +35,7 @@ public struct HostState: Sendable {
         ports: [String: Result<MonitorPort, Failure>] = [:], overloads: [String: Failure] = [:],
         mechanism: Result<Mechanism, Failure>,
         isPaused: Bool = false, filters: [String: Result<CompiledFilter, Failure>] = [:],
-        refusedWishes: [CopyOptions: Failure] = [:], unconfigured: Failure? = nil
+        refusedOptions: [CopyOptions: Failure] = [:], unconfigured: Failure? = nil
     ) {
         self.configuration = configuration
         self.devices = devices
@@ -48,7 +48,7 @@ public struct HostState: Sendable {
         self.mechanism = mechanism
         self.isPaused = isPaused
         self.filters = filters
-        self.refusedWishes = refusedWishes
+        self.refusedOptions = refusedOptions
         self.unconfigured = unconfigured
     }
 

@@ -119,7 +119,7 @@ public enum TapEvaluation {
         case .success(let chosen): mechanism = chosen
         }
         let options = options(of: tap, on: host)
-        if let failure = host.refusedWishes[options] { return .refused(failure) }
+        if let failure = host.refusedOptions[options] { return .refused(failure) }
         return .attach(
             DesiredAttachment(
                 key: AttachmentKey(domain: domain.uuid, origin: tap.origin, tap: tap.name, ifindex: device.index),

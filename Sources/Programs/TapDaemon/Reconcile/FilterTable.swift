@@ -7,8 +7,8 @@ import TapModel
 struct FilterTable {
     /// For `HostState.filters`.
     private(set) var results: [String: Result<CompiledFilter, Failure>] = [:]
-    /// For `HostState.refusedWishes`.
-    private(set) var refusedWishes: [CopyOptions: Failure] = [:]
+    /// For `HostState.refusedOptions`.
+    private(set) var refusedOptions: [CopyOptions: Failure] = [:]
     /// What is being compiled, for whom and since when.
     private var underWay: [String: (domain: DomainUUID, since: Double)] = [:]
     /// When what failed for this host's sake is tried again.
@@ -47,11 +47,11 @@ struct FilterTable {
     }
 
     /// Notes that the kernel takes no program that does this.
-    mutating func refuse(_ options: CopyOptions, _ failure: Failure) { refusedWishes[options] = failure }
+    mutating func refuse(_ options: CopyOptions, _ failure: Failure) { refusedOptions[options] = failure }
 
     /// Forgets what nobody asks for any more.
     mutating func keep(_ wished: Set<String>) {
-        refusedWishes = refusedWishes.filter { $0.key.filter.map(wished.contains) ?? false }
+        refusedOptions = refusedOptions.filter { $0.key.filter.map(wished.contains) ?? false }
         guard results.keys.contains(where: { !wished.contains($0) }) else { return }
         results = results.filter { wished.contains($0.key) }
         retries = retries.filter { wished.contains($0.key) }

@@ -11,7 +11,7 @@ extension Reconciler {
             configuration: configuration.value, devices: devices, claims: claims, directory: directory, paths: paths, ownWays: ownWays,
             ports: ports, overloads: breaker.failures,
             mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) }, isPaused: isPaused,
-            filters: filters.results, refusedWishes: filters.refusedWishes, unconfigured: configuration.missing)
+            filters: filters.results, refusedOptions: filters.refusedOptions, unconfigured: configuration.missing)
     }
 
     /// Decides anew what a domain's taps ask for, and has compiled what that depends on.
