@@ -22,15 +22,15 @@ extension KernelSuite {
             let other = KernelDataplane(bpffs: bench.bpffs)
             do {
                 let first = KernelDataplane(bpffs: bench.bpffs)
-                try first.claim()
-                try first.claim()
+                try first.lock()
+                try first.lock()
                 try first.setDestination("ids", kind: .interface, ifindex: 1)
-                expectTaken { try other.claim() }
+                expectTaken { try other.lock() }
                 expectTaken { _ = try other.purge() }
                 #expect(try other.destinations().map(\.label) == ["ids"])
                 withExtendedLifetime(first) {}
             }
-            try other.claim()
+            try other.lock()
             #expect(try other.purge() == 0)
         }
 
@@ -38,14 +38,14 @@ extension KernelSuite {
         func renews() throws {
             let bench = try TestBench()
             let (first, other) = (KernelDataplane(bpffs: bench.bpffs), KernelDataplane(bpffs: bench.bpffs))
-            try first.claim()
+            try first.lock()
             _ = try first.purge()
             #expect(!FileManager.default.fileExists(atPath: bench.bpffs + "/virt-tap"))
             try first.setDestination("ids", kind: .interface, ifindex: 1)
-            expectTaken { try other.claim() }
+            expectTaken { try other.lock() }
 
             _ = try first.purge()
-            try other.claim()
+            try other.lock()
             expectTaken { try first.setDestination("ids", kind: .interface, ifindex: 1) }
         }
 
@@ -56,7 +56,7 @@ extension KernelSuite {
             try first.setDestination("ids", kind: .interface, ifindex: 1)
             _ = try first.purge()
             try first.setDestination("ids", kind: .interface, ifindex: 1)
-            try other.claim()
+            try other.lock()
             #expect(try other.destinations().map(\.label) == ["ids"])
         }
 
@@ -70,7 +70,7 @@ extension KernelSuite {
             defer { _ = try? run("umount", folder) }
             let dataplane = KernelDataplane(bpffs: folder)
             tapped.dataplane = dataplane
-            try dataplane.claim()
+            try dataplane.lock()
             try dataplane.setDestination("ids", kind: .interface, ifindex: tapped.bench.destinationIndex)
             try tapped.attach()
             // A claim keeps the mount busy.
@@ -83,7 +83,7 @@ extension KernelSuite {
             #expect(try dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
             #expect(try tapped.exchange(3).areWhole)
             #expect(tapped.bench.sensor.receive(7).count == 6)
-            expectTaken { try KernelDataplane(bpffs: folder).claim() }
+            expectTaken { try KernelDataplane(bpffs: folder).lock() }
             _ = try dataplane.purge()
             tapped.dataplane = KernelDataplane(bpffs: tapped.bench.bpffs)
             // The claim goes with its object, so that the folder can be unmounted.

@@ -40,7 +40,7 @@ extension KernelSuite {
             defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound)
             try DeviceOffloads.end(on: tapped.bench.destination)
-            try tapped.dataplane.followOffloads()
+            try tapped.dataplane.refreshOffloads()
             try tapped.bench.guest.write(Self.frame, Self.claim)
             #expect(tapped.bench.sensor.receive(within: 300) == nil)
             #expect(try tapped.counters(desired)[.outbound]?.errors.packets ?? 0 >= Self.leastSegments)
@@ -75,7 +75,7 @@ extension KernelSuite {
             let desired = try tapped.attach(.outbound) { $0.resolvesOffloads = isFinished }
             if !isFinished {
                 try DeviceOffloads.end(on: tapped.bench.destination)
-                try tapped.dataplane.followOffloads()
+                try tapped.dataplane.refreshOffloads()
                 // Another tap has made the relay.
                 try tapped.attach(.inbound, tap: "other") { $0.snaplen = .bytes(100) }
             }
@@ -124,7 +124,7 @@ extension KernelSuite {
             let desired = try tapped.attach(.outbound) { $0.snaplen = snaplen }
             // A device that took them whole would get them whole, none being longer.
             try DeviceOffloads.end(on: tapped.bench.destination)
-            try tapped.dataplane.followOffloads()
+            try tapped.dataplane.refreshOffloads()
             for packet in Self.tiny {
                 try tapped.bench.guest.write(packet.frame, packet.offload)
                 #expect(tapped.bench.peer.receive(1) == [packet.frame])

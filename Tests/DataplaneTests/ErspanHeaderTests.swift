@@ -58,11 +58,11 @@ extension KernelSuite {
             let before = try sent()
             let real = TunnelEntry.clockOffset()
             let hour: UInt64 = 3_600_000_000_000
-            try tapped.dataplane.followClock(offset: real &+ hour)
+            try tapped.dataplane.refreshClock(offset: real &+ hour)
             let later = try sent() &- before
             #expect((36_000_000..<36_100_000).contains(later), "\(later)")
             // And back.
-            try tapped.dataplane.followClock()
+            try tapped.dataplane.refreshClock()
             let now = try sent() &- before
             #expect(now < 100_000, "\(now)")
             #expect(try tapped.counters(desired)[.outbound]?.copied.packets == 3)

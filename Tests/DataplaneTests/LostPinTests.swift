@@ -89,7 +89,7 @@ extension KernelSuite {
             #expect(try tapped.dataplane.attachments().map(\.id) == [kept.key.id])
             #expect(try filters(tapped).count == 5)
 
-            try tapped.dataplane.claim()
+            try tapped.dataplane.lock()
             #expect(try tapped.dataplane.attachments().map(\.id) == [kept.key.id])
             #expect(try tapped.dataplane.attachments().first?.satisfies(kept) == true)
             #expect(try filters(tapped).count == 3)

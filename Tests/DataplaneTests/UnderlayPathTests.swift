@@ -209,7 +209,7 @@ extension KernelSuite {
                 let before = try link.neighbour(address)
                 let path = try dataplane.path(to: remote, source: nil)
                 #expect(path.nextHopMAC == MACAddress("02:00:00:00:00:50"), "\(words)")
-                for _ in 0..<3 { try dataplane.confirm(path) }
+                for _ in 0..<3 { try dataplane.confirmNextHop(path) }
                 #expect(try link.neighbour(address) == before)
                 #expect(try dataplane.path(to: remote, source: nil) == path)
                 try ip("neigh del \(address) dev \(link.device)\n")
@@ -218,7 +218,7 @@ extension KernelSuite {
             try ip("neigh replace \(there) dev \(link.device) managed\n")
             let path = try resolved(dataplane, IPAddress.bytes(there)!)
             #expect(try path.nextHopMAC == link.farMAC())
-            try dataplane.confirm(path)
+            try dataplane.confirmNextHop(path)
             #expect(try link.neighbour(there).contains(" managed "))
         }
 
@@ -234,7 +234,7 @@ extension KernelSuite {
                 // A look alone asks nobody.
                 #expect(try dataplane.path(to: remote, source: nil) == path)
                 #expect(try link.neighbour(address).hasSuffix("STALE"))
-                try dataplane.confirm(path)
+                try dataplane.confirmNextHop(path)
                 #expect(try !link.neighbour(address).hasSuffix("STALE"))
                 #expect(try comes(within: 4) { try link.neighbour(address).hasSuffix("REACHABLE") })
 
@@ -244,7 +244,7 @@ extension KernelSuite {
                 #expect(
                     try comes(within: 6) {
                         let path = try dataplane.path(to: remote, source: nil)
-                        try dataplane.confirm(path)
+                        try dataplane.confirmNextHop(path)
                         return path.nextHopMAC == MACAddress("02:00:00:00:66:0\(number)")
                     })
             }

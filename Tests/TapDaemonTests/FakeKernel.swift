@@ -50,7 +50,7 @@ final class FakeKernel: TapDataplane, Sendable {
     let state = Mutex(State())
     var lastVerifierLog: String? { state.withLock { $0.verifierLog } }
 
-    func claim() throws(Failure) {}
+    func lock() throws(Failure) {}
 
     func mechanism(for choice: MechanismChoice) throws(Failure) -> Mechanism {
         if let trouble = state.withLock({ $0.trouble }) { throw trouble }
@@ -132,11 +132,11 @@ final class FakeKernel: TapDataplane, Sendable {
         OwnWay(remote: Array(tunnel.bytes[tunnel.isIPv6 ? 38..<54 : 30..<34]), ifindex: tunnel.ifindex)
     }
 
-    func followOffloads() throws(Failure) {}
+    func refreshOffloads() throws(Failure) {}
 
-    func followClock() throws(Failure) { state.withLock { $0.clockLooks += 1 } }
+    func refreshClock() throws(Failure) { state.withLock { $0.clockLooks += 1 } }
 
-    func confirm(_ path: UnderlayPath) throws(Failure) { state.withLock { $0.confirmed.append(path.nextHop) } }
+    func confirmNextHop(_ path: UnderlayPath) throws(Failure) { state.withLock { $0.confirmed.append(path.nextHop) } }
 
     func destinations() throws(Failure) -> [DestinationRecord] { state.withLock { Array($0.destinations.values) } }
 
@@ -147,7 +147,7 @@ final class FakeKernel: TapDataplane, Sendable {
         }
     }
 
-    func keepPort(_ spec: MonitorPort.Spec, known: MonitorPort?) throws(Failure) -> MonitorPort {
+    func installPort(_ spec: MonitorPort.Spec, known: MonitorPort?) throws(Failure) -> MonitorPort {
         if let trouble = state.withLock({ $0.portsUnseen }) {
             guard var known else { throw trouble }
             known.unseen = trouble

@@ -20,7 +20,7 @@ struct CopyBreakerTests {
 
         init(limit: RateLimit? = megabit(8)) {
             self.limit = limit
-            breaker.look(at: [], limit: limit, now: now)
+            breaker.update(with: [], limit: limit, now: now)
         }
 
         var stopped: Set<String> { Set(breaker.failures.keys) }
@@ -40,7 +40,7 @@ struct CopyBreakerTests {
                     records[label] = record
                 }
                 now += 1
-                breaker.look(at: Array(records.values), limit: limit, now: now)
+                breaker.update(with: Array(records.values), limit: limit, now: now)
             }
         }
     }

@@ -193,7 +193,7 @@ struct InterfaceSafetyTests {
                 change(&$0)
             }
             let status = DestinationStatus(Fixture.configuration().destinations[0], on: Fixture.host(devices: [near, far]))
-            #expect(status.state == .active && status.warningsOfWay == status.warnings)
+            #expect(status.state == .active && status.routeWarnings == status.warnings)
             return status.warnings.first
         }
         #expect(remark { _ in } == nil)

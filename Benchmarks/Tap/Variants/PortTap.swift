@@ -12,7 +12,7 @@ final class PortTap: Attached {
 
     init(_ dataplane: KernelDataplane, on path: any ForwardingPath) throws {
         self.dataplane = dataplane
-        let port = try dataplane.keepPort(
+        let port = try dataplane.installPort(
             MonitorPort.Spec(name: Self.name, marks: [PacketMark()], mechanism: dataplane.mechanism(for: .auto)))
         do {
             sensor = try FarEnd(on: Self.name, isFirst: true)

@@ -14,8 +14,8 @@ extension KernelDataplane {
         }
     }
 
-    public func followOffloads() throws(Failure) {
-        try reporting("looking what the destinations' devices take") { try destinationTable()?.followOffloads() }
+    public func refreshOffloads() throws(Failure) {
+        try reporting("looking what the destinations' devices take") { try destinationTable()?.refreshOffloads() }
     }
 
     public func destinations() throws(Failure) -> [DestinationRecord] {

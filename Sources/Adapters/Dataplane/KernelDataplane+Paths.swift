@@ -18,14 +18,14 @@ extension KernelDataplane {
         try reporting("reading which ways copies took") { try destinationTable()?.ownWays() ?? [:] }
     }
 
-    public func followClock() throws(Failure) { try followClock(offset: TunnelEntry.clockOffset()) }
+    public func refreshClock() throws(Failure) { try refreshClock(offset: TunnelEntry.clockOffset()) }
 
     /// - Parameter offset: what the monotonic clock lacks of the real one, in nanoseconds.
-    func followClock(offset: UInt64) throws(Failure) {
-        try reporting("setting the time of ERSPAN's headers") { try destinationTable()?.followClock(offset: offset) }
+    func refreshClock(offset: UInt64) throws(Failure) {
+        try reporting("setting the time of ERSPAN's headers") { try destinationTable()?.refreshClock(offset: offset) }
     }
 
-    public func confirm(_ path: UnderlayPath) throws(Failure) {
+    public func confirmNextHop(_ path: UnderlayPath) throws(Failure) {
         try reporting("asking for \(IPAddress.text(path.nextHop)) on \(path.device)", needsPins: false) {
             try RouteTable(kernel: kernel).ask(path)
         }

@@ -4,7 +4,7 @@ public import TapModel
 
 /// Monitor ports.
 extension KernelDataplane {
-    public func keepPort(_ spec: MonitorPort.Spec, known: MonitorPort? = nil) throws(Failure) -> MonitorPort {
+    public func installPort(_ spec: MonitorPort.Spec, known: MonitorPort? = nil) throws(Failure) -> MonitorPort {
         // Whether bpffs is there is looked at with the rest.
         try reporting("monitor port \(spec.name)", needsPins: false) {
             try ports.keep(spec, known: known)

@@ -61,7 +61,7 @@ public final class KernelDataplane: TapDataplane {
     /// outlives a purge and a bpffs that is mounted anew; with one, `attachments()` also removes filters of ours whose
     /// pins were lost. `purge()` takes one for as long as it lasts.
     /// - Throws: `attach-failed` when another process (or object) has it; `bpffs-not-mounted`, `permission-denied`.
-    public func claim() throws(Failure) {
+    public func lock() throws(Failure) {
         try reporting("claiming \(pins.bpffs)") { try pinClaim.take(pins) }
     }
 

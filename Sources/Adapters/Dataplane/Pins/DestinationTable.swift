@@ -105,7 +105,7 @@ struct DestinationTable {
     private static func isSplitting(_ ifindex: UInt32) -> Bool { ifindex != 0 && !SegmentationOffload.isOn(ifindex) }
 
     /// Looks again whether the destinations' devices take GSO packets.
-    func followOffloads() throws {
+    func refreshOffloads() throws {
         for index in 0..<MapLayout.destinationSlots {
             guard var slot = try slot(index) else { continue }
             let flags = slot.flags & ~MapLayout.isSplitting | (Self.isSplitting(slot.ifindex) ? MapLayout.isSplitting : 0)
@@ -127,7 +127,7 @@ struct DestinationTable {
     }
 
     /// - Parameter offset: what the monotonic clock lacks of the real one, in nanoseconds.
-    func followClock(offset: UInt64) throws {
+    func refreshClock(offset: UInt64) throws {
         for index in 0..<MapLayout.destinationSlots where try slot(index)?.kind == Self.number(.erspan) {
             var entry = try kernel.read(maps.tunnels, at: index, size: Int(MapLayout.tunnels.valueSize))
             let known = entry.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: MapLayout.clockOffsetOffset, as: UInt64.self) }

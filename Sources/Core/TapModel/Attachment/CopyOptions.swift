@@ -61,7 +61,7 @@ extension CopyOptions {
     }
 
     /// Whether the same of a guest's traffic is copied to the same place, however it is marked.
-    public func choosesAs(_ other: CopyOptions) -> Bool {
+    public func copiesSame(as other: CopyOptions) -> Bool {
         var same = other
         same.mark = mark
         return self == same

@@ -73,7 +73,7 @@ extension ObservedAttachment {
         let copying = Direction.allCases.filter { if case .attached = hooks[$0] { true } else { false } }
         guard !copying.isEmpty else { return nil }
         let which = copying.count == hooks.count ? "" : " what is \(copying.map(\.rawValue).joined(separator: " and "))"
-        guard spec.options.choosesAs(desired.options) else {
+        guard spec.options.copiesSame(as: desired.options) else {
             return "The program before it goes on copying\(which), as it was asked for then: \(spec.options.choice)."
         }
         return "The program before it (build \(spec.build.prefix(12))) goes on copying\(which.isEmpty ? " the same" : which)."

@@ -47,7 +47,7 @@ public struct CopyBreaker: Sendable {
     /// Takes in what the destinations have counted until `now`, in seconds of a clock that does not jump.
     ///
     /// - Parameter limit: the one in force; `nil`, or another than before: nothing is stopped any more.
-    public mutating func look(at records: [DestinationRecord], limit: RateLimit?, now: Double) {
+    public mutating func update(with records: [DestinationRecord], limit: RateLimit?, now: Double) {
         let loads = Dictionary(records.map { ($0.label, $0) }) { first, _ in first }
         let last = before
         before = (now, loads)

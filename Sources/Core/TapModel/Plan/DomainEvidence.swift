@@ -56,7 +56,7 @@ public enum DomainEvidence: Hashable, Sendable {
         if case .refused(let failure) = verdict.outcome, failure.reason == .filterPending || failure.reason == .configInvalid {
             return true
         }
-        return spec.options.choosesAs(TapEvaluation.options(of: tap, on: host)) && interfaces.contains { tap.selects($0) }
+        return spec.options.copiesSame(as: TapEvaluation.options(of: tap, on: host)) && interfaces.contains { tap.selects($0) }
     }
 
     /// Whether a guest may hold an attachment's device open: of a macvtap that cannot be told.

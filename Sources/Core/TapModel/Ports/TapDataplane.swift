@@ -13,7 +13,7 @@ public protocol TapDataplane: AnyObject {
     /// Takes the bpffs for this process, so that no second daemon undoes its work; ends with the process. Doing it again
     /// does no harm, and takes one that was mounted meanwhile.
     /// - Throws: `attach-failed` when another process has it; `bpffs-not-mounted`, `permission-denied`.
-    func claim() throws(Failure)
+    func lock() throws(Failure)
 
     /// Chooses how to attach on this kernel; probes once and remembers conclusive answers.
     /// - Throws: `kernel-too-old` when the choice cannot be had, `permission-denied`, `bpffs-not-mounted`.
@@ -67,14 +67,14 @@ public protocol TapDataplane: AnyObject {
     func ownWays() throws(Failure) -> [[UInt8]: UInt32]
 
     /// Asks the next hop whether it is still there: what the kernel does not send itself it does not ask for. Does not wait for an answer.
-    func confirm(_ path: UnderlayPath) throws(Failure)
+    func confirmNextHop(_ path: UnderlayPath) throws(Failure)
 
     /// Has the time in ERSPAN's headers follow the real clock, which somebody may have set: the programs have only a monotonic one. To be
     /// called now and then; writes nothing while the two agree to a millisecond.
-    func followClock() throws(Failure)
+    func refreshClock() throws(Failure)
 
     /// Looks again whether the devices of destinations take GSO packets whole, which ethtool(8) may have changed.
-    func followOffloads() throws(Failure)
+    func refreshOffloads() throws(Failure)
 
     /// Every destination that was ever set and not forgotten.
     func destinations() throws(Failure) -> [DestinationRecord]
@@ -88,7 +88,7 @@ public protocol TapDataplane: AnyObject {
     /// - Parameter known: as it was found last; given back, and why, where it cannot be looked at.
     /// - Throws: `destination-unsafe` when a device that is not virt-tap's has its name; `attach-failed`, and whatever keeps programs from
     ///   being pinned: then no copy may be sent there.
-    func keepPort(_ spec: MonitorPort.Spec, known: MonitorPort?) throws(Failure) -> MonitorPort
+    func installPort(_ spec: MonitorPort.Spec, known: MonitorPort?) throws(Failure) -> MonitorPort
 
     /// Removes every monitor port of ours but those with these names, and what is left of others.
     /// - Returns: the names of those that were there.

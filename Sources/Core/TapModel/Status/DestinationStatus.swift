@@ -109,7 +109,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     }
 
     /// What to know of where copies go, before any was made.
-    public var warningsOfWay: [TapStatus.Warning] { warnings.filter { $0.reason == .defaultRoute || $0.reason == .hostListens } }
+    public var routeWarnings: [TapStatus.Warning] { warnings.filter { $0.reason == .defaultRoute || $0.reason == .hostListens } }
 
     /// That a device of this host takes smaller packets than come: what is too large is lost there, and a veth tells nobody.
     private static func narrow(_ device: HostDevice, _ sources: [CopySource], _ limit: UInt32?) -> TapStatus.Warning? {

@@ -67,7 +67,7 @@ struct DocumentCheck {
         for definition in configuration.destinations {
             let status = DestinationStatus(definition, on: host)
             // Where copies go is this host's to say.
-            for warning in status.warningsOfWay where file.isHostConfiguration {
+            for warning in status.routeWarnings where file.isHostConfiguration {
                 report.note(
                     "destination \(definition.name): \(warning.message.printable) (\(warning.reason.rawValue))", in: file.name, isBad: false
                 )

@@ -330,7 +330,7 @@ enum Diagnosis {
     private static func destinations(_ facts: HostFacts) -> [Finding] {
         facts.destinations.map { destination in
             let subject = "destination \(destination.name.printable)"
-            if destination.state == .active, let way = destination.warningsOfWay.first {
+            if destination.state == .active, let way = destination.routeWarnings.first {
                 return Finding(.warn, subject, "\(way.message.printable) (\(way.reason.rawValue))")
             }
             if destination.state == .active { return Finding(.ok, subject, "\(destination.kind.rawValue), takes copies") }

@@ -188,7 +188,7 @@ extension Reconciler {
     /// more than what is.
     private func endWhatIsNotWished(_ desired: DesiredAttachment) {
         let id = desired.key.id
-        guard failures[id] != nil, let options = attachments[id]?.spec?.options, !options.choosesAs(desired.options) else { return }
+        guard failures[id] != nil, let options = attachments[id]?.spec?.options, !options.copiesSame(as: desired.options) else { return }
         let failure = failures[id]
         logger.warning("\(describe(desired)): what it copied before is no longer asked for; it copies nothing")
         remove(id)

@@ -40,7 +40,7 @@ extension Reconciler {
     /// wished is looked at all the same, since status has to say why it fails.
     func refreshAttachments() {
         do {
-            try dataplane.claim()
+            try dataplane.lock()
             attachments = AttachmentTable(try dataplane.attachments())
             if kernelTrouble != nil { logger.notice("the kernel side can be used again") }
             kernelTrouble = nil
@@ -120,7 +120,7 @@ extension Reconciler {
             if used.contains(verdict.label) || isRefused { set(verdict) }
         }
         do {
-            try dataplane.followOffloads()
+            try dataplane.refreshOffloads()
         } catch {
             logger.debug("\(error.message)")
         }

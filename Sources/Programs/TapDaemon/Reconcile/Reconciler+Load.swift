@@ -9,7 +9,7 @@ extension Reconciler {
         let before = breaker.failures
         do throws(Failure) {
             let limit = configuration.value.limit
-            breaker.look(at: limit == nil ? [] : try dataplane.destinations(), limit: limit, now: clock.monotonic())
+            breaker.update(with: limit == nil ? [] : try dataplane.destinations(), limit: limit, now: clock.monotonic())
         } catch {
             // Where nothing can be read nothing can be stopped either; what is stopped stays so.
             noteKernelTrouble(error)

@@ -21,7 +21,7 @@ extension Reconciler {
         recallWays()
         let queries = tunnels
         guard !queries.isEmpty || !paths.isEmpty else { return }
-        if isConfirming { followClock() }
+        if isConfirming { refreshClock() }
         var isChanged = false
         var confirmed: Set<NextHop> = []
         paths = paths.filter { queries.contains($0.key) }
@@ -30,7 +30,7 @@ extension Reconciler {
             learnWay(query, result)
             if paths.updateValue(result, forKey: query) != result { isChanged = true }
             // Most other machines are behind one router.
-            if isConfirming, case .success(let path) = result, confirmed.insert(NextHop(path)).inserted { confirm(path) }
+            if isConfirming, case .success(let path) = result, confirmed.insert(NextHop(path)).inserted { confirmNextHop(path) }
         }
         guard isChanged else { return }
         changes += 1
@@ -79,9 +79,9 @@ extension Reconciler {
         }
     }
 
-    private func followClock() {
+    private func refreshClock() {
         do {
-            try dataplane.followClock()
+            try dataplane.refreshClock()
         } catch {
             logger.debug("\(error.message)")
         }
@@ -94,9 +94,9 @@ extension Reconciler {
         init(_ path: UnderlayPath) { (address, ifindex) = (path.nextHop, path.ifindex) }
     }
 
-    private func confirm(_ path: UnderlayPath) {
+    private func confirmNextHop(_ path: UnderlayPath) {
         do {
-            try dataplane.confirm(path)
+            try dataplane.confirmNextHop(path)
         } catch {
             logger.debug("\(error.message)")
         }

@@ -82,7 +82,7 @@ extension Reconciler {
             known.unseen = error
             return known
         }
-        return try dataplane.keepPort(MonitorPort.Spec(name: name, marks: marks, mechanism: mechanism), known: known)
+        return try dataplane.installPort(MonitorPort.Spec(name: name, marks: marks, mechanism: mechanism), known: known)
     }
 
     /// Whoever removes a port again and again finds it made again every ten minutes: making it costs the host more than removing it.

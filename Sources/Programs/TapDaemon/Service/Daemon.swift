@@ -38,7 +38,7 @@ struct Daemon {
         let source = LibvirtDomainSource(uri: uri)
         let dataplane = KernelDataplane(bpffs: bpffs)
         do {
-            try dataplane.claim()
+            try dataplane.lock()
         } catch {
             guard error.reason != .attachFailed else { throw error }
             logger.warning("\(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
