@@ -92,17 +92,18 @@ extension KernelSuite {
                 let query = try #require(UnderlayQuery(tunnel))
                 let devices = DeviceTable(try dataplane.devices())
                 let ways =
-                    isNextDaemon ? try KernelDataplane(bpffs: tapped.bench.bpffs).ownWays().mapValues { devices[$0]?.name ?? "" } : known
+                    isNextDaemon
+                    ? try KernelDataplane(bpffs: tapped.bench.bpffs).specificRoutes().mapValues { devices[$0]?.name ?? "" } : known
                 let host = HostState(
                     configuration: HostConfiguration(), devices: devices, claims: DeviceClaims(),
-                    paths: [query: Result { () throws(Failure) in try dataplane.path(for: query) }], ownWays: ways,
+                    paths: [query: Result { () throws(Failure) in try dataplane.path(for: query) }], specificRoutes: ways,
                     mechanism: .success(.tcx))
                 let definition = DestinationDefinition(name: try #require(TapName(label)), target: .tunnel(tunnel))
                 let verdict = try DestinationEvaluation.evaluate(definition, host: host).get()
                 try dataplane.setDestination(
                     label,
                     DestinationRoute(
-                        kind: verdict.kind, ifindex: verdict.ifindex ?? 0, tunnel: verdict.tunnel, ownWay: verdict.ownWay))
+                        kind: verdict.kind, ifindex: verdict.ifindex ?? 0, tunnel: verdict.tunnel, specificRoute: verdict.specificRoute))
                 return verdict
             }
 
@@ -184,7 +185,7 @@ extension KernelSuite {
             try expect(.destinationDown, "no address of this host", at: Self.nobody, isNextDaemon: true, bySource)
             // Whoever accepts it has said so for good.
             try expect(nil, "", at: Self.gateway, isNextDaemon: true) { $0.device = links.wrong }
-            #expect(try links.dataplane.ownWays().isEmpty)
+            #expect(try links.dataplane.specificRoutes().isEmpty)
 
             // A route of its own by the other link is one that somebody made on purpose, but not what was asked for.
             try links.giveAddress()
@@ -213,7 +214,7 @@ extension KernelSuite {
                 #expect(verdict.failure?.message.contains("by \(links.right), and now") == true)
                 #expect(try links.flow() == Self.nobody)
                 #expect(try links.dataplane.destinations().first { $0.label == label }?.ifindex == 0)
-                #expect(try links.dataplane.ownWays() == [links.remote: right])
+                #expect(try links.dataplane.specificRoutes() == [links.remote: right])
             }
             // Only the daemon has seen the route, and the kernel was told of the default one.
             #expect(try links.flow() == Self.gateway)
@@ -249,7 +250,7 @@ extension KernelSuite {
             try links.dataplane.setDestination("far", DestinationRoute(kind: kind.kind.destinationKind, ifindex: 0, tunnel: tunnel))
             #expect(try links.flow() == Self.nobody)
             let right = try #require(try links.dataplane.device(named: links.right)).index
-            #expect(try links.dataplane.ownWays() == [links.remote: right])
+            #expect(try links.dataplane.specificRoutes() == [links.remote: right])
         }
 
         @Test("Which addresses devices have, also those that are down, and whose network is on their links")

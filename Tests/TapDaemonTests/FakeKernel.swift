@@ -30,9 +30,9 @@ final class FakeKernel: TapDataplane, Sendable {
         /// By remote address.
         var paths: [[UInt8]: Result<UnderlayPath, Failure>] = [:]
         /// What stands with the tunnels' headers of no destination that is told of here.
-        var ownWays: [[UInt8]: UInt32] = [:]
+        var specificRoutes: [[UInt8]: UInt32] = [:]
         /// The same of those that are, by label.
-        var keptWays: [String: OwnWay] = [:]
+        var keptWays: [String: SpecificRoute] = [:]
         /// What monitor ports fail with as long as it stands.
         var portTrouble: Failure?
         /// How many looks find that somebody took away what keeps a port apart.
@@ -108,8 +108,8 @@ final class FakeKernel: TapDataplane, Sendable {
             $0.destinations[label, default: DestinationRecord(label: label, kind: route.kind, ifindex: 0)].ifindex = route.ifindex
             $0.destinations[label]?.kind = route.kind
             if let tunnel = route.tunnel {
-                $0.keptWays[label] = tunnel.isOwnWay ? Self.ownWay(tunnel) : nil
-            } else if let way = route.ownWay {
+                $0.keptWays[label] = tunnel.isSpecificRoute ? Self.specificRoute(tunnel) : nil
+            } else if let way = route.specificRoute {
                 $0.keptWays[label] = way
             }
             $0.changes.append("destination \(label) \(route.ifindex)")
@@ -121,15 +121,15 @@ final class FakeKernel: TapDataplane, Sendable {
         try (state.withLock { $0.paths[query.remote] } ?? .failure(Failure(.neighbourUnreachable, "no route"))).get()
     }
 
-    func ownWays() throws(Failure) -> [[UInt8]: UInt32] {
+    func specificRoutes() throws(Failure) -> [[UInt8]: UInt32] {
         if let trouble = state.withLock({ $0.trouble ?? $0.waysTrouble }) { throw trouble }
         return state.withLock { state in
-            state.keptWays.values.reduce(into: state.ownWays) { $0[$1.remote] = $1.ifindex }
+            state.keptWays.values.reduce(into: state.specificRoutes) { $0[$1.remote] = $1.ifindex }
         }
     }
 
-    private static func ownWay(_ tunnel: TunnelHeader) -> OwnWay {
-        OwnWay(remote: Array(tunnel.bytes[tunnel.isIPv6 ? 38..<54 : 30..<34]), ifindex: tunnel.ifindex)
+    private static func specificRoute(_ tunnel: TunnelHeader) -> SpecificRoute {
+        SpecificRoute(remote: Array(tunnel.bytes[tunnel.isIPv6 ? 38..<54 : 30..<34]), ifindex: tunnel.ifindex)
     }
 
     func refreshOffloads() throws(Failure) {}

@@ -100,7 +100,7 @@ import Testing
             let destination = try #require(await bench.reconciler.status().destinations.first)
             #expect(destination.warnings.map(\.reason) == [.defaultRoute] && destination.device == "mon0")
         }
-        bench.kernel.state.withLock { $0.ownWays = [Self.remote: 21] }
+        bench.kernel.state.withLock { $0.specificRoutes = [Self.remote: 21] }
         let next = try Bench(Self.configuration, sharing: bench)
         bench.kernel.forgetChanges()
         try await next.run {
@@ -181,7 +181,7 @@ import Testing
         set(bench, Self.path(nextHop: "02:00:00:00:00:0b", prefixLength: 0))
         bench.kernel.state.withLock { state in
             state.waysTrouble = Failure(.bpffsNotMounted, "no bpffs")
-            state.ownWays = [Self.remote: 21]
+            state.specificRoutes = [Self.remote: 21]
         }
         try await bench.run {
             await bench.connect()

@@ -17,9 +17,9 @@ struct UnderlayRulesTests {
     private static let ens3 = device(3, "ens3", [DeviceAddress([192, 0, 2, 7], prefixLength: 24)])
     private static let address4 = DeviceAddress([10, 9, 0, 2], prefixLength: 24)
 
-    private static func host(_ ens4: HostDevice, _ others: [HostDevice] = [], ownWays: [[UInt8]: String] = [:]) -> HostState {
+    private static func host(_ ens4: HostDevice, _ others: [HostDevice] = [], specificRoutes: [[UInt8]: String] = [:]) -> HostState {
         var host = Fixture.host(devices: [ens3, ens4] + others)
-        host.ownWays = ownWays
+        host.specificRoutes = specificRoutes
         return host
     }
 
@@ -71,7 +71,7 @@ struct UnderlayRulesTests {
     }
 
     @Test func onlyTheDeviceThatIsAskedFor() {
-        let host = Self.host(Self.device(4, "ens4", [Self.address4], isUp: false), ownWays: [Self.remote: "ens4"])
+        let host = Self.host(Self.device(4, "ens4", [Self.address4], isUp: false), specificRoutes: [Self.remote: "ens4"])
         #expect(refusal(Self.byDefault, device: "ens4", host)?.reason == .destinationDown)
         // Somebody has said that it is right: no other rule holds then.
         #expect(refusal(Self.byDefault, device: "ens3", host) == nil)
@@ -125,7 +125,7 @@ struct UnderlayRulesTests {
     }
 
     @Test func whoHadAWayOfItsOwnDoesNotTakeTheDefaultRoute() {
-        let host = Self.host(Self.device(4, "ens4"), ownWays: [Self.remote: "ens4"])
+        let host = Self.host(Self.device(4, "ens4"), specificRoutes: [Self.remote: "ens4"])
         let failure = refusal(Self.byDefault, host)
         #expect(failure?.reason == .defaultRoute)
         #expect(
@@ -147,9 +147,9 @@ struct UnderlayRulesTests {
         #expect(verdict.failure?.message.hasPrefix("destination far: 10.9.0.5 is in the network of ens4") == true)
         host.devices.update("ens4", nil)
         let told = try DestinationEvaluation.evaluate(definition, host: host).get()
-        #expect(told.ifindex == 3 && told.tunnel?.isOwnWay == false)
+        #expect(told.ifindex == 3 && told.tunnel?.isSpecificRoute == false)
         #expect(DestinationStatus(told, on: host).warnings.map(\.reason) == [.defaultRoute])
         host.paths[try #require(UnderlayQuery(tunnel))] = .success(Self.path(3, "ens3", 24))
-        #expect(try DestinationEvaluation.evaluate(definition, host: host).get().tunnel?.isOwnWay == true)
+        #expect(try DestinationEvaluation.evaluate(definition, host: host).get().tunnel?.isSpecificRoute == true)
     }
 }

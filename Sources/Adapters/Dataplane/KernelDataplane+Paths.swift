@@ -14,8 +14,8 @@ extension KernelDataplane {
         }
     }
 
-    public func ownWays() throws(Failure) -> [[UInt8]: UInt32] {
-        try reporting("reading which ways copies took") { try destinationTable()?.ownWays() ?? [:] }
+    public func specificRoutes() throws(Failure) -> [[UInt8]: UInt32] {
+        try reporting("reading which ways copies took") { try destinationTable()?.specificRoutes() ?? [:] }
     }
 
     public func refreshClock() throws(Failure) { try refreshClock(offset: TunnelEntry.clockOffset()) }

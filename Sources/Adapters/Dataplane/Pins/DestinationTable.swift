@@ -88,10 +88,10 @@ struct DestinationTable {
         if let tunnel = route.tunnel {
             let entry = TunnelEntry(tunnel, of: label, clockOffset: TunnelEntry.clockOffset())
             try kernel.write(entry.bytes, to: maps.tunnels, at: index)
-        } else if let way = route.ownWay {
+        } else if let way = route.specificRoute {
             // One that says so stands: what is under way to the same machine still leaves by it.
             let entry = try kernel.read(maps.tunnels, at: index, size: Int(MapLayout.tunnels.valueSize))
-            if TunnelEntry.ownWay(entry, of: label)?.remote != way.remote {
+            if TunnelEntry.specificRoute(entry, of: label)?.remote != way.remote {
                 try kernel.write(TunnelEntry(way, of: label).bytes, to: maps.tunnels, at: index)
             }
         } else if let mtu = route.mtu {
@@ -115,13 +115,13 @@ struct DestinationTable {
         }
     }
 
-    /// What `TapDataplane.ownWays` gives. An entry stands while its destination is stopped.
-    func ownWays() throws -> [[UInt8]: UInt32] {
+    /// What `TapDataplane.specificRoutes` gives. An entry stands while its destination is stopped.
+    func specificRoutes() throws -> [[UInt8]: UInt32] {
         var ways: [[UInt8]: UInt32] = [:]
         for index in 0..<MapLayout.destinationSlots {
             guard let slot = try slot(index), Self.kind(slot.kind)?.isTunnel == true else { continue }
             let entry = try kernel.read(maps.tunnels, at: index, size: Int(MapLayout.tunnels.valueSize))
-            if let way = TunnelEntry.ownWay(entry, of: slot.label) { ways[way.remote] = way.ifindex }
+            if let way = TunnelEntry.specificRoute(entry, of: slot.label) { ways[way.remote] = way.ifindex }
         }
         return ways
     }

@@ -23,7 +23,7 @@ struct TunnelEntry {
             tunnel.inboundIdentifier.bigEndian, tunnel.outboundIdentifier.bigEndian,
         ]
         let header =
-            [tunnel.isOwnWay ? Self.isOwnWay : 0, 0] + tunnel.bytes
+            [tunnel.isSpecificRoute ? Self.isOwnWay : 0, 0] + tunnel.bytes
             + [UInt8](repeating: 0, count: MapLayout.tunnelHeaderSize - tunnel.bytes.count)
         bytes =
             header + numbers.flatMap { withUnsafeBytes(of: $0, Array.init) } + withUnsafeBytes(of: clockOffset, Array.init)
@@ -31,7 +31,7 @@ struct TunnelEntry {
     }
 
     /// Of another machine to which nothing is to be sent, for the next daemon: with headers of no length the programs send nothing.
-    init(_ way: OwnWay, of label: String) {
+    init(_ way: SpecificRoute, of label: String) {
         let isIPv6 = way.remote.count == 16
         var entry = [UInt8](repeating: 0, count: Int(MapLayout.tunnels.valueSize))
         entry[0] = Self.isOwnWay
@@ -54,11 +54,11 @@ struct TunnelEntry {
     }
 
     /// The remote address and the device of an entry as it was written; `nil`: it was the default route, or the entry is another's.
-    static func ownWay(_ bytes: [UInt8], of label: String) -> OwnWay? {
+    static func specificRoute(_ bytes: [UInt8], of label: String) -> SpecificRoute? {
         guard bytes.count == Int(MapLayout.tunnels.valueSize), bytes[0] & isOwnWay != 0 else { return nil }
         func word(_ offset: Int) -> UInt32 { bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self) } }
         guard word(numberOffset) == number(of: label) else { return nil }
-        return OwnWay(remote: Array(bytes[Self.remote(isIPv6: word(isIPv6Offset) != 0)]), ifindex: word(numberOffset + 4))
+        return SpecificRoute(remote: Array(bytes[Self.remote(isIPv6: word(isIPv6Offset) != 0)]), ifindex: word(numberOffset + 4))
     }
 
     /// Where the remote address is in the headers.

@@ -13,21 +13,21 @@ public struct DestinationRoute: Hashable, Sendable {
     /// What copies are wrapped in; `nil`: nothing.
     public var tunnel: TunnelHeader?
     /// Of another machine to which nothing can be sent now: the way that it had.
-    public var ownWay: OwnWay?
+    public var specificRoute: SpecificRoute?
     /// How large an IP packet may be that a device of this host gets, in bytes, for copies that are to be finished; `nil`: as the
     /// host has them.
     public var mtu: UInt32?
 
     public init(
         kind: DestinationTarget.Kind, ifindex: UInt32, isReceiving: Bool = false, rate: RateLimit? = nil, tunnel: TunnelHeader? = nil,
-        ownWay: OwnWay? = nil, mtu: UInt32? = nil
+        specificRoute: SpecificRoute? = nil, mtu: UInt32? = nil
     ) {
         self.kind = kind
         self.ifindex = ifindex
         self.isReceiving = isReceiving
         self.rate = rate
         self.tunnel = tunnel
-        self.ownWay = ownWay
+        self.specificRoute = specificRoute
         self.mtu = mtu
     }
 }

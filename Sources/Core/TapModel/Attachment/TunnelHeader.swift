@@ -27,7 +27,7 @@ public struct TunnelHeader: Hashable, Sendable {
 
     /// Whether the path was one of the remote's own, and not the default route. Not part of the headers, but kept with them: who sees
     /// only the kernel later is to know it.
-    public let isOwnWay: Bool
+    public let isSpecificRoute: Bool
     /// The same of the path's device, by which nothing may be sent at the moment.
     public let ifindex: UInt32
 
@@ -47,7 +47,7 @@ public struct TunnelHeader: Hashable, Sendable {
     public init?(_ tunnel: Tunnel, remote: [UInt8], path: UnderlayPath, mtu limit: UInt32?) {
         guard let nextHop = path.nextHopMAC, path.source.count == remote.count else { return nil }
         isIPv6 = remote.count == 16
-        isOwnWay = !path.isByDefaultRoute
+        isSpecificRoute = !path.isByDefaultRoute
         ifindex = path.ifindex
         let form: Form =
             switch tunnel.kind {

@@ -19,8 +19,8 @@ public struct DestinationVerdict: Hashable, Sendable {
 
     /// What copies are wrapped in; `nil`: nothing.
     public var tunnel: TunnelHeader?
-    /// `DestinationRoute.ownWay`.
-    public var ownWay: OwnWay?
+    /// `DestinationRoute.specificRoute`.
+    public var specificRoute: SpecificRoute?
     /// What to know of the way to another machine, or of the interface, although copies are sent there.
     public var remark: TapStatus.Warning?
     /// Of a monitor port: the device at which sensors listen.

@@ -14,7 +14,7 @@ public struct HostState: Sendable {
     /// How packets get to the other ends of tunnels.
     public var paths: [UnderlayQuery: Result<UnderlayPath, Failure>]
     /// Remote addresses that are known to have, or have had, a way of their own besides the default route: the device.
-    public var ownWays: [[UInt8]: String]
+    public var specificRoutes: [[UInt8]: String]
     /// The monitor ports of the configuration as virt-tapd has them, by the name of the device that sensors listen at, or why it has not;
     /// none for somebody who only looks.
     public var ports: [String: Result<MonitorPort, Failure>]
@@ -31,7 +31,7 @@ public struct HostState: Sendable {
 
     public init(
         configuration: HostConfiguration, devices: DeviceTable, claims: DeviceClaims, directory: DomainDirectory = DomainDirectory(),
-        paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:], ownWays: [[UInt8]: String] = [:],
+        paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:], specificRoutes: [[UInt8]: String] = [:],
         ports: [String: Result<MonitorPort, Failure>] = [:], overloads: [String: Failure] = [:],
         mechanism: Result<Mechanism, Failure>,
         isPaused: Bool = false, filters: [String: Result<CompiledFilter, Failure>] = [:],
@@ -42,7 +42,7 @@ public struct HostState: Sendable {
         self.claims = claims
         self.directory = directory
         self.paths = paths
-        self.ownWays = ownWays
+        self.specificRoutes = specificRoutes
         self.ports = ports
         self.overloads = overloads
         self.mechanism = mechanism
@@ -53,7 +53,7 @@ public struct HostState: Sendable {
     }
 
     /// The way besides the default route that a remote address has or had.
-    func ownWay(to remote: [UInt8]) -> OwnWay? {
-        ownWays[remote].map { OwnWay(remote: remote, ifindex: devices[$0]?.index ?? 0) }
+    func specificRoute(to remote: [UInt8]) -> SpecificRoute? {
+        specificRoutes[remote].map { SpecificRoute(remote: remote, ifindex: devices[$0]?.index ?? 0) }
     }
 }

@@ -12,7 +12,7 @@ enum TunnelEvaluation {
         let kind = tunnel.kind.destinationKind
         func nowhere(_ reason: Reason, _ why: String) -> DestinationVerdict {
             var verdict = DestinationVerdict(label: label, kind: kind, ifindex: 0, failure: Failure(reason, "destination \(label): \(why)"))
-            verdict.ownWay = IPAddress.bytes(tunnel.remote).flatMap(host.ownWay(to:))
+            verdict.specificRoute = IPAddress.bytes(tunnel.remote).flatMap(host.specificRoute(to:))
             return verdict
         }
         if let refusal = IPAddress.bytes(tunnel.remote).flatMap(RemoteAddress.refusal) { return nowhere(refusal.reason, refusal.message) }

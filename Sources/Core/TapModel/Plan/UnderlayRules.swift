@@ -18,7 +18,7 @@ public enum UnderlayRules {
         if let refusal = foreign(path, query, host) { return refusal }
         if isPinned(query, host) { return nil }
         if let refusal = elsewhere(path, remote, query, host) { return refusal }
-        guard path.isByDefaultRoute, let device = host.ownWays[query.remote] else { return nil }
+        guard path.isByDefaultRoute, let device = host.specificRoutes[query.remote] else { return nil }
         return Failure(
             .defaultRoute,
             "\(remote) had a route of its own, by \(device), and now has only the default route, \(by(path)), which copies do not follow; "

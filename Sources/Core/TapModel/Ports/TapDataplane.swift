@@ -62,9 +62,9 @@ public protocol TapDataplane: AnyObject {
     ///   packets.
     func path(for query: UnderlayQuery) throws(Failure) -> UnderlayPath
 
-    /// Remote addresses to which the kernel was told of a way that is not the default route, or was not (`DestinationRoute.ownWay`), when
-    /// it was last told of one, and the device's ifindex: it outlives the daemon.
-    func ownWays() throws(Failure) -> [[UInt8]: UInt32]
+    /// The remote addresses to which copies last went by a route that is not the default route, and the ifindex of its device. The kernel's
+    /// table keeps them (`DestinationRoute.specificRoute`), so they outlive the daemon.
+    func specificRoutes() throws(Failure) -> [[UInt8]: UInt32]
 
     /// Asks the next hop whether it is still there: what the kernel does not send itself it does not ask for. Does not wait for an answer.
     func confirmNextHop(_ path: UnderlayPath) throws(Failure)

@@ -32,10 +32,10 @@ struct ThisHost {
         }
         let table = DeviceTable(devices)
         // Whoever may not see the pins sees what the routes say.
-        let ownWays = ((try? dataplane.ownWays()) ?? [:]).mapValues { table[$0]?.name ?? "a device that has gone" }
+        let specificRoutes = ((try? dataplane.specificRoutes()) ?? [:]).mapValues { table[$0]?.name ?? "a device that has gone" }
         state = HostState(
             configuration: configuration, devices: table, claims: DeviceClaims(),
-            paths: UnderlayLookup.paths(for: configuration, dataplane), ownWays: ownWays, mechanism: mechanism)
+            paths: UnderlayLookup.paths(for: configuration, dataplane), specificRoutes: specificRoutes, mechanism: mechanism)
         self.caveats = caveats
     }
 

@@ -8,7 +8,8 @@ extension Reconciler {
     /// The host as evaluation sees it now.
     var hostState: HostState {
         HostState(
-            configuration: configuration.value, devices: devices, claims: claims, directory: directory, paths: paths, ownWays: ownWays,
+            configuration: configuration.value, devices: devices, claims: claims, directory: directory, paths: paths,
+            specificRoutes: specificRoutes,
             ports: ports, overloads: breaker.failures,
             mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) }, isPaused: isPaused,
             filters: filters.results, refusedOptions: filters.refusedOptions, unconfigured: configuration.missing)

@@ -181,7 +181,7 @@ extension Reconciler {
 
     func set(_ verdict: DestinationVerdict, anew: Bool = false) {
         // What the daemon before this one knew of its way may be in pins that could not be read yet.
-        if verdict.tunnel?.isOwnWay == false, !areWaysRecalled { return request(.all, after: 1) }
+        if verdict.tunnel?.isSpecificRoute == false, !areWaysRecalled { return request(.all, after: 1) }
         let before = destinations[verdict.label]
         do {
             let route = try route(for: verdict)
@@ -208,7 +208,7 @@ extension Reconciler {
         if let ifindex = verdict.ifindex {
             return DestinationRoute(
                 kind: verdict.kind, ifindex: ifindex, isReceiving: verdict.isReceiving, rate: verdict.rate,
-                tunnel: verdict.tunnel, ownWay: verdict.ownWay, mtu: verdict.mtu)
+                tunnel: verdict.tunnel, specificRoute: verdict.specificRoute, mtu: verdict.mtu)
         }
         var last = destinations[verdict.label]?.route.ifindex
         if last == nil { last = try dataplane.destinations().first { $0.label == verdict.label }?.ifindex }
@@ -241,7 +241,7 @@ extension Reconciler {
     private func keepWays() {
         let host = hostState
         for definition in configuration.value.destinations {
-            guard case .tunnel(let tunnel) = definition.target, let remote = IPAddress.bytes(tunnel.remote), ownWays[remote] != nil,
+            guard case .tunnel(let tunnel) = definition.target, let remote = IPAddress.bytes(tunnel.remote), specificRoutes[remote] != nil,
                 case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host)
             else { continue }
             set(verdict)

@@ -60,18 +60,18 @@ extension Reconciler {
     /// nothing was sent there for a while.
     private func learnWay(_ query: UnderlayQuery, _ result: Result<UnderlayPath, Failure>) {
         guard case .success(let path) = result, !path.isByDefaultRoute else { return }
-        ownWays[query.remote] = path.device
-        guard ownWays.count > Self.rememberedWays else { return }
+        specificRoutes[query.remote] = path.device
+        guard specificRoutes.count > Self.rememberedWays else { return }
         let used = Set(tunnels.map(\.remote)).union([query.remote])
-        ownWays = ownWays.filter { used.contains($0.key) }
+        specificRoutes = specificRoutes.filter { used.contains($0.key) }
     }
 
     /// The same of what the daemon before this one knew.
     private func recallWays() {
         guard !areWaysRecalled else { return }
         do {
-            for (remote, ifindex) in try dataplane.ownWays() where ownWays[remote] == nil {
-                ownWays[remote] = devices[ifindex]?.name ?? "a device that has gone"
+            for (remote, ifindex) in try dataplane.specificRoutes() where specificRoutes[remote] == nil {
+                specificRoutes[remote] = devices[ifindex]?.name ?? "a device that has gone"
             }
             areWaysRecalled = true
         } catch {

@@ -38,7 +38,7 @@ actor Reconciler {
     var paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:]
     /// Remote addresses that had a way besides the default route in this daemon's life, or when the kernel was told of one last; the
     /// device.
-    var ownWays: [[UInt8]: String] = [:]
+    var specificRoutes: [[UInt8]: String] = [:]
     /// Whether what the kernel was told before this daemon started is among them.
     var areWaysRecalled = false
     var devices = DeviceTable()
@@ -204,7 +204,7 @@ actor Reconciler {
         loggedFailures = [:]
         destinations = [:]
         ports = [:]
-        ownWays = [:]
+        specificRoutes = [:]
         let host = hostState
         for uuid in domains.keys {
             evaluate(uuid, on: host)
