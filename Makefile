@@ -131,7 +131,7 @@ endef
 install-data:
 	install -d '$(DESTDIR)$(UNITDIR)' '$(DESTDIR)$(HOOKDIR)' '$(DESTDIR)$(DATADIR)/man/man1' '$(DESTDIR)$(DATADIR)/man/man8' \
 		'$(DESTDIR)$(DATADIR)/virt-tap' '$(DESTDIR)$(DATADIR)/doc/virt-tap'
-	for folder in docs/decisions examples schemas; do install -d '$(DESTDIR)$(DATADIR)/doc/virt-tap'/"$$folder" || exit 1; done
+	for folder in docs/decisions docs/explanation docs/guides docs/reference examples schemas; do install -d '$(DESTDIR)$(DATADIR)/doc/virt-tap'/"$$folder" || exit 1; done
 	for unit in virt-tapd.service virt-tapd.socket; do \
 		$(substitute) "packaging/systemd/$$unit" >'$(DESTDIR)$(UNITDIR)'/"$$unit" && \
 		chmod 0644 '$(DESTDIR)$(UNITDIR)'/"$$unit" || exit 1; \
@@ -143,7 +143,7 @@ install-data:
 	for file in schemas/*; do \
 		[ ! -f "$$file" ] || $(INSTALL_FILE) "$$file" '$(DESTDIR)$(DATADIR)/virt-tap/' || exit 1; \
 	done
-	for file in README.md CHANGELOG.md LICENSE docs/*.md docs/*.svg docs/decisions/*.md examples/* schemas/*; do \
+	for file in README.md CHANGELOG.md LICENSE docs/*.md docs/*/*.md docs/*/*.svg examples/* schemas/*; do \
 		[ ! -f "$$file" ] || $(INSTALL_FILE) "$$file" '$(DESTDIR)$(DATADIR)/doc/virt-tap'/"$$file" || exit 1; \
 	done
 	$(substitute) hooks/qemu >'$(DESTDIR)$(HOOKDIR)/.virt-tap.new'

@@ -3,7 +3,7 @@
 
 import PackageDescription
 
-// The folders tell who depends on whom; docs/architecture.md says why. A Swift target may import only
+// The folders tell who depends on whom; docs/explanation/architecture.md says why. A Swift target may import only
 // what stands in its `dependencies`, which make build and make test check; only the targets named C… touch a C library.
 
 let strict: [SwiftSetting] = [

@@ -70,7 +70,7 @@ struct tap_limit {
 
 /* Of a GSO packet of TCP of more segments than this fewer are made, where copies are cut, finished, wrapped, or for
  * a device that takes no GSO packets; one of anything else is not copied. It counts as so many for rates and
- * limits: what a guest only claims would use them up. docs/metadata.md and docs/security.md say the number.
+ * limits: what a guest only claims would use them up. docs/reference/metadata.md and docs/explanation/security.md say the number.
  */
 #define TAP_SEGMENTS 128
 

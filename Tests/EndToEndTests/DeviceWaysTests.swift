@@ -5,7 +5,7 @@ import TapModel
 import Testing
 
 extension EndToEnd.RunningGuests {
-    /// How others make guests' devices and change them later, by the commands and calls that they use. The table in docs/libvirt.md tells
+    /// How others make guests' devices and change them later, by the commands and calls that they use. docs/explanation/libvirt.md tells
     /// the same.
     @Suite struct DeviceWaysTests {
         let host: TappedHost = .current

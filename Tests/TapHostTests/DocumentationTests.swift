@@ -8,12 +8,12 @@ import Testing
 struct DocumentationTests {
     @Test("Beside the program, else where packages put them")
     func path() {
-        let page = "configuration.md"
+        let page = "reference/configuration.md"
         #expect(
             Documentation.path(page, of: "/usr/local/bin/virt-tap") { $0.hasPrefix("/usr/local/share/doc/virt-tap/docs/") }
-                == "/usr/local/share/doc/virt-tap/docs/configuration.md")
+                == "/usr/local/share/doc/virt-tap/docs/reference/configuration.md")
         for program in ["/work/.build/debug/virt-tap", "", "virt-tap"] {
-            #expect(Documentation.path(page, of: program) { _ in false } == "/usr/share/doc/virt-tap/docs/configuration.md")
+            #expect(Documentation.path(page, of: program) { _ in false } == "/usr/share/doc/virt-tap/docs/reference/configuration.md")
         }
     }
 }

@@ -12,9 +12,10 @@ struct PacketMarkTests {
         var mask: UInt32
     }
 
-    /// The table of docs/configuration.md: who, and the marks with their masks; of a range what lies between its ends, too.
+    /// The table of docs/reference/configuration.md: who, and the marks with their masks; of a range what lies between its ends, too.
     private func known() throws -> [Known] {
-        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../docs/configuration.md")
+        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+            "../../docs/reference/configuration.md")
         let text = try String(contentsOf: file, encoding: .utf8)
         let begin = try #require(text.range(of: "## The mark\n")?.upperBound)
         let end = try #require(text.range(of: "\n## ", range: begin..<text.endIndex)?.lowerBound)
@@ -37,7 +38,7 @@ struct PacketMarkTests {
         return Known(who: who, value: parts[0], mask: parts.count == 2 ? parts[1] : .max)
     }
 
-    @Test("The default is nobody's of those that docs/configuration.md lists, and none of theirs")
+    @Test("The default is nobody's of those that docs/reference/configuration.md lists, and none of theirs")
     func defaultIsFree() throws {
         let known = try known()
         #expect(known.count > 1_300)

@@ -4,11 +4,11 @@ import Foundation
 import TapModel
 import Testing
 
-@Suite("docs/reasons.md")
+@Suite("docs/reference/reasons.md")
 struct ReasonTableTests {
     /// The rows of the table: code, state, meaning, remedy.
     private func rows() throws -> [[String]] {
-        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../docs/reasons.md")
+        let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("../../docs/reference/reasons.md")
         return try String(contentsOf: file, encoding: .utf8).split(separator: "\n").filter { $0.hasPrefix("| `") }.map { line in
             line.split(separator: "|").map { $0.trimmingCharacters(in: .whitespaces) }
         }

@@ -2,7 +2,7 @@
 
 import Foundation
 
-/// The figures as tables of Markdown, for a terminal and for docs/performance.md.
+/// The figures as tables of Markdown, for a terminal and for docs/explanation/performance.md.
 struct TextReport {
     private let report: Report
 
@@ -107,7 +107,7 @@ struct TextReport {
         return [["### aims", ""] + MarkdownTable(head: ["ratio", "at most", "reached", "quartiles", ""], rows: rows).lines]
     }
 
-    /// All sizes of a path side by side, the ratios alone: what docs/performance.md shows.
+    /// All sizes of a path side by side, the ratios alone: what docs/explanation/performance.md shows.
     private var summaries: [[String]] {
         var names = Set<String>()
         return report.paths.map(\.path).filter { names.insert($0).inserted }.map { path in

@@ -3,7 +3,7 @@
 /// The stable codes that say why a tap is not active, or what to know about one that is.
 ///
 /// Operators' scripts match these strings: a code is never renamed and never used for something else.
-/// docs/reasons.md explains each; a test compares the two.
+/// docs/reference/reasons.md explains each; a test compares the two.
 public enum Reason: String, CaseIterable, Codable, Sendable {
     case invalidMetadata = "invalid-metadata"
     case duplicateName = "duplicate-name"

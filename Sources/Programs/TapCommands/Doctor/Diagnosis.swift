@@ -229,7 +229,8 @@ enum Diagnosis {
             guard facts.configExists else {
                 return Finding(
                     .warn, "configuration", "\(path) does not exist, so there is no destination to copy to",
-                    remedy: "write one: \(Documentation.path("configuration.md").printable) has examples, virt-tap check checks it")
+                    remedy:
+                        "write one: \(Documentation.path("reference/configuration.md").printable) has examples, virt-tap check checks it")
             }
             return Finding(.ok, "configuration", "\(path): valid")
         }
