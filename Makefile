@@ -19,7 +19,7 @@ SWIFTFLAGS ?=
 
 release_flags = -c release --static-swift-stdlib $(SWIFTFLAGS)
 c_files = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
-shell_files = hooks/qemu .ci/run Tests/guest/init Tests/guest/kernel-init $(filter-out %.c %.service,$(wildcard Tests/host/*)) $(filter-out scripts/as-unit,$(wildcard scripts/*))
+shell_files = hooks/qemu .ci/run Tests/guest/init Tests/guest/kernel-init $(filter-out %.c %.service,$(wildcard Tests/host/*)) $(filter-out scripts/as-unit scripts/lint-docs,$(wildcard scripts/*))
 INSTALL_FILE = install -m 0644
 substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 
@@ -193,11 +193,12 @@ fmt: ## format Swift and C in place
 	@scripts/deps lint
 	clang-format -i $(c_files)
 
-lint: ## check format and shell scripts; every warning is an error
+lint: ## check format, shell scripts and links in the documentation; every warning is an error
 	@scripts/deps lint
 	$(SWIFT) format lint --strict -r Sources Tests Benchmarks Plugins Package.swift
 	clang-format --dry-run -Werror $(c_files)
 	shellcheck $(shell_files)
+	scripts/lint-docs
 
 clean: ## remove what was built, the guests' image included
 	rm -rf .build .build-lab
