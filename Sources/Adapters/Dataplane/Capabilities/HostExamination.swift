@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import CLibbpf
 public import TapModel
+import TapSystem
 
 /// What one process can do for the data path with the rights that it has: virt-tapd about itself, or a child with virt-tapd's rights in
 /// its place. Goes over the control socket as JSON.
@@ -93,5 +95,75 @@ extension HostExamination: Codable {
         case .failure(let failure): try container.encode(Problem(failure), forKey: .mechanismFailure)
         }
         try container.encodeIfPresent(filters.map(Problem.init), forKey: .filters)
+    }
+}
+
+/// One thing that this host can or cannot do for the data path, as `virt-tap doctor` shows it.
+public struct CapabilityFinding: Hashable, Sendable {
+    public enum Subject: String, CaseIterable, Sendable {
+        /// A BPF file system is mounted where pins go, and may be written to.
+        case bpffs
+        /// CAP_BPF and CAP_NET_ADMIN are in this process's effective set.
+        case privileges
+        /// The copying program passes the kernel's verifier.
+        case programs
+        /// So do the programs that cut, wrap and finish copies.
+        case relay
+        /// Programs are compiled to machine code.
+        case jit
+        case tcx
+        case clsact
+        /// The kind of device on which copies are cut: veth.
+        case cutting
+        /// The kernel describes its own types, by which our numbers for TCX can be checked.
+        case btf
+    }
+
+    public enum Answer: Hashable, Sendable {
+        case yes
+        /// - Parameters:
+        ///   - why: and what to do, for the operator.
+        ///   - minimumKernel: the first Linux that can do it, where that is the cause.
+        case no(why: String, minimumKernel: String? = nil)
+        /// It could not be found out, mostly for want of privileges.
+        case unknown(why: String)
+    }
+
+    /// What depends on the rights of whoever asks, and not on the kernel alone.
+    public static let ofRights: Set<Subject> = [.bpffs, .privileges, .programs, .relay, .jit, .tcx]
+
+    public var subject: Subject
+    public var answer: Answer
+
+    public init(_ subject: Subject, _ answer: Answer) {
+        self.subject = subject
+        self.answer = answer
+    }
+}
+
+/// The capabilities that virt-tapd has as it is installed.
+///
+/// packaging/systemd/virt-tapd.service gives them, in CapabilityBoundingSet; a test compares the two.
+public enum DaemonRights {
+    public struct Capability: Hashable, Sendable {
+        /// As capabilities(7) has it.
+        public let name: String
+        /// Of linux/capability.h.
+        let number: Int32
+    }
+
+    public static let capabilities = [
+        Capability(name: "CAP_BPF", number: 39), Capability(name: "CAP_KILL", number: 5), Capability(name: "CAP_NET_ADMIN", number: 12),
+        Capability(name: "CAP_NET_RAW", number: 13), Capability(name: "CAP_PERFMON", number: 38),
+        Capability(name: "CAP_SETGID", number: 6), Capability(name: "CAP_SETUID", number: 7),
+    ]
+
+    /// Gives up all others, for the calling thread and for whatever it executes, for good. What the unit takes away besides, such as
+    /// system calls and parts of the file system, stays.
+    /// - Throws: `permission-denied` to whoever may not, mostly for want of CAP_SETPCAP.
+    public static func lower() throws(Failure) {
+        let kept = capabilities.reduce(UInt64(0)) { $0 | 1 << UInt64($1.number) }
+        let code = clibbpf_keep_capabilities(kept)
+        guard code == 0 else { throw Failure(.permissionDenied, "giving up capabilities: \(ErrorText.of(-code))") }
     }
 }

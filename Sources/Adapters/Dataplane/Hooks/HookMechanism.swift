@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import CLibbpf
 import TapModel
 
 /// A way to run a program on a device's hook: TCX or clsact.
@@ -23,4 +24,64 @@ protocol HookMechanism {
 
     /// Ends it; no error when it is not there.
     func remove(_ place: HookPlace, programs: Set<UInt32>) throws
+}
+
+/// Where a program runs: one of the two TC hooks of a device.
+///
+/// The one place that translates directions. libvirt's inbound and outbound are seen from the guest. What a guest
+/// sends through a tap device enters the host there, which is TC ingress. A macvtap device is a leg of its lower
+/// device: what the guest sends is transmitted through it, which is TC egress (drivers/net/tap.c).
+struct HookPoint: Hashable {
+    let ifindex: UInt32
+    let isEgress: Bool
+
+    init(ifindex: UInt32, isEgress: Bool) {
+        self.ifindex = ifindex
+        self.isEgress = isEgress
+    }
+
+    init(_ direction: Direction, ifindex: UInt32, isMacvtap: Bool) {
+        self.ifindex = ifindex
+        isEgress = (direction == .inbound) != isMacvtap
+    }
+
+    var tcxType: bpf_attach_type {
+        bpf_attach_type(rawValue: UInt32((isEgress ? CLIBBPF_TCX_EGRESS : CLIBBPF_TCX_INGRESS).rawValue))
+    }
+}
+
+extension AttachmentSpec {
+    var programs: Set<UInt32> { Set([inboundProgram, outboundProgram].compactMap(\.self)) }
+
+    func hookPoint(_ direction: Direction) -> HookPoint {
+        HookPoint(direction, ifindex: key.ifindex, isMacvtap: interface.isMacvtap)
+    }
+}
+
+extension AttachmentID {
+    /// Whether it is an attachment of the same tap, to another device maybe: the domain, and the hash of origin and name.
+    func isSameTap(as other: AttachmentID) -> Bool { domain == other.domain && text.suffix(16) == other.text.suffix(16) }
+}
+
+/// One attachment's program in one direction, and where it runs.
+struct HookPlace: Hashable {
+    let id: AttachmentID
+    let direction: Direction
+    let point: HookPoint
+    /// Only for clsact.
+    let filter: AttachmentSpec.ClsactFilter?
+
+    init(_ spec: AttachmentSpec, _ direction: Direction) {
+        id = spec.key.id
+        self.direction = direction
+        point = spec.hookPoint(direction)
+        filter = spec.clsact
+    }
+
+    init(id: AttachmentID, _ direction: Direction, _ point: HookPoint, filter: AttachmentSpec.ClsactFilter?) {
+        self.id = id
+        self.direction = direction
+        self.point = point
+        self.filter = filter
+    }
 }

@@ -139,3 +139,71 @@ final class Kernel {
         } catch let error as KernelError where error.number == ENOENT {}
     }
 }
+
+/// Each thing that the data path asks of the kernel and that can fail: what a fault can be put into.
+enum KernelCall: String, CaseIterable, Sendable {
+    case makeDirectory = "make a directory for pins"
+    case createMap = "create a map"
+    case updateMap = "write to a map"
+    case readMap = "read a map"
+    case freezeMap = "freeze a map"
+    case pin = "pin an object"
+    case open = "open a pin"
+    case rename = "rename a pin"
+    case unlink = "remove a pin"
+    case lock = "lock the directory of pins"
+    case identify = "identify a program"
+    case load = "load a program"
+    case createLink = "attach a program"
+    case updateLink = "exchange a program"
+    case detachLink = "detach a program"
+    case queryHook = "list a device's programs"
+    case createQdisc = "add a qdisc for filters"
+    case destroyQdisc = "remove our qdisc"
+    case attachFilter = "add a filter"
+    case detachFilter = "remove a filter"
+    case netlink = "ask rtnetlink"
+    case testRun = "run a program on a test frame"
+    case changeDevice = "make or change a device of ours"
+}
+
+/// The kernel said no.
+struct KernelError: Error {
+    var call: KernelCall
+    /// Positive.
+    var number: CInt
+    /// What the call was about: a path, a device.
+    var subject: String = ""
+    /// For a load: the verifier's whole log.
+    var log: String?
+}
+
+/// A map, program or link, held by an open file descriptor.
+final class KernelObject {
+    let descriptor: CInt
+
+    init(owning descriptor: CInt) { self.descriptor = descriptor }
+
+    deinit { close(descriptor) }
+
+    /// The kernel's id of a program.
+    func programID() throws -> UInt32 {
+        var info = bpf_prog_info()
+        let result = clibbpf_program_info(descriptor, &info)
+        guard result == 0 else { throw KernelError(call: .open, number: -result, subject: "program") }
+        return info.id
+    }
+}
+
+/// What takes back the steps done so far, should a later one fail.
+final class Undo {
+    private var steps: [() throws -> Void] = []
+
+    func add(_ step: @escaping () throws -> Void) { steps.append(step) }
+
+    /// Takes back, the last step first; what cannot be taken back is left for the next start to repair.
+    func run() {
+        for step in steps.reversed() { try? step() }
+        steps = []
+    }
+}

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
+
 import CLibvirt
+import Glibc
+import Synchronization
 import TapModel
 
 // What libvirt calls, on the thread of its event loop. These are functions of the file and not closures: a closure written
@@ -101,4 +104,90 @@ func connectionClosed(_ connection: virConnectPtr?, _ reason: Int32, _ opaque: U
 func releaseContext(_ opaque: UnsafeMutableRawPointer?) {
     guard let opaque else { return }
     Unmanaged<EventContext>.fromOpaque(opaque).release()
+}
+
+/// Who is told of the end of a connection, by number.
+///
+/// libvirt is given the number and no pointer: it may call back after the connection was closed here. Taking the callback back is a
+/// call to libvirt's daemon, which fails when that has ended, and then the callback stands.
+enum CloseListeners {
+    private static let state = Mutex((last: 0, contexts: [Int: EventContext]()))
+
+    /// - Returns: the number, never used before.
+    static func add(_ context: EventContext) -> Int {
+        state.withLock {
+            $0.last += 1
+            $0.contexts[$0.last] = context
+            return $0.last
+        }
+    }
+
+    /// What comes for this number from now on is for nobody.
+    static func remove(_ number: Int) { state.withLock { $0.contexts[number] = nil } }
+
+    static func context(_ number: Int) -> EventContext? { state.withLock { $0.contexts[number] } }
+}
+
+/// libvirt's event loop: one for the process, on a thread of its own, from the first connection to the end of the process.
+///
+/// It is never stopped. libvirt releases callbacks' contexts from this loop, later than it is told to, so a stopped loop
+/// would leak or dangle; and the loop costs nothing while nothing happens.
+enum EventLoop {
+    /// Starts the loop if it does not run yet. To be called before every opening of a connection: libvirt gives only
+    /// those connections keepalive and events that were opened with a loop in place.
+    static func ensureRunning() throws {
+        try started.get()
+    }
+
+    /// How often the loop wakes up with nothing to do, so that it can never block for ever.
+    private static let heartbeat: Int32 = 10_000  // milliseconds
+
+    private static let started: Result<Void, any Error> = Result {
+        // Without a function of our own libvirt prints every error on standard error, in its own form.
+        virSetErrorFunc(nil, ignoreError)
+        guard virInitialize() == 0 else { throw LibvirtError.last("start libvirt's library") }
+        guard virEventRegisterDefaultImpl() == 0 else { throw LibvirtError.last("register libvirt's event loop") }
+        guard virEventAddTimeout(heartbeat, heartbeatPassed, nil, nil) >= 0 else {
+            throw LibvirtError.last("add a timer to libvirt's loop")
+        }
+        try startBlockingThread(runForEver)
+    }
+}
+
+private func runForEver() {
+    while true {
+        // An error here would come again at once: it must not take a whole core.
+        if virEventRunDefaultImpl() < 0 { usleep(100_000) }
+    }
+}
+
+private func heartbeatPassed(_ timer: Int32, _ opaque: UnsafeMutableRawPointer?) {}
+
+private func ignoreError(_ opaque: UnsafeMutableRawPointer?, _ error: virErrorPtr?) {}
+
+/// libvirt's names for a lifecycle event and its detail, such as `started booted`, as `virsh event` has them in its own form.
+///
+/// Numbers that are newer than this table are given as numbers.
+func lifecycleWords(event: Int32, detail: Int32) -> String {
+    guard let entry = lifecycleEvents.element(event) else { return "lifecycle \(event) \(detail)" }
+    return "\(entry.name) \(entry.details.element(detail) ?? String(detail))"
+}
+
+/// By the numbers of `virDomainEventType` and of the detail enumeration that belongs to each (libvirt/libvirt-domain.h).
+private let lifecycleEvents: [(name: String, details: [String])] = [
+    ("defined", ["added", "updated", "renamed", "from-snapshot"]),
+    ("undefined", ["removed", "renamed"]),
+    ("started", ["booted", "migrated", "restored", "from-snapshot", "wakeup"]),
+    ("suspended", ["paused", "migrated", "ioerror", "watchdog", "restored", "from-snapshot", "api-error", "postcopy", "postcopy-failed"]),
+    ("resumed", ["unpaused", "migrated", "from-snapshot", "postcopy", "postcopy-failed"]),
+    ("stopped", ["shutdown", "destroyed", "crashed", "migrated", "saved", "failed", "from-snapshot"]),
+    ("shutdown", ["finished", "guest", "host"]),
+    ("pmsuspended", ["memory", "disk"]),
+    ("crashed", ["panicked", "crashloaded"]),
+]
+
+extension Array {
+    fileprivate func element(_ index: Int32) -> Element? {
+        indices.contains(Int(index)) ? self[Int(index)] : nil
+    }
 }

@@ -38,3 +38,35 @@ enum SocketAddress {
         return bytes.isEmpty ? nil : String(decoding: bytes, as: UTF8.self)
     }
 }
+
+/// An open file descriptor that is closed with its owner.
+final class Descriptor: Sendable {
+    let number: Int32
+
+    /// Takes over `number`.
+    init(_ number: Int32) { self.number = number }
+
+    deinit { close(number) }
+
+    /// A socket of AF_UNIX, not blocking and not inherited by programs that are executed.
+    static func unixSocket(_ type: __socket_type) throws(ControlError) -> Descriptor {
+        let flags = Int32(bitPattern: type.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
+        let number = socket(AF_UNIX, flags, 0)
+        guard number >= 0 else { throw .system(call: "socket", what: "AF_UNIX", errno: errno) }
+        return Descriptor(number)
+    }
+}
+
+/// Who is at the other end of a socket: `struct ucred` of unix(7), which Glibc's module does not export.
+struct PeerCredentials {
+    var pid: pid_t = 0
+    var uid: uid_t = 0
+    var gid: gid_t = 0
+
+    init?(of descriptor: Int32) {
+        var length = socklen_t(MemoryLayout<PeerCredentials>.size)
+        guard getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &self, &length) == 0,
+            length == socklen_t(MemoryLayout<PeerCredentials>.size)
+        else { return nil }
+    }
+}
