@@ -28,7 +28,7 @@ public struct ConfigurationFile: Sendable {
     }
 
     /// Whether there is a file at all.
-    public var exists: Bool { access(path, F_OK) == 0 }
+    public func exists() -> Bool { access(path, F_OK) == 0 }
 
     private func parse(_ bytes: [UInt8]) throws(ConfigurationFileError) -> HostConfiguration {
         do {

@@ -18,7 +18,7 @@ public enum HookInstallation {
     public static let path = "/etc/libvirt/hooks/qemu.d/virt-tap"
 
     /// Whether it is there and libvirt would run it.
-    public static var isInstalled: Bool { access(path, X_OK) == 0 }
+    public static func isInstalled() -> Bool { access(path, X_OK) == 0 }
 
     /// Whether virt-tap did not end in time when the script called it, less than five minutes ago: the script writes down until when it
     /// remembers that, in seconds since the boot. `false` also for whoever may not read that.

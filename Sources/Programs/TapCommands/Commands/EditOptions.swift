@@ -63,7 +63,7 @@ struct EditOptions: ParsableArguments {
             // What a daemon says of the tap is not said twice.
             let awaited = report.warnings.filter { expectation != nil && report.passing[$0] != nil }
             for line in report.warnings where !awaited.contains(line) { Output.warn(line) }
-            if case .set(let options) = change, options.required == true, host != nil, !HookInstallation.isInstalled {
+            if case .set(let options) = change, options.required == true, host != nil, !HookInstallation.isInstalled() {
                 Output.warn(
                     "required=\"yes\" cannot hold here without the hook: \(HookInstallation.path) is missing or not executable (virt-tap doctor)"
                 )

@@ -69,7 +69,7 @@ struct Examination {
     private func hook() -> HostFacts.Hook {
         var status = stat()
         guard stat(HookInstallation.path, &status) == 0 else { return .missing }
-        guard HookInstallation.isInstalled else { return .notExecutable }
+        guard HookInstallation.isInstalled() else { return .notExecutable }
         return .installed(since: Timestamp(seconds: Int64(status.st_ctim.tv_sec)))
     }
 

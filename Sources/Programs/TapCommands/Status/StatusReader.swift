@@ -106,7 +106,7 @@ struct StatusReader {
         }
         return Answer(
             document: .withoutDaemon(
-                host: host, configPath: configPath, hookInstalled: HookInstallation.isInstalled, kernel: kernel, devices: devices),
+                host: host, configPath: configPath, hookInstalled: HookInstallation.isInstalled(), kernel: kernel, devices: devices),
             complaints: complaints, isKnown: isKnown)
     }
 }

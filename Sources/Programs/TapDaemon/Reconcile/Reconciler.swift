@@ -114,7 +114,7 @@ actor Reconciler {
     init(
         dataplane: sending any TapDataplane, source: any DomainSource, compiler: any FilterSource, configuration: LoadedConfiguration,
         identity: DaemonIdentity, clock: DaemonClock = .system,
-        isHookInstalled: @escaping @Sendable () -> Bool = { HookInstallation.isInstalled },
+        isHookInstalled: @escaping @Sendable () -> Bool = { HookInstallation.isInstalled() },
         logger: Logger
     ) {
         executor = KernelExecutor()

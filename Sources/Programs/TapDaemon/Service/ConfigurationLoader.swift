@@ -35,7 +35,7 @@ actor ConfigurationLoader {
         self.file = file
         self.reconciler = reconciler
         self.statusSocket = statusSocket
-        existed = Mutex(file.exists)
+        existed = Mutex(file.exists())
     }
 
     /// Reads the file and puts it in force.
@@ -82,7 +82,7 @@ actor ConfigurationLoader {
         isAsked = false
         let (file, mustExist) = (file, existed.withLock { $0 })
         let result = Result { () throws(ConfigurationFileError) in try file.load(mustExist: mustExist) }
-        if file.exists { existed.withLock { $0 = true } }
+        if file.exists() { existed.withLock { $0 = true } }
         do throws(ConfigurationRefusal) {
             return .success(try await reconciler.reload(result, occasion))
         } catch {
