@@ -111,7 +111,7 @@ struct LibvirtdTests {
             try administrator(libvirtd).unplug(uuid, tablet)
             try await log.waitForChange(uuid, "device-removed ua-tablet")
 
-            let report = await LibvirtReport.of(uri: libvirtd.readOnlyURI)
+            let report = await LibvirtReport.read(uri: libvirtd.readOnlyURI)
             let daemon = try report.daemon.get()
             #expect(daemon.hypervisor == "QEMU" && daemon.domains == 1 && daemon.hypervisorVersion != nil)
         }

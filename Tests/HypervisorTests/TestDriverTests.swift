@@ -231,12 +231,12 @@ import Testing
     }
 
     @Test func reportDescribesLibvirtOrSaysWhyNot() async throws {
-        let report = await LibvirtReport.of(uri: uri)
+        let report = await LibvirtReport.read(uri: uri)
         let daemon = try report.daemon.get()
         #expect(daemon.hypervisor == "TEST" && daemon.uri == uri && daemon.domains >= 1)
         #expect(report.libraryVersion == daemon.libvirtVersion)
 
-        let missing = await LibvirtReport.of(uri: "qemu+unix:///system?socket=/nonexistent/sock")
+        let missing = await LibvirtReport.read(uri: "qemu+unix:///system?socket=/nonexistent/sock")
         #expect(throws: Failure.self) { try missing.daemon.get() }
         guard case .failure(let failure) = missing.daemon else { return }
         #expect(failure.reason == .libvirtDisconnected)

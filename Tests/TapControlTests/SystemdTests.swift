@@ -17,7 +17,7 @@ struct SystemdTests {
         listen(number, 8)
         let datagram = Self.open(SOCK_DGRAM, atLeast: number + 1)
         try #require(datagram == number + 1)
-        let taken = InheritedSocket.take(pid: "\(getpid())", count: "2", ownPID: getpid(), from: number)
+        let taken = InheritedSocket.adopt(pid: "\(getpid())", count: "2", ownPID: getpid(), from: number)
         #expect(taken == [InheritedSocket(number: number, path: path)])
         #expect(fcntl(number, F_GETFD) == FD_CLOEXEC)
         #expect(fcntl(datagram, F_GETFD) == -1, "what is not ours to use is closed")
@@ -38,7 +38,7 @@ struct SystemdTests {
 
     @Test("What is meant for another process is not taken", arguments: [nil, "", "1", "x"])
     func notForUs(pid: String?) {
-        #expect(InheritedSocket.take(pid: pid, count: "1", ownPID: getpid(), from: 3).isEmpty)
+        #expect(InheritedSocket.adopt(pid: pid, count: "1", ownPID: getpid(), from: 3).isEmpty)
     }
 
     @Test("Notifications arrive, at a path and at an abstract name")

@@ -134,7 +134,7 @@ import Testing
             }
         }
         for await _ in begins {}
-        let others = await turns.takeAll(10)
+        let others = await turns.adoptAll(10)
         await turns.pass()
         opener.finish()
         #expect(await first.value == 0)
@@ -145,7 +145,7 @@ import Testing
 
 extension Turns where Value == Int {
     /// Each begins before this actor does anything else.
-    fileprivate func takeAll(_ count: Int) -> [Task<Int, Never>] { (1...count).map { number in Task { await take { number } } } }
+    fileprivate func adoptAll(_ count: Int) -> [Task<Int, Never>] { (1...count).map { number in Task { await take { number } } } }
 
     /// Behind all those in this actor's queue.
     fileprivate func pass() {}

@@ -25,7 +25,7 @@ public struct LibvirtReport: Sendable, Equatable {
 
     /// Opens a read-only connection, asks, and closes it. Takes at most a minute, when libvirt hangs.
     /// - Parameter uri: as for `virsh --connect`; `nil` for `LIBVIRT_DEFAULT_URI` or else `qemu:///system`.
-    public static func of(uri: String?) async -> LibvirtReport {
+    public static func read(uri: String?) async -> LibvirtReport {
         var version: UInt = 0
         virGetVersion(&version, nil, nil)
         let library = LibvirtConnection.text(ofVersion: version)

@@ -15,14 +15,14 @@ public struct InheritedSocket: Hashable, Sendable {
     ///
     /// Sets FD_CLOEXEC on all of them, and takes the variables out of the environment so that no child believes that
     /// they are for it. Descriptors that are not listening stream sockets of AF_UNIX are closed.
-    public static func takeAll() -> [InheritedSocket] {
+    public static func adoptAll() -> [InheritedSocket] {
         func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
-        let sockets = take(pid: variable("LISTEN_PID"), count: variable("LISTEN_FDS"), ownPID: getpid(), from: first)
+        let sockets = adopt(pid: variable("LISTEN_PID"), count: variable("LISTEN_FDS"), ownPID: getpid(), from: first)
         for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] { unsetenv(name) }
         return sockets
     }
 
-    static func take(pid: String?, count: String?, ownPID: pid_t, from first: Int32) -> [InheritedSocket] {
+    static func adopt(pid: String?, count: String?, ownPID: pid_t, from first: Int32) -> [InheritedSocket] {
         guard let pid, pid_t(pid) == ownPID, let count = count.flatMap({ Int32($0) }), (1...1_024).contains(count) else { return [] }
         var sockets: [InheritedSocket] = []
         for index in 0..<count {

@@ -23,7 +23,7 @@ struct Daemon {
     func run() async throws {
         // A peer that goes away is an error of that write, and no reason to end.
         signal(SIGPIPE, SIG_IGN)
-        let inherited = InheritedSocket.takeAll()
+        let inherited = InheritedSocket.adoptAll()
         let directory = RuntimeDirectory(runtimeDirectory)
         try directory.prepare()
         // One daemon a runtime directory: two would undo each other's work.
