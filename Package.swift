@@ -40,7 +40,7 @@ let package = Package(
 
         .target(name: "CLibpcap", path: "Sources/C/CLibpcap", linkerSettings: [.linkedLibrary("pcap")]),
 
-        // What the C library says, in words: for whoever calls it.
+        // Threads, clocks and output of a process, and the system's words for an error: for whoever calls it.
         .target(name: "TapSystem", path: "Sources/Adapters/TapSystem", swiftSettings: strict),
 
         // What a tap is and what is to be done about it: pure, no I/O.
@@ -55,7 +55,8 @@ let package = Package(
             name: "FilterCompiler", dependencies: ["TapModel", "TapSystem", "PacketFilter", "CLibpcap"],
             path: "Sources/Adapters/FilterCompiler", swiftSettings: strict),
         .target(name: "TapXML", dependencies: ["TapModel", "CLibxml2"], path: "Sources/Adapters/TapXML", swiftSettings: strict),
-        .target(name: "Hypervisor", dependencies: ["TapModel", "CLibvirt"], path: "Sources/Adapters/Hypervisor", swiftSettings: strict),
+        .target(
+            name: "Hypervisor", dependencies: ["TapModel", "TapSystem", "CLibvirt"], path: "Sources/Adapters/Hypervisor", swiftSettings: strict),
         .target(
             name: "Dataplane", dependencies: ["TapModel", "TapSystem", "PacketFilter", "CLibbpf", "CLibmnl"],
             path: "Sources/Adapters/Dataplane", swiftSettings: strict,
@@ -130,7 +131,7 @@ let package = Package(
         .testTarget(
             name: "FilterCompilerTests", dependencies: ["FilterCompiler", "PacketFilter", "TapModel", "CLibpcap", "DataplaneTestSupport"],
             swiftSettings: strict),
-        .testTarget(name: "TapControlTests", dependencies: ["TapControl"], swiftSettings: strict),
+        .testTarget(name: "TapControlTests", dependencies: ["TapControl", "TapSystem"], swiftSettings: strict),
         .testTarget(name: "TapHostTests", dependencies: ["TapHost", "TapModel"], swiftSettings: strict),
         .testTarget(
             name: "TapDaemonTests", dependencies: ["TapDaemon", "TapControl", "TapModel", "TapXML", "TapHost", logging, serviceLifecycle],

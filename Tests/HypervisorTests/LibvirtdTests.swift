@@ -132,7 +132,7 @@ struct LibvirtdTests {
             let slow = try administrator(libvirtd).define(xml("slow"))
             let started = Reply<Void>()
             let uri = libvirtd.uri
-            try startBlockingThread {
+            try startThread {
                 started.give(Result { try Administrator(uri: uri).start(slow, VIR_DOMAIN_START_PAUSED) })
             }
             let hooks = "\(libvirtd.directory)/etc/hooks"

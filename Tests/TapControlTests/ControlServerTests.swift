@@ -3,6 +3,7 @@
 import Glibc
 import Synchronization
 import TapModel
+import TapSystem
 import Testing
 
 @testable import TapControl

@@ -2,6 +2,7 @@
 
 import Glibc
 import TapModel
+import TapSystem
 
 @testable import TapControl
 

@@ -62,7 +62,7 @@ public actor FilterCompiler {
             time: ChildLimits.time,
             processorSeconds: slowly ? .infinity : ChildLimits.quickProcessorSeconds,
             maximumOutput: ChildLimits.answer)
-        let end = await ChildThread.run { child.run() }
+        let end = await BlockingThread.run { child.run() }
         await lanes.leave(slowly: slowly)
         return end ?? ChildEnd(cause: .notStarted(EAGAIN, "a thread"))
     }

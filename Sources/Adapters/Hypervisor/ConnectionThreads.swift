@@ -2,6 +2,7 @@
 
 import Dispatch
 import Synchronization
+import TapSystem
 
 /// A few threads for calls that block, with one queue before them.
 ///
@@ -27,7 +28,7 @@ final class CallThreads: Sendable {
         for number in 0..<count {
             state.withLock { $0.threads += 1 }
             do {
-                try startBlockingThread { self.work(number) }
+                try startThread { self.work(number) }
             } catch {
                 state.withLock { $0.threads -= 1 }
                 if number == 0 { throw error }
@@ -128,5 +129,14 @@ final class Reply<Value: Sendable>: Sendable {
             }
             if let ready { continuation.resume(with: ready) }
         }
+    }
+}
+
+/// Starts a thread that calls libvirt. It has a whole stack, since libvirt and the libraries below it say nothing of their need.
+/// - Throws: `LibvirtError` when the system has no thread to give.
+func startThread(_ body: @escaping @Sendable () -> Void) throws {
+    let error = BlockingThread.start(stackSize: nil, body)
+    guard error == 0 else {
+        throw LibvirtError(message: "cannot start a thread for libvirt: \(ErrorText.of(error)); raise the limit on processes (LimitNPROC, TasksMax)")
     }
 }

@@ -57,7 +57,7 @@ func lifecycleHappened(
     let context = EventContext.at(opaque)
     if event == Int32(VIR_DOMAIN_EVENT_RESUMED.rawValue) { context?.runs(domain) }
     if event == Int32(VIR_DOMAIN_EVENT_STARTED.rawValue) { context?.started(domain, detail) }
-    context?.changed(domain, lifecycleWords(event: event, detail: detail))
+    context?.changed(domain, lifecycleText(event: event, detail: detail))
     return 0
 }
 
@@ -150,7 +150,7 @@ enum EventLoop {
         guard virEventAddTimeout(heartbeat, heartbeatPassed, nil, nil) >= 0 else {
             throw LibvirtError.last("add a timer to libvirt's loop")
         }
-        try startBlockingThread(runForEver)
+        try startThread(runForEver)
     }
 }
 
@@ -168,7 +168,7 @@ private func ignoreError(_ opaque: UnsafeMutableRawPointer?, _ error: virErrorPt
 /// libvirt's names for a lifecycle event and its detail, such as `started booted`, as `virsh event` has them in its own form.
 ///
 /// Numbers that are newer than this table are given as numbers.
-func lifecycleWords(event: Int32, detail: Int32) -> String {
+func lifecycleText(event: Int32, detail: Int32) -> String {
     guard let entry = lifecycleEvents.element(event) else { return "lifecycle \(event) \(detail)" }
     return "\(entry.name) \(entry.details.element(detail) ?? String(detail))"
 }

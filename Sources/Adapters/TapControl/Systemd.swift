@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Glibc
+import TapSystem
 
 /// A listening socket that systemd (or whoever starts the daemon) hands over: sd_listen_fds(3).
 public struct InheritedSocket: Hashable, Sendable {
@@ -75,9 +76,7 @@ public struct ServiceNotifier: Sendable {
 
     /// A reload has begun; `ready` says that it is done. The time is required by Type=notify-reload.
     public func reloading() {
-        var now = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &now)
-        notify(["RELOADING=1", "MONOTONIC_USEC=\(now.tv_sec * 1_000_000 + now.tv_nsec / 1_000)"])
+        notify(["RELOADING=1", "MONOTONIC_USEC=\(KernelClock.nanoseconds(CLOCK_MONOTONIC) / 1_000)"])
     }
 
     public func stopping() { notify(["STOPPING=1"]) }

@@ -2,6 +2,7 @@
 
 import FoundationEssentials
 import Glibc
+import TapSystem
 
 /// Where things are, unless an option says otherwise.
 public enum HostPaths {
@@ -24,11 +25,10 @@ public enum HookInstallation {
     /// remembers that, in seconds since the boot. `false` also for whoever may not read that.
     /// - Parameter directory: the daemon's runtime directory.
     public static func hasTimedOut(in directory: String) -> Bool {
-        var time = timespec()
         guard let text = try? String(contentsOfFile: "\(directory)/hook-timed-out", encoding: .utf8),
-            let until = Int(text.prefix { $0.isNumber }), clock_gettime(CLOCK_BOOTTIME, &time) == 0
+            let until = Int64(text.prefix { $0.isNumber })
         else { return false }
-        return until > time.tv_sec
+        return until > KernelClock.nanoseconds(CLOCK_BOOTTIME) / 1_000_000_000
     }
 }
 

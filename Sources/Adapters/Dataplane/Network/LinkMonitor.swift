@@ -3,6 +3,7 @@
 import CLibmnl
 import Glibc
 public import TapModel
+import TapSystem
 
 /// Says that some link or address of this network namespace has changed, or some route, rule or neighbour, on a thread of its own.
 ///
@@ -34,7 +35,7 @@ public final class LinkMonitor: Sendable {
 
     private let continuation: AsyncStream<Void>.Continuation
     /// An eventfd that ends the thread, which closes it.
-    private let bell: CInt
+    private let stopEvent: CInt
 
     /// Opens the socket and starts the thread. Needs no privileges.
     /// - Throws: when the kernel gives no socket or no thread.
@@ -49,22 +50,19 @@ public final class LinkMonitor: Sendable {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket, $0, socklen_t(MemoryLayout<sockaddr_nl>.size)) }
         }
         // Its own, so that stop() cannot ring at a descriptor that the thread has closed and somebody else opened.
-        let ears = eventfd(0, Int32(EFD_CLOEXEC))
-        bell = fcntl(ears, F_DUPFD_CLOEXEC, 3)
-        guard bound == 0, bell >= 0 else {
+        let listenerStopEvent = eventfd(0, Int32(EFD_CLOEXEC))
+        stopEvent = fcntl(listenerStopEvent, F_DUPFD_CLOEXEC, 3)
+        guard bound == 0, stopEvent >= 0 else {
             let number = errno
-            for descriptor in [socket, ears, bell] where descriptor >= 0 { close(descriptor) }
+            for descriptor in [socket, listenerStopEvent, stopEvent] where descriptor >= 0 { close(descriptor) }
             throw Self.failure(number, subject)
         }
-        let listener = Unmanaged.passRetained(Listener(socket: socket, ears: ears, continuation: continuation))
-        var thread = pthread_t()
-        let started = pthread_create(&thread, nil, listen, listener.toOpaque())
-        guard started == 0 else {
-            listener.release()
-            close(bell)
-            throw Self.failure(started, subject)
+        let listener = Listener(socket: socket, stopEvent: listenerStopEvent, continuation: continuation)
+        let refusal = BlockingThread.start { listener.run() }
+        guard refusal == 0 else {
+            close(stopEvent)
+            throw Self.failure(refusal, subject)
         }
-        pthread_detach(thread)
     }
 
     private static func failure(_ number: CInt, _ subject: Subject) -> Failure {
@@ -74,37 +72,37 @@ public final class LinkMonitor: Sendable {
 
     deinit {
         stop()
-        close(bell)
+        close(stopEvent)
     }
 
     /// Ends the thread and the stream. May be called more than once.
     public func stop() {
         var one: UInt64 = 1
-        _ = write(bell, &one, MemoryLayout<UInt64>.size)
+        _ = write(stopEvent, &one, MemoryLayout<UInt64>.size)
     }
 }
 
 private final class Listener: Sendable {
     let socket: CInt
-    let ears: CInt
+    let stopEvent: CInt
     let continuation: AsyncStream<Void>.Continuation
 
-    init(socket: CInt, ears: CInt, continuation: AsyncStream<Void>.Continuation) {
+    init(socket: CInt, stopEvent: CInt, continuation: AsyncStream<Void>.Continuation) {
         self.socket = socket
-        self.ears = ears
+        self.stopEvent = stopEvent
         self.continuation = continuation
     }
 
     deinit {
         close(socket)
-        close(ears)
+        close(stopEvent)
         continuation.finish()
     }
 
     func run() {
         var buffer = [UInt8](repeating: 0, count: 32 * 1_024)
         while true {
-            var descriptors = [pollfd(fd: socket, events: Int16(POLLIN), revents: 0), pollfd(fd: ears, events: Int16(POLLIN), revents: 0)]
+            var descriptors = [socket, stopEvent].map { pollfd(fd: $0, events: Int16(POLLIN), revents: 0) }
             guard poll(&descriptors, 2, -1) >= 0 else {
                 if errno == EINTR { continue }
                 return
@@ -122,10 +120,4 @@ private final class Listener: Sendable {
             if !isAlive { return }
         }
     }
-}
-
-private func listen(_ listener: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
-    guard let listener else { return nil }
-    Unmanaged<Listener>.fromOpaque(listener).takeRetainedValue().run()
-    return nil
 }

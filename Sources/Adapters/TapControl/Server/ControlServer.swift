@@ -39,7 +39,7 @@ public final class ControlServer: Sendable {
             await withTaskGroup { group in
                 for listener in listeners {
                     let acceptor = Acceptor(listener: listener, version: version, stop: stopSignal, handler: handler)
-                    group.addTask { await BlockingThread.run { acceptor.serve() } }
+                    group.addTask { _ = await BlockingThread.run { acceptor.serve() } }
                 }
             }
         } onCancel: {
@@ -102,11 +102,11 @@ final class Acceptor: Sendable {
             return true
         }
         guard admitted else { return refuse(descriptor) }
-        let started = BlockingThread.start { [self] in
+        let refusal = BlockingThread.start { [self] in
             serve(MessageChannel(descriptor: descriptor, stop: stop.descriptor))
             clients.withLock { $0 -= 1 }
         }
-        if !started {
+        if refusal != 0 {
             clients.withLock { $0 -= 1 }
             refuse(descriptor)
         }
@@ -143,7 +143,6 @@ final class Acceptor: Sendable {
                     error: "this socket is for reading status only; \(request.name) needs root and control.sock", reason: .permissionDenied)
             }
             return BlockingThread.wait { [handler] in await handler(request) }
-                ?? ControlResponse(error: "virt-tapd gave no answer")
         } catch {
             return ControlResponse(error: "\(error)")
         }

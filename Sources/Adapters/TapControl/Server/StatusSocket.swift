@@ -2,6 +2,7 @@
 
 import Glibc
 public import TapModel
+import TapSystem
 
 /// The read-only socket for the group of `<control group>`, which comes and goes with the configuration.
 ///
@@ -20,20 +21,20 @@ public actor StatusSocket {
     private let handler: ControlServer.Handler
     private let changed: AsyncStream<Void>.Continuation
 
-    private var wanted: String?
+    private var desired: String?
     private var served: (group: String, server: ControlServer, task: Task<Void, Never>)?
     private var isClosed = false
-    /// What makes the socket as it is wanted; `nil`: it is, or cannot be.
+    /// What makes the socket as it is desired; `nil`: it is, or cannot be.
     private var work: Task<Void, Never>?
     private var timer: Task<Void, Never>?
     /// The group that is being looked up.
-    private var sought: String?
+    private var lookedUp: String?
     /// Whether the work has taken longer than `patience`.
     private var isOverdue = false
-    /// Why the socket is not as it was wanted last.
+    /// Why the socket is not as it was desired last.
     private var failure: Failure?
     /// For what group overdue work has come to an end that nobody knows of.
-    private var untold: String??
+    private var unreported: String??
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
     /// - Parameters:
@@ -62,13 +63,13 @@ public actor StatusSocket {
     }
 
     private func settle(_ group: String?) async -> Failure? {
-        wanted = group
-        if let told = untold {
-            untold = nil
-            if told == group { return failure }
+        desired = group
+        if let reported = unreported {
+            unreported = nil
+            if reported == group { return failure }
         }
         // While a group is looked up no socket is there.
-        if group == nil, sought != nil { return nil }
+        if group == nil, lookedUp != nil { return nil }
         if work == nil { begin() }
         if !isOverdue { await withCheckedContinuation { waiting.append($0) } }
         return work == nil ? failure : Failure(.statusSocketMissing, "no status socket yet: \(delay)")
@@ -79,9 +80,9 @@ public actor StatusSocket {
         work = Task {
             var group: String?
             repeat {
-                group = wanted
-                failure = await change(to: group)
-            } while group != wanted
+                group = desired
+                failure = await serve(group)
+            } while group != desired
             end(group)
         }
         timer = Task {
@@ -95,7 +96,7 @@ public actor StatusSocket {
         work = nil
         timer?.cancel()
         if isOverdue {
-            untold = .some(group)
+            unreported = .some(group)
             changed.yield()
         }
         isOverdue = false
@@ -109,15 +110,15 @@ public actor StatusSocket {
     }
 
     private var delay: String {
-        guard let sought else { return "it is still being changed" }
-        let text = "the group \(sought.debugDescription) is still being looked up (as nsswitch.conf says)"
-        guard wanted == sought else {
-            return "\(text), and \(wanted?.debugDescription ?? "nothing") only after it: `systemctl restart virt-tapd`, which harms no tap"
+        guard let lookedUp else { return "it is still being changed" }
+        let text = "the group \(lookedUp.debugDescription) is still being looked up (as nsswitch.conf says)"
+        guard desired == lookedUp else {
+            return "\(text), and \(desired?.debugDescription ?? "nothing") only after it: `systemctl restart virt-tapd`, which harms no tap"
         }
         return "\(text); the socket comes when it is found"
     }
 
-    private func change(to group: String?) async -> Failure? {
+    private func serve(_ group: String?) async -> Failure? {
         if let group, group == served?.group { return nil }
         if let served {
             served.server.stop()
@@ -127,11 +128,11 @@ public actor StatusSocket {
         do throws(ControlError) {
             // For root alone, should there be no such group.
             try directory.prepare()
-            guard let group, group == wanted else { return nil }
-            sought = group
+            guard let group, group == desired else { return nil }
+            lookedUp = group
             let found = await onThread { [lookUp] () throws(ControlError) in try lookUp(group) }
-            sought = nil
-            guard group == wanted else { return nil }
+            lookedUp = nil
+            guard group == desired else { return nil }
             guard let found = try found?.get(), let listener = try await open(for: found) else {
                 return Failure(.statusSocketMissing, "no status socket: this process can have no more threads")
             }
@@ -155,9 +156,6 @@ public actor StatusSocket {
     private func onThread<Value: Sendable>(
         _ body: @escaping @Sendable () throws(ControlError) -> Value
     ) async -> Result<Value, ControlError>? {
-        await withCheckedContinuation { continuation in
-            let started = BlockingThread.start { continuation.resume(returning: Result { () throws(ControlError) in try body() }) }
-            if !started { continuation.resume(returning: nil) }
-        }
+        await BlockingThread.run { Result { () throws(ControlError) in try body() } }
     }
 }

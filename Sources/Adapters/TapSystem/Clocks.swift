@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+public import Glibc
+
 /// A moment until which something must be done, on a clock that nobody sets.
 public struct Deadline: Sendable {
     private let end: ContinuousClock.Instant
@@ -17,4 +19,15 @@ public struct Deadline: Sendable {
     }
 
     public var hasPassed: Bool { ContinuousClock.now >= end }
+}
+
+/// The kernel's clocks.
+public enum KernelClock {
+    /// Reads a clock, such as CLOCK_MONOTONIC or CLOCK_BOOTTIME.
+    /// - Returns: nanoseconds since the clock's beginning.
+    public static func nanoseconds(_ clock: clockid_t) -> Int64 {
+        var time = timespec()
+        clock_gettime(clock, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+    }
 }
