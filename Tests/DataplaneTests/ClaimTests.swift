@@ -87,7 +87,7 @@ extension KernelSuite {
             _ = try dataplane.purge()
             tapped.dataplane = KernelDataplane(bpffs: tapped.bench.bpffs)
             // The claim goes with its object, so that the folder can be unmounted.
-            dataplane.pinClaim.release()
+            dataplane.pinLock.release()
         }
     }
 }

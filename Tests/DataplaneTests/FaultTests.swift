@@ -27,8 +27,8 @@ extension KernelSuite {
         private func chains(_ tapped: TappedBench) throws -> [[UInt32]] {
             try Direction.allCases.map {
                 let point = HookPoint($0, ifindex: tapped.bench.guest.index, isMacvtap: false)
-                let filters = try TrafficControl.filters(point, Kernel()).compactMap(\.program)
-                return try (Mechanism.here.contains(.tcx) ? TCXHook.chain(point, Kernel()) : []) + filters
+                let filters = try TrafficControl.readFilters(point, Kernel()).compactMap(\.program)
+                return try (Mechanism.here.contains(.tcx) ? TCXHook.readChain(point, Kernel()) : []) + filters
             }
         }
 

@@ -15,14 +15,14 @@ extension KernelSuite {
 
         private func filters(_ tapped: TappedBench) throws -> [TrafficControl.Filter] {
             try Direction.allCases.flatMap {
-                try TrafficControl.filters(HookPoint($0, ifindex: tapped.bench.guest.index, isMacvtap: false), Kernel())
+                try TrafficControl.readFilters(HookPoint($0, ifindex: tapped.bench.guest.index, isMacvtap: false), Kernel())
             }.filter { $0.handle != 0 }
         }
 
         private func waitUntilUnlinked(_ tapped: TappedBench) throws {
             for direction in Direction.allCases {
                 let point = HookPoint(direction, ifindex: tapped.bench.guest.index, isMacvtap: false)
-                for _ in 0..<3_000 where try !TCXHook.chain(point, Kernel()).isEmpty { usleep(10_000) }
+                for _ in 0..<3_000 where try !TCXHook.readChain(point, Kernel()).isEmpty { usleep(10_000) }
             }
         }
 
@@ -76,7 +76,7 @@ extension KernelSuite {
             #expect(tapped.bench.sensor.receive(byPurge ? 1 : 7).count == (byPurge ? 0 : 6))
             if let other { try tapped.dataplane.detach(other.key.id) }
             #expect(try filters(tapped) == [])
-            #expect(try TrafficControl.ingressQdisc(tapped.bench.guest.index, Kernel()) == nil)
+            #expect(try TrafficControl.readIngressQdisc(tapped.bench.guest.index, Kernel()) == nil)
         }
 
         @Test("Who has the claim removes filters whose pins are lost, and no others")

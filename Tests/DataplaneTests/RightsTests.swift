@@ -59,7 +59,7 @@ extension KernelSuite {
             let dataplane = tapped.dataplane
             let maps = TapProgram.Maps(
                 counters: try MapLayout.counters.make(dataplane.kernel), shared: try SharedMaps(unpinned: dataplane.kernel),
-                rate: try dataplane.makeRateMap())
+                rate: try dataplane.createRateMap())
             let functions = try Self.filters.map { expression in
                 try expression.map {
                     try FilterTranslation.translate(

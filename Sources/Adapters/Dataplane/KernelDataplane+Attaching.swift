@@ -11,7 +11,7 @@ extension KernelDataplane {
     public func attach(_ desired: DesiredAttachment, at now: Timestamp) throws(Failure) {
         try reporting(Self.name(desired)) {
             try requireDevice(of: desired)
-            try install(desired, at: now)
+            try attachNew(desired, at: now)
         }
     }
 
@@ -21,15 +21,15 @@ extension KernelDataplane {
             _ = try pins.has(id)
             try requireDevice(of: desired)
             guard let old = try specs.read(id) else {
-                try remove(id)
-                return try install(desired, at: now)
+                try removeAttachment(id)
+                return try attachNew(desired, at: now)
             }
             let undo = Undo()
             do {
                 // Lost ones are made anew, and count from now.
-                let kept = try keptCounters(id)
-                let counters = try kept ?? makeCounters(id, undo)
-                try change(from: old, to: desired, since: kept == nil ? now : old.since, counters, undo)
+                let kept = try openCounters(id)
+                let counters = try kept ?? createCounters(id, undo)
+                try attach(desired, replacing: old, since: kept == nil ? now : old.since, counters, undo)
             } catch {
                 undo.run()
                 throw error
@@ -48,13 +48,13 @@ extension KernelDataplane {
         }
     }
 
-    private func makeCounters(_ id: AttachmentID, _ undo: Undo) throws -> KernelObject {
+    private func createCounters(_ id: AttachmentID, _ undo: Undo) throws -> KernelObject {
         let counters = try MapLayout.counters.make(kernel)
-        try pins.place(counters, at: pins.counters(id), kind: CLIBBPF_MAP, undo)
+        try pins.pin(counters, at: pins.counters(id), kind: CLIBBPF_MAP, undo)
         return counters
     }
 
-    private func install(_ desired: DesiredAttachment, at now: Timestamp) throws {
+    private func attachNew(_ desired: DesiredAttachment, at now: Timestamp) throws {
         let id = desired.key.id
         if try pins.has(id) {
             let spec = try specs.read(id)
@@ -62,18 +62,18 @@ extension KernelDataplane {
             guard spec == nil || isDead else {
                 throw Failure(.attachFailed, "it is attached already, as \(pins.directory(id))")
             }
-            try remove(id)
+            try removeAttachment(id)
         }
         try makeLayout()
         // Or the device's frames would be copied twice.
-        try sweepOrphans(on: id.ifindex)
+        try removeOrphanFilters(on: id.ifindex)
         let undo = Undo()
         do {
             let directory = pins.directory(id)
             try kernel.makeDirectory(directory)
             undo.add { [pins] in try pins.remove(id) }
-            let counters = try makeCounters(id, undo)
-            try change(from: nil, to: desired, since: now, counters, undo)
+            let counters = try createCounters(id, undo)
+            try attach(desired, replacing: nil, since: now, counters, undo)
         } catch {
             undo.run()
             throw error
@@ -85,28 +85,30 @@ extension KernelDataplane {
     /// The order is such that a crash after any step leaves what the next start can tell and repair: programs are
     /// pinned before they run, so that a filter can be known as ours; a spec stands before the first program runs, and
     /// names new programs after they do, so that what disagrees shows as detached and is replaced once more.
-    private func change(
-        from old: AttachmentSpec?, to desired: DesiredAttachment, since: Timestamp, _ counters: KernelObject, _ undo: Undo
+    private func attach(
+        _ desired: DesiredAttachment, replacing old: AttachmentSpec?, since: Timestamp, _ counters: KernelObject, _ undo: Undo
     ) throws {
         let id = desired.key.id
         var spec = AttachmentSpec(desired, since: since, build: TapProgram.build)
         // Egress first, which decides what qdisc is needed.
         let wanted = desired.options.direction.directions.sorted { spec.hookPoint($0).isEgress && !spec.hookPoint($1).isEgress }
-        let rate = desired.options.rate == nil ? nil : try rateMap(desired, replacing: old?.options.rate, undo)
-        let programs = try load(desired, rate, counters)
-        known.learn(programs.values.map(\.id))
+        let rate = desired.options.rate == nil ? nil : try openOrCreateRateMap(desired, replacing: old?.options.rate, undo)
+        let destination = try readDestination(of: desired)
+        try installRelay(for: desired, destination.maps)
+        let programs = try loadPrograms(desired, destination, rate, counters)
+        ownPrograms.learn(programs.values.map(\.id))
         spec.inboundProgram = programs[.inbound]?.id
         spec.outboundProgram = programs[.outbound]?.id
-        let known = try knownPrograms(id, old)
+        let known = try readProgramIDs(id, old)
         if spec.mechanism == .clsact {
             let former = old?.mechanism == .clsact ? old?.clsact : nil
-            spec.clsact = try clsact.choose(wanted.map { spec.hookPoint($0) }, former: former, programs: known)
+            spec.clsact = try clsact.chooseFilter(wanted.map { spec.hookPoint($0) }, former: former, programs: known)
         }
         var formers: [Direction: KernelObject] = [:]
         for direction in wanted {
-            formers[direction] = try programPin(id, direction)
+            formers[direction] = try openProgram(id, direction)
             if let program = programs[direction] {
-                try pins.place(program.object, at: pins.program(id, direction), kind: CLIBBPF_PROGRAM, undo)
+                try pins.pin(program.object, at: pins.program(id, direction), kind: CLIBBPF_PROGRAM, undo)
             }
         }
         if old == nil { try specs.write(spec, undo) }
@@ -114,53 +116,69 @@ extension KernelDataplane {
         let hooks = hooks(spec.mechanism)
         for direction in wanted {
             guard let program = programs[direction] else { continue }
-            let place = HookPlace(spec, direction)
-            if let old, old.mechanism == spec.mechanism, HookPlace(old, direction) == place,
-                try hooks.isAttached(place, programs: known)
+            let hook = AttachmentHook(spec, direction)
+            if let old, old.mechanism == spec.mechanism, AttachmentHook(old, direction) == hook,
+                try hooks.isAttached(hook, programs: known)
             {
-                try hooks.update(program, at: place, former: formers[direction], undo)
+                try hooks.replace(program, at: hook, former: formers[direction], undo)
             } else {
-                try hooks.attach(program, at: place, undo)
+                try hooks.attach(program, at: hook, undo)
             }
         }
         guard let old else { return }
         try specs.write(spec, undo)
-        try removeRest(of: old, now: spec, known)
+        try removeLeftovers(of: old, now: spec, known)
     }
 
     /// Takes away what `old` had and `spec` has not: a direction, or a place that has changed.
-    private func removeRest(of old: AttachmentSpec, now spec: AttachmentSpec, _ known: Set<UInt32>) throws {
+    private func removeLeftovers(of old: AttachmentSpec, now spec: AttachmentSpec, _ known: Set<UInt32>) throws {
         let id = spec.key.id
         for direction in Direction.allCases {
             let isWanted = spec.options.direction.directions.contains(direction)
             // A pin holds one link: one that took another's place ended it.
             if !(isWanted && spec.mechanism == .tcx) { try tcx.remove(id, direction) }
-            let place = HookPlace(old, direction)
-            if old.mechanism == .clsact, !(isWanted && spec.mechanism == .clsact && place == HookPlace(spec, direction)) {
-                try clsact.remove(place, programs: known)
+            let hook = AttachmentHook(old, direction)
+            if old.mechanism == .clsact, !(isWanted && spec.mechanism == .clsact && hook == AttachmentHook(spec, direction)) {
+                try clsact.remove(hook, programs: known)
             }
             if !isWanted { try kernel.unlink(pins.program(id, direction)) }
         }
         if spec.options.rate == nil { try kernel.unlink(pins.rate(id)) }
-        if old.needsRelay, !spec.needsRelay { releaseRelay() }
+        if old.needsRelay, !spec.needsRelay { removeUnusedRelay() }
         if old.mechanism == .clsact, spec.mechanism != .clsact {
             try clsact.releaseQdisc(id.ifindex)
         }
     }
 
-    func load(_ desired: DesiredAttachment, _ rate: KernelObject?, _ counters: KernelObject) throws -> [Direction: TapProgram] {
-        guard let table = try destinationTable(), let slot = try table.slot(of: desired.options.destination) else {
+    /// The destination's slot in the maps that all attachments share.
+    struct DestinationSlot {
+        let number: UInt32
+        let maps: SharedMaps
+    }
+
+    func readDestination(of desired: DesiredAttachment) throws -> DestinationSlot {
+        guard let table = try openDestinationTable(), let slot = try table.slot(of: desired.options.destination) else {
             throw Failure(
                 .noSuchDestination, "destination \"\(desired.options.destination)\" has not been set in the kernel; it is tried again")
         }
-        if desired.needsRelay {
-            try relay.ensure(table.maps)
-            knownRelay = nil
-        }
+        return DestinationSlot(number: slot, maps: table.maps)
+    }
+
+    /// Installs the relay if the attachment needs it.
+    func installRelay(for desired: DesiredAttachment, _ maps: SharedMaps) throws {
+        guard desired.needsRelay else { return }
+        try relay.installIfNeeded(maps)
+        recentRelayCheck = nil
+    }
+
+    /// Loads one program per direction. Attaches nothing and makes no devices.
+    func loadPrograms(
+        _ desired: DesiredAttachment, _ destination: DestinationSlot, _ rate: KernelObject?, _ counters: KernelObject
+    ) throws -> [Direction: TapProgram] {
         let filter = try translate(desired)
-        let maps = TapProgram.Maps(counters: counters, shared: table.maps, rate: rate)
+        let maps = TapProgram.Maps(counters: counters, shared: destination.maps, rate: rate)
         return try desired.options.direction.directions.reduce(into: [:]) { programs, direction in
-            let constants = TapProgram.Constants(direction: direction, options: desired.options, destinationSlot: slot, filter: filter)
+            let constants = TapProgram.Constants(direction: direction, options: desired.options, destinationSlot: destination.number, filter: filter)
             programs[direction] = try TapProgram.load(constants, maps, kernel)
         }
     }
@@ -176,7 +194,7 @@ extension KernelDataplane {
 
     /// The map that all attachments of one tap with one rate share: whichever of them has it pinned, else a new one. Another rate
     /// has another map, since what the former one would still have to pay for does not count, and its programs run on for a moment.
-    private func rateMap(_ desired: DesiredAttachment, replacing former: RateLimit?, _ undo: Undo) throws -> KernelObject {
+    private func openOrCreateRateMap(_ desired: DesiredAttachment, replacing former: RateLimit?, _ undo: Undo) throws -> KernelObject {
         let id = desired.key.id
         func pinned(_ id: AttachmentID) throws -> KernelObject? {
             guard let map = try kernel.open(pins.rate(id), CLIBBPF_MAP), try MapLayout.rate.fits(kernel.mapInfo(map)) else { return nil }
@@ -186,25 +204,25 @@ extension KernelDataplane {
         let siblings = try pins.attachmentIDs().lazy.filter { $0 != id && $0.isSameTap(as: id) }
         let map =
             try siblings.filter { try specs.read($0)?.options.rate == desired.options.rate }.compactMap(pinned).first
-            ?? makeRateMap()
-        try pins.place(map, at: pins.rate(id), kind: CLIBBPF_MAP, undo)
+            ?? createRateMap()
+        try pins.pin(map, at: pins.rate(id), kind: CLIBBPF_MAP, undo)
         return map
     }
 
-    func makeRateMap() throws -> KernelObject {
+    func createRateMap() throws -> KernelObject {
         let map = try MapLayout.rate.make(kernel)
         try kernel.write(RateCost.allPaid, to: map, at: 0)
         return map
     }
 
-    func programPin(_ id: AttachmentID, _ direction: Direction) throws -> KernelObject? {
+    func openProgram(_ id: AttachmentID, _ direction: Direction) throws -> KernelObject? {
         try kernel.open(pins.program(id, direction), CLIBBPF_PROGRAM)
     }
 
     /// The ids of every program that may run for an attachment: those of the spec, and those pinned since.
-    func knownPrograms(_ id: AttachmentID, _ spec: AttachmentSpec?) throws -> Set<UInt32> {
+    func readProgramIDs(_ id: AttachmentID, _ spec: AttachmentSpec?) throws -> Set<UInt32> {
         try Direction.allCases.reduce(into: spec?.programs ?? []) { known, direction in
-            if let program = try programPin(id, direction) { known.insert(try program.programID()) }
+            if let program = try openProgram(id, direction) { known.insert(try program.programID()) }
         }
     }
 
@@ -212,29 +230,29 @@ extension KernelDataplane {
 
     public func detach(_ id: AttachmentID) throws(Failure) {
         try reporting("detaching \(id)") {
-            try remove(id)
-            releaseRelay()
+            try removeAttachment(id)
+            removeUnusedRelay()
         }
     }
 
-    func remove(_ id: AttachmentID) throws {
+    func removeAttachment(_ id: AttachmentID) throws {
         guard try pins.has(id) else { return }
         let spec = try specs.read(id)
-        let known = try knownPrograms(id, spec)
+        let known = try readProgramIDs(id, spec)
         for direction in Direction.allCases {
             try tcx.remove(id, direction)
-            if let spec { try clsact.remove(HookPlace(spec, direction), programs: known) }
+            if let spec { try clsact.remove(AttachmentHook(spec, direction), programs: known) }
         }
         try pins.remove(id)
         // With an unreadable spec nothing told where its filters are.
-        try sweepOrphans(on: id.ifindex)
+        try removeOrphanFilters(on: id.ifindex)
         try clsact.releaseQdisc(id.ifindex)
     }
 
     /// Removes our devices with the last tap that needs them. What fails is tried again at the next look at all attachments: by then
     /// what the caller did is done, and no reason to undo it.
-    func releaseRelay() {
-        guard relay.isThere, let ids = try? pins.attachmentIDs() else { return }
+    func removeUnusedRelay() {
+        guard relay.exists(), let ids = try? pins.attachmentIDs() else { return }
         let isNeeded = ids.contains { id in
             // One that cannot be read may need it.
             guard let spec = try? specs.read(id) else { return true }
@@ -250,13 +268,13 @@ extension KernelDataplane {
             // All of it first: what is refused is refused as a whole.
             try pins.open(pins.top)?.requireOursThroughout()
             // Held while it lasts, if this object has none to keep.
-            let guarding = pinClaim.isWanted ? pinClaim : PinClaim()
-            if pins.exists(pins.top) { try guarding.take(pins) }
-            defer { if guarding !== pinClaim { guarding.release() } }
+            let lock = pinLock.isRequested ? pinLock : PinLock()
+            if pins.exists(pins.top) { try lock.acquire(pins) }
+            defer { if lock !== pinLock { lock.release() } }
             let ids = try pins.attachmentIDs()
             var first: (any Error)?
             for id in ids {
-                do { try remove(id) } catch { first = first ?? error }
+                do { try removeAttachment(id) } catch { first = first ?? error }
             }
             if let first { throw first }
             var others = 0
@@ -277,8 +295,8 @@ extension KernelDataplane {
     /// Removes every filter of ours that no pin tells of.
     /// - Returns: of how many attachments they were.
     private func purgeFilters() throws -> Int {
-        try TrafficControl.filterDevices(kernel).reduce(0) { count, ifindex in
-            let filters = try clsact.ownFilters(ifindex)
+        try TrafficControl.readFilterDevices(kernel).reduce(0) { count, ifindex in
+            let filters = try clsact.readOwnFilters(ifindex)
             for filter in filters { try clsact.remove(filter) }
             return count + Set(filters.map { AttachmentSpec.ClsactFilter(priority: $0.priority, handle: $0.handle) }).count
         }

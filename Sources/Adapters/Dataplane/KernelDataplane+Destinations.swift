@@ -15,11 +15,11 @@ extension KernelDataplane {
     }
 
     public func refreshOffloads() throws(Failure) {
-        try reporting("looking what the destinations' devices take") { try destinationTable()?.refreshOffloads() }
+        try reporting("looking what the destinations' devices take") { try openDestinationTable()?.refreshOffloads() }
     }
 
     public func destinations() throws(Failure) -> [DestinationRecord] {
-        try reporting("reading the destinations") { try destinationTable()?.records() ?? [] }
+        try reporting("reading the destinations") { try openDestinationTable()?.records() ?? [] }
     }
 
     public func forgetDestination(_ label: String) throws(Failure) {
@@ -29,11 +29,11 @@ extension KernelDataplane {
                     throw Failure(.attachFailed, "it is still used by tap \"\(spec.key.tap)\" of \(spec.domainName)")
                 }
             }
-            try destinationTable()?.forget(label)
+            try openDestinationTable()?.forget(label)
         }
     }
 
-    func destinationTable() throws -> DestinationTable? {
+    func openDestinationTable() throws -> DestinationTable? {
         try SharedMaps.open(pins, create: false).map { DestinationTable(maps: $0.maps, kernel: kernel) }
     }
 }
@@ -45,25 +45,25 @@ extension KernelDataplane {
             let table = RouteTable(kernel: kernel)
             let path = try table.path(for: query)
             // Whoever may not ask may still look.
-            if path.nextHopMAC == nil { try? table.ask(path) }
+            if path.nextHopMAC == nil { try? table.probeNextHop(of: path) }
             return path
         }
     }
 
     public func specificRoutes() throws(Failure) -> [[UInt8]: UInt32] {
-        try reporting("reading which ways copies took") { try destinationTable()?.specificRoutes() ?? [:] }
+        try reporting("reading which ways copies took") { try openDestinationTable()?.specificRoutes() ?? [:] }
     }
 
     public func refreshClock() throws(Failure) { try refreshClock(offset: TunnelEntry.clockOffset()) }
 
     /// - Parameter offset: what the monotonic clock lacks of the real one, in nanoseconds.
     func refreshClock(offset: UInt64) throws(Failure) {
-        try reporting("setting the time of ERSPAN's headers") { try destinationTable()?.refreshClock(offset: offset) }
+        try reporting("setting the time of ERSPAN's headers") { try openDestinationTable()?.refreshClock(offset: offset) }
     }
 
     public func confirmNextHop(_ path: UnderlayPath) throws(Failure) {
         try reporting("asking for \(IPAddress.text(path.nextHop)) on \(path.device)", needsPins: false) {
-            try RouteTable(kernel: kernel).ask(path)
+            try RouteTable(kernel: kernel).probeNextHop(of: path)
         }
     }
 }
@@ -73,7 +73,7 @@ extension KernelDataplane {
     public func installPort(_ spec: MonitorPort.Spec, known: MonitorPort? = nil) throws(Failure) -> MonitorPort {
         // Whether bpffs is there is looked at with the rest.
         try reporting("monitor port \(spec.name)", needsPins: false) {
-            try ports.keep(spec, known: known)
+            try ports.installOrUpdate(spec, known: known)
         }
     }
 

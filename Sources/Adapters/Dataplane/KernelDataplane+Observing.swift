@@ -3,17 +3,18 @@
 import CLibbpf
 import Glibc
 public import TapModel
+import TapSystem
 
 extension KernelDataplane {
     public func attachments() throws(Failure) -> [ObservedAttachment] {
         try reporting("reading what is attached") {
-            if pinClaim.isWanted {
-                try sweepOrphans()
-                releaseRelay()
+            if pinLock.isRequested {
+                try removeOrphanFilters()
+                removeUnusedRelay()
             }
             let specs = try pins.attachments().map { (id: $0, spec: try self.specs.read($0)) }
-            known.learn(specs.flatMap { $0.spec?.programs ?? [] })
-            let shared = try sharedMaps()
+            ownPrograms.learn(specs.flatMap { $0.spec?.programs ?? [] })
+            let shared = try openSharedMaps()
             // Somebody may be detaching meanwhile: what went is not half made.
             return try specs.filter { try $0.spec != nil || pins.has($0.id) }.map { try observe($0.id, $0.spec, shared: shared) }
         }
@@ -22,63 +23,61 @@ extension KernelDataplane {
     public func attachment(_ id: AttachmentID) throws(Failure) -> ObservedAttachment? {
         try reporting("reading attachment \(id)") {
             guard try pins.has(id) else { return nil }
-            return try observe(id, try specs.read(id), shared: try sharedMaps())
+            return try observe(id, try specs.read(id), shared: try openSharedMaps())
         }
     }
 
     public func isUndisturbed(_ attachment: ObservedAttachment) throws(Failure) -> Bool {
         guard let spec = attachment.spec else { return false }
-        if spec.needsRelay, try !isRelayWhole() { return false }
+        if spec.needsRelay, try !isRelayInstalled() { return false }
         return try reporting("looking after attachment \(attachment.id)", needsPins: false) {
-            try attachment.hooks.allSatisfy { direction, hook -> Bool in
+            try attachment.hooks.allSatisfy { direction, former -> Bool in
                 // What is missing already is known to be.
-                guard case .attached(let position, _) = hook, let program = spec.program(direction) else { return true }
-                let place = HookPlace(spec, direction)
+                guard case .attached(let position, _) = former, let program = spec.program(direction) else { return true }
+                let hook = AttachmentHook(spec, direction)
                 switch spec.mechanism {
                 case .tcx:
                     // One call, and no pin is opened.
                     do {
-                        let chain = try TCXHook.chain(place.point, kernel)
+                        let chain = try TCXHook.readChain(hook.point, kernel)
                         return position < chain.count && chain[position] == program
                     } catch let error as KernelError where error.number == ENODEV {
                         return false
                     }
                 case .clsact:
-                    return try clsact.observe(place, program: program) { [known] in
-                        try known.isOurs($0) { try self.programs(on: attachment.id.ifindex) }
-                    } == hook
+                    return try clsact.observe(hook, program: program) { [ownPrograms] in
+                        try ownPrograms.isOurs($0) { try self.readProgramIDs(on: attachment.id.ifindex) }
+                    } == former
                 }
             }
         }
     }
 
     /// All attachments have the same relay, so what was found a moment ago is not looked for again.
-    private func isRelayWhole() throws(Failure) -> Bool {
+    private func isRelayInstalled() throws(Failure) -> Bool {
         try reporting("looking after the devices on which copies are cut", needsPins: false) {
-            var now = timespec()
-            clock_gettime(CLOCK_MONOTONIC, &now)
-            let tick = now.tv_sec * 2 + now.tv_nsec / 500_000_000
-            if let known = knownRelay, known.tick == tick { return known.isWhole }
-            let isWhole = try sharedMaps().map { try relay.isWhole($0) } ?? false
-            knownRelay = (tick, isWhole)
-            return isWhole
+            let tick = KernelClock.nanoseconds(CLOCK_MONOTONIC) / 500_000_000
+            if let recent = recentRelayCheck, recent.tick == tick { return recent.isInstalled }
+            let isInstalled = try openSharedMaps().map { try relay.isInstalled(with: $0) } ?? false
+            recentRelayCheck = (tick, isInstalled)
+            return isInstalled
         }
     }
 
     /// - Parameter shared: the pinned maps that all attachments share, `nil` if one is lost.
     func observe(_ id: AttachmentID, _ spec: AttachmentSpec?, shared: SharedMaps?) throws -> ObservedAttachment {
-        let isOurs = { [known] program in try known.isOurs(program) { try self.programs(on: id.ifindex) } }
+        let isOurs = { [ownPrograms] program in try ownPrograms.isOurs(program) { try self.readProgramIDs(on: id.ifindex) } }
         var observed: [Direction: ObservedAttachment.Hook] = [:]
         for direction in Direction.allCases {
             if let spec, spec.options.direction.directions.contains(direction) {
-                let place = HookPlace(spec, direction)
-                observed[direction] = try hooks(spec.mechanism).observe(place, program: spec.program(direction) ?? 0, isOurs: isOurs)
+                let hook = AttachmentHook(spec, direction)
+                observed[direction] = try hooks(spec.mechanism).observe(hook, program: spec.program(direction) ?? 0, isOurs: isOurs)
             } else if pins.exists(pins.link(id, direction)) {
                 let isMacvtap = spec?.interface.isMacvtap ?? false
-                let place = HookPlace(id: id, direction, HookPoint(direction, ifindex: id.ifindex, isMacvtap: isMacvtap), filter: nil)
-                observed[direction] = try tcx.observe(place, program: nil, isOurs: isOurs)
-            } else if let spec, spec.mechanism == .clsact, let program = try programPin(id, direction) {
-                let hook = try clsact.observe(HookPlace(spec, direction), program: program.programID(), isOurs: isOurs)
+                let hook = AttachmentHook(id: id, direction, HookPoint(direction, ifindex: id.ifindex, isMacvtap: isMacvtap), filter: nil)
+                observed[direction] = try tcx.observe(hook, program: nil, isOurs: isOurs)
+            } else if let spec, spec.mechanism == .clsact, let program = try openProgram(id, direction) {
+                let hook = try clsact.observe(AttachmentHook(spec, direction), program: program.programID(), isOurs: isOurs)
                 if case .attached = hook { observed[direction] = hook }
             }
         }
@@ -92,24 +91,24 @@ extension KernelDataplane {
     }
 
     /// The ids of all programs of ours that may run on a device: those of specs, and those pinned.
-    func programs(on ifindex: UInt32) throws -> Set<UInt32> {
+    func readProgramIDs(on ifindex: UInt32) throws -> Set<UInt32> {
         try pins.attachmentIDs().filter { try $0.ifindex == ifindex && pins.has($0) }.reduce(into: []) {
-            $0.formUnion(try knownPrograms($1, try specs.read($1)))
+            $0.formUnion(try readProgramIDs($1, try specs.read($1)))
         }
     }
 
     // MARK: Filters that were lost
 
     /// Removes the filters of ours that no pin tells of any more: they would copy for ever, and uncounted.
-    private func sweepOrphans() throws {
-        for ifindex in try TrafficControl.filterDevices(kernel) { try sweepOrphans(on: ifindex) }
+    private func removeOrphanFilters() throws {
+        for ifindex in try TrafficControl.readFilterDevices(kernel) { try removeOrphanFilters(on: ifindex) }
     }
 
-    func sweepOrphans(on ifindex: UInt32) throws {
+    func removeOrphanFilters(on ifindex: UInt32) throws {
         // Pins only where there is a filter to ask about. They are read after it: a filter's program is pinned first.
-        let filters = try clsact.ownFilters(ifindex)
+        let filters = try clsact.readOwnFilters(ifindex)
         guard !filters.isEmpty else { return }
-        let programs = try programs(on: ifindex)
+        let programs = try readProgramIDs(on: ifindex)
         for filter in filters where !programs.contains(filter.program) { try clsact.remove(filter) }
     }
 
@@ -125,22 +124,22 @@ extension KernelDataplane {
             maps.insert(try kernel.mapInfo(rate).id)
         }
         if spec.options.once { maps.insert(try kernel.mapInfo(shared.lastCopies).id) }
-        if spec.needsRelay, try !relay.isWhole(shared) { return false }
+        if spec.needsRelay, try !relay.isInstalled(with: shared) { return false }
         return try spec.options.direction.directions.allSatisfy { direction in
-            guard let program = try programPin(spec.key.id, direction) else { return false }
+            guard let program = try openProgram(spec.key.id, direction) else { return false }
             return try program.programID() == spec.program(direction) && maps.isSubset(of: kernel.maps(of: program))
         }
     }
 
-    private func sharedMaps() throws -> SharedMaps? { try SharedMaps.open(pins, create: false)?.maps }
+    private func openSharedMaps() throws -> SharedMaps? { try SharedMaps.open(pins, create: false)?.maps }
 
     /// The pinned counters, unless the pinned programs of this attachment count with others.
-    func keptCounters(_ id: AttachmentID) throws -> KernelObject? {
+    func openCounters(_ id: AttachmentID) throws -> KernelObject? {
         guard let counters = try kernel.open(pins.counters(id), CLIBBPF_MAP) else { return nil }
         let info = try kernel.mapInfo(counters)
         guard MapLayout.counters.fits(info) else { return nil }
         let map = info.id
-        let programs = try Direction.allCases.compactMap { try programPin(id, $0) }
+        let programs = try Direction.allCases.compactMap { try openProgram(id, $0) }
         return try programs.isEmpty || programs.contains { try kernel.maps(of: $0).contains(map) } ? counters : nil
     }
 

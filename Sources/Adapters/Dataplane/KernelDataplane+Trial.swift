@@ -29,7 +29,9 @@ extension KernelDataplane {
         let counters = try MapLayout.counters.make(kernel)
         var one = desired
         one.options.direction = direction == .inbound ? .inbound : .outbound
-        let programs = try load(one, desired.options.rate == nil ? nil : makeRateMap(), counters)
+        let destination = try readDestination(of: one)
+        try installRelay(for: one, destination.maps)
+        let programs = try loadPrograms(one, destination, desired.options.rate == nil ? nil : createRateMap(), counters)
         guard let program = programs[direction] else { return nil }
         try kernel.testRun(program.object, frame: frame, ifindex: desired.key.ifindex)
         let counts = try CounterMap(object: counters, kernel: kernel).direction(direction)

@@ -11,12 +11,12 @@ public import TapModel
 public final class KernelDataplane: TapDataplane {
     let pins: PinTree
     let kernel = Kernel()
-    let known = KnownPrograms()
-    private let knownSpecs = KnownSpecs()
-    let pinClaim = PinClaim()
+    let ownPrograms = KnownPrograms()
+    private let specCache = SpecCache()
+    let pinLock = PinLock()
     private var hasTCX: Bool?
     /// In which half second the relay was looked at last.
-    var knownRelay: (tick: Int, isWhole: Bool)?
+    var recentRelayCheck: (tick: Int64, isInstalled: Bool)?
 
     /// The verifier's whole log, when the last call that failed did so because it refused a program.
     public private(set) var lastVerifierLog: String?
@@ -31,7 +31,7 @@ public final class KernelDataplane: TapDataplane {
         pins = PinTree(bpffs: bpffs, kernel: kernel)
     }
 
-    var specs: SpecStore { SpecStore(pins: pins, known: knownSpecs) }
+    var specs: SpecStore { SpecStore(pins: pins, cache: specCache) }
     var relay: RelayInstaller { RelayInstaller(pins: pins) }
     var ports: PortInstaller { PortInstaller(pins: pins) }
     var tcx: TCXHook { TCXHook(pins: pins) }
@@ -61,12 +61,12 @@ public final class KernelDataplane: TapDataplane {
     /// pins were lost. `purge()` takes one for as long as it lasts.
     /// - Throws: `attach-failed` when another process (or object) has it; `bpffs-not-mounted`, `permission-denied`.
     public func lock() throws(Failure) {
-        try reporting("claiming \(pins.bpffs)") { try pinClaim.take(pins) }
+        try reporting("claiming \(pins.bpffs)") { try pinLock.acquire(pins) }
     }
 
     /// The directories, and the claim on them if there is to be one: others may have removed what it was on.
     func makeLayout() throws {
-        if pinClaim.isWanted { try pinClaim.take(pins) } else { try pins.makeLayout() }
+        if pinLock.isRequested { try pinLock.acquire(pins) } else { try pins.makeLayout() }
     }
 
     // MARK: What is there
@@ -89,7 +89,7 @@ public final class KernelDataplane: TapDataplane {
     func probeTCX() throws -> Bool {
         if let hasTCX { return hasTCX }
         do {
-            _ = try TCXHook.chain(HookPoint(.inbound, ifindex: 1, isMacvtap: false), kernel)
+            _ = try TCXHook.readChain(HookPoint(.inbound, ifindex: 1, isMacvtap: false), kernel)
             hasTCX = true
             return true
         } catch let error as KernelError where error.number == EINVAL {

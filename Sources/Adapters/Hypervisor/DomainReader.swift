@@ -6,7 +6,7 @@ import TapModel
 /// Reads domains over an open connection. Everything here blocks; errors are `LibvirtError`.
 enum DomainReader {
     /// Every domain. One that goes away meanwhile is left out.
-    static func all(_ connection: virConnectPtr) throws -> [DomainSnapshot] {
+    static func domains(_ connection: virConnectPtr) throws -> [DomainSnapshot] {
         try withList(connection) { try $0.compactMap(snapshotIfThere) }
     }
 
@@ -34,19 +34,19 @@ enum DomainReader {
 
     /// The domain that an operator names, tried as virsh does: as a number, as a UUID, as a name.
     /// - Throws: `LibvirtError`, where `isNoDomain` says that there is none.
-    static func named(_ name: String, _ connection: virConnectPtr) throws -> DomainSnapshot {
+    static func domain(givenBy text: String, _ connection: virConnectPtr) throws -> DomainSnapshot {
         var found: virDomainPtr?
-        if let id = Int32(name), id >= 0 { found = virDomainLookupByID(connection, id) }
-        // virsh too takes only the form with dashes, so that a name of 32 digits stays a name.
-        if found == nil, name.utf8.count == 36 { found = virDomainLookupByUUIDString(connection, name) }
-        if found == nil { found = virDomainLookupByName(connection, name) }
-        guard let found else { throw LibvirtError.last("look up the domain \(name)") }
+        if let id = Int32(text), id >= 0 { found = virDomainLookupByID(connection, id) }
+        // virsh too takes only the form with dashes, so that a text of 32 digits stays a text.
+        if found == nil, text.utf8.count == 36 { found = virDomainLookupByUUIDString(connection, text) }
+        if found == nil { found = virDomainLookupByName(connection, text) }
+        guard let found else { throw LibvirtError.last("look up the domain \(text)") }
         defer { virDomainFree(found) }
         return try snapshot(found)
     }
 
     /// The domain of just this name; `nil` only when libvirt says that there is none.
-    static func called(_ name: String, _ connection: virConnectPtr) throws -> DomainSnapshot? {
+    static func domain(named name: String, _ connection: virConnectPtr) throws -> DomainSnapshot? {
         guard let found = virDomainLookupByName(connection, name) else {
             let error = LibvirtError.last("look up the domain \(name)")
             if error.isNoDomain { return nil }

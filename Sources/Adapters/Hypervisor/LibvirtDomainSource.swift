@@ -51,12 +51,12 @@ public final class LibvirtDomainSource: DomainSource {
 
         var machine = ConnectionMachine()
         var driver = Driver(source: self)
-        driver.perform(machine.handle(.start, jitter: .random(in: 0..<1)))
+        driver.execute(machine.handle(.start, jitter: .random(in: 0..<1)))
         for await notice in notices {
-            let input = driver.take(notice)
-            driver.perform(machine.handle(input, jitter: .random(in: 0..<1)))
+            let input = driver.input(for: notice)
+            driver.execute(machine.handle(input, jitter: .random(in: 0..<1)))
         }
-        driver.perform(machine.handle(.stop, jitter: 0))
+        driver.execute(machine.handle(.stop, jitter: 0))
         state.withLock { state in
             state.connection = nil
             state.whyNot = "the connection to libvirt has been closed"
@@ -65,7 +65,7 @@ public final class LibvirtDomainSource: DomainSource {
     }
 
     public func domains() async throws -> [DomainSnapshot] {
-        try await ask("list the domains") { try DomainReader.all($0) }
+        try await ask("list the domains") { try DomainReader.domains($0) }
     }
 
     public func domain(_ uuid: DomainUUID) async throws -> DomainSnapshot? {
@@ -93,7 +93,7 @@ public final class LibvirtDomainSource: DomainSource {
             self.source = source
         }
 
-        mutating func take(_ notice: Notice) -> ConnectionMachine.Input {
+        mutating func input(for notice: Notice) -> ConnectionMachine.Input {
             switch notice {
             case .machine(let input):
                 return input
@@ -103,11 +103,11 @@ public final class LibvirtDomainSource: DomainSource {
             }
         }
 
-        mutating func perform(_ actions: [ConnectionMachine.Action]) {
-            for action in actions { perform(action) }
+        mutating func execute(_ actions: [ConnectionMachine.Action]) {
+            for action in actions { execute(action) }
         }
 
-        private mutating func perform(_ action: ConnectionMachine.Action) {
+        private mutating func execute(_ action: ConnectionMachine.Action) {
             switch action {
             case .open(let attempt):
                 open(attempt)

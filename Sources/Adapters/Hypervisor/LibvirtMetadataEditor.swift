@@ -35,7 +35,7 @@ public final class LibvirtMetadataEditor: Sendable {
     /// - Throws: `noSuchDomain`, `unreachable`, `denied`.
     public func domain(named name: String) async throws -> DomainSnapshot {
         try await Self.typed {
-            try await connection.call("look up the domain") { try DomainReader.named(name, $0) }
+            try await connection.call("look up the domain") { try DomainReader.domain(givenBy: name, $0) }
         }
     }
 
@@ -43,7 +43,7 @@ public final class LibvirtMetadataEditor: Sendable {
     /// - Throws: `unreachable`, `denied`.
     public func domain(called name: String) async throws -> DomainSnapshot? {
         try await Self.typed {
-            try await connection.call("look up the domain") { try DomainReader.called(name, $0) }
+            try await connection.call("look up the domain") { try DomainReader.domain(named: name, $0) }
         }
     }
 

@@ -56,7 +56,7 @@ extension KernelDataplane {
     private func probePrograms(_ maps: Result<SharedMaps, any Error>) -> (programs: Answer, jit: Answer) {
         var what = "making maps"
         do {
-            let maps = TapProgram.Maps(counters: try MapLayout.counters.make(kernel), shared: try maps.get(), rate: try makeRateMap())
+            let maps = TapProgram.Maps(counters: try MapLayout.counters.make(kernel), shared: try maps.get(), rate: try createRateMap())
             var jit = Answer.yes
             for (name, options, filter) in Self.samples {
                 for direction in Direction.allCases {

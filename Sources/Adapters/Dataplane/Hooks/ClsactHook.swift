@@ -22,27 +22,27 @@ struct ClsactHook: HookMechanism {
 
     /// A place for an attachment's filters, the same one on both hooks: the former if it is still ours or free; else
     /// the first priority if only eBPF filters are there, and the first free handle.
-    func choose(_ points: [HookPoint], former: Filter?, programs: Set<UInt32>) throws -> Filter {
+    func chooseFilter(_ points: [HookPoint], former: Filter?, programs: Set<UInt32>) throws -> Filter {
         try refuseConflict(points)
-        let there = try points.flatMap { try TrafficControl.filters($0, kernel) }
+        let present = try points.flatMap { try TrafficControl.readFilters($0, kernel) }
         if let former {
-            let taken = there.contains {
+            let taken = present.contains {
                 $0.priority == former.priority && $0.handle == former.handle && !($0.program.map(programs.contains) ?? false)
             }
             if !taken { return former }
         }
         var priority: UInt32 = 1
-        while there.contains(where: { $0.priority == priority && ($0.kind != "bpf" || $0.networkProtocol != Self.allProtocols) }) {
+        while present.contains(where: { $0.priority == priority && ($0.kind != "bpf" || $0.networkProtocol != Self.allProtocols) }) {
             priority += 1
         }
         var handle = Self.firstHandle
-        while there.contains(where: { $0.priority == priority && $0.handle == handle }) { handle += 1 }
+        while present.contains(where: { $0.priority == priority && $0.handle == handle }) { handle += 1 }
         return Filter(priority: priority, handle: handle)
     }
 
     private func refuseConflict(_ points: [HookPoint]) throws {
         guard FilterQdisc(for: points) == .clsact else { return }
-        for ifindex in Set(points.map(\.ifindex)) where try FilterQdisc.on(ifindex, kernel) == .ingress {
+        for ifindex in Set(points.map(\.ifindex)) where try FilterQdisc.read(ifindex, kernel) == .ingress {
             guard try holdsOnlyOurs(ifindex) else { throw Self.conflict }
         }
     }
@@ -53,17 +53,17 @@ struct ClsactHook: HookMechanism {
             + "direction needs clsact in its place; remove the limit (domiftune --outbound 0; --inbound 0 on a macvtap), copy only the "
             + "direction that the limit is for, or use a newer kernel")
 
-    func attach(_ program: TapProgram, at place: HookPlace, _ undo: Undo) throws {
-        let filter = try filter(place)
-        try makeQdisc(for: place.point, undo)
-        try add(program.object, place.point, filter)
-        undo.add { try detach(place.point, filter) }
+    func attach(_ program: TapProgram, at hook: AttachmentHook, _ undo: Undo) throws {
+        let filter = try filter(hook)
+        try createQdisc(for: hook.point, undo)
+        try add(program.object, hook.point, filter)
+        undo.add { try detach(hook.point, filter) }
     }
 
-    func update(_ program: TapProgram, at place: HookPlace, former: KernelObject?, _ undo: Undo) throws {
-        let filter = try filter(place)
-        try exchange(program.object, place.point, filter)
-        if let former { undo.add { try exchange(former, place.point, filter) } }
+    func replace(_ program: TapProgram, at hook: AttachmentHook, former: KernelObject?, _ undo: Undo) throws {
+        let filter = try filter(hook)
+        try replaceProgram(program.object, hook.point, filter)
+        if let former { undo.add { try replaceProgram(former, hook.point, filter) } }
     }
 
     private func add(_ program: KernelObject, _ point: HookPoint, _ filter: Filter) throws {
@@ -72,7 +72,7 @@ struct ClsactHook: HookMechanism {
         }
     }
 
-    private func exchange(_ program: KernelObject, _ point: HookPoint, _ filter: Filter) throws {
+    private func replaceProgram(_ program: KernelObject, _ point: HookPoint, _ filter: Filter) throws {
         try kernel.check(.updateLink) {
             clibbpf_filter_attach(CInt(point.ifindex), point.isEgress ? 1 : 0, filter.priority, filter.handle, program.descriptor, 1)
         }
@@ -84,14 +84,14 @@ struct ClsactHook: HookMechanism {
         }
     }
 
-    func isAttached(_ place: HookPlace, programs: Set<UInt32>) throws -> Bool {
-        try find(place, programs) != nil
+    func isAttached(_ hook: AttachmentHook, programs: Set<UInt32>) throws -> Bool {
+        try find(hook, programs) != nil
     }
 
-    func observe(_ place: HookPlace, program: UInt32?, isOurs: (UInt32) throws -> Bool) throws -> ObservedAttachment.Hook {
-        guard DeviceList.exists(place.point.ifindex) else { return .deviceGone }
-        guard let filter = place.filter, let program else { return .detached }
-        let chain = try TrafficControl.filters(place.point, kernel).filter { $0.handle != 0 }
+    func observe(_ hook: AttachmentHook, program: UInt32?, isOurs: (UInt32) throws -> Bool) throws -> ObservedAttachment.Hook {
+        guard DeviceList.exists(hook.point.ifindex) else { return .deviceGone }
+        guard let filter = hook.filter, let program else { return .detached }
+        let chain = try TrafficControl.readFilters(hook.point, kernel).filter { $0.handle != 0 }
         guard
             let position = chain.firstIndex(where: {
                 $0.priority == filter.priority && $0.handle == filter.handle && $0.program == program
@@ -100,42 +100,42 @@ struct ClsactHook: HookMechanism {
         // One classifier of another kind has several handles and is one program; TCX programs run before all filters.
         var ahead = Set(chain[..<position].map { $0.kind == "bpf" ? "\($0.priority)/\($0.handle)" : "\($0.priority)" }).count
         var foreign = try ahead - chain[..<position].count { try $0.program.map(isOurs) ?? false }
-        if let early = try? TCXHook.chain(place.point, kernel) {
+        if let early = try? TCXHook.readChain(hook.point, kernel) {
             ahead += early.count
             foreign += try early.count { try !isOurs($0) }
         }
         return .attached(position: ahead, foreignAhead: foreign)
     }
 
-    func remove(_ place: HookPlace, programs: Set<UInt32>) throws {
-        guard let filter = place.filter, try find(place, programs) != nil else { return }
-        try detach(place.point, filter)
+    func remove(_ hook: AttachmentHook, programs: Set<UInt32>) throws {
+        guard let filter = hook.filter, try find(hook, programs) != nil else { return }
+        try detach(hook.point, filter)
     }
 
-    private func find(_ place: HookPlace, _ programs: Set<UInt32>) throws -> TrafficControl.Filter? {
-        guard let filter = place.filter, DeviceList.exists(place.point.ifindex),
-            try FilterQdisc.on(place.point.ifindex, kernel)?.serves(place.point) == true
+    private func find(_ hook: AttachmentHook, _ programs: Set<UInt32>) throws -> TrafficControl.Filter? {
+        guard let filter = hook.filter, DeviceList.exists(hook.point.ifindex),
+            try FilterQdisc.read(hook.point.ifindex, kernel)?.serves(hook.point) == true
         else { return nil }
-        return try TrafficControl.filters(place.point, kernel).first {
+        return try TrafficControl.readFilters(hook.point, kernel).first {
             $0.priority == filter.priority && $0.handle == filter.handle && ($0.program.map(programs.contains) ?? false)
         }
     }
 
-    private func filter(_ place: HookPlace) throws -> Filter {
-        guard let filter = place.filter else { throw KernelError(call: .attachFilter, number: EINVAL, subject: "no place chosen") }
+    private func filter(_ hook: AttachmentHook) throws -> Filter {
+        guard let filter = hook.filter else { throw KernelError(call: .attachFilter, number: EINVAL, subject: "no place chosen") }
         return filter
     }
 
     // MARK: Filters without pins
 
-    private func filters(_ ifindex: UInt32) throws -> [(point: HookPoint, filter: TrafficControl.Filter)] {
-        let points = try FilterQdisc.on(ifindex, kernel)?.points(ifindex) ?? []
-        return try points.flatMap { point in try TrafficControl.filters(point, kernel).map { (point, $0) } }
+    private func readFilters(_ ifindex: UInt32) throws -> [(point: HookPoint, filter: TrafficControl.Filter)] {
+        let points = try FilterQdisc.read(ifindex, kernel)?.points(ifindex) ?? []
+        return try points.flatMap { point in try TrafficControl.readFilters(point, kernel).map { (point, $0) } }
     }
 
     /// All filters of ours on a device, whether or not a pin tells of them.
-    func ownFilters(_ ifindex: UInt32) throws -> [OwnFilter] {
-        try filters(ifindex).compactMap { try OwnFilter($0.filter, $0.point, kernel) }
+    func readOwnFilters(_ ifindex: UInt32) throws -> [OwnFilter] {
+        try readFilters(ifindex).compactMap { try OwnFilter($0.filter, $0.point, kernel) }
     }
 
     /// No error when it went with its device.
@@ -147,10 +147,10 @@ struct ClsactHook: HookMechanism {
 
     // MARK: The qdisc
 
-    private func makeQdisc(for point: HookPoint, _ undo: Undo) throws {
+    private func createQdisc(for point: HookPoint, _ undo: Undo) throws {
         let ifindex = point.ifindex
-        if let there = try FilterQdisc.on(ifindex, kernel) {
-            if there.serves(point) { try disown(ifindex) } else { try exchangeQdisc(ifindex, undo) }
+        if let present = try FilterQdisc.read(ifindex, kernel) {
+            if present.serves(point) { try forgetReplacedQdisc(ifindex) } else { try replaceQdisc(ifindex, undo) }
             return
         }
         // The pin first: a qdisc that nobody knows to be ours would stay for ever.
@@ -163,7 +163,7 @@ struct ClsactHook: HookMechanism {
             try qdisc.add(to: ifindex, kernel)
         } catch let error as KernelError where error.number == EEXIST {
             try kernel.unlink(path)
-            guard try FilterQdisc.on(ifindex, kernel)?.serves(point) == true else { throw Self.conflict }
+            guard try FilterQdisc.read(ifindex, kernel)?.serves(point) == true else { throw Self.conflict }
             return
         }
         undo.add { try qdisc.remove(from: ifindex, kernel) }
@@ -171,29 +171,29 @@ struct ClsactHook: HookMechanism {
 
     /// A qdisc on which we have no filter was put in the place of ours, as libvirt does with `ingress`. After a crash it may
     /// be ours all the same, and then stays when the tap goes: better than to remove somebody else's.
-    private func disown(_ ifindex: UInt32) throws {
+    private func forgetReplacedQdisc(_ ifindex: UInt32) throws {
         let path = pins.qdisc(ifindex)
-        guard pins.exists(path), try ownFilters(ifindex).isEmpty else { return }
+        guard pins.exists(path), try readOwnFilters(ifindex).isEmpty else { return }
         try kernel.unlink(path)
     }
 
     private func holdsOnlyOurs(_ ifindex: UInt32) throws -> Bool {
         guard pins.exists(pins.qdisc(ifindex)) else { return false }
-        return try filters(ifindex).allSatisfy { try $0.filter.handle == 0 || OwnFilter($0.filter, $0.point, kernel) != nil }
+        return try readFilters(ifindex).allSatisfy { try $0.filter.handle == 0 || OwnFilter($0.filter, $0.point, kernel) != nil }
     }
 
     /// Puts clsact in the place of an `ingress` qdisc of ours, and our other filters on it. The kernel cannot do both at
     /// once, so for some milliseconds they copy nothing.
-    private func exchangeQdisc(_ ifindex: UInt32, _ undo: Undo) throws {
+    private func replaceQdisc(_ ifindex: UInt32, _ undo: Undo) throws {
         guard try holdsOnlyOurs(ifindex) else { throw Self.conflict }
         // The newest of one priority runs first.
-        let filters = try ownFilters(ifindex).reversed().compactMap { filter in try program(of: filter).map { (filter, $0) } }
+        let filters = try readOwnFilters(ifindex).reversed().compactMap { filter in try program(of: filter).map { (filter, $0) } }
         undo.add { try move(filters, to: .ingress, on: ifindex) }
         try move(filters, to: .clsact, on: ifindex)
     }
 
     private func move(_ filters: [(OwnFilter, KernelObject)], to qdisc: FilterQdisc, on ifindex: UInt32) throws {
-        if let there = try FilterQdisc.on(ifindex, kernel) { try there.remove(from: ifindex, kernel) }
+        if let present = try FilterQdisc.read(ifindex, kernel) { try present.remove(from: ifindex, kernel) }
         try qdisc.add(to: ifindex, kernel)
         for (filter, program) in filters {
             try add(program, filter.point, Filter(priority: filter.priority, handle: filter.handle))
@@ -217,9 +217,9 @@ struct ClsactHook: HookMechanism {
     func releaseQdisc(_ ifindex: UInt32) throws {
         let path = pins.qdisc(ifindex)
         guard pins.exists(path) else { return }
-        if DeviceList.exists(ifindex), let qdisc = try FilterQdisc.on(ifindex, kernel) {
-            if try !ownFilters(ifindex).isEmpty { return }
-            if try filters(ifindex).isEmpty { try qdisc.remove(from: ifindex, kernel) }
+        if DeviceList.exists(ifindex), let qdisc = try FilterQdisc.read(ifindex, kernel) {
+            if try !readOwnFilters(ifindex).isEmpty { return }
+            if try readFilters(ifindex).isEmpty { try qdisc.remove(from: ifindex, kernel) }
         }
         try kernel.unlink(path)
     }

@@ -6,24 +6,24 @@ import TapModel
 /// A way to run a program on a device's hook: TCX or clsact.
 protocol HookMechanism {
     /// Attaches where nothing of this attachment runs; first in the chain where that is possible.
-    func attach(_ program: TapProgram, at place: HookPlace, _ undo: Undo) throws
+    func attach(_ program: TapProgram, at hook: AttachmentHook, _ undo: Undo) throws
 
     /// Exchanges the program that runs there, without a moment in which none does.
     /// - Parameter former: to go back to.
-    func update(_ program: TapProgram, at place: HookPlace, former: KernelObject?, _ undo: Undo) throws
+    func replace(_ program: TapProgram, at hook: AttachmentHook, former: KernelObject?, _ undo: Undo) throws
 
     /// Whether a program of ours runs there, whichever it is.
     /// - Parameter programs: the ids of all that may be this attachment's.
-    func isAttached(_ place: HookPlace, programs: Set<UInt32>) throws -> Bool
+    func isAttached(_ hook: AttachmentHook, programs: Set<UInt32>) throws -> Bool
 
-    /// What runs there.
+    /// Reads what runs at the hook point.
     /// - Parameters:
     ///   - program: the id of the one that should.
     ///   - isOurs: whether a program on this device is one of ours, by its id.
-    func observe(_ place: HookPlace, program: UInt32?, isOurs: (UInt32) throws -> Bool) throws -> ObservedAttachment.Hook
+    func observe(_ hook: AttachmentHook, program: UInt32?, isOurs: (UInt32) throws -> Bool) throws -> ObservedAttachment.Hook
 
-    /// Ends it; no error when it is not there.
-    func remove(_ place: HookPlace, programs: Set<UInt32>) throws
+    /// Detaches; it is no error when nothing is attached.
+    func remove(_ hook: AttachmentHook, programs: Set<UInt32>) throws
 }
 
 /// Where a program runs: one of the two TC hooks of a device.
@@ -64,7 +64,7 @@ extension AttachmentID {
 }
 
 /// One attachment's program in one direction, and where it runs.
-struct HookPlace: Hashable {
+struct AttachmentHook: Hashable {
     let id: AttachmentID
     let direction: Direction
     let point: HookPoint

@@ -12,13 +12,13 @@ struct TCXHook: HookMechanism {
     let pins: PinTree
     var kernel: Kernel { pins.kernel }
 
-    func attach(_ program: TapProgram, at place: HookPlace, _ undo: Undo) throws {
+    func attach(_ program: TapProgram, at hook: AttachmentHook, _ undo: Undo) throws {
         // What a crash half way through an exchange left would copy everything a second time.
-        try remove(pins.link(place.id, place.direction) + PinTree.draft)
-        let link = try Self.linkFirst(program.object, place.point, kernel)
+        try remove(pins.link(hook.id, hook.direction) + PinTree.draft)
+        let link = try Self.linkFirst(program.object, hook.point, kernel)
         let kernel = kernel
         undo.add { try kernel.check(.detachLink) { bpf_link_detach(link.descriptor) } }
-        try pins.place(link, at: pins.link(place.id, place.direction), kind: CLIBBPF_LINK, undo)
+        try pins.pin(link, at: pins.link(hook.id, hook.direction), kind: CLIBBPF_LINK, undo)
     }
 
     /// Attaches a program in front of all others; it stays as long as the link is open or pinned.
@@ -32,29 +32,29 @@ struct TCXHook: HookMechanism {
             })
     }
 
-    func update(_ program: TapProgram, at place: HookPlace, former: KernelObject?, _ undo: Undo) throws {
-        guard let link = try link(place) else { throw KernelError(call: .updateLink, number: ENOENT) }
-        try exchange(program.object, on: link)
-        if let former { undo.add { try exchange(former, on: link) } }
+    func replace(_ program: TapProgram, at hook: AttachmentHook, former: KernelObject?, _ undo: Undo) throws {
+        guard let link = try link(hook) else { throw KernelError(call: .updateLink, number: ENOENT) }
+        try replaceProgram(program.object, on: link)
+        if let former { undo.add { try replaceProgram(former, on: link) } }
     }
 
-    private func exchange(_ program: KernelObject, on link: KernelObject) throws {
+    private func replaceProgram(_ program: KernelObject, on link: KernelObject) throws {
         try kernel.check(.updateLink) { bpf_link_update(link.descriptor, program.descriptor, nil) }
     }
 
-    func isAttached(_ place: HookPlace, programs: Set<UInt32>) throws -> Bool {
-        guard let link = try link(place) else { return false }
-        return Self.isAt(place.point, try info(link))
+    func isAttached(_ hook: AttachmentHook, programs: Set<UInt32>) throws -> Bool {
+        guard let link = try link(hook) else { return false }
+        return Self.isAt(hook.point, try info(link))
     }
 
-    func observe(_ place: HookPlace, program: UInt32?, isOurs: (UInt32) throws -> Bool) throws -> ObservedAttachment.Hook {
-        let absent: ObservedAttachment.Hook = DeviceList.exists(place.point.ifindex) ? .detached : .deviceGone
-        guard let link = try link(place) else { return absent }
+    func observe(_ hook: AttachmentHook, program: UInt32?, isOurs: (UInt32) throws -> Bool) throws -> ObservedAttachment.Hook {
+        let absent: ObservedAttachment.Hook = DeviceList.exists(hook.point.ifindex) ? .detached : .deviceGone
+        guard let link = try link(hook) else { return absent }
         let info = try info(link)
-        guard Self.isAt(place.point, info), program == nil || info.program == program else { return absent }
+        guard Self.isAt(hook.point, info), program == nil || info.program == program else { return absent }
         let chain: [UInt32]
         do {
-            chain = try Self.chain(place.point, kernel)
+            chain = try Self.readChain(hook.point, kernel)
         } catch let error as KernelError where error.number == ENODEV {
             // Moved to another network namespace: gone as far as this host's taps are concerned.
             return .deviceGone
@@ -63,8 +63,8 @@ struct TCXHook: HookMechanism {
         return .attached(position: position, foreignAhead: try chain[..<position].count { try !isOurs($0) })
     }
 
-    func remove(_ place: HookPlace, programs: Set<UInt32>) throws {
-        try remove(place.id, place.direction)
+    func remove(_ hook: AttachmentHook, programs: Set<UInt32>) throws {
+        try remove(hook.id, hook.direction)
     }
 
     func remove(_ id: AttachmentID, _ direction: Direction) throws {
@@ -84,15 +84,15 @@ struct TCXHook: HookMechanism {
     }
 
     /// The programs of a hook in the order in which they run, by id.
-    static func chain(_ point: HookPoint, _ kernel: Kernel) throws -> [UInt32] {
+    static func readChain(_ point: HookPoint, _ kernel: Kernel) throws -> [UInt32] {
         var ids = [UInt32](repeating: 0, count: capacity)
         var count = UInt32(capacity)
         try kernel.check(.queryHook) { bpf_prog_query(CInt(point.ifindex), point.tcxType, 0, nil, &ids, &count) }
         return Array(ids.prefix(Int(count)))
     }
 
-    private func link(_ place: HookPlace) throws -> KernelObject? {
-        try kernel.open(pins.link(place.id, place.direction), CLIBBPF_LINK)
+    private func link(_ hook: AttachmentHook) throws -> KernelObject? {
+        try kernel.open(pins.link(hook.id, hook.direction), CLIBBPF_LINK)
     }
 
     private func info(_ link: KernelObject) throws -> clibbpf_link {

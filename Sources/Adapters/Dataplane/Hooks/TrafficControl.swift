@@ -21,7 +21,7 @@ enum TrafficControl {
     }
 
     /// The devices that have a qdisc for filters, clsact or `ingress`.
-    static func filterDevices(_ kernel: Kernel) throws -> [UInt32] {
+    static func readFilterDevices(_ kernel: Kernel) throws -> [UInt32] {
         var request = tcmsg()
         request.tcm_family = UInt8(AF_UNSPEC)
         let devices = try NetlinkSocket(kernel).dump(Int32(RTM_GETQDISC), request).compactMap { message -> UInt32? in
@@ -34,7 +34,7 @@ enum TrafficControl {
     }
 
     /// The qdisc at a device's TC_H_INGRESS: `clsact`, `ingress` (which excludes clsact), or none.
-    static func ingressQdisc(_ ifindex: UInt32, _ kernel: Kernel) throws -> String? {
+    static func readIngressQdisc(_ ifindex: UInt32, _ kernel: Kernel) throws -> String? {
         var request = tcmsg()
         request.tcm_family = UInt8(AF_UNSPEC)
         request.tcm_ifindex = Int32(ifindex)
@@ -49,7 +49,7 @@ enum TrafficControl {
         return message.attributes(after: tcmsg.self).text(Int(TCA_KIND))
     }
 
-    static func filters(_ point: HookPoint, _ kernel: Kernel) throws -> [Filter] {
+    static func readFilters(_ point: HookPoint, _ kernel: Kernel) throws -> [Filter] {
         var request = tcmsg()
         request.tcm_family = UInt8(AF_UNSPEC)
         request.tcm_ifindex = Int32(point.ifindex)
@@ -59,7 +59,7 @@ enum TrafficControl {
         do {
             messages = try NetlinkSocket(kernel).dump(Int32(RTM_GETTFILTER), request)
         } catch let error as KernelError where error.number == EINVAL || error.number == ENOENT {
-            // No qdisc there.
+            // No qdisc present.
             return []
         }
         return messages.compactMap { message in
@@ -90,10 +90,10 @@ enum FilterQdisc: String {
     }
 
     /// What is there; `nil` for none, and where there is no device.
-    static func on(_ ifindex: UInt32, _ kernel: Kernel) throws -> FilterQdisc? {
+    static func read(_ ifindex: UInt32, _ kernel: Kernel) throws -> FilterQdisc? {
         let found: String?
         do {
-            found = try TrafficControl.ingressQdisc(ifindex, kernel)
+            found = try TrafficControl.readIngressQdisc(ifindex, kernel)
         } catch let error as KernelError where error.number == ENODEV {
             return nil
         }

@@ -12,7 +12,7 @@ enum DeviceList {
         // Where devices come and go without a pause, as when many guests start, no answer is ever whole. What was there
         // all the time is in one of them, and each is asked for once more: it may have gone, or changed.
         var links = try socket.dump(Int32(RTM_GETLINK), ifinfomsg()) { pieces in
-            try Set(pieces.compactMap { Link($0)?.device.index }).compactMap { try one($0, socket) }
+            try Set(pieces.compactMap { Link($0)?.device.index }).compactMap { try readLink($0, socket) }
         }.compactMap(Link.init)
         var addresses: [UInt32: Set<Address>] = [:]
         for address in try socket.dump(Int32(RTM_GETADDR), ifaddrmsg(), piecing: { $0 }).compactMap(Address.init) {
@@ -24,7 +24,7 @@ enum DeviceList {
             let own = addresses[links[index].device.index] ?? []
             links[index].device.hasAddress = own.contains { !$0.isAutomatic }
             links[index].device.addresses = own.map(\.value).sorted { $0.text < $1.text }
-            links[index].judgeSources(everywhere)
+            links[index].setSourceCheck(everywhere)
             links[index].device.masterName = links[index].device.master.flatMap { names[$0] }
         }
         return links.map(\.device).sorted { $0.index < $1.index }
@@ -34,8 +34,8 @@ enum DeviceList {
     static func read(_ name: String, _ kernel: Kernel) throws -> HostDevice? {
         let index = if_nametoindex(name)
         let socket = try NetlinkSocket(kernel)
-        guard index != 0, var link = try one(index, socket).flatMap(Link.init), link.device.name == name else { return nil }
-        link.judgeSources(try sourceCheck(socket))
+        guard index != 0, var link = try readLink(index, socket).flatMap(Link.init), link.device.name == name else { return nil }
+        link.setSourceCheck(try sourceCheck(socket))
         link.device.masterName = link.device.master.flatMap(Self.name)
         return link.device
     }
@@ -66,7 +66,7 @@ enum DeviceList {
         return message?.attributes(after: netconfmsg.self).number(Int(NETCONFA_RP_FILTER), as: UInt32.self) ?? 0
     }
 
-    private static func one(_ index: UInt32, _ socket: NetlinkSocket) throws -> NetlinkMessage? {
+    private static func readLink(_ index: UInt32, _ socket: NetlinkSocket) throws -> NetlinkMessage? {
         var header = ifinfomsg()
         header.ifi_index = CInt(bitPattern: index)
         do {
@@ -128,7 +128,7 @@ enum DeviceList {
 
         /// Notes from which sources this host takes packets by the device.
         /// - Parameter everywhere: the same setting of all devices; the greater one counts, and 1 is the strict one.
-        mutating func judgeSources(_ everywhere: UInt32) {
+        mutating func setSourceCheck(_ everywhere: UInt32) {
             device.takesAnySource = sourceCheck.map { max($0, everywhere) != 1 } ?? false
             device.isSourceCheckOverruled = everywhere > 1
         }

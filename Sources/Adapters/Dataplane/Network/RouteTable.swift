@@ -59,7 +59,7 @@ struct RouteTable {
     }
 
     /// Has the kernel ask for the next hop, or ask it whether it is still there. Needs CAP_NET_ADMIN.
-    func ask(_ path: UnderlayPath) throws { try Neighbour.ask(path.nextHop, path.ifindex, kernel) }
+    func probeNextHop(of path: UnderlayPath) throws { try Neighbour.probe(path.nextHop, path.ifindex, kernel) }
 
     private static func ownAddress(_ target: String) -> Failure {
         Failure(.destinationUnsafe, "\(target) is an address of this host itself; use an <interface> or a <domain>, or another machine's")
@@ -272,7 +272,7 @@ struct Neighbour {
     /// Has the kernel ask for an address, as if it had a packet for it: one that is unknown or failed at once, one that is stale in
     /// some 5 s (delay_first_probe_time), one that answered lately when it becomes stale. Does nothing to an entry that somebody
     /// looks after. Needs CAP_NET_ADMIN.
-    static func ask(_ address: [UInt8], _ ifindex: UInt32, _ kernel: Kernel) throws {
+    static func probe(_ address: [UInt8], _ ifindex: UInt32, _ kernel: Kernel) throws {
         let known = try read(address, ifindex, kernel)
         if known?.isKept == true { return }
         var header = header(address, ifindex)

@@ -25,7 +25,7 @@ struct OwnDevice {
 
     init(_ end: RelayEnd, _ kernel: Kernel) { self.init(end.device, kernel) }
 
-    struct Found {
+    struct Observed {
         var name: String
         var ifindex: UInt32
         var alias: String?
@@ -33,9 +33,9 @@ struct OwnDevice {
         /// `veth`; empty: a device of no kind, as a network adapter.
         var kind: String
         /// The ifindex of a veth's other end.
-        var other: UInt32?
+        var peer: UInt32?
         /// Whether that is in another network namespace, where the number means another device.
-        var isOtherElsewhere: Bool
+        var isPeerInOtherNamespace: Bool
 
         var isOurs: Bool { alias?.hasPrefix(OwnDevice.owner) ?? false }
         /// Made by nobody else: ours, or what is left of a try of ours that was cut off before it could say so.
@@ -43,17 +43,17 @@ struct OwnDevice {
     }
 
     /// By its name, or an altname. An error is never taken for a device that is not there, as if_nametoindex() takes it.
-    func find() throws -> Found? { try Self.find(ifinfomsg(), kernel) { mnl_attr_put_strz($0, UInt16(IFLA_IFNAME), name) } }
+    func read() throws -> Observed? { try Self.read(ifinfomsg(), kernel) { mnl_attr_put_strz($0, UInt16(IFLA_IFNAME), name) } }
 
     /// - Returns: `nil` where there is no such device in this network namespace.
-    static func find(_ ifindex: UInt32, _ kernel: Kernel) throws -> Found? {
+    static func read(_ ifindex: UInt32, _ kernel: Kernel) throws -> Observed? {
         var header = ifinfomsg()
         header.ifi_index = CInt(bitPattern: ifindex)
         guard header.ifi_index != 0 else { return nil }
-        return try find(header, kernel) { _ in }
+        return try read(header, kernel) { _ in }
     }
 
-    private static func find(_ header: ifinfomsg, _ kernel: Kernel, put: (UnsafeMutablePointer<nlmsghdr>) -> Void) throws -> Found? {
+    private static func read(_ header: ifinfomsg, _ kernel: Kernel, put: (UnsafeMutablePointer<nlmsghdr>) -> Void) throws -> Observed? {
         do {
             return try NetlinkSocket(kernel).get(Int32(RTM_GETLINK), header, put: put).flatMap(found)
         } catch let error as KernelError where error.number == ENODEV {
@@ -62,27 +62,27 @@ struct OwnDevice {
     }
 
     /// Those of this network namespace of which we said that they are ours, whatever they are called by now.
-    static func all(_ kernel: Kernel) throws -> [Found] {
+    static func readAll(_ kernel: Kernel) throws -> [Observed] {
         // One that is in none of the answers did not stay.
         let messages = try NetlinkSocket(kernel).dump(Int32(RTM_GETLINK), ifinfomsg()) { $0 }
         let ours = Dictionary(messages.compactMap(found).filter(\.isOurs).map { ($0.ifindex, $0) }, uniquingKeysWith: { $1 })
         return ours.values.sorted { $0.ifindex < $1.ifindex }
     }
 
-    private static func found(_ message: NetlinkMessage) -> Found? {
+    private static func found(_ message: NetlinkMessage) -> Observed? {
         guard let header = message.header(ifinfomsg.self) else { return nil }
         let attributes = message.attributes(after: ifinfomsg.self)
-        return Found(
+        return Observed(
             name: attributes.text(Int(IFLA_IFNAME)) ?? "", ifindex: UInt32(header.ifi_index), alias: attributes.text(Int(IFLA_IFALIAS)),
             isUp: header.ifi_flags & UInt32(IFF_UP) != 0,
             kind: attributes.nested(Int(IFLA_LINKINFO))?.text(Int(IFLA_INFO_KIND)) ?? "",
-            other: attributes.number(Int(IFLA_LINK), as: UInt32.self), isOtherElsewhere: attributes[Int(IFLA_LINK_NETNSID)] != nil)
+            peer: attributes.number(Int(IFLA_LINK), as: UInt32.self), isPeerInOtherNamespace: attributes[Int(IFLA_LINK_NETNSID)] != nil)
     }
 
     static func alias(_ build: String) -> String { owner + build }
 
     /// Makes a veth pair, of which this is one end and `peer` the other.
-    func make(peer: String) throws {
+    func create(peer: String) throws {
         try change(Int32(RTM_NEWLINK), UInt16(NLM_F_CREATE | NLM_F_EXCL), ifinfomsg()) { message in
             mnl_attr_put_strz(message, UInt16(IFLA_IFNAME), name)
             mnl_attr_put_u32(message, UInt16(IFLA_MTU), Self.largestMTU)
@@ -102,13 +102,13 @@ struct OwnDevice {
 
     /// Names it as ours, keeps addresses from it, and sets it up.
     func prepare(_ ifindex: UInt32, alias: String) throws {
-        try call(ifindex, alias)
-        try silence(ifindex)
+        try setAlias(alias, of: ifindex)
+        try disableAddressing(ifindex)
         try setUp(ifindex)
     }
 
     /// Has the kernel make no address for it and answer no ARP by it. Whoever sets it up may come before.
-    func silence(_ ifindex: UInt32) throws {
+    func disableAddressing(_ ifindex: UInt32) throws {
         try set(UInt32(IFF_NOARP), on: ifindex)
         var header = ifinfomsg()
         header.ifi_index = CInt(ifindex)
@@ -137,7 +137,7 @@ struct OwnDevice {
     }
 
     /// Names it as ours.
-    func call(_ ifindex: UInt32, _ alias: String) throws {
+    func setAlias(_ alias: String, of ifindex: UInt32) throws {
         var header = ifinfomsg()
         header.ifi_index = CInt(ifindex)
         try change(Int32(RTM_NEWLINK), 0, header) { mnl_attr_put_strz($0, UInt16(IFLA_IFALIAS), alias) }
@@ -166,7 +166,7 @@ struct OwnDevice {
     // MARK: Offloads
 
     /// Leaves the device nothing to do by itself: what is sent is segmented, linear and has its checksum before.
-    func endOffloads() throws {
+    func disableOffloads() throws {
         for command in [ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SSG, ETHTOOL_STXCSUM] { try ethtool(command) }
     }
 

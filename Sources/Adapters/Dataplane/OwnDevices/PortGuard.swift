@@ -45,9 +45,9 @@ struct PortGuard {
         let point = HookPoint(ifindex: ifindex, isEgress: isEgress)
         switch mechanism {
         case .tcx:
-            return try TCXHook.chain(point, kernel).first == program
+            return try TCXHook.readChain(point, kernel).first == program
         case .clsact:
-            guard let first = try TrafficControl.filters(point, kernel).first(where: { $0.handle != 0 }) else { return false }
+            guard let first = try TrafficControl.readFilters(point, kernel).first(where: { $0.handle != 0 }) else { return false }
             return first.priority == Self.priority && first.program == program
         }
     }
@@ -60,14 +60,14 @@ struct PortGuard {
         case .tcx:
             let link = try TCXHook.linkFirst(program, HookPoint(ifindex: ifindex, isEgress: isEgress), kernel)
             // The former one ends with its pin, when this one runs already.
-            try pins.place(link, at: path, kind: CLIBBPF_LINK, Undo())
-            if try FilterQdisc.on(ifindex, kernel) != nil, try isAttachedByFilter(ifindex, kernel) {
+            try pins.pin(link, at: path, kind: CLIBBPF_LINK, Undo())
+            if try FilterQdisc.read(ifindex, kernel) != nil, try isAttachedByFilter(ifindex, kernel) {
                 try kernel.check(.detachFilter) {
                     clibbpf_filter_detach(CInt(ifindex), isEgress ? 1 : 0, Self.priority, Self.handle)
                 }
             }
         case .clsact:
-            if try FilterQdisc.on(ifindex, kernel) == nil { try FilterQdisc.clsact.add(to: ifindex, kernel) }
+            if try FilterQdisc.read(ifindex, kernel) == nil { try FilterQdisc.clsact.add(to: ifindex, kernel) }
             try kernel.check(.attachFilter) {
                 clibbpf_filter_attach(CInt(ifindex), isEgress ? 1 : 0, Self.priority, Self.handle, program.descriptor, 1)
             }
@@ -77,7 +77,7 @@ struct PortGuard {
 
     /// Whether one of ours is there as a filter, from before TCX was chosen.
     private func isAttachedByFilter(_ ifindex: UInt32, _ kernel: Kernel) throws -> Bool {
-        try TrafficControl.filters(HookPoint(ifindex: ifindex, isEgress: isEgress), kernel).contains {
+        try TrafficControl.readFilters(HookPoint(ifindex: ifindex, isEgress: isEgress), kernel).contains {
             $0.priority == Self.priority && $0.handle == Self.handle && $0.name?.hasPrefix(Self.program) == true
         }
     }

@@ -15,60 +15,60 @@ struct RelayInstaller {
     var kernel: Kernel { pins.kernel }
 
     /// Whether the relay is as this version makes it and works on these maps.
-    func isWhole(_ maps: SharedMaps) throws -> Bool {
+    func isInstalled(with maps: SharedMaps) throws -> Bool {
         let departure = OwnDevice(.departure, kernel)
         let arrival = OwnDevice(.arrival, kernel)
-        guard let sending = try departure.find(), let receiving = try arrival.find(), sending.other == receiving.ifindex,
-            try ifindex(maps) == sending.ifindex
+        guard let sending = try departure.read(), let receiving = try arrival.read(), sending.peer == receiving.ifindex,
+            try readDeparture(maps) == sending.ifindex
         else { return false }
-        guard try isWhole(.departure, sending, maps), try isWhole(.arrival, receiving, maps) else { return false }
+        guard try isInstalled(.departure, sending, maps), try isInstalled(.arrival, receiving, maps) else { return false }
         // With these a GSO packet would arrive as one.
         return try !departure.hasOffloads()
     }
 
-    private func isWhole(_ end: RelayEnd, _ device: OwnDevice.Found, _ maps: SharedMaps) throws -> Bool {
+    private func isInstalled(_ end: RelayEnd, _ device: OwnDevice.Observed, _ maps: SharedMaps) throws -> Bool {
         guard device.isUp, device.alias == OwnDevice.alias(RelayObject.build), let program = try kernel.open(pins.relay(end), CLIBBPF_PROGRAM),
             try maps.idsOfRelay(kernel).isSubset(of: kernel.maps(of: program))
         else { return false }
         let id = try program.programID()
-        return try TrafficControl.filters(HookPoint(ifindex: device.ifindex, isEgress: end.isProgramAtEgress), kernel)
+        return try TrafficControl.readFilters(HookPoint(ifindex: device.ifindex, isEgress: end.isProgramAtEgress), kernel)
             .contains { $0.priority == Self.priority && $0.handle == Self.handle && $0.program == id }
     }
 
     /// Makes what is missing; what is there and older is exchanged in place.
-    func ensure(_ maps: SharedMaps) throws {
-        if try !isWhole(maps) { try install(maps) }
+    func installIfNeeded(_ maps: SharedMaps) throws {
+        if try !isInstalled(with: maps) { try install(maps) }
     }
 
     private func install(_ maps: SharedMaps) throws {
-        let (sending, receiving) = try pair()
+        let (sending, receiving) = try createDevices()
         let sums = try MapLayout.sums.make(kernel)
         // Where copies arrive first: what is sent finds it there.
         for (end, ifindex) in [(RelayEnd.arrival, receiving), (.departure, sending)] { try attach(end, ifindex, sums, maps) }
         let departure = OwnDevice(.departure, kernel)
-        try departure.endOffloads()
+        try departure.disableOffloads()
         // The alias last: it says that all of this was done.
         try OwnDevice(.arrival, kernel).prepare(receiving, alias: OwnDevice.alias(RelayObject.build))
         try departure.prepare(sending, alias: OwnDevice.alias(RelayObject.build))
-        try write(sending, maps)
+        try writeDeparture(sending, maps)
     }
 
     /// The two devices' ifindexes, ours from now on, whatever fails next.
-    private func pair() throws -> (sending: UInt32, receiving: UInt32) {
-        func ends() throws -> [OwnDevice.Found?] { try RelayEnd.allCases.map { try OwnDevice($0, kernel).find() } }
+    private func createDevices() throws -> (sending: UInt32, receiving: UInt32) {
+        func ends() throws -> [OwnDevice.Observed?] { try RelayEnd.allCases.map { try OwnDevice($0, kernel).read() } }
         var found = try ends()
-        for (device, end) in zip(found, RelayEnd.allCases) where device?.mayBeOurs == false { throw Self.taken(end.device) }
-        if found[0] == nil || found[0]?.other != found[1]?.ifindex {
+        for (device, end) in zip(found, RelayEnd.allCases) where device?.mayBeOurs == false { throw Self.nameConflict(end.device) }
+        if found[0] == nil || found[0]?.peer != found[1]?.ifindex {
             // One without the other, which was removed, renamed or moved: a veth's other end goes with it.
             for (device, end) in zip(found, RelayEnd.allCases) { if let device { try OwnDevice(end, kernel).remove(device.ifindex) } }
-            try OwnDevice(.departure, kernel).make(peer: RelayEnd.arrival.device)
+            try OwnDevice(.departure, kernel).create(peer: RelayEnd.arrival.device)
             found = try ends()
         }
         guard let sending = found[0], let receiving = found[1] else {
             throw KernelError(call: .changeDevice, number: ENODEV, subject: RelayEnd.departure.device)
         }
         for (device, end) in [(sending, RelayEnd.departure), (receiving, .arrival)] where !device.isOurs {
-            try OwnDevice(end, kernel).call(device.ifindex, OwnDevice.alias("unfinished"))
+            try OwnDevice(end, kernel).setAlias(OwnDevice.alias("unfinished"), of: device.ifindex)
         }
         return (sending.ifindex, receiving.ifindex)
     }
@@ -89,38 +89,38 @@ struct RelayInstaller {
 
     private func attach(_ end: RelayEnd, _ ifindex: UInt32, _ sums: KernelObject, _ maps: SharedMaps) throws {
         let program = try Self.load(end, sums, maps, kernel)
-        try pins.place(program, at: pins.relay(end), kind: CLIBBPF_PROGRAM, Undo())
-        if try FilterQdisc.on(ifindex, kernel) == nil { try FilterQdisc.clsact.add(to: ifindex, kernel) }
+        try pins.pin(program, at: pins.relay(end), kind: CLIBBPF_PROGRAM, Undo())
+        if try FilterQdisc.read(ifindex, kernel) == nil { try FilterQdisc.clsact.add(to: ifindex, kernel) }
         try kernel.check(.attachFilter, end.device) {
             clibbpf_filter_attach(CInt(ifindex), end.isProgramAtEgress ? 1 : 0, Self.priority, Self.handle, program.descriptor, 1)
         }
     }
 
-    private static func taken(_ name: String) -> Failure {
+    private static func nameConflict(_ name: String) -> Failure {
         Failure(
             .attachFailed,
             "cutting copies needs a device called \(name), and one that is not virt-tap's has that name; rename or remove that one")
     }
 
     /// Tells taps where to send copies; 0: nowhere.
-    private func write(_ ifindex: UInt32, _ maps: SharedMaps) throws {
+    private func writeDeparture(_ ifindex: UInt32, _ maps: SharedMaps) throws {
         try kernel.write(withUnsafeBytes(of: ifindex) { [UInt8]($0) }, to: maps.hops, at: 0)
     }
 
-    private func ifindex(_ maps: SharedMaps) throws -> UInt32 {
+    private func readDeparture(_ maps: SharedMaps) throws -> UInt32 {
         try kernel.read(maps.hops, at: 0, size: Int(MapLayout.hops.valueSize)).withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) }
     }
 
     /// Whether there is any of it. Cheap.
-    var isThere: Bool { RelayEnd.allCases.contains { if_nametoindex($0.device) != 0 || pins.exists(pins.relay($0)) } }
+    func exists() -> Bool { RelayEnd.allCases.contains { if_nametoindex($0.device) != 0 || pins.exists(pins.relay($0)) } }
 
     /// Removes all of it; no error for what is not there.
     func remove() throws {
-        if let maps = try SharedMaps.open(pins, create: false)?.maps { try write(0, maps) }
+        if let maps = try SharedMaps.open(pins, create: false)?.maps { try writeDeparture(0, maps) }
         for end in RelayEnd.allCases {
             let device = OwnDevice(end, kernel)
             // A veth's other end goes with it.
-            if let found = try device.find(), found.isOurs { try device.remove(found.ifindex) }
+            if let found = try device.read(), found.isOurs { try device.remove(found.ifindex) }
             try kernel.unlink(pins.relay(end))
         }
     }

@@ -145,9 +145,9 @@ struct DestinationTable {
         let counters = CounterMap(object: maps.destinationCounters, kernel: kernel)
         return try (0..<MapLayout.destinationSlots).compactMap { index -> DestinationRecord? in
             guard let slot = try slot(index), let kind = Self.kind(slot.kind) else { return nil }
-            func sum(_ counter: MapLayout.DestinationCounter) throws -> Counter { try counters.sum(at: Self.place(index, counter)) }
+            func sum(_ counter: MapLayout.DestinationCounter) throws -> Counter { try counters.sum(at: Self.counterIndex(index, counter)) }
             let given = try sum(.given)
-            let last = try counters.values(at: Self.place(index, .lastError)).map(\.packets).max() ?? 0
+            let last = try counters.values(at: Self.counterIndex(index, .lastError)).map(\.packets).max() ?? 0
             return DestinationRecord(
                 label: slot.label, kind: kind, ifindex: slot.ifindex, sent: given + (try sum(.spared)), given: given,
                 wanted: try sum(.wanted), errors: try sum(.errors), lastError: last == 0 ? nil : WallClock.time(sinceBoot: last),
@@ -157,10 +157,10 @@ struct DestinationTable {
     }
 
     private func clear(_ index: UInt32, _ counter: MapLayout.DestinationCounter) throws {
-        try CounterMap(object: maps.destinationCounters, kernel: kernel).clear(at: Self.place(index, counter))
+        try CounterMap(object: maps.destinationCounters, kernel: kernel).clear(at: Self.counterIndex(index, counter))
     }
 
-    private static func place(_ index: UInt32, _ counter: MapLayout.DestinationCounter) -> Int {
+    private static func counterIndex(_ index: UInt32, _ counter: MapLayout.DestinationCounter) -> Int {
         Int(index) * MapLayout.countersPerDestination + counter.rawValue
     }
 

@@ -130,20 +130,20 @@ final class PinDirectory {
 /// A lock on the directory of pins, so that two daemons do not undo each other's work.
 ///
 /// It ends with the process, however that ends.
-final class PinClaim {
+final class PinLock {
     private var held: PinDirectory?
     /// Whether it was ever taken, and so is to be taken again should the directory be another one.
-    private(set) var isWanted = false
+    private(set) var isRequested = false
 
     /// Makes the directories and locks them. No more than a look when they are locked already.
-    func take(_ pins: PinTree) throws {
+    func acquire(_ pins: PinTree) throws {
         // Somebody may remove what has just been opened.
         for _ in 0..<10 {
             try pins.makeLayout()
             guard let found = try pins.open(pins.top) else { continue }
             if try held?.isSame(as: found) != true { try lock(found, pins) }
             if let now = try pins.open(pins.top), try now.isSame(as: found) {
-                isWanted = true
+                isRequested = true
                 return
             }
         }
@@ -152,7 +152,7 @@ final class PinClaim {
 
     func release() {
         held = nil
-        isWanted = false
+        isRequested = false
     }
 
     private func lock(_ directory: PinDirectory, _ pins: PinTree) throws {

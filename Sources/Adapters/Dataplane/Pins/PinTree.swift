@@ -106,15 +106,15 @@ struct PinTree {
     }
 
     /// Pins `object` at `path` in place of what is there, at once: a reader sees the one or the other.
-    func place(_ object: KernelObject, at path: String, kind: clibbpf_kind, _ undo: Undo) throws {
+    func pin(_ object: KernelObject, at path: String, kind: clibbpf_kind, _ undo: Undo) throws {
         let former = try kernel.open(path, kind)
-        if exists(path) { try exchange(object, at: path) } else { try kernel.pin(object, at: path) }
+        if exists(path) { try replacePin(object, at: path) } else { try kernel.pin(object, at: path) }
         undo.add {
-            if let former { try exchange(former, at: path) } else { try kernel.unlink(path) }
+            if let former { try replacePin(former, at: path) } else { try kernel.unlink(path) }
         }
     }
 
-    private func exchange(_ object: KernelObject, at path: String) throws {
+    private func replacePin(_ object: KernelObject, at path: String) throws {
         let draft = path + Self.draft
         try kernel.unlink(draft)
         try kernel.pin(object, at: draft)

@@ -37,7 +37,7 @@ struct SharedMaps {
             guard create else { return nil }
             areNew = true
             let map = try shape.make(kernel)
-            try pins.place(map, at: path, kind: CLIBBPF_MAP, Undo())
+            try pins.pin(map, at: path, kind: CLIBBPF_MAP, Undo())
             return map
         }
         if create { try pins.makeLayout() }

@@ -11,7 +11,7 @@ struct SpecStore {
     private static let limit = 64 * 1_024
 
     let pins: PinTree
-    let known: KnownSpecs
+    let cache: SpecCache
     var kernel: Kernel { pins.kernel }
 
     func write(_ spec: AttachmentSpec, _ undo: Undo) throws {
@@ -21,16 +21,16 @@ struct SpecStore {
         let map = try kernel.createArray(Self.name, valueSize: UInt32(json.count), entries: 1, readOnlyForPrograms: true)
         try kernel.write(json, to: map, at: 0)
         try kernel.freeze(map)
-        try pins.place(map, at: pins.spec(spec.key.id), kind: CLIBBPF_MAP, undo)
+        try pins.pin(map, at: pins.spec(spec.key.id), kind: CLIBBPF_MAP, undo)
     }
 
     /// - Returns: `nil` when there is none, or none that can be read: what is pinned there may be anything.
     func read(_ id: AttachmentID) throws -> AttachmentSpec? {
         guard let (map, info) = try open(id) else { return nil }
-        if let spec = known[id, map: info.id] { return spec }
+        if let spec = cache[id, map: info.id] { return spec }
         let json = try kernel.read(map, at: 0, size: Int(info.value_size))
         guard let spec = try? JSONDecoder().decode(AttachmentSpec.self, from: Data(json)), spec.key.id == id else { return nil }
-        known[id, map: info.id] = spec
+        cache[id, map: info.id] = spec
         return spec
     }
 
@@ -63,7 +63,7 @@ struct SpecStore {
 
 /// Specs that were read before, by the map that holds them: maps of specs are frozen, and the kernel gives a map's id to
 /// another only after two thousand million. Reading one anew costs more than everything else of a look at an attachment.
-final class KnownSpecs {
+final class SpecCache {
     private static let limit = 16_384
 
     private var specs: [AttachmentID: (map: UInt32, spec: AttachmentSpec)] = [:]
