@@ -129,7 +129,8 @@ let package = Package(
             name: "PacketFilterTests",
             dependencies: ["PacketFilter", "PacketFilterTestSupport", "DataplaneTestSupport", "CLibbpf", "CLibpcap"], swiftSettings: strict),
         .testTarget(
-            name: "FilterCompilerTests", dependencies: ["FilterCompiler", "PacketFilter", "TapModel", "CLibpcap", "DataplaneTestSupport"],
+            name: "FilterCompilerTests",
+            dependencies: ["FilterCompiler", "PacketFilter", "TapModel", "TapSystem", "CLibpcap", "DataplaneTestSupport"],
             swiftSettings: strict),
         .testTarget(name: "TapControlTests", dependencies: ["TapControl", "TapSystem"], swiftSettings: strict),
         .testTarget(name: "TapHostTests", dependencies: ["TapHost", "TapModel"], swiftSettings: strict),

@@ -2,6 +2,7 @@
 
 import Foundation
 import TapModel
+import TapSystem
 import Testing
 
 @testable import FilterCompiler
@@ -19,7 +20,7 @@ struct ChildProcessTests {
     ) async -> ChildEnd {
         let child = ChildProcess(
             command: command, input: Array("tcp".utf8), time: time, processorSeconds: processor, maximumOutput: maximum)
-        return await ChildThread.run { child.run() }!
+        return await BlockingThread.run { child.run() }!
     }
 
     private func failure(_ script: String) async -> Failure? {
