@@ -64,16 +64,21 @@ final class Bench: Sendable {
         HostDevice(index: index, name: name, mac: nil, kind: .other("veth"))
     }
 
-    /// Runs the work loop, with what is in the kernel adopted, while the body runs.
-    func run<Result: Sendable>(_ body: () async throws -> Result) async throws -> Result {
+    /// Runs the work loop, with what is in the kernel adopted, while the body runs. The loop has ended when this returns: one that goes
+    /// on would mend what the test breaks for the next daemon.
+    func run(_ body: () async throws -> Void) async throws {
         await reconciler.adopt()
-        let reconciler = reconciler
-        let loop = Task { await reconciler.run() }
-        defer {
-            loop.cancel()
-            Task { await reconciler.stop() }
+        let loop = Task { [reconciler] in await reconciler.run() }
+        let failure: (any Error)?
+        do {
+            try await body()
+            failure = nil
+        } catch {
+            failure = error
         }
-        return try await body()
+        await reconciler.stop()
+        await loop.value
+        if let failure { throw failure }
     }
 
     func connect() async { await reconciler.handle(.connected(libvirtVersion: "9.0.0")) }
