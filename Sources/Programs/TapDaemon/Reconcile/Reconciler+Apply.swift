@@ -24,22 +24,22 @@ extension Reconciler {
 
     /// Brings one domain's attachments to what is wished, with a pause after each action so that others get at RTNL and
     /// the hook gets in between.
-    func apply(_ uuid: DomainUUID) async {
-        guard !inHook.contains(uuid) else { return request(.domain(uuid), after: WorkQueue.interval) }
-        await carryOut(uuid, until: .infinity) { took in
+    func reconcile(_ uuid: DomainUUID) async {
+        guard !schedule.isInHook(uuid) else { return request(.domain(uuid), after: WorkQueue.interval) }
+        await reconcile(uuid, until: .infinity) { took in
             // The kernel held RTNL for most of that time: leave it to others for half as long again.
             try? await Task.sleep(for: .seconds(min(max(took / 2, 0.001), 0.05)))
-            return !self.inHook.contains(uuid)
+            return !self.schedule.isInHook(uuid)
         }
     }
 
     /// The same without pauses, for a guest that stands still until it is done; other guests' hooks take turns with it.
     ///
     /// - Parameter deadline: monotonic seconds; what is not done by then is left to the work loop.
-    func applyAtOnce(_ uuid: DomainUUID, until deadline: Double) async {
-        inHook.insert(uuid)
-        defer { inHook.remove(uuid) }
-        await carryOut(uuid, until: deadline) { _ in
+    func reconcileAtOnce(_ uuid: DomainUUID, until deadline: Double) async {
+        schedule.beginHook(for: uuid)
+        defer { schedule.endHook(for: uuid) }
+        await reconcile(uuid, until: deadline) { _ in
             await Task.yield()
             return true
         }
@@ -49,7 +49,7 @@ extension Reconciler {
     /// left that was not tried.
     ///
     /// - Parameter pause: called after each action with the seconds that it took; `false` ends it.
-    private func carryOut(_ uuid: DomainUUID, until deadline: Double, pause: (Double) async -> Bool) async {
+    private func reconcile(_ uuid: DomainUUID, until deadline: Double, pause: (Double) async -> Bool) async {
         var done: Set<Action> = []
         planning: while true {
             let actions = plan(for: uuid).filter { !done.contains($0) }
@@ -63,7 +63,7 @@ extension Reconciler {
                 }
                 done.insert(action)
                 execute(action)
-                changedKernel(for: uuid)
+                schedule.changedKernel(for: uuid, at: clock.monotonic())
                 guard await pause(clock.monotonic() - start) else { break planning }
                 if planned != changes { break }
             }

@@ -86,10 +86,10 @@ extension Reconciler {
         refreshDestinations(in: uuid)
         // A little less than the hook waits, so that it gets its answer.
         let timeout = Double(configuration.value.hookTimeout)
-        await applyAtOnce(uuid, until: now + timeout * 0.8)
+        await reconcileAtOnce(uuid, until: now + timeout * 0.8)
         // What waits for no filter is in place by now.
         if isStart, await filtersCame(for: uuid, until: now + min(Self.filterPatience, timeout * 0.4)) {
-            await applyAtOnce(uuid, until: now + timeout * 0.8)
+            await reconcileAtOnce(uuid, until: now + timeout * 0.8)
         }
         if isStart { noteArrival(of: uuid) }
     }

@@ -5,10 +5,6 @@ import TapModel
 
 /// How packets get to the other ends of tunnels: asked of the kernel, followed, and kept alive.
 extension Reconciler {
-    /// How often a next hop is asked whether it is still there, in seconds: the kernel asks only for what it sends itself, and copies
-    /// are not.
-    static let confirmInterval = 5.0
-
     /// Routes or neighbours of the host changed, or links that they are on.
     func pathsChanged() {
         if !tunnels.isEmpty { request(.paths) }
@@ -45,7 +41,7 @@ extension Reconciler {
             let result = lookUp(query)
             learnWay(query, result)
             paths[query] = result
-            request(.paths, after: Self.confirmInterval)
+            request(.paths, after: Schedule.confirmInterval)
         }
     }
 
