@@ -119,5 +119,4 @@ extension Reconciler {
         domains[uuid].map { "\($0.view.name.printable)" } ?? "domain \(uuid)"
     }
 
-    var attachedDomains: Set<DomainUUID> { Set(attachments.all.compactMap { $0.spec?.key.domain }) }
 }

@@ -64,7 +64,7 @@ extension Reconciler {
     /// No need to ask libvirt, which may not answer: nothing but the filter is news.
     private func look(atUsersOf expression: String, and other: DomainUUID? = nil) {
         changes += 1
-        let host = hostState
+        let host = readHost()
         for uuid in Set(users(of: expression) + [other].compactMap { $0 }) where domains[uuid] != nil {
             evaluate(uuid, on: host)
             enqueue(uuid)

@@ -45,8 +45,7 @@ extension Reconciler {
         default:
             return HookAnswer(allow: true)
         }
-        let own = Dictionary(uniqueKeysWithValues: attachments.of(definition.uuid).map { ($0.id, $0) })
-        let kernel = KernelView(attachments: own, failures: failures)
+        let kernel = attachments.view(of: definition.uuid)
         let missing = operation == "start" ? RequiredTaps.missing(domains[definition.uuid]?.view.verdicts ?? [], kernel: kernel) : []
         for line in missing { logger.error("\(label(definition.uuid)): not started: \(line.printable)") }
         guard missing.isEmpty else { return HookAnswer(allow: false, lines: missing) }

@@ -41,7 +41,7 @@ extension Reconciler {
     func refreshAttachments() {
         do {
             try dataplane.lock()
-            attachments = AttachmentTable(try dataplane.attachments())
+            attachments.replace(try dataplane.attachments())
             if kernelTrouble != nil { logger.notice("the kernel side can be used again") }
             kernelTrouble = nil
         } catch {
@@ -109,8 +109,8 @@ extension Reconciler {
     /// Where copies go is told to the kernel also before libvirt has answered.
     func refreshDestinations() {
         guard configuration.missing == nil else { return stopDestinationsOfGuests() }
-        let host = hostState
-        let used = Set(attachments.all.compactMap { $0.spec?.options.destination })
+        let host = readHost()
+        let used = attachments.destinations
         var changed: Set<String> = []
         for definition in configuration.value.destinations {
             guard case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host) else { continue }
@@ -135,7 +135,7 @@ extension Reconciler {
     /// a guest's, or leads to guests. What is stopped goes on when there is a configuration that says so.
     private func stopDestinationsOfGuests() {
         guard let records = try? dataplane.destinations() else { return }
-        let host = hostState
+        let host = readHost()
         for record in records where record.kind == .interface && record.ifindex != 0 {
             guard let device = devices[record.ifindex], case .never(let why) = InterfaceSafety.verdict(on: device, host: host) else {
                 continue
@@ -225,7 +225,7 @@ extension Reconciler {
         guard configuration.missing == nil, areWaysRecalled else { return }
         // Nor which ones a later version's attachments use.
         guard !attachments.all.contains(where: \.isForeign) else { return }
-        let used = Set(attachments.all.compactMap { $0.spec?.options.destination })
+        let used = attachments.destinations
             .union(configuration.value.destinations.map(\.name.text))
             .union(domains.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.options.destination) })
         guard let records = try? dataplane.destinations() else { return }
@@ -239,7 +239,7 @@ extension Reconciler {
     /// Writes with the configuration's other destinations which ways their machines had, before the entries of a destination that
     /// said so go: its name may be all that has changed.
     private func keepWays() {
-        let host = hostState
+        let host = readHost()
         for definition in configuration.value.destinations {
             guard case .tunnel(let tunnel) = definition.target, let remote = IPAddress.bytes(tunnel.remote), specificRoutes[remote] != nil,
                 case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host)

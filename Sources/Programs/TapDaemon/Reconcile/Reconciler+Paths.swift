@@ -126,8 +126,8 @@ extension Reconciler {
     /// Those that stand in the metadata of domains.
     func refreshInlineDestinations() {
         guard configuration.value.policy.inline != nil else { return }
-        let host = hostState
-        let used = Set(attachments.all.compactMap { $0.spec?.options.destination })
+        let host = readHost()
+        let used = attachments.destinations
         for (uuid, known) in domains {
             guard known.view.isRunning, let live = known.view.live, !Self.inlineTunnels(live).isEmpty else { continue }
             evaluate(uuid, on: host)

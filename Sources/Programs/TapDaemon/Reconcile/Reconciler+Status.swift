@@ -40,8 +40,7 @@ extension Reconciler {
     /// Logs every tap whose state changed, and remembers since when it is in it.
     func noteStates(of uuid: DomainUUID) {
         guard let known = domains[uuid] else { return }
-        let own = Dictionary(uniqueKeysWithValues: attachments.of(uuid).map { ($0.id, $0) })
-        let builder = TapStatusBuilder(hostWarnings: [], kernel: KernelView(attachments: own, failures: failures))
+        let builder = TapStatusBuilder(hostWarnings: [], kernel: attachments.view(of: uuid))
         let taps = builder.taps(of: known.view)
         let keys = TapOccurrence.of(taps)
         for (tap, key) in zip(taps, keys) {
@@ -64,7 +63,7 @@ extension Reconciler {
     /// A tap's message without what the log has already, of its attachments and of the configuration.
     private func news(in tap: TapStatus) -> String {
         var text = tap.message?[...] ?? ""
-        let logged = loggedFailures.filter { $0.key.domain == tap.uuid.hex }.map(\.value) + [configuration.missing].compactMap { $0 }
+        let logged = attachments.loggedFailures(of: tap.uuid) + [configuration.missing].compactMap { $0 }
         for failure in logged {
             if let known = text.firstRange(of: failure.message) { text.removeSubrange(known) }
         }
@@ -108,7 +107,7 @@ extension Reconciler {
             note(marksOf: last, view.counters[last.id])
         }
         view.marks = marks
-        view.failures.merge(failures) { now, _ in now }
+        view.failures.merge(attachments.failures) { now, _ in now }
         view.destinations = (try? dataplane.destinations()) ?? []
         return view
     }
@@ -168,7 +167,7 @@ extension Reconciler {
     private func destinationStatuses(_ records: [DestinationRecord]) -> [DestinationStatus] {
         // What the kernel was told is all that is known.
         if configuration.missing != nil { return StatusDocument.pinnedDestinations(KernelView(destinations: records), devices: devices) }
-        let host = hostState
+        let host = readHost()
         let byLabel = Dictionary(records.map { ($0.label, $0) }, uniquingKeysWith: { first, _ in first })
         var inline: [String: DestinationVerdict] = [:]
         for verdict in domains.values.flatMap(\.view.verdicts) {

@@ -149,7 +149,7 @@ extension Reconciler {
                 refreshDestinations()
                 // What is not in the list is asked for one by one: a list alone is no evidence that a domain is gone.
                 let listed = Set(snapshots.map(\.uuid))
-                for uuid in Set(domains.keys).union(attachedDomains) where !listed.contains(uuid) { request(.domain(uuid)) }
+                for uuid in Set(domains.keys).union(attachments.domains) where !listed.contains(uuid) { request(.domain(uuid)) }
             } catch {
                 let text = "domains not listed: \(error)"
                 logger.log(level: text == loggedListFailure ? .debug : .warning, "\(text)")
@@ -165,7 +165,7 @@ extension Reconciler {
     /// What a later version attached goes on: this one does not know what for, and a downgrade is no evidence that nobody wants it.
     private func leaveAlone(_ attachment: ObservedAttachment) {
         guard !attachment.isDead else { return execute(.collect(attachment.id)) }
-        guard toldForeign.insert(attachment.id).inserted else { return }
+        guard attachments.isNewForeign(attachment.id) else { return }
         let domain = domains.keys.first { $0.hex == attachment.id.domain }.map(label) ?? "the domain with UUID \(attachment.id.domain)"
         let device = devices[attachment.id.ifindex]?.name.printable ?? "ifindex \(attachment.id.ifindex)"
         let what = "a later version of virt-tap attached something to \(device) (attachment \(attachment.id)) that this one cannot read"
@@ -177,7 +177,7 @@ extension Reconciler {
     /// Brings every domain in order that has taps, or is tapped.
     private func enqueueTapped() {
         for (uuid, known) in domains where !known.view.verdicts.isEmpty || known.view.live?.taps.isEmpty == false { enqueue(uuid) }
-        for uuid in attachedDomains { enqueue(uuid) }
+        for uuid in attachments.domains { enqueue(uuid) }
         wakeup.wake()
     }
 }

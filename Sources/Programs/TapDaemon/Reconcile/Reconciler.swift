@@ -45,9 +45,6 @@ actor Reconciler {
     /// When all of them were read last.
     var devicesRead = -Double.infinity
     var attachments = AttachmentTable()
-    var failures: [AttachmentID: Failure] = [:]
-    /// Those of them that the log has: each is there once, and not again with the tap's state or at the next attempt.
-    var loggedFailures: [AttachmentID: Failure] = [:]
     /// What the destination map was last told, by label, and why.
     var destinations: [String: (verdict: DestinationVerdict, route: DestinationRoute)] = [:]
     /// The monitor ports of the configuration, by name, as they were found or made last.
@@ -61,7 +58,6 @@ actor Reconciler {
     /// What each destination of the configuration was last found to be.
     var destinationsSeen: [String: DestinationVerdict] = [:]
     var filters = FilterTable()
-    var removals = RemovalHistory<AttachmentID>()
     var portRemovals = RemovalHistory<String>()
     var arrivals = ArrivalLog()
     /// Whether libvirt calls the hook, by the guests that are seen to start.
@@ -91,8 +87,6 @@ actor Reconciler {
     /// What the log has of everything, and why domains could not be listed: the same is not logged again at each look.
     var loggedSummary = ""
     var loggedListFailure: String?
-    /// The attachments of a later version that the log has.
-    var toldForeign: Set<AttachmentID> = []
 
     init(
         dataplane: sending any TapDataplane, source: any DomainSource, compiler: any FilterSource, configuration: LoadedConfiguration,
@@ -182,13 +176,11 @@ actor Reconciler {
         }
         isPaused = true
         changes += 1
-        attachments = AttachmentTable()
-        failures = [:]
-        loggedFailures = [:]
+        attachments.purge()
         destinations = [:]
         ports = [:]
         specificRoutes = [:]
-        let host = hostState
+        let host = readHost()
         for uuid in domains.keys {
             evaluate(uuid, on: host)
             noteStates(of: uuid)

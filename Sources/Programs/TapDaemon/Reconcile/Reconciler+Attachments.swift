@@ -3,10 +3,10 @@
 import Logging
 import TapModel
 
-/// From verdicts to actions: fetch, plan, execute.
+/// One domain's attachments: refresh what is known, decide, execute.
 extension Reconciler {
-    /// The host as evaluation sees it now.
-    var hostState: HostState {
+    /// The host as evaluation sees it now. Asks the kernel how programs are attached here; the rest was read before.
+    func readHost() -> HostState {
         HostState(
             configuration: configuration.value, devices: devices, claims: claims, directory: directory, paths: paths,
             specificRoutes: specificRoutes,
@@ -22,7 +22,7 @@ extension Reconciler {
         compileFilters(of: uuid)
     }
 
-    /// Brings one domain's attachments to what is wished, with a pause after each action so that others get at RTNL and
+    /// Brings one domain's attachments to the desired state, with a pause after each action so that others get at RTNL and
     /// the hook gets in between.
     func reconcile(_ uuid: DomainUUID) async {
         guard !schedule.isInHook(uuid) else { return request(.domain(uuid), after: WorkQueue.interval) }
@@ -45,16 +45,20 @@ extension Reconciler {
         }
     }
 
-    /// Plans, and carries the plan out; plans afresh when something changed meanwhile, and at the end, until nothing is
+    /// Refreshes, decides and executes; decides afresh when something changed meanwhile, and at the end, until nothing is
     /// left that was not tried.
     ///
     /// - Parameter pause: called after each action with the seconds that it took; `false` ends it.
     private func reconcile(_ uuid: DomainUUID, until deadline: Double, pause: (Double) async -> Bool) async {
         var done: Set<Action> = []
         planning: while true {
-            let actions = plan(for: uuid).filter { !done.contains($0) }
+            let (host, observed) = refresh(uuid)
+            let plan = decide(uuid, host, observed)
+            note(plan, for: uuid)
+            if plan.needsDestinations { setDestinations(of: uuid) }
+            let actions = plan.actions.filter { !done.contains($0) }
             if actions.isEmpty { break }
-            let planned = changes
+            let decided = changes
             for action in actions {
                 let start = clock.monotonic()
                 guard !isStopped, start < deadline else {
@@ -65,49 +69,46 @@ extension Reconciler {
                 execute(action)
                 schedule.changedKernel(for: uuid, at: clock.monotonic())
                 guard await pause(clock.monotonic() - start) else { break planning }
-                if planned != changes { break }
+                if decided != changes { break }
             }
         }
         noteStates(of: uuid)
     }
 
-    /// The steps that are due now, from the kernel as it is.
-    private func plan(for uuid: DomainUUID) -> [Action] {
+    // MARK: - Refresh
+
+    /// Reads what a plan for this domain depends on: ways to other machines that nobody has asked for yet, the host and its own
+    /// attachments. Verdicts on its taps are those of the host that is returned.
+    private func refresh(_ uuid: DomainUUID) -> (host: HostState, observed: [ObservedAttachment]) {
         lookUpPaths(of: uuid)
         prove(uuid)
-        var host = hostState
+        var host = readHost()
         evaluate(uuid, on: host)
-        let observed = observe(uuid)
+        let observed = refreshAttachments(of: uuid)
         // What has the number of a device that is gone is another.
         let gone = observed.filter(\.isDead).compactMap(\.spec?.key.ifindex)
         if gone.filter({ claims.forgetProof(of: $0, in: uuid) }).isEmpty == false {
             prove(uuid)
-            host = hostState
+            host = readHost()
             evaluate(uuid, on: host)
         }
-        let evidence = DomainEvidence.of(domains[uuid]?.view, isAbsent: absent.contains(uuid), observed: observed, host: host)
-        let plan = Planner.plan(evidence, observed: observed)
-        // What needs no step has not failed, whatever was noted of it before.
-        if evidence != .unknown { forgetFailures(of: uuid, but: Set(plan.map(\.id))) }
-        holdBackFights(plan)
-        if plan.contains(where: { $0.desired != nil }) { setDestinations(of: uuid) }
-        return plan.filter { !isHeldBack($0) }
+        return (host, observed)
     }
 
-    /// This domain's attachments, those that are known and those that are wished, looked up in the kernel now. Of one that
-    /// was as it is wished only its place in the chain is looked at: the rest is for the look at everything.
-    private func observe(_ uuid: DomainUUID) -> [ObservedAttachment] {
-        let wishes = domains[uuid]?.view.verdicts.flatMap(\.desired) ?? []
-        let wished = Dictionary(wishes.map { ($0.key.id, $0) }) { first, _ in first }
-        return Set(attachments.of(uuid).map(\.id)).union(wished.keys).compactMap { id -> ObservedAttachment? in
+    /// Reads this domain's attachments, those that are known and those that are desired. Of one that was as it is desired
+    /// only its position in the hook's chain is read: the rest is for the look at everything.
+    private func refreshAttachments(of uuid: DomainUUID) -> [ObservedAttachment] {
+        let all = domains[uuid]?.view.verdicts.flatMap(\.desired) ?? []
+        let desired = Dictionary(all.map { ($0.key.id, $0) }) { first, _ in first }
+        return Set(attachments.of(uuid).map(\.id)).union(desired.keys).compactMap { id -> ObservedAttachment? in
             let last = attachments[id]
             do throws(Failure) {
-                if let last, let options = wished[id], last.satisfies(options), try dataplane.isUndisturbed(last) { return last }
+                if let last, let desired = desired[id], last.satisfies(desired), try dataplane.isUndisturbed(last) { return last }
                 let now = try dataplane.attachment(id)
                 if let last, last.isRemoved(by: now) {
                     logger.warning("\(describe(id)): somebody removed the tap's program")
-                    removals.removed(id, at: clock.monotonic())
-                } else if let last, let now, let options = wished[id], last.satisfies(options), !now.satisfies(options) {
+                    attachments.removed(id, at: clock.monotonic())
+                } else if let last, let now, let desired = desired[id], last.satisfies(desired), !now.satisfies(desired) {
                     logger.warning("\(describe(id)): somebody removed or changed what its copies need (pins, or virt-tap's own devices)")
                 }
                 attachments[id] = now
@@ -119,48 +120,60 @@ extension Reconciler {
         }
     }
 
-    /// Whether an action would only go on with a fight: see `RemovalHistory`.
-    private func isHeldBack(_ action: Action) -> Bool {
-        action.restores && !removals.mayRestore(action.id, at: clock.monotonic())
+    // MARK: - Decide
+
+    private func decide(_ uuid: DomainUUID, _ host: HostState, _ observed: [ObservedAttachment]) -> DomainPlan {
+        let now = clock.monotonic()
+        return DomainPlan(domains[uuid]?.view, isAbsent: absent.contains(uuid), observed: observed, host: host) {
+            attachments.mayRestore($0, at: now)
+        }
     }
 
-    private func holdBackFights(_ plan: [Action]) {
-        for action in plan where isHeldBack(action) {
+    /// Notes for status what a plan says of failures, and when what it holds back is tried again.
+    private func note(_ plan: DomainPlan, for uuid: DomainUUID) {
+        // What needs no step has not failed, whatever was noted of it before.
+        if plan.isDecided { attachments.forgetFailures(of: uuid, but: plan.ids) }
+        for action in plan.heldBack {
             guard let desired = action.desired else { continue }
-            failures[action.id] = Failure(
-                .detachedRepeatedly,
-                "something on this host removes the tap's program from \(desired.interface.device.printable) again and again; it is put back "
-                    + "every \(Int(RemovalHistory<AttachmentID>.window / 60)) minutes. Find what detaches TCX or tc programs there")
+            attachments.failed(
+                action.id,
+                Failure(
+                    .detachedRepeatedly,
+                    "something on this host removes the tap's program from \(desired.interface.device.printable) again and again; it is put "
+                        + "back every \(Int(RemovalHistory<AttachmentID>.window / 60)) minutes. Find what detaches TCX or tc programs there"))
             request(.domain(desired.key.domain), after: RemovalHistory<AttachmentID>.window)
         }
     }
 
-    /// Carries out one action and notes how it went.
+    // MARK: - Execute
+
+    /// Executes one action and notes how it went.
     func execute(_ action: Action) {
         switch action {
         case .attach(let desired):
-            removals.restored(desired.key.id, at: clock.monotonic())
-            perform(desired.key.id, desired) { () throws(Failure) in try dataplane.attach(desired, at: clock.wall()) }
+            attachments.restored(desired.key.id, at: clock.monotonic())
+            attempt(desired) { () throws(Failure) in try dataplane.attach(desired, at: clock.wall()) }
         case .replace(let desired, let restored):
-            if !restored.isEmpty { removals.restored(desired.key.id, at: clock.monotonic()) }
-            perform(desired.key.id, desired) { () throws(Failure) in try dataplane.replace(desired, at: clock.wall()) }
-            endWhatIsNotWished(desired)
-            if !restored.isEmpty, failures[desired.key.id] == nil { logger.notice("\(describe(desired)): put back") }
+            if !restored.isEmpty { attachments.restored(desired.key.id, at: clock.monotonic()) }
+            attempt(desired) { () throws(Failure) in try dataplane.replace(desired, at: clock.wall()) }
+            detachUndesired(desired)
+            if !restored.isEmpty, attachments.failures[desired.key.id] == nil { logger.notice("\(describe(desired)): put back") }
         case .detach(let id, let why):
             logger.info("\(describe(id)): detached: \(refusal(of: id) ?? why)")
-            remove(id)
+            detach(id)
         case .collect(let id):
             logger.info("\(describe(id)): its device is gone")
-            remove(id)
+            detach(id)
         }
     }
 
-    private func perform(_ id: AttachmentID, _ desired: DesiredAttachment, _ work: () throws(Failure) -> Void) {
+    /// Attaches or replaces, and notes how it went.
+    private func attempt(_ desired: DesiredAttachment, _ work: () throws(Failure) -> Void) {
+        let id = desired.key.id
         do {
             try work()
             attachments[id] = try dataplane.attachment(id)
-            failures[id] = nil
-            loggedFailures[id] = nil
+            attachments.succeeded(id)
         } catch {
             // Most messages name the tap themselves.
             let isNamed = error.message.hasPrefix("tap \"\(desired.key.tap)\" of \(desired.domainName) ")
@@ -169,7 +182,7 @@ extension Reconciler {
                     logger.debug("\(describe(desired)): the verifier: \(line)")
                 }
             }
-            failures[id] = error
+            attachments.failed(id, error)
             attachments[id] = try? dataplane.attachment(id)
             if error.reason == .deviceGone { refreshDevices() }
             if error.reason == .filterTooLarge { return refuse(desired.options, error) }
@@ -180,39 +193,36 @@ extension Reconciler {
     /// Logs a failure that the log does not have yet. - Returns: whether it did.
     @discardableResult
     private func log(_ failure: Failure, of id: AttachmentID, _ text: String) -> Bool {
-        guard loggedFailures.updateValue(failure, forKey: id) != failure else { return false }
+        guard attachments.isNews(failure, of: id) else { return false }
         logger.error("\(text)", metadata: ["reason": "\(failure.reason.rawValue)"])
         return true
     }
 
-    /// A wish that chooses otherwise and cannot be carried out: what was chosen before is not asked for any more, and may be
-    /// more than what is.
-    private func endWhatIsNotWished(_ desired: DesiredAttachment) {
+    /// Ends what was copied before where another choice is desired and could not be attached: it is not asked for any more, and may be more
+    /// than what is.
+    private func detachUndesired(_ desired: DesiredAttachment) {
         let id = desired.key.id
-        guard failures[id] != nil, let options = attachments[id]?.spec?.options, !options.copiesSame(as: desired.options) else { return }
-        let failure = failures[id]
+        guard let failure = attachments.failures[id], let options = attachments[id]?.spec?.options, !options.copiesSame(as: desired.options)
+        else { return }
         logger.warning("\(describe(desired)): what it copied before is no longer asked for; it copies nothing")
-        remove(id)
-        failures[id] = failure
-        loggedFailures[id] = failure
+        detach(id)
+        attachments.failed(id, failure)
+        _ = attachments.isNews(failure, of: id)
     }
 
-    private func remove(_ id: AttachmentID) {
+    private func detach(_ id: AttachmentID) {
+        let uuid = attachments[id]?.spec?.key.domain
         do {
             try dataplane.detach(id)
-            let uuid = attachments[id]?.spec?.key.domain
-            attachments[id] = nil
-            failures[id] = nil
-            loggedFailures[id] = nil
-            removals.forget(id)
+            attachments.detached(id)
             if let uuid, domains[uuid] == nil, attachments.of(uuid).isEmpty { claims.set([], of: uuid) }
         } catch {
             log(error, of: id, "\(describe(id)): not removed: \(error.message)")
-            if let uuid = attachments[id]?.spec?.key.domain { request(.domain(uuid), after: 10) }
+            if let uuid { request(.domain(uuid), after: 10) }
         }
     }
 
-    /// Why the tap of an attachment is not to be there, where it is still wished.
+    /// Why the tap of an attachment is not to be there, where it is still desired.
     private func refusal(of id: AttachmentID) -> String? {
         guard let key = attachments[id]?.spec?.key,
             let verdict = domains[key.domain]?.view.verdicts.first(where: { $0.entry.name == key.tap })
@@ -225,11 +235,6 @@ extension Reconciler {
                 if case .refused(let failure) = verdict.result, verdict.interface.mac == mac { failure.description } else { nil }
             }.first
         }
-    }
-
-    private func forgetFailures(of uuid: DomainUUID, but kept: Set<AttachmentID>) {
-        failures = failures.filter { $0.key.domain != uuid.hex || kept.contains($0.key) }
-        loggedFailures = loggedFailures.filter { $0.key.domain != uuid.hex || kept.contains($0.key) }
     }
 
     private func describe(_ desired: DesiredAttachment) -> String {

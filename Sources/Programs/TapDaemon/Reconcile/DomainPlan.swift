@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+import TapModel
+
+/// The steps that bring one domain's attachments to the desired state, decided from what is known and was observed: a pure function.
+struct DomainPlan {
+    /// The steps that are due now, in order.
+    let actions: [Action]
+    /// Steps that would only go on with a fight: somebody else removes again and again what they would put back.
+    let heldBack: [Action]
+    /// Whether anything is known of the domain; else what is there stays as it is.
+    let isDecided: Bool
+
+    /// - Parameters:
+    ///   - domain: what is known of it, with verdicts on its taps; `nil`: nothing, or that there is none.
+    ///   - isAbsent: whether libvirt said that there is no such domain.
+    ///   - observed: its attachments as the kernel has them.
+    ///   - mayRestore: whether one that somebody else removed may be put back now.
+    init(
+        _ domain: DomainView?, isAbsent: Bool, observed: [ObservedAttachment], host: HostState, mayRestore: (AttachmentID) -> Bool
+    ) {
+        let evidence = DomainEvidence.of(domain, isAbsent: isAbsent, observed: observed, host: host)
+        isDecided = evidence != .unknown
+        var (actions, heldBack): ([Action], [Action]) = ([], [])
+        for action in Planner.plan(evidence, observed: observed) {
+            if action.restores, !mayRestore(action.id) { heldBack.append(action) } else { actions.append(action) }
+        }
+        (self.actions, self.heldBack) = (actions, heldBack)
+    }
+
+    /// All attachments that it has a step for, due or not.
+    var ids: Set<AttachmentID> { Set(actions.map(\.id)).union(heldBack.map(\.id)) }
+
+    /// Whether something is to copy that needs its destination set before.
+    var needsDestinations: Bool { actions.contains { $0.desired != nil } || !heldBack.isEmpty }
+}
