@@ -26,7 +26,7 @@ import Testing
             try await eventually("all are asked for") { bench.libvirt.state.withLock { $0.asked } == asked + 6 }
             let reads = bench.kernel.state.withLock { $0.deviceReads }
             bench.libvirt.mood = .knowsNobody
-            try await eventually("all are gone") { await bench.reconciler.absent.isSuperset(of: domains.map(\.uuid)) }
+            try await eventually("all are gone") { await domains.map(\.uuid).allSatisfy(bench.reconciler.domains.isAbsent) }
             #expect(bench.kernel.state.withLock { $0.deviceReads } == reads + 1)
         }
     }

@@ -152,7 +152,7 @@ import Testing
             }
             #expect(bench.kernel.state.withLock { $0.portTries } == tries)
             bench.kernel.state.withLock { $0.portTrouble = nil }
-            await bench.advance(Reconciler.portPatience)
+            await bench.advance(PortTable.retryInterval)
             try await eventually("on again") { bench.kernel.destination("ids0") != 0 }
             #expect(bench.log.lines.count { $0.hasPrefix("monitor port span0: no memory") } == 1)
         }

@@ -13,6 +13,8 @@ struct FilterTable {
     private var underWay: [String: (domain: DomainUUID, since: Double)] = [:]
     /// When what failed for this host's sake is tried again.
     private var retries: [String: Double] = [:]
+    /// Counts results that a plan depends on.
+    private(set) var generation = 0
 
     /// How long after a failure that was the host's it is tried again.
     static let retryInterval = 10.0
@@ -40,6 +42,7 @@ struct FilterTable {
     mutating func finish(_ expression: String, _ result: Result<CompiledFilter, Failure>, at now: Double) -> Double? {
         underWay[expression] = nil
         results[expression] = result
+        generation += 1
         retries[expression] = nil
         guard case .failure(let failure) = result, FilterCompiler.isOfHost(failure) else { return nil }
         retries[expression] = now + Self.retryInterval
@@ -47,13 +50,16 @@ struct FilterTable {
     }
 
     /// Notes that the kernel takes no program that does this.
-    mutating func refuse(_ options: CopyOptions, _ failure: Failure) { refusedOptions[options] = failure }
+    mutating func refuse(_ options: CopyOptions, _ failure: Failure) {
+        refusedOptions[options] = failure
+        generation += 1
+    }
 
     /// Forgets what nobody asks for any more.
-    mutating func keep(_ wished: Set<String>) {
-        refusedOptions = refusedOptions.filter { $0.key.filter.map(wished.contains) ?? false }
-        guard results.keys.contains(where: { !wished.contains($0) }) else { return }
-        results = results.filter { wished.contains($0.key) }
-        retries = retries.filter { wished.contains($0.key) }
+    mutating func keep(_ desired: Set<String>) {
+        refusedOptions = refusedOptions.filter { $0.key.filter.map(desired.contains) ?? false }
+        guard results.keys.contains(where: { !desired.contains($0) }) else { return }
+        results = results.filter { desired.contains($0.key) }
+        retries = retries.filter { desired.contains($0.key) }
     }
 }

@@ -5,13 +5,17 @@ import TapModel
 
 /// The configuration in force and how it came to be.
 struct LoadedConfiguration: Sendable {
-    var path: String
+    let path: String
     /// The defaults while there is no configuration: they say nothing of what this host wants.
-    var value: HostConfiguration
+    private(set) var value: HostConfiguration
     /// When it was read; `nil`: there is none, since the file could not be used when the daemon started, nor since.
-    var loaded: Timestamp?
+    private(set) var loaded: Timestamp?
     /// Why the file as it is now was not loaded; the configuration before it stays in force, if there was one.
-    var problem: ConfigurationFileError?
+    private(set) var problem: ConfigurationFileError?
+    /// Whether `purge --now` holds all work until somebody asks for a reload.
+    private(set) var isPaused = false
+    /// Counts changes of what is in force.
+    private(set) var generation = 0
 
     /// - Parameter time: when the file was read.
     init(path: String, _ result: Result<HostConfiguration, ConfigurationFileError>, at time: Timestamp) {
@@ -24,6 +28,30 @@ struct LoadedConfiguration: Sendable {
             value = HostConfiguration()
             problem = error
         }
+    }
+
+    /// Puts a configuration in force that was read at `time`.
+    mutating func replace(_ new: HostConfiguration, at time: Timestamp) {
+        (value, loaded, problem) = (new, time, nil)
+        generation += 1
+    }
+
+    /// Notes that the file as it is now cannot be used. - Returns: whether that is news.
+    mutating func reject(_ error: ConfigurationFileError) -> Bool {
+        defer { problem = error }
+        return problem != error
+    }
+
+    /// Holds all work.
+    mutating func pause() {
+        isPaused = true
+        generation += 1
+    }
+
+    /// Ends a pause. - Returns: whether there was one.
+    mutating func resume() -> Bool {
+        defer { isPaused = false }
+        return isPaused
     }
 
     /// How long the daemon waits, in seconds, until it looks at a file again that cannot be used while nothing else is in force.

@@ -8,17 +8,16 @@ extension Reconciler {
     /// The host as evaluation sees it now. Asks the kernel how programs are attached here; the rest was read before.
     func readHost() -> HostState {
         HostState(
-            configuration: configuration.value, devices: devices, claims: claims, directory: directory, paths: paths,
-            specificRoutes: specificRoutes,
-            ports: ports, overloads: breaker.failures,
-            mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) }, isPaused: isPaused,
+            configuration: configuration.value, devices: devices, claims: domains.claims, directory: domains.directory, paths: underlay.paths,
+            specificRoutes: underlay.specificRoutes, ports: ports.ports, overloads: destinations.overloads,
+            mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) }, isPaused: configuration.isPaused,
             filters: filters.results, refusedOptions: filters.refusedOptions, unconfigured: configuration.missing)
     }
 
     /// Decides anew what a domain's taps ask for, and has compiled what that depends on.
     func evaluate(_ uuid: DomainUUID, on host: HostState) {
         guard let known = domains[uuid] else { return }
-        domains[uuid]?.view.verdicts = known.view.live.map { TapEvaluation.evaluate($0, on: host) } ?? []
+        domains.setVerdicts(known.view.live.map { TapEvaluation.evaluate($0, on: host) } ?? [], of: uuid)
         compileFilters(of: uuid)
     }
 
@@ -58,7 +57,7 @@ extension Reconciler {
             if plan.needsDestinations { setDestinations(of: uuid) }
             let actions = plan.actions.filter { !done.contains($0) }
             if actions.isEmpty { break }
-            let decided = changes
+            let decided = generation
             for action in actions {
                 let start = clock.monotonic()
                 guard !isStopped, start < deadline else {
@@ -69,7 +68,7 @@ extension Reconciler {
                 execute(action)
                 schedule.changedKernel(for: uuid, at: clock.monotonic())
                 guard await pause(clock.monotonic() - start) else { break planning }
-                if decided != changes { break }
+                if decided != generation { break }
             }
         }
         noteStates(of: uuid)
@@ -87,7 +86,7 @@ extension Reconciler {
         let observed = refreshAttachments(of: uuid)
         // What has the number of a device that is gone is another.
         let gone = observed.filter(\.isDead).compactMap(\.spec?.key.ifindex)
-        if gone.filter({ claims.forgetProof(of: $0, in: uuid) }).isEmpty == false {
+        if domains.forgetProofs(of: gone, in: uuid) {
             prove(uuid)
             host = readHost()
             evaluate(uuid, on: host)
@@ -124,7 +123,7 @@ extension Reconciler {
 
     private func decide(_ uuid: DomainUUID, _ host: HostState, _ observed: [ObservedAttachment]) -> DomainPlan {
         let now = clock.monotonic()
-        return DomainPlan(domains[uuid]?.view, isAbsent: absent.contains(uuid), observed: observed, host: host) {
+        return DomainPlan(domains[uuid]?.view, isAbsent: domains.isAbsent(uuid), observed: observed, host: host) {
             attachments.mayRestore($0, at: now)
         }
     }
@@ -215,7 +214,7 @@ extension Reconciler {
         do {
             try dataplane.detach(id)
             attachments.detached(id)
-            if let uuid, domains[uuid] == nil, attachments.of(uuid).isEmpty { claims.set([], of: uuid) }
+            if let uuid, domains[uuid] == nil, attachments.of(uuid).isEmpty { _ = domains.claim([], for: uuid) }
         } catch {
             log(error, of: id, "\(describe(id)): not removed: \(error.message)")
             if let uuid { request(.domain(uuid), after: 10) }

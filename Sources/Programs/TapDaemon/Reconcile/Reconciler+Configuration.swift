@@ -13,18 +13,12 @@ extension Reconciler {
     ) throws(ConfigurationRefusal) {
         switch result {
         case .success(let new):
-            configuration.value = new
-            changes += 1
-            configuration.loaded = clock.wall()
-            configuration.problem = nil
+            configuration.replace(new, at: clock.wall())
             logger.notice("configuration loaded", metadata: ["path": "\(configuration.path)"])
             if let restart = restartNeeded { logger.warning("\(restart.message)", metadata: ["reason": "\(restart.reason.rawValue)"]) }
-            if occasion == .asked {
-                if isPaused { logger.notice("copying resumes") }
-                isPaused = false
-            }
+            if occasion == .asked, configuration.resume() { logger.notice("copying resumes") }
             // Before any tap gets another mark: what has one that its port does not know would be lost.
-            portFailures = [:]
+            ports.retryAll()
             if keepPorts(isComplete: false) {
                 refreshPaths(isConfirming: false)
                 refreshDestinations()
@@ -32,8 +26,7 @@ extension Reconciler {
             request(.load)
             request(.all)
         case .failure(let error):
-            let isNew = configuration.problem != error
-            configuration.problem = error
+            let isNew = configuration.reject(error)
             if isNew || occasion == .asked {
                 report(error)
                 request(.all)
@@ -41,7 +34,7 @@ extension Reconciler {
             let isMissing = configuration.missing != nil
             throw ConfigurationRefusal(
                 reason: isMissing ? .configInvalid : .configStale,
-                message: "the configuration was not taken; \(Self.consequence(isMissing))",
+                message: "the configuration was not loaded; \(Self.consequence(isMissing))",
                 lines: error.lines)
         }
     }

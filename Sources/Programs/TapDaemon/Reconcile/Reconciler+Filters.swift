@@ -47,7 +47,7 @@ extension Reconciler {
 
     /// Forgets what no running domain asks for.
     func forgetUnusedFilters() {
-        filters.keep(Set(domains.values.lazy.flatMap { $0.view.live?.taps ?? [] }.compactMap(\.filter)))
+        filters.keep(Set(domains.all.values.lazy.flatMap { $0.view.live?.taps ?? [] }.compactMap(\.filter)))
     }
 
     private func awaitsFilters(_ uuid: DomainUUID) -> Bool {
@@ -58,12 +58,11 @@ extension Reconciler {
     }
 
     private func users(of expression: String) -> [DomainUUID] {
-        domains.filter { $0.value.view.live?.taps.contains { $0.filter == expression } ?? false }.map(\.key)
+        domains.all.filter { $0.value.view.live?.taps.contains { $0.filter == expression } ?? false }.map(\.key)
     }
 
     /// No need to ask libvirt, which may not answer: nothing but the filter is news.
     private func look(atUsersOf expression: String, and other: DomainUUID? = nil) {
-        changes += 1
         let host = readHost()
         for uuid in Set(users(of: expression) + [other].compactMap { $0 }) where domains[uuid] != nil {
             evaluate(uuid, on: host)

@@ -34,12 +34,8 @@ extension Reconciler {
             await starting(definition, xml: xml, isStart: operation == "start")
         case .stopped, .release:
             // The devices are gone or about to go; libvirt confirms with an event as soon as the hook returns.
-            domains[definition.uuid]?.startedByHook = nil
-            if known == .release {
-                // It has given its devices up: who gets one of them next, at once maybe, is not to be taken for a thief.
-                domains[definition.uuid]?.asOf = clock.monotonic()
-                claim([], for: definition.uuid)
-            }
+            domains.recordStop(definition.uuid, isReleased: known == .release, at: clock.monotonic())
+            if known == .release { claim([], for: definition.uuid) }
             request(.domain(definition.uuid), after: 0.2)
             return HookAnswer(allow: true)
         default:
@@ -63,20 +59,10 @@ extension Reconciler {
 
     private func starting(_ definition: DomainDefinition, xml: [UInt8], isStart: Bool) async {
         let uuid = definition.uuid
-        var known = domains[uuid] ?? KnownDomain(view: DomainView(uuid: uuid, name: definition.name, isRunning: true))
-        known.take(starting: definition, xml: xml)
         let now = clock.monotonic()
-        known.asOf = now
-        if isStart {
-            known.startedByHook = now
-            // That it ran, or was resumed, a moment ago was another run.
-            arrivals.forget(uuid)
-        }
-        domains[uuid] = known
-        absent.remove(uuid)
-        changes += 1
-        // What was proved in its last run is of that.
-        if isStart { claims.forgetProofs(of: uuid) }
+        domains.recordStart(definition, xml: xml, isStart: isStart, at: now)
+        // That it ran, or was resumed, a moment ago was another run.
+        if isStart { arrivals.forget(uuid) }
         claim(definition.interfaces, for: uuid)
         refreshDevices(of: definition)
         prove(uuid)

@@ -9,9 +9,8 @@ extension Reconciler {
     func refreshDevices() {
         do {
             let now = clock.monotonic()
-            devices = DeviceTable(try dataplane.devices())
-            devicesRead = now
-            claims.forgetProofs(without: devices)
+            knownDevices.replace(try dataplane.devices(), readAt: now)
+            domains.forgetProofs(without: devices)
         } catch {
             noteKernelTrouble(error)
         }
@@ -24,12 +23,12 @@ extension Reconciler {
         for name in Set(domain.interfaces.compactMap(\.device)) {
             do {
                 // Of one that somebody gave another name that one counts.
-                let proof = claims.proof(ofDevice: name, in: domain.uuid)
+                let proof = domains.claims.proof(ofDevice: name, in: domain.uuid)
                 let current = proof.flatMap { devices[$0.ifindex]?.name } ?? name
                 let device = try dataplane.device(named: current)
                 // The one that was proved is gone, or was given another name since; what else changed is noticed with it.
                 if let proof, proof.ifindex != device?.index { return devicesChanged() }
-                devices.update(current, device)
+                knownDevices.update(current, device)
             } catch {
                 noteKernelTrouble(error)
             }
@@ -114,9 +113,9 @@ extension Reconciler {
         var changed: Set<String> = []
         for definition in configuration.value.destinations {
             guard case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host) else { continue }
-            if destinationsSeen.updateValue(verdict, forKey: verdict.label) != verdict { changed.insert(verdict.label) }
+            if destinations.note(verdict) { changed.insert(verdict.label) }
             // Of one that waits for its route the next daemon is to know it, too, whether or not a tap uses it yet.
-            let isRefused = verdict.failure?.reason == .defaultRoute && !isPaused
+            let isRefused = verdict.failure?.reason == .defaultRoute && !configuration.isPaused
             if used.contains(verdict.label) || isRefused { set(verdict) }
         }
         do {
@@ -125,7 +124,7 @@ extension Reconciler {
             logger.debug("\(error.message)")
         }
         guard !changed.isEmpty else { return }
-        for (uuid, known) in domains where known.view.isRunning && known.view.verdicts.contains(where: { $0.copies(toAnyOf: changed) }) {
+        for (uuid, known) in domains.running where known.view.verdicts.contains(where: { $0.copies(toAnyOf: changed) }) {
             evaluate(uuid, on: host)
             noteStates(of: uuid)
         }
@@ -142,7 +141,7 @@ extension Reconciler {
             }
             do {
                 _ = try dataplane.setDestination(record.label, DestinationRoute(kind: .interface, ifindex: 0))
-                destinations[record.label] = nil
+                destinations.forget(record.label)
                 logger.warning(
                     "destination \(record.label): \(device.name) \(why); nothing is copied there until the configuration can be used",
                     metadata: ["reason": "\(Reason.destinationUnsafe.rawValue)"])
@@ -154,9 +153,8 @@ extension Reconciler {
 
     /// Notes what is known of a domain; `nil`: it is not on this host.
     func enlist(_ uuid: DomainUUID, _ entry: DomainDirectory.Entry?) {
-        let before = directory[uuid]
+        let before = domains.enlist(uuid, entry)
         guard before != entry else { return }
-        directory[uuid] = entry
         guard isSensor(uuid, before) || isSensor(uuid, entry) else { return }
         // Or what is known of its last run's would be taken for this one's.
         if let live = domains[uuid]?.view.live { refreshDevices(of: live) }
@@ -165,7 +163,7 @@ extension Reconciler {
 
     /// Looks again at the destinations that are in this domain, of which devices may have been missing before.
     func refreshDestinations(in uuid: DomainUUID) {
-        if isSensor(uuid, directory[uuid]) { refreshDestinations() }
+        if isSensor(uuid, domains.directory[uuid]) { refreshDestinations() }
     }
 
     /// Whether a destination of the configuration names this domain.
@@ -181,14 +179,14 @@ extension Reconciler {
 
     func set(_ verdict: DestinationVerdict, anew: Bool = false) {
         // What the daemon before this one knew of its way may be in pins that could not be read yet.
-        if verdict.tunnel?.isSpecificRoute == false, !areWaysRecalled { return request(.all, after: 1) }
+        if verdict.tunnel?.isOwnWay == false, !underlay.isRecalled { return request(.all, after: 1) }
         let before = destinations[verdict.label]
         do {
             let route = try route(for: verdict)
             if anew || before?.route != route {
                 if try dataplane.setDestination(verdict.label, route), attachments.count > 0 { request(.all) }
             }
-            destinations[verdict.label] = (verdict, route)
+            destinations.wrote(verdict, route)
             if let remark = verdict.remark, before?.verdict.remark != remark {
                 logger.warning("destination \(verdict.label): \(remark.message)", metadata: ["reason": "\(remark.reason.rawValue)"])
             }
@@ -222,26 +220,27 @@ extension Reconciler {
     /// Frees the places of destinations that nothing uses and the configuration does not define.
     func forgetUnusedDestinations() {
         // Which it defines is not known.
-        guard configuration.missing == nil, areWaysRecalled else { return }
+        guard configuration.missing == nil, underlay.isRecalled else { return }
         // Nor which ones a later version's attachments use.
         guard !attachments.all.contains(where: \.isForeign) else { return }
         let used = attachments.destinations
             .union(configuration.value.destinations.map(\.name.text))
-            .union(domains.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.options.destination) })
+            .union(domains.all.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.options.destination) })
         guard let records = try? dataplane.destinations() else { return }
         let unused = records.filter { !used.contains($0.label) }
         if unused.contains(where: \.kind.isTunnel) { keepWays() }
         for record in unused {
             try? dataplane.forgetDestination(record.label)
-            destinations[record.label] = nil
+            destinations.forget(record.label)
         }
     }
+
     /// Writes with the configuration's other destinations which ways their machines had, before the entries of a destination that
     /// said so go: its name may be all that has changed.
     private func keepWays() {
         let host = readHost()
         for definition in configuration.value.destinations {
-            guard case .tunnel(let tunnel) = definition.target, let remote = IPAddress.bytes(tunnel.remote), specificRoutes[remote] != nil,
+            guard case .tunnel(let tunnel) = definition.target, let remote = IPAddress.bytes(tunnel.remote), underlay.specificRoutes[remote] != nil,
                 case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host)
             else { continue }
             set(verdict)

@@ -11,35 +11,27 @@ extension Reconciler {
     @discardableResult
     func keepPorts(isComplete: Bool) -> Bool {
         // Without a configuration what there is stays: nobody knows what this host wants.
-        guard configuration.missing == nil, !isPaused else { return false }
+        guard configuration.missing == nil, !configuration.isPaused else { return false }
         let names = configuration.value.destinations.compactMap { definition -> String? in
             if case .monitor(let name) = definition.target { name } else { nil }
         }
-        let before = ports
+        let before = ports.ports
         if isComplete { removePorts(but: Set(names)) }
         guard !names.isEmpty || !before.isEmpty else { return false }
         let marks = copyMarks
         var found: [String: Result<MonitorPort, Failure>] = [:]
         var hasChanged = false
         for name in names {
-            guard isComplete || isPortDue(name) else {
+            guard isComplete || ports.isDue(name, at: clock.monotonic()) else {
                 found[name] = before[name]
                 continue
             }
             let known = try? before[name]?.get()
             do throws(Failure) {
-                let wasGone = try requireNoFight(name, before: before[name])
+                let wasGone = try ports.requireNoFight(name, in: devices, at: clock.monotonic())
                 var port = try keep(name, marks, known)
-                if case .made = port.change, known != nil, !wasGone {
-                    // It was removed after the devices were read.
-                    portRemovals.removed(name, at: clock.monotonic())
-                    portRemovals.restored(name, at: clock.monotonic())
-                }
-                if case .guarded = port.change {
-                    portGuards.removed(name, at: clock.monotonic())
-                    portGuards.restored(name, at: clock.monotonic())
-                }
-                tell(name, port, before: before[name])
+                ports.countRemovals(name, port, wasGone: wasGone, at: clock.monotonic())
+                log(name, port, before: before[name])
                 hasChanged = hasChanged || port.change != nil
                 port.change = nil
                 found[name] = .success(port)
@@ -50,26 +42,13 @@ extension Reconciler {
                     logger.error("\(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
                 }
                 found[name] = .failure(error)
-                portFailures[name] = clock.monotonic()
+                ports.failed(name, at: clock.monotonic())
             }
         }
-        guard hasChanged || found != before else { return false }
-        ports = found
-        changes += 1
+        guard ports.replace(found, isChanged: hasChanged) else { return false }
         refreshDevices(ofPorts: names)
         return true
     }
-
-    /// Whether a port is to be looked at: one that could not be had is tried again every ten seconds. That a name is free, or bpffs is
-    /// there, costs nothing to find out.
-    private func isPortDue(_ name: String) -> Bool {
-        guard case .failure(let failure)? = ports[name], let last = portFailures[name] else { return true }
-        let isCheap = [.destinationUnsafe, .detachedRepeatedly, .bpffsNotMounted].contains(failure.reason)
-        return isCheap || clock.monotonic() - last >= Self.portPatience
-    }
-
-    /// Seconds between two tries.
-    static let portPatience: Double = 10
 
     private func keep(_ name: String, _ marks: [PacketMark], _ known: MonitorPort?) throws(Failure) -> MonitorPort {
         let mechanism: Mechanism
@@ -85,44 +64,10 @@ extension Reconciler {
         return try dataplane.installPort(MonitorPort.Spec(name: name, marks: marks, mechanism: mechanism), known: known)
     }
 
-    /// Whoever removes a port again and again finds it made again every ten minutes: making it costs the host more than removing it.
-    /// - Returns: whether it was found removed, which is then counted.
-    private func requireNoFight(_ name: String, before: Result<MonitorPort, Failure>?) throws(Failure) -> Bool {
-        let now = clock.monotonic()
-        // Until they are put back, copies get to the host: rather none than those of each interval.
-        guard portGuards.mayRestore(name, at: now) else {
-            throw Failure(
-                .detachedRepeatedly,
-                "monitor port \(name): something on this host again and again removes what keeps copies from the host's own network, or "
-                    + "puts a program before it; no copies are sent for \(Int(RemovalHistory<String>.window / 60)) minutes. Find what "
-                    + "changes tc filters and programs of devices that it does not know")
-        }
-        guard isPortGone(name, before) else { return false }
-        if case .success? = before { portRemovals.removed(name, at: now) }
-        guard portRemovals.mayRestore(name, at: now) else {
-            throw Failure(
-                .detachedRepeatedly,
-                "monitor port \(name): something on this host removes it again and again; it is made again every "
-                    + "\(Int(RemovalHistory<String>.window / 60)) minutes. Find what deletes devices that it does not know")
-        }
-        portRemovals.restored(name, at: now)
-        return true
-    }
-
-    /// Whether there is no end of ours, whatever it is called.
-    private func isPortGone(_ name: String, _ port: Result<MonitorPort, Failure>?) -> Bool {
-        if case .success(let port)? = port { devices[port.ifindex] == nil } else { devices[MonitorPort.device(of: name)] == nil }
-    }
-
-    /// The same at once where a device of ours has gone, or the sensors' end has come back from another network namespace: filters do not
+    /// Makes at once what is missing: where a device of ours has gone, or the sensors' end has come back from another network namespace: filters do not
     /// move with a device, as programs of TCX do.
     func keepMissingPorts() {
-        let isMissing = ports.contains { name, port in
-            guard case .success(let known) = port else { return false }
-            if known.listener == nil, devices[known.ifindex]?.isLinkElsewhere == false { return true }
-            return isPortGone(name, port)
-        }
-        if isMissing { keepPorts(isComplete: false) }
+        if ports.isAnyMissing(in: devices) { keepPorts(isComplete: false) }
     }
 
     /// What copies are marked with: as the configuration says, and as those taps do that are not brought up to date yet.
@@ -136,7 +81,7 @@ extension Reconciler {
     private func refreshDevices(ofPorts names: [String]) {
         for name in names.flatMap({ [MonitorPort.device(of: $0), $0] }) {
             do {
-                devices.update(name, try dataplane.device(named: name))
+                knownDevices.update(name, try dataplane.device(named: name))
             } catch {
                 noteKernelTrouble(error)
             }
@@ -154,7 +99,7 @@ extension Reconciler {
         }
     }
 
-    private func tell(_ name: String, _ port: MonitorPort, before: Result<MonitorPort, Failure>?) {
+    private func log(_ name: String, _ port: MonitorPort, before: Result<MonitorPort, Failure>?) {
         switch port.change {
         case .made:
             if case .success? = before {
@@ -184,7 +129,7 @@ extension Reconciler {
 
     /// What of the ports is not as the configuration says, for whoever has it read again.
     var portWarnings: [TapStatus.Warning] {
-        ports.sorted { $0.key < $1.key }.compactMap { _, port in
+        ports.ports.sorted { $0.key < $1.key }.compactMap { _, port in
             guard case .failure(let failure) = port else { return nil }
             return TapStatus.Warning(reason: failure.reason, message: failure.message)
         }

@@ -20,7 +20,7 @@ extension Reconciler {
     func hookCalled(for uuid: DomainUUID, _ operation: HookOperation?, isKnown: Bool) {
         switch operation {
         case .start:
-            domains[uuid]?.view.uncalledStart = nil
+            domains.setUncalledStart(nil, of: uuid)
             hookWatch.called(for: uuid, isRunning: false, at: clock.monotonic())
         case .started, .attach: hookWatch.called(for: uuid, isRunning: true, at: clock.monotonic())
         default: break
@@ -40,7 +40,7 @@ extension Reconciler {
     }
 
     /// Compares the taps that a domain has with those that it had.
-    func noteWishes(of known: KnownDomain, _ snapshot: DomainSnapshot, asked: Double) {
+    func noteTaps(of known: KnownDomain, _ snapshot: DomainSnapshot, asked: Double) {
         func names(_ definition: DomainDefinition?) -> Set<TapName>? { definition.map { Set($0.taps.map(\.name)) } }
         let view = known.view
         // With its taps; it may come back without.
@@ -69,13 +69,13 @@ extension Reconciler {
     private func take(_ verdict: HookWatch.Verdict, _ now: Double) {
         guard !verdict.wasCalled else {
             logger.debug("\(label(verdict.domain)): the hook told of its start")
-            domains[verdict.domain]?.view.uncalledStart = nil
+            domains.setUncalledStart(nil, of: verdict.domain)
             return hookWasSeen()
         }
         let time = Timestamp(seconds: clock.wall().seconds - Int64((now - verdict.start).rounded()))
         // Unless it was started again since, of which nothing is known yet.
         if domains[verdict.domain]?.view.isRunning == true, !hookWatch.isJudging(verdict.domain) {
-            domains[verdict.domain]?.view.uncalledStart = time
+            domains.setUncalledStart(time, of: verdict.domain)
         }
         for tap in domains[verdict.domain]?.view.live?.taps ?? [] where tap.isRequired {
             logger.warning(

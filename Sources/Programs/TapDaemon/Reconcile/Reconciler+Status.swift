@@ -17,7 +17,7 @@ extension Reconciler {
     private func document(_ kernel: KernelView) -> StatusDocument {
         let builder = TapStatusBuilder(
             hostWarnings: hostWarnings, kernel: kernel, disconnected: isConnected ? nil : disconnectedWhy, devices: devices)
-        var taps = domains.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap {
+        var taps = domains.all.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap {
             builder.taps(of: $0.view)
         }
         for (index, key) in TapOccurrence.of(taps).enumerated() { taps[index].stateSince = lastStates[key.key.domain]?[key]?.since }
@@ -26,9 +26,9 @@ extension Reconciler {
             host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: libvirtVersion),
             daemon: StatusDocument.Daemon(
                 running: true, version: virtTapVersion, pid: identity.pid, uri: identity.uri, connected: isConnected,
-                complete: directory.isComplete,
+                complete: domains.directory.isComplete,
                 since: identity.started,
-                paused: isPaused, warnings: daemonWarnings),
+                paused: configuration.isPaused, warnings: daemonWarnings),
             hook: StatusDocument.Hook(installed: isHookInstalled(), seen: hookSeen, missed: isHookInstalled() ? uncalled?.time : nil),
             config: StatusDocument.Config(
                 path: configuration.path, loaded: configuration.loaded, stale: configuration.problem != nil,
@@ -130,7 +130,7 @@ extension Reconciler {
         view.marks = marks
         let builder = TapStatusBuilder(hostWarnings: [], kernel: view, devices: devices)
         var current: Set<TapKey> = []
-        for (uuid, known) in domains where known.view.isRunning {
+        for (uuid, known) in domains.running {
             for verdict in known.view.verdicts {
                 guard case .valid(let tap) = verdict.entry, let warning = builder.foreignMarks(verdict) else { continue }
                 let key = TapKey(domain: uuid, origin: tap.origin, name: tap.name)
@@ -149,7 +149,7 @@ extension Reconciler {
         var accounted: Set<AttachmentID> = []
         // What is kept for a tap that is not decided is shown with it.
         var undecided: Set<TapKey> = []
-        for (uuid, known) in domains {
+        for (uuid, known) in domains.all {
             for verdict in known.view.verdicts {
                 accounted.formUnion(verdict.desired.map(\.key.id))
                 guard known.view.isRunning, TapEvaluation.isUndecided(verdict), case .valid(let tap) = verdict.entry else { continue }
@@ -170,7 +170,7 @@ extension Reconciler {
         let host = readHost()
         let byLabel = Dictionary(records.map { ($0.label, $0) }, uniquingKeysWith: { first, _ in first })
         var inline: [String: DestinationVerdict] = [:]
-        for verdict in domains.values.flatMap(\.view.verdicts) {
+        for verdict in domains.all.values.flatMap(\.view.verdicts) {
             if case .valid(let tap) = verdict.entry, case .inline = tap.destination, case .evaluated(let found, _) = verdict.outcome {
                 inline[found.label] = found
             }

@@ -53,7 +53,7 @@ extension Reconciler {
             // A thousand other machines take 0.1 s, and each neighbour among them is an event when it is asked.
             let now = clock.monotonic()
             schedule.tookTime(for: .paths, at: now, seconds: now - start)
-            if !paths.isEmpty { request(.paths, after: Schedule.confirmInterval) }
+            if !underlay.paths.isEmpty { request(.paths, after: Schedule.confirmInterval) }
         case .load:
             measureLoad()
             if configuration.value.limit != nil { request(.load, after: CopyBreaker.interval) }
@@ -81,12 +81,12 @@ extension Reconciler {
     private func noteReconciled(_ uuid: DomainUUID) {
         guard let known = domains[uuid], known.view.isRunning else { return arrivals.forget(uuid) }
         if known.isArriving { noteArrival(of: uuid) }
-        domains[uuid]?.isArriving = false
+        domains.arrived(uuid)
     }
 
     /// Logs how a look at everything ended, unless that is what the one before it found: a host where nothing happens is silent.
     private func logSummary() {
-        let states = domains.values.filter(\.view.isRunning).flatMap { lastStates[$0.view.uuid, default: [:]].values.map(\.state) }
+        let states = domains.running.values.flatMap { lastStates[$0.view.uuid, default: [:]].values.map(\.state) }
         let active = states.count { $0 == .active }
         let rest = active == states.count ? "" : ", \(states.count - active) not: see `virt-tap status`"
         let text = "looked at every domain: \(active) tap(s) active\(rest)"
@@ -107,7 +107,7 @@ extension Reconciler {
         Task {
             do {
                 let snapshot = try await source.domain(uuid)
-                if let snapshot { take(snapshot, asked: now) } else { disappeared(uuid, asked: now) }
+                if let snapshot { record(snapshot, asked: now) } else { recordAbsence(uuid, asked: now) }
             } catch {
                 logger.debug("\(label(uuid)): not read: \(error)")
                 if isConnected { request(.domain(uuid), after: 5) }
@@ -141,15 +141,15 @@ extension Reconciler {
             do {
                 let snapshots = try await source.domains()
                 refreshDevices()
-                for snapshot in snapshots { take(snapshot, asked: now) }
-                directory.isComplete = true
+                for snapshot in snapshots { record(snapshot, asked: now) }
+                domains.listed()
                 // Not before all of them are known: two may name one device.
                 for snapshot in snapshots { prove(snapshot.uuid) }
                 loggedListFailure = nil
                 refreshDestinations()
                 // What is not in the list is asked for one by one: a list alone is no evidence that a domain is gone.
                 let listed = Set(snapshots.map(\.uuid))
-                for uuid in Set(domains.keys).union(attachments.domains) where !listed.contains(uuid) { request(.domain(uuid)) }
+                for uuid in Set(domains.all.keys).union(attachments.domains) where !listed.contains(uuid) { request(.domain(uuid)) }
             } catch {
                 let text = "domains not listed: \(error)"
                 logger.log(level: text == loggedListFailure ? .debug : .warning, "\(text)")
@@ -166,7 +166,7 @@ extension Reconciler {
     private func leaveAlone(_ attachment: ObservedAttachment) {
         guard !attachment.isDead else { return execute(.collect(attachment.id)) }
         guard attachments.isNewForeign(attachment.id) else { return }
-        let domain = domains.keys.first { $0.hex == attachment.id.domain }.map(label) ?? "the domain with UUID \(attachment.id.domain)"
+        let domain = domains.all.keys.first { $0.hex == attachment.id.domain }.map(label) ?? "the domain with UUID \(attachment.id.domain)"
         let device = devices[attachment.id.ifindex]?.name.printable ?? "ifindex \(attachment.id.ifindex)"
         let what = "a later version of virt-tap attached something to \(device) (attachment \(attachment.id)) that this one cannot read"
         logger.warning(
@@ -176,7 +176,7 @@ extension Reconciler {
 
     /// Brings every domain in order that has taps, or is tapped.
     private func enqueueTapped() {
-        for (uuid, known) in domains where !known.view.verdicts.isEmpty || known.view.live?.taps.isEmpty == false { enqueue(uuid) }
+        for (uuid, known) in domains.all where !known.view.verdicts.isEmpty || known.view.live?.taps.isEmpty == false { enqueue(uuid) }
         for uuid in attachments.domains { enqueue(uuid) }
         wakeup.wake()
     }

@@ -23,42 +23,19 @@ actor Reconciler {
     var configuration: LoadedConfiguration
     /// Why there is no status socket although the configuration asks for one.
     var statusSocketTrouble: Failure?
-    var isPaused = false
     var isConnected = false
     var disconnectedWhy = "not connected yet"
     var libvirtVersion: String?
     var hookSeen: Timestamp?
 
-    var domains: [DomainUUID: KnownDomain] = [:]
-    var claims = DeviceClaims()
-    var directory = DomainDirectory()
-    /// The devices of sensor VMs that the daemon before this one sent copies to, by destination.
-    var formerSensors: [String: UInt32] = [:]
-    /// How packets get to the other ends of tunnels, as it was found last.
-    var paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:]
-    /// Remote addresses that had a way besides the default route in this daemon's life, or when the kernel was told of one last; the
-    /// device.
-    var specificRoutes: [[UInt8]: String] = [:]
-    /// Whether what the kernel was told before this daemon started is among them.
-    var areWaysRecalled = false
-    var devices = DeviceTable()
-    /// When all of them were read last.
-    var devicesRead = -Double.infinity
+    var domains = DomainTable()
+    var underlay = UnderlayTable()
+    var knownDevices = KnownDevices()
+    var devices: DeviceTable { knownDevices.table }
     var attachments = AttachmentTable()
-    /// What the destination map was last told, by label, and why.
-    var destinations: [String: (verdict: DestinationVerdict, route: DestinationRoute)] = [:]
-    /// The monitor ports of the configuration, by name, as they were found or made last.
-    var ports: [String: Result<MonitorPort, Failure>] = [:]
-    /// How often somebody took away what keeps a port apart from the host.
-    var portGuards = RemovalHistory<String>()
-    /// When those that could not be had were tried last (monotonic seconds).
-    var portFailures: [String: Double] = [:]
-    /// Keeps all copies together below the host's `<limit>`.
-    var breaker = CopyBreaker()
-    /// What each destination of the configuration was last found to be.
-    var destinationsSeen: [String: DestinationVerdict] = [:]
+    var destinations = DestinationTable()
+    var ports = PortTable()
     var filters = FilterTable()
-    var portRemovals = RemovalHistory<String>()
     var arrivals = ArrivalLog()
     /// Whether libvirt calls the hook, by the guests that are seen to start.
     var hookWatch: HookWatch
@@ -76,10 +53,11 @@ actor Reconciler {
     /// Why the kernel side as a whole cannot be used at the moment, for the log.
     var kernelTrouble: Failure?
 
-    /// Domains of which libvirt said, over this connection, that they do not exist.
-    var absent: Set<DomainUUID> = []
-    /// Counts what a plan depends on: one made before a change is not carried out to its end.
-    var changes = 0
+    /// Grows with every change that a plan depends on: one decided before a change is not executed to its end.
+    var generation: Int {
+        configuration.generation + knownDevices.generation + domains.generation + filters.generation + underlay.generation
+            + ports.generation + destinations.generation
+    }
 
     var schedule = Schedule()
     let wakeup = Wakeup()
@@ -117,10 +95,9 @@ actor Reconciler {
         refreshAttachments()
         let count = attachments.count
         if count > 0 { logger.info("found \(count) attachment(s) in the kernel; they went on copying") }
-        claimWhatIsTapped()
+        domains.adopt(attachments.all, devices)
         keepPorts(isComplete: true)
-        let records = (try? dataplane.destinations()) ?? []
-        for record in records where record.kind == .domain { formerSensors[record.label] = record.ifindex }
+        domains.adopt((try? dataplane.destinations()) ?? [])
         refreshPaths(isConfirming: true)
         refreshDestinations()
         pathsChanged()
@@ -131,7 +108,7 @@ actor Reconciler {
         switch event {
         case .connected(let version):
             isConnected = true
-            absent = []
+            domains.connected()
             wishes.connected(at: clock.monotonic())
             libvirtVersion = version
             logger.notice("connected to libvirt \(version)")
@@ -156,13 +133,12 @@ actor Reconciler {
     func devicesChanged() {
         let before = devices
         refreshDevices()
-        tellOfChangedDevices(since: before)
-        changes += 1
+        logChangedDevices(since: before)
         keepMissingPorts()
         refreshDestinations()
-        if linksOfPaths(in: devices) != linksOfPaths(in: before) { refreshInlineDestinations() }
+        if underlay.links(in: devices) != underlay.links(in: before) { refreshInlineDestinations() }
         pathsChanged()
-        for uuid in domainsConcerned(by: before) { request(.domain(uuid)) }
+        for uuid in domains.concerned(from: before, to: devices, attachments: attachments.all) { request(.domain(uuid)) }
     }
 
     /// Ends all copying and does nothing more until the next reload. After an error it goes on as before.
@@ -174,14 +150,13 @@ actor Reconciler {
             request(.all)
             throw error
         }
-        isPaused = true
-        changes += 1
+        configuration.pause()
         attachments.purge()
-        destinations = [:]
-        ports = [:]
-        specificRoutes = [:]
+        destinations.purge()
+        ports.purge()
+        underlay.forgetWays()
         let host = readHost()
-        for uuid in domains.keys {
+        for uuid in domains.all.keys {
             evaluate(uuid, on: host)
             noteStates(of: uuid)
         }
@@ -192,48 +167,5 @@ actor Reconciler {
     func stop() {
         isStopped = true
         wakeup.wake()
-    }
-
-    /// Whose a tapped device is was proved when it was tapped: after a restart nobody else gets it by being listed first, and it is that
-    /// domain's whatever it is called by now. A program of ours that is still there is what proves that it is the same device, and
-    /// not another with its number.
-    private func claimWhatIsTapped() {
-        let alive = attachments.all.filter { !$0.isDead && $0.position != nil }
-        for (uuid, specs) in Dictionary(grouping: alive.compactMap(\.spec), by: \.key.domain) {
-            let proved = specs.map { spec in
-                let interface = spec.interface
-                return (
-                    spec,
-                    DomainInterface(alias: interface.alias, mac: interface.mac, type: interface.type, device: interface.device)
-                )
-            }
-            claims.set(proved.map(\.1), of: uuid)
-            for (spec, interface) in proved {
-                guard let device = devices[spec.key.ifindex], (device.kind == .macvtap) == spec.interface.isMacvtap else { continue }
-                claims.prove(device, is: interface, of: uuid, traits: spec.interface.traits)
-            }
-        }
-    }
-
-    /// The domains for which a change of devices since `before` may mean work: a tapped device that is gone or is not what
-    /// it was, and one that a domain names and that is new, gone or was called otherwise, or is in another bridge: of
-    /// `virsh update-device` nobody else tells.
-    private func domainsConcerned(by before: DeviceTable) -> Set<DomainUUID> {
-        func changed(_ index: UInt32) -> Bool {
-            guard let old = before[index], let new = devices[index] else { return true }
-            return old.name != new.name || old.mac != new.mac || old.kind != new.kind || old.masterName != new.masterName
-                || old.isHeld != new.isHeld
-        }
-        var concerned: Set<DomainUUID> = []
-        for attachment in attachments.all {
-            guard let key = attachment.spec?.key else { continue }
-            if changed(key.ifindex) { concerned.insert(key.domain) }
-        }
-        for device in devices.all where changed(device.index) {
-            concerned.formUnion(claims.domains(naming: device.name))
-            if let owner = claims.owner(of: device.index) { concerned.insert(owner) }
-        }
-        for device in before.all where devices[device.index] == nil { concerned.formUnion(claims.domains(naming: device.name)) }
-        return concerned
     }
 }
