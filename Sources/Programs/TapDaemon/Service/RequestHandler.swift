@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Dataplane
+import Dispatch
+import FilterCompiler
 import FoundationEssentials
 import TapControl
 import TapModel
@@ -53,6 +56,22 @@ struct RequestHandler: Sendable {
             }
         case .hook(let call):
             return ControlResponse(hook: await reconciler.hook(operation: call.operation, xml: call.xml))
+        }
+    }
+}
+
+/// Says what this process can do with the rights that it has, for `virt-tap doctor`.
+///
+/// On a thread and with a data path of its own: neither the reconciler nor a guest's start waits for it.
+struct SelfExamination: Sendable {
+    let bpffs: String
+
+    func run(_ choice: MechanismChoice) async -> HostExamination {
+        let filters = await FilterCompiler.trial()
+        return await withCheckedContinuation { continuation in
+            DispatchQueue.global(qos: .utility).async { [bpffs] in
+                continuation.resume(returning: KernelDataplane(bpffs: bpffs).examination(choice: choice, filters: filters))
+            }
         }
     }
 }

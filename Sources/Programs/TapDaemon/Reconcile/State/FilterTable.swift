@@ -3,6 +3,16 @@
 import FilterCompiler
 import TapModel
 
+/// Who compiles filters: libpcap in a child, or a stand-in in tests.
+protocol FilterSource: Sendable {
+    /// May take seconds, and blocks nobody's thread.
+    /// - Throws: `invalid-filter` and `filter-too-large`, which are the expression's; anything else is this host's, and may come
+    ///   out otherwise another time.
+    func compile(_ expression: String) async throws(Failure) -> CompiledFilter
+}
+
+extension FilterCompiler: FilterSource {}
+
 /// What the domains' filters compile to, as far as that is known. Times are seconds of a clock that does not jump.
 struct FilterTable {
     /// For `HostState.filters`.
