@@ -67,7 +67,7 @@ struct SelfExamination: Sendable {
     let bpffs: String
 
     func run(_ choice: MechanismChoice) async -> HostExamination {
-        let filters = await FilterCompiler.trial()
+        let filters = await FilterCompiler.selfTest()
         return await withCheckedContinuation { continuation in
             DispatchQueue.global(qos: .utility).async { [bpffs] in
                 continuation.resume(returning: KernelDataplane(bpffs: bpffs).examination(choice: choice, filters: filters))
