@@ -28,7 +28,7 @@ import Testing
             try await bench.settle()
             bench.libvirt[web1.uuid]?.persistentXML = web1.xml("")
             await bench.event(web1, "defined updated")
-            try await eventually("it is seen") { await bench.reconciler.wishes.nextLoss != nil }
+            try await eventually("it is seen") { await bench.reconciler.tapLosses.nextLoss != nil }
             bench.libvirt[web1.uuid] = DomainSnapshot(
                 uuid: web1.uuid, name: "web1", isRunning: false, isPersistent: true, liveXML: [], persistentXML: web1.xml(""))
             await bench.event(web1, "stopped")

@@ -28,10 +28,10 @@ extension Reconciler {
         // Whether somebody holds what it had is no event where that is down. A thousand domains that are asked for together need it once.
         if !attachments.of(uuid).isEmpty, knownDevices.readAt <= asked { devicesChanged() }
         domains.recordAbsence(uuid)
-        wishes.gone(uuid, at: clock.monotonic())
+        tapLosses.gone(uuid, at: clock.monotonic())
         claim([], for: uuid)
         enlist(uuid, nil)
-        lastStates[uuid] = nil
+        tapStates.forget(uuid)
     }
 
     /// Notes which devices a domain names. Who names one that it gave up is looked at again.

@@ -15,7 +15,7 @@ extension Reconciler {
     /// - Returns: whether libvirt may go on, and lines for the hook's standard error. Only at `start`, when the devices
     ///   exist and the guest does not run yet, is a domain refused.
     func hook(operation: String, xml: [UInt8]) async -> HookAnswer {
-        hookSeen = clock.wall()
+        hookRecord.called(at: clock.wall())
         let known = HookOperation(rawValue: operation)
         let definition: DomainDefinition
         switch parseDomain(xml) {
@@ -62,7 +62,7 @@ extension Reconciler {
         let now = clock.monotonic()
         domains.recordStart(definition, xml: xml, isStart: isStart, at: now)
         // That it ran, or was resumed, a moment ago was another run.
-        if isStart { arrivals.forget(uuid) }
+        if isStart { hookRecord.forgetRun(of: uuid) }
         claim(definition.interfaces, for: uuid)
         refreshDevices(of: definition)
         prove(uuid)
@@ -84,7 +84,7 @@ extension Reconciler {
     /// Measures the gap of a domain that has just been seen to start, if it has taps.
     func noteArrival(of uuid: DomainUUID) {
         guard !attachments.of(uuid).isEmpty else { return }
-        if let lead = arrivals.placed(uuid, at: clock.monotonic()) { report(lead, uuid) }
+        if let lead = hookRecord.placed(uuid, at: clock.monotonic()) { report(lead, uuid) }
     }
 
     func report(_ lead: Double, _ uuid: DomainUUID) {

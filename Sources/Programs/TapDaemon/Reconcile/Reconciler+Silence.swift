@@ -9,34 +9,27 @@ import TapXML
 extension Reconciler {
     /// libvirt reports that a domain was started here.
     func started(_ uuid: DomainUUID, comesFromElsewhere: Bool) {
-        if comesFromElsewhere { wishes.forget(uuid) }
+        if comesFromElsewhere { tapLosses.forget(uuid) }
         guard LibvirtURI.callsHook(identity.uri) else { return }
-        hookWatch.started(uuid, at: clock.monotonic())
+        hookRecord.started(uuid, at: clock.monotonic())
         lookOutForSilence()
     }
 
     /// The hook was called for a domain that starts, or for one that runs or stops.
     /// - Parameter isKnown: whether it is one of the libvirt that is listened to: another's calls say nothing of this one.
     func hookCalled(for uuid: DomainUUID, _ operation: HookOperation?, isKnown: Bool) {
-        switch operation {
-        case .start:
-            domains.setUncalledStart(nil, of: uuid)
-            hookWatch.called(for: uuid, isRunning: false, at: clock.monotonic())
-        case .started, .attach: hookWatch.called(for: uuid, isRunning: true, at: clock.monotonic())
-        default: break
-        }
-        if isKnown { hookWasSeen() }
+        if operation == .start { domains.setUncalledStart(nil, of: uuid) }
+        hookRecord.called(for: uuid, operation, at: clock.monotonic())
+        if isKnown { noteThatHookIsCalled() }
     }
 
-    private func hookWasSeen() {
-        guard uncalled != nil else { return }
-        uncalled = nil
-        logger.notice("libvirt calls the hook")
+    private func noteThatHookIsCalled() {
+        if hookRecord.isCalled() { logger.notice("libvirt calls the hook") }
     }
 
     /// Somebody wrote metadata of a domain.
     func metadataWritten(_ uuid: DomainUUID, namespace: String) {
-        if namespace == MetadataXML.namespace { wishes.written(uuid, at: clock.monotonic()) }
+        if namespace == MetadataXML.namespace { tapLosses.written(uuid, at: clock.monotonic()) }
     }
 
     /// Compares the taps that a domain has with those that it had.
@@ -44,37 +37,37 @@ extension Reconciler {
         func names(_ definition: DomainDefinition?) -> Set<TapName>? { definition.map { Set($0.taps.map(\.name)) } }
         let view = known.view
         // With its taps; it may come back without.
-        if snapshot.hasMigratedAway { wishes.forget(view.uuid) }
+        if snapshot.hasMigratedAway { tapLosses.forget(view.uuid) }
         let sight = TapLossWatch.Sight(
             name: view.name, isRunning: view.isRunning, isPersistent: snapshot.isPersistent, live: view.isRunning ? names(view.live) : [],
             persistent: snapshot.isPersistent ? names(view.persistent) : nil)
-        wishes.take(sight, of: view.uuid, asked: asked)
+        tapLosses.take(sight, of: view.uuid, asked: asked)
         lookOutForSilence()
     }
 
     /// Has what is not explained yet looked at when its time is up.
     private func lookOutForSilence() {
-        guard let next = [hookWatch.nextJudgement, wishes.nextLoss].compactMap({ $0 }).min() else { return }
+        guard let next = [hookRecord.nextJudgement, tapLosses.nextLoss].compactMap({ $0 }).min() else { return }
         request(.silence, after: max(0, next - clock.monotonic()))
     }
 
     /// Says what was waited for and did not come.
     func breakSilence() {
         let now = clock.monotonic()
-        for verdict in hookWatch.judge(at: now) { take(verdict, now) }
-        for loss in wishes.due(at: now) { report(loss) }
+        for verdict in hookRecord.judge(at: now) { note(verdict, now) }
+        for loss in tapLosses.due(at: now) { report(loss) }
         lookOutForSilence()
     }
 
-    private func take(_ verdict: HookWatch.Verdict, _ now: Double) {
+    private func note(_ verdict: HookWatch.Verdict, _ now: Double) {
         guard !verdict.wasCalled else {
             logger.debug("\(label(verdict.domain)): the hook told of its start")
             domains.setUncalledStart(nil, of: verdict.domain)
-            return hookWasSeen()
+            return noteThatHookIsCalled()
         }
         let time = Timestamp(seconds: clock.wall().seconds - Int64((now - verdict.start).rounded()))
         // Unless it was started again since, of which nothing is known yet.
-        if domains[verdict.domain]?.view.isRunning == true, !hookWatch.isJudging(verdict.domain) {
+        if domains[verdict.domain]?.view.isRunning == true, !hookRecord.isJudging(verdict.domain) {
             domains.setUncalledStart(time, of: verdict.domain)
         }
         for tap in domains[verdict.domain]?.view.live?.taps ?? [] where tap.isRequired {
@@ -84,8 +77,7 @@ extension Reconciler {
         }
         // Of one that is not there another warning tells.
         guard isHookInstalled() else { return }
-        let isNew = uncalled == nil
-        uncalled = (domains[verdict.domain]?.view.name ?? "\(verdict.domain)", time)
+        let isNew = hookRecord.missed(domains[verdict.domain]?.view.name ?? "\(verdict.domain)", at: time)
         if isNew, let warning = uncalledHook {
             logger.warning("\(warning.message.printable)", metadata: ["reason": "\(warning.reason.rawValue)"])
         }
@@ -93,10 +85,10 @@ extension Reconciler {
 
     /// That libvirt does not call the hook, as far as was seen.
     var uncalledHook: TapStatus.Warning? {
-        guard let uncalled, isHookInstalled() else { return nil }
+        guard let missed = hookRecord.missed, isHookInstalled() else { return nil }
         return TapStatus.Warning(
             reason: .hookNotCalled,
-            message: "libvirt started \(uncalled.domain) at \(uncalled.time), and no call of the hook came, though it is installed: "
+            message: "libvirt started \(missed.domain) at \(missed.time), and no call of the hook came, though it is installed: "
                 + "required=\"yes\" keeps no guest from starting, and the first packets of a guest that starts are not copied. `virt-tap doctor` says what to do"
         )
     }

@@ -16,20 +16,20 @@ extension Reconciler {
 
     private func document(_ kernel: KernelView) -> StatusDocument {
         let builder = TapStatusBuilder(
-            hostWarnings: hostWarnings, kernel: kernel, disconnected: isConnected ? nil : disconnectedWhy, devices: devices)
+            hostWarnings: hostWarnings, kernel: kernel, disconnected: domains.disconnected, devices: devices)
         var taps = domains.all.values.sorted { ($0.view.name, $0.view.uuid) < ($1.view.name, $1.view.uuid) }.flatMap {
             builder.taps(of: $0.view)
         }
-        for (index, key) in TapOccurrence.of(taps).enumerated() { taps[index].stateSince = lastStates[key.key.domain]?[key]?.since }
+        for (index, since) in tapStates.since(taps).enumerated() { taps[index].stateSince = since }
         taps += unknownTaps(builder.kernel)
         return StatusDocument(
-            host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: libvirtVersion),
+            host: StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: domains.libvirtVersion),
             daemon: StatusDocument.Daemon(
-                running: true, version: virtTapVersion, pid: identity.pid, uri: identity.uri, connected: isConnected,
+                running: true, version: virtTapVersion, pid: identity.pid, uri: identity.uri, connected: domains.isConnected,
                 complete: domains.directory.isComplete,
                 since: identity.started,
                 paused: configuration.isPaused, warnings: daemonWarnings),
-            hook: StatusDocument.Hook(installed: isHookInstalled(), seen: hookSeen, missed: isHookInstalled() ? uncalled?.time : nil),
+            hook: StatusDocument.Hook(installed: isHookInstalled(), seen: hookRecord.lastCall, missed: isHookInstalled() ? hookRecord.missed?.time : nil),
             config: StatusDocument.Config(
                 path: configuration.path, loaded: configuration.loaded, stale: configuration.problem != nil,
                 message: configuration.problem?.description),
@@ -41,13 +41,7 @@ extension Reconciler {
     func noteStates(of uuid: DomainUUID) {
         guard let known = domains[uuid] else { return }
         let builder = TapStatusBuilder(hostWarnings: [], kernel: attachments.view(of: uuid))
-        let taps = builder.taps(of: known.view)
-        let keys = TapOccurrence.of(taps)
-        for (tap, key) in zip(taps, keys) {
-            let before = lastStates[uuid]?[key]
-            guard before?.state != tap.state || before?.reason != tap.reason else { continue }
-            lastStates[uuid, default: [:]][key] = TapStateRecord(tap, after: before, at: clock.wall())
-            guard known.view.isRunning || before != nil else { continue }
+        for (tap, isNew) in tapStates.note(builder.taps(of: known.view), of: uuid, at: clock.wall()) where known.view.isRunning || !isNew {
             let text = "\(known.view.name.printable): tap \(tap.name) is \(tap.state.rawValue)"
             if let reason = tap.reason {
                 logger.log(
@@ -57,7 +51,6 @@ extension Reconciler {
                 logger.notice("\(text), copying to \(tap.destination ?? "")")
             }
         }
-        if (lastStates[uuid]?.count ?? 0) > keys.count { lastStates[uuid] = lastStates[uuid]?.filter { keys.contains($0.key) } }
     }
 
     /// A tap's message without what the log has already, of its attachments and of the configuration.
@@ -106,7 +99,7 @@ extension Reconciler {
             view.counters[last.id] = try? dataplane.counters(of: last.id)
             note(marksOf: last, view.counters[last.id])
         }
-        view.marks = marks
+        view.marks = tapStates.marks
         view.failures.merge(attachments.failures) { now, _ in now }
         view.destinations = (try? dataplane.destinations()) ?? []
         return view
@@ -115,7 +108,7 @@ extension Reconciler {
     private func note(marksOf attachment: ObservedAttachment, _ counters: [Direction: DirectionCounters]?) {
         guard let spec = attachment.spec, let counters else { return }
         // What was there before this daemon may have counted for weeks.
-        marks.note(attachment.id, spec.options.mark, counters, isNew: spec.since >= identity.started, at: clock.wall())
+        tapStates.note(attachment.id, spec.options.mark, counters, isNew: spec.since >= identity.started, at: clock.wall())
     }
 
     /// Looks whether frames are taken for copies that are none, and tells the log once as long as they come.
@@ -124,23 +117,23 @@ extension Reconciler {
             if number % 32 == 31 { await Task.yield() }
             note(marksOf: attachment, try? dataplane.counters(of: attachment.id))
         }
-        marks.keep(Set(attachments.all.map(\.id)))
+        tapStates.keepMarks(of: Set(attachments.all.map(\.id)))
         let own = Dictionary(attachments.all.map { ($0.id, $0) }) { first, _ in first }
         var view = KernelView(attachments: own, destinations: (try? dataplane.destinations()) ?? [])
-        view.marks = marks
+        view.marks = tapStates.marks
         let builder = TapStatusBuilder(hostWarnings: [], kernel: view, devices: devices)
-        var current: Set<TapKey> = []
+        var found: [(key: TapKey, domain: String, warning: TapStatus.Warning)] = []
         for (uuid, known) in domains.running {
             for verdict in known.view.verdicts {
                 guard case .valid(let tap) = verdict.entry, let warning = builder.foreignMarks(verdict) else { continue }
-                let key = TapKey(domain: uuid, origin: tap.origin, name: tap.name)
-                current.insert(key)
-                guard !toldMarks.contains(key) else { continue }
-                logger.warning(
-                    "\(known.view.name.printable): tap \(tap.name): \(warning.message)", metadata: ["reason": "\(warning.reason.rawValue)"])
+                found.append((TapKey(domain: uuid, origin: tap.origin, name: tap.name), known.view.name, warning))
             }
         }
-        toldMarks = current
+        let news = tapStates.newMarks(among: Set(found.map(\.key)))
+        for (key, domain, warning) in found where news.contains(key) {
+            logger.warning(
+                "\(domain.printable): tap \(key.name): \(warning.message)", metadata: ["reason": "\(warning.reason.rawValue)"])
+        }
     }
 
     /// Attachments that no tap of a known domain accounts for, since libvirt has not told of the domain (yet) or the tap

@@ -79,19 +79,18 @@ extension Reconciler {
     }
 
     private func noteReconciled(_ uuid: DomainUUID) {
-        guard let known = domains[uuid], known.view.isRunning else { return arrivals.forget(uuid) }
+        guard let known = domains[uuid], known.view.isRunning else { return hookRecord.forgetRun(of: uuid) }
         if known.isArriving { noteArrival(of: uuid) }
         domains.arrived(uuid)
     }
 
     /// Logs how a look at everything ended, unless that is what the one before it found: a host where nothing happens is silent.
     private func logSummary() {
-        let states = domains.running.values.flatMap { lastStates[$0.view.uuid, default: [:]].values.map(\.state) }
+        let states = domains.running.values.flatMap { tapStates.states(of: $0.view.uuid) }
         let active = states.count { $0 == .active }
         let rest = active == states.count ? "" : ", \(states.count - active) not: see `virt-tap status`"
         let text = "looked at every domain: \(active) tap(s) active\(rest)"
-        logger.log(level: text == loggedSummary ? .debug : .info, "\(text)")
-        loggedSummary = text
+        logger.log(level: resyncLog.isNews(text) ? .info : .debug, "\(text)")
     }
 
     /// Reconciles a domain when its turn comes.
@@ -110,7 +109,7 @@ extension Reconciler {
                 if let snapshot { record(snapshot, asked: now) } else { recordAbsence(uuid, asked: now) }
             } catch {
                 logger.debug("\(label(uuid)): not read: \(error)")
-                if isConnected { request(.domain(uuid), after: 5) }
+                if domains.isConnected { request(.domain(uuid), after: 5) }
             }
             if let live = domains[uuid]?.view.live {
                 refreshDevices(of: live)
@@ -135,7 +134,7 @@ extension Reconciler {
         }
         forgetUnusedDestinations()
         forgetUnusedFilters()
-        guard isConnected, schedule.beginReading(.all) else { return enqueueTapped() }
+        guard domains.isConnected, schedule.beginReading(.all) else { return enqueueTapped() }
         let now = clock.monotonic()
         Task {
             do {
@@ -145,16 +144,15 @@ extension Reconciler {
                 domains.listed()
                 // Not before all of them are known: two may name one device.
                 for snapshot in snapshots { prove(snapshot.uuid) }
-                loggedListFailure = nil
+                resyncLog.listed()
                 refreshDestinations()
                 // What is not in the list is asked for one by one: a list alone is no evidence that a domain is gone.
                 let listed = Set(snapshots.map(\.uuid))
                 for uuid in Set(domains.all.keys).union(attachments.domains) where !listed.contains(uuid) { request(.domain(uuid)) }
             } catch {
                 let text = "domains not listed: \(error)"
-                logger.log(level: text == loggedListFailure ? .debug : .warning, "\(text)")
-                loggedListFailure = text
-                if isConnected { request(.all, after: 5) }
+                logger.log(level: resyncLog.isNewFailure(text) ? .warning : .debug, "\(text)")
+                if domains.isConnected { request(.all, after: 5) }
             }
             schedule.endReading(.all)
             schedule.summarizeAtEnd()
@@ -180,4 +178,25 @@ extension Reconciler {
         for uuid in attachments.domains { enqueue(uuid) }
         wakeup.wake()
     }
+}
+
+/// What the log has of looks at everything: the same is not logged again at each.
+struct ResyncLog {
+    private var summary = ""
+    private var failure: String?
+
+    /// Whether this summary is not the one before; it counts as logged.
+    mutating func isNews(_ text: String) -> Bool {
+        defer { summary = text }
+        return text != summary
+    }
+
+    /// Whether domains could be listed the last time, or not for another reason; this one counts as logged.
+    mutating func isNewFailure(_ text: String) -> Bool {
+        defer { failure = text }
+        return text != failure
+    }
+
+    /// Domains can be listed.
+    mutating func listed() { failure = nil }
 }

@@ -23,10 +23,6 @@ actor Reconciler {
     var configuration: LoadedConfiguration
     /// Why there is no status socket although the configuration asks for one.
     var statusSocketTrouble: Failure?
-    var isConnected = false
-    var disconnectedWhy = "not connected yet"
-    var libvirtVersion: String?
-    var hookSeen: Timestamp?
 
     var domains = DomainTable()
     var underlay = UnderlayTable()
@@ -36,20 +32,12 @@ actor Reconciler {
     var destinations = DestinationTable()
     var ports = PortTable()
     var filters = FilterTable()
-    var arrivals = ArrivalLog()
-    /// Whether libvirt calls the hook, by the guests that are seen to start.
-    var hookWatch: HookWatch
-    /// The latest start that no call of the hook came for, while none has come since.
-    var uncalled: (domain: String, time: Timestamp)?
+    var hookRecord: HookRecord
     /// Whether the hook is where libvirt looks for it.
     let isHookInstalled: @Sendable () -> Bool
     /// The taps that domains had.
-    var wishes = TapLossWatch()
-    var marks = MarkWatch()
-    /// Of which taps the log has that frames with the mark of copies came that are none.
-    var toldMarks: Set<TapKey> = []
-    /// The state that each tap was last seen in, to log changes and to tell how long it lasts.
-    var lastStates: [DomainUUID: [TapOccurrence: TapStateRecord]] = [:]
+    var tapLosses = TapLossWatch()
+    var tapStates = TapStateTable()
     /// Why the kernel side as a whole cannot be used at the moment, for the log.
     var kernelTrouble: Failure?
 
@@ -62,9 +50,7 @@ actor Reconciler {
     var schedule = Schedule()
     let wakeup = Wakeup()
     private(set) var isStopped = false
-    /// What the log has of everything, and why domains could not be listed: the same is not logged again at each look.
-    var loggedSummary = ""
-    var loggedListFailure: String?
+    var resyncLog = ResyncLog()
 
     init(
         dataplane: sending any TapDataplane, source: any DomainSource, compiler: any FilterSource, configuration: LoadedConfiguration,
@@ -80,7 +66,7 @@ actor Reconciler {
         self.identity = identity
         self.clock = clock
         self.isHookInstalled = isHookInstalled
-        hookWatch = HookWatch(since: clock.monotonic())
+        hookRecord = HookRecord(since: clock.monotonic())
         self.logger = logger
     }
 
@@ -107,21 +93,18 @@ actor Reconciler {
     func handle(_ event: HypervisorEvent) {
         switch event {
         case .connected(let version):
-            isConnected = true
-            domains.connected()
-            wishes.connected(at: clock.monotonic())
-            libvirtVersion = version
+            domains.connected(version)
+            tapLosses.connected(at: clock.monotonic())
             logger.notice("connected to libvirt \(version)")
             request(.all)
         case .disconnected(let why):
-            isConnected = false
-            disconnectedWhy = why
+            domains.disconnected(why)
             logger.warning("no connection to libvirt: \(why.printable); taps go on copying, reconnecting goes on")
         case .domainChanged(let uuid, let what):
             logger.debug("\(label(uuid)): \(what.printable)")
             request(.domain(uuid))
         case .guestRuns(let uuid):
-            if let lead = arrivals.runs(uuid, at: clock.monotonic()) { report(lead, uuid) }
+            if let lead = hookRecord.runs(uuid, at: clock.monotonic()) { report(lead, uuid) }
         case .started(let uuid, let comesFromElsewhere):
             started(uuid, comesFromElsewhere: comesFromElsewhere)
         case .metadataWritten(let uuid, let namespace):

@@ -15,6 +15,10 @@ struct DomainTable {
         case starting
     }
 
+    /// The version of the libvirt that is, or was, listened to.
+    private(set) var libvirtVersion: String?
+    /// Why libvirt cannot be asked; `nil`: it can.
+    private(set) var disconnected: String? = "not connected yet"
     private var known: [DomainUUID: KnownDomain] = [:]
     /// Domains of which libvirt said, over this connection, that they do not exist.
     private var absent: Set<DomainUUID> = []
@@ -38,8 +42,16 @@ struct DomainTable {
 
     // MARK: What libvirt says
 
+    var isConnected: Bool { disconnected == nil }
+
     /// There is a new connection, maybe to a libvirt that knows other domains.
-    mutating func connected() { absent = [] }
+    mutating func connected(_ version: String) {
+        (libvirtVersion, disconnected) = (version, nil)
+        absent = []
+    }
+
+    /// libvirt cannot be asked any more: what is known stands.
+    mutating func disconnected(_ why: String) { disconnected = why }
 
     /// libvirt has listed all domains, and they are recorded.
     mutating func listed() { directory.isComplete = true }

@@ -2,6 +2,54 @@
 
 import TapModel
 
+/// What each tap was found to be last, to log changes and to show how long it lasts, and of which taps frames came that have the mark of
+/// copies and are none.
+struct TapStateTable {
+    private var records: [DomainUUID: [TapOccurrence: TapStateRecord]] = [:]
+    /// How the counters of frames with our mark grew.
+    private(set) var marks = MarkWatch()
+    /// Of which taps the log has such frames.
+    private var loggedMarks: Set<TapKey> = []
+
+    /// Takes in what a domain's taps are now. - Returns: those that are not what they were; `isNew`: nothing was known of it.
+    mutating func note(_ taps: [TapStatus], of uuid: DomainUUID, at now: Timestamp) -> [(tap: TapStatus, isNew: Bool)] {
+        let keys = TapOccurrence.of(taps)
+        var changed: [(tap: TapStatus, isNew: Bool)] = []
+        for (tap, key) in zip(taps, keys) {
+            let before = records[uuid]?[key]
+            guard before?.state != tap.state || before?.reason != tap.reason else { continue }
+            records[uuid, default: [:]][key] = TapStateRecord(tap, after: before, at: now)
+            changed.append((tap, before == nil))
+        }
+        if (records[uuid]?.count ?? 0) > keys.count { records[uuid] = records[uuid]?.filter { keys.contains($0.key) } }
+        return changed
+    }
+
+    /// Since when each of a document's taps, in its order, has been in its state; `nil`: not known.
+    func since(_ taps: [TapStatus]) -> [Timestamp?] { TapOccurrence.of(taps).map { records[$0.key.domain]?[$0]?.since } }
+
+    /// The states of a domain's taps.
+    func states(of uuid: DomainUUID) -> [TapState] { records[uuid, default: [:]].values.map(\.state) }
+
+    /// Forgets a domain that there is no more.
+    mutating func forget(_ uuid: DomainUUID) { records[uuid] = nil }
+
+    /// Takes in the counters of an attachment.
+    /// - Parameter isNew: whether nothing can have been counted before they are seen for the first time.
+    mutating func note(_ id: AttachmentID, _ mark: PacketMark, _ counters: [Direction: DirectionCounters], isNew: Bool, at now: Timestamp) {
+        marks.note(id, mark, counters, isNew: isNew, at: now)
+    }
+
+    /// Forgets the counters of all attachments but these.
+    mutating func keepMarks(of ids: Set<AttachmentID>) { marks.keep(ids) }
+
+    /// Takes in of which taps such frames come now; all of them count as logged. - Returns: those that the log does not have.
+    mutating func newMarks(among taps: Set<TapKey>) -> Set<TapKey> {
+        defer { loggedMarks = taps }
+        return taps.subtracting(loggedMarks)
+    }
+}
+
 /// A tap's state and since when it has been in it.
 struct TapStateRecord: Equatable {
     var state: TapState
