@@ -176,7 +176,7 @@ import Testing
             }
             #expect(bench.kernel.destination("ids0") == own && !bench.kernel.changes.contains("destination ids0 0"))
             #expect(await bench.reconciler.ports["span0"].flatMap { try? $0.get() }?.unseen == trouble)
-            #expect(bench.log.lines.count { $0.hasPrefix("monitor port span0 could not be looked at") } == 1)
+            #expect(bench.log.lines.count { $0.hasPrefix("monitor port span0 could not be read") } == 1)
             bench.kernel.state.withLock { ($0.portsUnseen, $0.trouble) = (nil, nil) }
             await bench.advance(2)
             try await eventually("seen again") { await bench.reconciler.ports["span0"].flatMap { try? $0.get() }?.unseen == nil }

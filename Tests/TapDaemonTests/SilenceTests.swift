@@ -48,7 +48,7 @@ import Testing
             _ = await bench.reconciler.hook(operation: "start", xml: web1.xml(required).dropLast(9).map(\.self))
             try await start(web1, required, on: bench)
             await bench.advance(HookWatch.patience)
-            try await eventually("it is judged") { bench.log.debugLines.contains("web1: the hook told of its start") }
+            try await eventually("it is judged") { bench.log.debugLines.contains("web1: the hook was called at its start") }
             #expect(await bench.reconciler.status().hook.missed == nil)
             #expect(await bench.tap(web1)?.warnings.contains { $0.reason == .hookNotCalled } != true)
         }

@@ -5,7 +5,7 @@ import TapModel
 
 /// One domain's attachments: refresh what is known, decide, execute.
 extension Reconciler {
-    /// The host as evaluation sees it now. Asks the kernel how programs are attached here; the rest was read before.
+    /// What evaluation needs to know of the host. Asks the kernel how programs are attached here; the rest was read before.
     func readHost() -> HostState {
         HostState(
             configuration: configuration.value, devices: devices, claims: domains.claims, directory: domains.directory, paths: underlay.paths,
@@ -54,7 +54,7 @@ extension Reconciler {
             let (host, observed) = refresh(uuid)
             let plan = decide(uuid, host, observed)
             note(plan, for: uuid)
-            if plan.needsDestinations { setDestinations(of: uuid) }
+            if plan.needsDestinations { writeDestinations(of: uuid) }
             let actions = plan.actions.filter { !done.contains($0) }
             if actions.isEmpty { break }
             let decided = generation
@@ -79,7 +79,7 @@ extension Reconciler {
     /// Reads what a plan for this domain depends on: ways to other machines that nobody has asked for yet, the host and its own
     /// attachments. Verdicts on its taps are those of the host that is returned.
     private func refresh(_ uuid: DomainUUID) -> (host: HostState, observed: [ObservedAttachment]) {
-        lookUpPaths(of: uuid)
+        readMissingPaths(of: uuid)
         prove(uuid)
         var host = readHost()
         evaluate(uuid, on: host)
@@ -95,7 +95,7 @@ extension Reconciler {
     }
 
     /// Reads this domain's attachments, those that are known and those that are desired. Of one that was as it is desired
-    /// only its position in the hook's chain is read: the rest is for the look at everything.
+    /// only its position in the hook's chain is read: the rest is for resynchronize.
     private func refreshAttachments(of uuid: DomainUUID) -> [ObservedAttachment] {
         let all = domains[uuid]?.view.verdicts.flatMap(\.desired) ?? []
         let desired = Dictionary(all.map { ($0.key.id, $0) }) { first, _ in first }

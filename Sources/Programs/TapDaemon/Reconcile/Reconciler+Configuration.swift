@@ -72,11 +72,11 @@ extension Reconciler {
     /// That the configuration names another libvirt than the one in use.
     var restartNeeded: TapStatus.Warning? {
         guard configuration.missing == nil, !identity.isURIFixed else { return nil }
-        let wanted = LibvirtURI.effective(configuration.value.libvirtURI)
-        guard wanted != identity.uri else { return nil }
+        let expected = LibvirtURI.effective(configuration.value.libvirtURI)
+        guard expected != identity.uri else { return nil }
         return TapStatus.Warning(
             reason: .restartNeeded,
-            message: "virt-tapd listens to \(identity.uri.printable), the configuration says \(wanted.printable): "
+            message: "virt-tapd listens to \(identity.uri.printable), the configuration says \(expected.printable): "
                 + "`systemctl restart virt-tapd` changes over, taps go on copying meanwhile")
     }
 }

@@ -5,16 +5,16 @@ import TapModel
 
 /// Where copies go: what destinations are, what the kernel's map has of them, and the host's `<limit>`.
 extension Reconciler {
-    /// Tells the destination map where copies for this domain's taps go, also what it was told before: somebody may have
+    /// Writes into the kernel's map where copies for this domain's taps go, also what it was given before: somebody may have
     /// removed the map meanwhile.
-    func setDestinations(of uuid: DomainUUID) {
+    func writeDestinations(of uuid: DomainUUID) {
         for verdict in domains[uuid]?.view.verdicts ?? [] where !verdict.desired.isEmpty {
-            if case .evaluated(let destination, _) = verdict.outcome { set(destination, anew: true) }
+            if case .evaluated(let destination, _) = verdict.outcome { write(destination, anew: true) }
         }
     }
 
-    /// Looks again at every destination of the configuration, and at the domains that use one that is not what it was.
-    /// Where copies go is told to the kernel also before libvirt has answered.
+    /// Evaluates every destination of the configuration again, and the taps of domains that use one that is not what it was.
+    /// Where copies go is written for the kernel also before libvirt has answered.
     func refreshDestinations() {
         guard configuration.missing == nil else { return stopDestinationsOfGuests() }
         let host = readHost()
@@ -25,7 +25,7 @@ extension Reconciler {
             if destinations.note(verdict) { changed.insert(verdict.label) }
             // Of one that waits for its route the next daemon is to know it, too, whether or not a tap uses it yet.
             let isRefused = verdict.failure?.reason == .defaultRoute && !configuration.isPaused
-            if used.contains(verdict.label) || isRefused { set(verdict) }
+            if used.contains(verdict.label) || isRefused { write(verdict) }
         }
         do {
             try dataplane.followOffloads()
@@ -65,12 +65,12 @@ extension Reconciler {
         let before = domains.enlist(uuid, entry)
         guard before != entry else { return }
         guard isSensor(uuid, before) || isSensor(uuid, entry) else { return }
-        // Or what is known of its last run's would be taken for this one's.
+        // Else the devices of its last run would pass for this one's.
         if let live = domains[uuid]?.view.live { refreshDevices(of: live) }
         refreshDestinations()
     }
 
-    /// Looks again at the destinations that are in this domain, of which devices may have been missing before.
+    /// Evaluates the destinations that are in this domain again, of which devices may have been missing before.
     func refreshDestinations(in uuid: DomainUUID) {
         if isSensor(uuid, domains.directory[uuid]) { refreshDestinations() }
     }
@@ -81,12 +81,15 @@ extension Reconciler {
     /// The destinations of the configuration that name this domain.
     func destinations(in uuid: DomainUUID, called own: String?) -> [DestinationDefinition] {
         configuration.value.destinations.filter {
-            guard case .domain(let name, let wanted, _, _) = $0.target else { return false }
-            return wanted == uuid || (name != nil && name == own)
+            guard case .domain(let name, let expected, _, _) = $0.target else { return false }
+            return expected == uuid || (name != nil && name == own)
         }
     }
 
-    func set(_ verdict: DestinationVerdict, anew: Bool = false) {
+    /// Writes one into the kernel's map, unless the map has just that, and logs what has changed.
+    ///
+    /// - Parameter anew: writes it in any case.
+    func write(_ verdict: DestinationVerdict, anew: Bool = false) {
         // What the daemon before this one knew of its way may be in pins that could not be read yet.
         if verdict.tunnel?.isOwnWay == false, !underlay.isRecalled { return request(.all, after: 1) }
         let before = destinations[verdict.label]
@@ -126,7 +129,7 @@ extension Reconciler {
             mtu: verdict.mtu)
     }
 
-    /// Frees the places of destinations that nothing uses and the configuration does not define.
+    /// Frees the slots of destinations that nothing uses and the configuration does not define.
     func forgetUnusedDestinations() {
         // Which it defines is not known.
         guard configuration.missing == nil, underlay.isRecalled else { return }
@@ -152,7 +155,7 @@ extension Reconciler {
             guard case .tunnel(let tunnel) = definition.target, let remote = IPAddress.bytes(tunnel.remote), underlay.ownWays[remote] != nil,
                 case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host)
             else { continue }
-            set(verdict)
+            write(verdict)
         }
     }
 

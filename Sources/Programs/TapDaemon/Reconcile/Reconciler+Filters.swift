@@ -25,17 +25,17 @@ extension Reconciler {
             result = .failure(error)
             logger.debug("filter not compiled: \(error.message.printable)", metadata: ["reason": "\(error.reason.rawValue)"])
         }
-        let retry = filters.finish(expression, result, at: clock.monotonic())
+        let retry = filters.record(expression, result, at: clock.monotonic())
         forgetUnusedFilters()
-        look(atUsersOf: expression, and: uuid)
+        reevaluate(usersOf: expression, and: uuid)
         if let retry { for user in users(of: expression) { request(.domain(user), after: retry) } }
     }
 
-    /// Remembers that the kernel's verifier takes no program that does this, whoever asks for it: it is not tried again, and
+    /// Remembers that the kernel's verifier refuses a program that does this, whoever asks for it: it is not tried again, and
     /// what was attached before for those taps goes.
     func refuse(_ options: CopyOptions, _ failure: Failure) {
         filters.refuse(options, failure)
-        if let expression = options.filter { look(atUsersOf: expression) }
+        if let expression = options.filter { reevaluate(usersOf: expression) }
     }
 
     /// Waits for what a domain's taps wait for. - Returns: whether anything was waited for.
@@ -62,7 +62,7 @@ extension Reconciler {
     }
 
     /// No need to ask libvirt, which may not answer: nothing but the filter is news.
-    private func look(atUsersOf expression: String, and other: DomainUUID? = nil) {
+    private func reevaluate(usersOf expression: String, and other: DomainUUID? = nil) {
         let host = readHost()
         for uuid in Set(users(of: expression) + [other].compactMap { $0 }) where domains[uuid] != nil {
             evaluate(uuid, on: host)

@@ -81,7 +81,7 @@ extension Reconciler {
 
     // MARK: - How long before, or after, a guest began to run its taps were in place: for the log
 
-    /// Measures the gap of a domain that has just been seen to start, if it has taps.
+    /// Measures the gap of a domain that has just started, if it has taps.
     func noteArrival(of uuid: DomainUUID) {
         guard !attachments.of(uuid).isEmpty else { return }
         if let lead = hookRecord.placed(uuid, at: clock.monotonic()) { report(lead, uuid) }

@@ -3,7 +3,7 @@
 import Logging
 import TapModel
 
-/// What the kernel side looks like as a whole: devices, destinations, and whether it can be used at all.
+/// The kernel side as a whole: devices, attachments, what others removed, and whether it can be used at all.
 extension Reconciler {
     /// Reads the host's devices. After an error the last known ones stand.
     func refreshDevices() {
@@ -36,7 +36,7 @@ extension Reconciler {
     }
 
     /// Reads everything that is pinned. After an error the last known stand: nothing can be attached then, but what is
-    /// wished is looked at all the same, since status has to say why it fails.
+    /// desired is evaluated all the same, since status has to say why it fails.
     func refreshAttachments() {
         do {
             try dataplane.lock()
@@ -48,16 +48,16 @@ extension Reconciler {
         }
     }
 
-    /// Looks at every attachment for what somebody else removed, or went in front of. - Returns: seconds until it is done again.
+    /// Checks every attachment for what somebody else removed, or went in front of. - Returns: seconds until it is done again.
     ///
     /// The kernel tells nobody when a link is detached, so it is asked: about once a second, and less often where there
     /// is so much to ask about that it would cost more than a quarter of a per cent of a processor. Time that it waits (for RTNL,
-    /// which others hold, or for a processor) does not count: then it would not look when the host is busy.
+    /// which others hold, or for a processor) does not count: else nothing would be checked while the host is busy.
     func sweep() async -> Double {
-        lookForPins()
+        checkPins()
         let begin = clock.processor()
         let isMended = keepPorts(isComplete: false)
-        // What is mended is rare, and must not put the next look off: what took it away once may do so again.
+        // What is mended is rare, and must not put the next sweep off: whoever removed it once may do so again.
         var spent = isMended ? 0 : clock.processor() - begin
         if isMended { refreshDestinations() }
         var left = attachments.all[...]
@@ -79,7 +79,7 @@ extension Reconciler {
     }
 
     /// Whether bpffs is where it was: programs go on without it, but nobody finds them again.
-    private func lookForPins() {
+    private func checkPins() {
         do {
             _ = try dataplane.mechanism(for: configuration.value.mechanism)
             if kernelTrouble?.reason == .bpffsNotMounted { request(.all) }

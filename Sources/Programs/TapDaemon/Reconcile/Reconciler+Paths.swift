@@ -10,7 +10,7 @@ extension Reconciler {
         if !tunnels.isEmpty { request(.paths) }
     }
 
-    /// Looks again at the way to every tunnel's other end; what changed is told to the kernel.
+    /// Reads the way to every tunnel's other end again; what changed is written into the kernel's map.
     ///
     /// - Parameter isConfirming: asks the next hops, too.
     func refreshPaths(isConfirming: Bool) {
@@ -32,8 +32,8 @@ extension Reconciler {
         refreshInlineDestinations()
     }
 
-    /// Looks up what a domain's inline destinations need and nobody has asked for yet.
-    func lookUpPaths(of uuid: DomainUUID) {
+    /// Reads the ways that a domain's inline destinations need and nobody has asked for yet.
+    func readMissingPaths(of uuid: DomainUUID) {
         guard configuration.value.policy.inline != nil, let live = domains[uuid]?.view.live else { return }
         for query in Self.inlineTunnels(live) where underlay.paths[query] == nil {
             underlay.note(query, readPath(query), remotes: Set(tunnels.map(\.remote)))
@@ -109,7 +109,7 @@ extension Reconciler {
                 guard case .valid(let tap) = verdict.entry, case .inline = tap.destination,
                     case .evaluated(let destination, _) = verdict.outcome
                 else { continue }
-                if used.contains(destination.label) { set(destination) } else { request(.domain(uuid)) }
+                if used.contains(destination.label) { write(destination) } else { request(.domain(uuid)) }
             }
             noteStates(of: uuid)
         }

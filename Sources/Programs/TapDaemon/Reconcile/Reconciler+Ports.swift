@@ -5,7 +5,7 @@ import TapModel
 
 /// The monitor ports of the configuration.
 extension Reconciler {
-    /// Makes those that are missing and brings the others in order.
+    /// Makes those that are missing and puts the others right.
     /// - Parameter isComplete: removes those that the configuration no longer names, too.
     /// - Returns: whether one is not what it was.
     @discardableResult
@@ -116,7 +116,7 @@ extension Reconciler {
         }
         if let trouble = port.unseen, (try? before?.get())?.unseen != trouble {
             logger.error(
-                "monitor port \(name) could not be looked at, and is used as it was: \(trouble.message)",
+                "monitor port \(name) could not be read, and is used as it was: \(trouble.message)",
                 metadata: ["reason": "\(trouble.reason.rawValue)"])
         }
         guard case .success(let former)? = before, former.listener != port.listener, port.change != .made else { return }

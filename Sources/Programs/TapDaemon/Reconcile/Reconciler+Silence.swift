@@ -12,7 +12,7 @@ extension Reconciler {
         if comesFromElsewhere { tapLosses.forget(uuid) }
         guard LibvirtURI.callsHook(identity.uri) else { return }
         hookRecord.started(uuid, at: clock.monotonic())
-        lookOutForSilence()
+        requestSilence()
     }
 
     /// The hook was called for a domain that starts, or for one that runs or stops.
@@ -20,10 +20,10 @@ extension Reconciler {
     func hookCalled(for uuid: DomainUUID, _ operation: HookOperation?, isKnown: Bool) {
         if operation == .start { domains.setUncalledStart(nil, of: uuid) }
         hookRecord.called(for: uuid, operation, at: clock.monotonic())
-        if isKnown { noteThatHookIsCalled() }
+        if isKnown { noteHookCalls() }
     }
 
-    private func noteThatHookIsCalled() {
+    private func noteHookCalls() {
         if hookRecord.isCalled() { logger.notice("libvirt calls the hook") }
     }
 
@@ -42,28 +42,28 @@ extension Reconciler {
             name: view.name, isRunning: view.isRunning, isPersistent: snapshot.isPersistent, live: view.isRunning ? names(view.live) : [],
             persistent: snapshot.isPersistent ? names(view.persistent) : nil)
         tapLosses.take(sight, of: view.uuid, asked: asked)
-        lookOutForSilence()
+        requestSilence()
     }
 
-    /// Has what is not explained yet looked at when its time is up.
-    private func lookOutForSilence() {
+    /// Asks for a judgement of what is not explained yet, when its time is up.
+    private func requestSilence() {
         guard let next = [hookRecord.nextJudgement, tapLosses.nextLoss].compactMap({ $0 }).min() else { return }
         request(.silence, after: max(0, next - clock.monotonic()))
     }
 
-    /// Says what was waited for and did not come.
-    func breakSilence() {
+    /// Logs what was waited for and did not come.
+    func reportSilence() {
         let now = clock.monotonic()
         for verdict in hookRecord.judge(at: now) { note(verdict, now) }
         for loss in tapLosses.due(at: now) { report(loss) }
-        lookOutForSilence()
+        requestSilence()
     }
 
     private func note(_ verdict: HookWatch.Verdict, _ now: Double) {
         guard !verdict.wasCalled else {
-            logger.debug("\(label(verdict.domain)): the hook told of its start")
+            logger.debug("\(label(verdict.domain)): the hook was called at its start")
             domains.setUncalledStart(nil, of: verdict.domain)
-            return noteThatHookIsCalled()
+            return noteHookCalls()
         }
         let time = Timestamp(seconds: clock.wall().seconds - Int64((now - verdict.start).rounded()))
         // Unless it was started again since, of which nothing is known yet.
@@ -75,7 +75,7 @@ extension Reconciler {
                 "\(label(verdict.domain)): tap \(tap.name) is required, and the guest was started without a call of the hook: nothing would have held it",
                 metadata: ["reason": "\(Reason.hookNotCalled.rawValue)"])
         }
-        // Of one that is not there another warning tells.
+        // A hook that is not installed has a warning of its own.
         guard isHookInstalled() else { return }
         let isNew = hookRecord.missed(domains[verdict.domain]?.view.name ?? "\(verdict.domain)", at: time)
         if isNew, let warning = uncalledHook {
@@ -83,7 +83,7 @@ extension Reconciler {
         }
     }
 
-    /// That libvirt does not call the hook, as far as was seen.
+    /// That libvirt does not call the hook, as far as is known.
     var uncalledHook: TapStatus.Warning? {
         guard let missed = hookRecord.missed, isHookInstalled() else { return nil }
         return TapStatus.Warning(
@@ -93,7 +93,7 @@ extension Reconciler {
         )
     }
 
-    /// Tells of taps that are gone. Who else is to hear of it, hears of it from here.
+    /// Logs taps that are gone. Whoever else is to know of it is to learn it from here.
     private func report(_ loss: TapLossWatch.Loss) {
         let names = loss.taps.map(\.text).sorted().joined(separator: ", ")
         let (are, them) = loss.taps.count == 1 ? ("tap \(names) is", "it") : ("taps \(names) are", "them")

@@ -6,7 +6,7 @@ import TapModel
 
 /// What `status` shows.
 extension Reconciler {
-    /// - Parameter patience: seconds to wait for work that is due about now, so that what was just set is told as it is.
+    /// - Parameter patience: seconds to wait for work that is due about now, so that what was just set is shown as it is.
     func status(patience: Double = 0) async -> StatusDocument {
         let end = clock.monotonic() + patience
         while clock.monotonic() < end, isWorkDue { try? await Task.sleep(for: .milliseconds(20)) }
@@ -86,7 +86,7 @@ extension Reconciler {
         var view = KernelView(attachments: [:], failures: [:])
         for (number, last) in attachments.all.enumerated() {
             if number % 32 == 31 { await Task.yield() }
-            // Taken back meanwhile.
+            // Detached meanwhile.
             guard attachments[last.id] != nil else { continue }
             do throws(Failure) {
                 let now = try dataplane.isUndisturbed(last) ? last : try dataplane.attachment(last.id)
@@ -111,7 +111,7 @@ extension Reconciler {
         tapStates.note(attachment.id, spec.options.mark, counters, isNew: spec.since >= identity.started, at: clock.wall())
     }
 
-    /// Looks whether frames are taken for copies that are none, and tells the log once as long as they come.
+    /// Logs, once as long as they come, that frames come with the mark of copies that are none: they are not copied.
     func watchMarks() async {
         for (number, attachment) in attachments.all.enumerated() {
             if number % 32 == 31 { await Task.yield() }
@@ -136,8 +136,8 @@ extension Reconciler {
         }
     }
 
-    /// Attachments that no tap of a known domain accounts for, since libvirt has not told of the domain (yet) or the tap
-    /// was taken back and could not be detached: they copy, so they are shown.
+    /// Attachments that no tap of a known domain accounts for, since libvirt has not reported the domain (yet) or the tap
+    /// was removed and could not be detached: they copy, so they are shown.
     private func unknownTaps(_ kernel: KernelView) -> [TapStatus] {
         var accounted: Set<AttachmentID> = []
         // What is kept for a tap that is not decided is shown with it.
@@ -158,7 +158,7 @@ extension Reconciler {
     }
 
     private func destinationStatuses(_ records: [DestinationRecord]) -> [DestinationStatus] {
-        // What the kernel was told is all that is known.
+        // What the kernel's map has is all that is known.
         if configuration.missing != nil { return StatusDocument.pinnedDestinations(KernelView(destinations: records), devices: devices) }
         let host = readHost()
         let byLabel = Dictionary(records.map { ($0.label, $0) }, uniquingKeysWith: { first, _ in first })

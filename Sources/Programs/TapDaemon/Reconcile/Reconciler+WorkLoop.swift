@@ -58,7 +58,7 @@ extension Reconciler {
             measureLoad()
             if configuration.value.limit != nil { request(.load, after: CopyBreaker.interval) }
         case .silence:
-            breakSilence()
+            reportSilence()
         }
     }
 
@@ -172,7 +172,7 @@ extension Reconciler {
         )
     }
 
-    /// Brings every domain in order that has taps, or is tapped.
+    /// Has every domain reconciled that has taps, or is tapped.
     private func enqueueTapped() {
         for (uuid, known) in domains.all where !known.view.verdicts.isEmpty || known.view.live?.taps.isEmpty == false { enqueue(uuid) }
         for uuid in attachments.domains { enqueue(uuid) }

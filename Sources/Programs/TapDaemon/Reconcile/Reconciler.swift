@@ -7,7 +7,7 @@ import TapXML
 
 /// Keeps what the kernel copies equal to what the domains' live XML and the host's configuration say.
 ///
-/// It is level-triggered: whatever happens only makes it look again at one domain or at all of them, and compare. All
+/// It is level-triggered: whatever happens only makes it read one domain or all of them again, and compare. All
 /// its state can be found again from libvirt, the configuration and the pins.
 actor Reconciler {
     nonisolated let executor: KernelExecutor
@@ -70,7 +70,7 @@ actor Reconciler {
         self.logger = logger
     }
 
-    // MARK: - What others tell
+    // MARK: - Events
 
     /// Finds what an earlier daemon left in the kernel, before anything else is known, and keeps it copying.
     func adopt() {

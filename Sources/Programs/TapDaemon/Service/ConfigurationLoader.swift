@@ -11,14 +11,14 @@ actor ConfigurationLoader {
     private let reconciler: Reconciler
     /// `nil`: systemd has made one, or nobody wants it.
     private let statusSocket: StatusSocket?
-    /// Whether there has ever been a file: one that vanished is no wish to end all copying.
+    /// Whether there has ever been a file: one that vanished does not ask to end all copying.
     private let existed: Mutex<Bool>
     /// Whether somebody asked since the file was read last.
     private var isAsked = false
     private var isStopped = false
     /// What was read last is what is in force.
     private let reading = Turns<Outcome>()
-    /// The status socket follows what is in force, beside the reading, which does not wait for it: it may take a few seconds.
+    /// The status socket follows what is in force, beside the reading, which does not wait for it: that can last a few seconds.
     private let following = Turns<Void>()
 
     private typealias Outcome = Result<Void, ConfigurationRefusal>
@@ -27,7 +27,7 @@ actor ConfigurationLoader {
     enum Occasion {
         /// Somebody asks for it; that ends the pause of `purge --now`, too.
         case asked
-        /// What could not be used may be better by now: nobody is told of the same trouble again.
+        /// What could not be used may be better by now: the same trouble is not logged again.
         case retry
     }
 
@@ -39,7 +39,7 @@ actor ConfigurationLoader {
     }
 
     /// Reads the file and puts it in force.
-    /// - Returns: what is not as it says, although it was taken.
+    /// - Returns: what is not as it says, although it was loaded.
     func load(_ occasion: Occasion) async throws(ConfigurationRefusal) -> [TapStatus.Warning] {
         if occasion == .asked { isAsked = true }
         try await reading.take { await self.read() }.get()
@@ -47,7 +47,7 @@ actor ConfigurationLoader {
         return await reconciler.daemonWarnings + reconciler.portWarnings
     }
 
-    /// Until the task is cancelled: looks again at a file that could not be used as long as no other is in force, and for a group that was
+    /// Until the task is cancelled: reads a file again that could not be used as long as no other is in force, and for a group that was
     /// not there.
     func keepTrying() async {
         await withTaskGroup { group in

@@ -32,7 +32,7 @@ struct Daemon {
         let listeners = try ListeningSocket.sockets(in: directory, inherited: inherited)
 
         let clock = DaemonClock.system
-        // One that cannot be used is no reason not to run: guests start, and taps in the kernel are to be looked after.
+        // One that cannot be used is no reason not to run: guests start, and taps in the kernel are to be kept.
         let loaded = LoadedConfiguration(path: file.path, Result { () throws(ConfigurationFileError) in try file.load() }, at: clock.wall())
         let uri = connect ?? loaded.value.libvirtURI
         let source = LibvirtDomainSource(uri: uri)

@@ -10,7 +10,7 @@ import TapModel
 /// Answers what `virt-tap` asks.
 struct RequestHandler: Sendable {
     let reconciler: Reconciler
-    /// `nil`: on a socket that takes no reload.
+    /// `nil`: on a socket where nobody may ask for it.
     var loader: ConfigurationLoader?
     /// `nil`: on a socket where nobody may ask for it.
     var examination: SelfExamination?
@@ -34,7 +34,7 @@ struct RequestHandler: Sendable {
                 return ControlResponse(error)
             }
         case .reload:
-            guard let loader else { return ControlResponse(error: "this socket takes no reload", reason: .permissionDenied) }
+            guard let loader else { return ControlResponse(error: "this socket does not allow reload: use the control socket", reason: .permissionDenied) }
             do throws(ConfigurationRefusal) {
                 return ControlResponse(lines: try await loader.load(.asked).map(\.message))
             } catch {
@@ -47,7 +47,7 @@ struct RequestHandler: Sendable {
                 return ControlResponse(error: "the result cannot be written: \(error)")
             }
         case .examine:
-            guard let examination else { return ControlResponse(error: "this socket is not for that", reason: .permissionDenied) }
+            guard let examination else { return ControlResponse(error: "this socket does not allow examine: use the control socket", reason: .permissionDenied) }
             do {
                 let found = await examination.run(await reconciler.configuration.value.mechanism)
                 return ControlResponse(body: [UInt8](try JSONEncoder().encode(found)))

@@ -46,7 +46,7 @@ struct DeviceService: Service {
             monitor = try LinkMonitor(subject)
         } catch {
             // The slow resync still finds every change, only later.
-            logger.error("changes of \(subject) are not seen at once: \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
+            logger.error("changes of \(subject) are noticed late: \(error.message)", metadata: ["reason": "\(error.reason.rawValue)"])
             try? await gracefulShutdown()
             return
         }
@@ -56,7 +56,7 @@ struct DeviceService: Service {
                 case .links: await reconciler.devicesChanged()
                 case .paths: await reconciler.pathsChanged()
                 }
-                // On a host with many devices a look at all of them is not cheap, and changes come in bursts. Those that come
+                // On a host with many devices reading all of them is not cheap, and changes come in bursts. Those that come
                 // meanwhile are one.
                 try? await Task.sleep(for: .milliseconds(100))
             }
@@ -66,7 +66,7 @@ struct DeviceService: Service {
     }
 }
 
-/// Serves the control socket, and tells systemd that it does.
+/// Serves the control socket, and notifies systemd that it does.
 struct ControlService: Service {
     let server: ControlServer
     let notifier: ServiceNotifier

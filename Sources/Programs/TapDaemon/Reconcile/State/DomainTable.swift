@@ -104,7 +104,7 @@ struct DomainTable {
     }
 
     /// Notes that a domain stops: libvirt confirms it.
-    /// - Parameter isReleased: whether it has given its devices up: who gets one of them next, at once maybe, is not to be taken for a thief.
+    /// - Parameter isReleased: whether it has given its devices up: who gets one of them next, at once maybe, must not pass for a thief.
     ///   Its claims are then to be set to none.
     mutating func recordStop(_ uuid: DomainUUID, isReleased: Bool, at now: Double) {
         known[uuid]?.startedByHook = nil
@@ -189,15 +189,15 @@ struct DomainTable {
     /// Forgets what was proved of devices that are not there any more.
     mutating func forgetProofs(without devices: DeviceTable) { claims.forgetProofs(without: devices) }
 
-    /// Forgets that devices are proved to be a domain's: they were seen to be gone, whatever has their numbers now.
+    /// Forgets that devices are proved to be a domain's: they are known to be gone, whatever has their numbers now.
     /// - Returns: whether that changes anything.
     mutating func forgetProofs(of gone: [UInt32], in uuid: DomainUUID) -> Bool {
         gone.filter { claims.forgetProof(of: $0, in: uuid) }.isEmpty == false
     }
 
     /// The domains for which a change of devices since `before` may mean work: a tapped device that is gone or is not what
-    /// it was, and one that a domain names and that is new, gone or was called otherwise, or is in another bridge: of
-    /// `virsh update-device` nobody else tells.
+    /// it was, and one that a domain names and that is new, gone or was called otherwise, or is in another bridge: nobody else
+    /// reports `virsh update-device`.
     func concerned(from before: DeviceTable, to devices: DeviceTable, attachments: [ObservedAttachment]) -> Set<DomainUUID> {
         func changed(_ index: UInt32) -> Bool {
             guard let old = before[index], let new = devices[index] else { return true }
@@ -238,7 +238,7 @@ struct KnownDomain {
 
     /// Whether the libvirt that is listened to has reported it, and not only the hook.
     var isLibvirts = false
-    /// Whether it was seen to start and its taps have not been placed since.
+    /// Whether it was found started and its taps have not been placed since.
     var isArriving = false
     /// When what is known was asked for (monotonic seconds): an answer to an older question does not count.
     var asOf = -Double.infinity
@@ -292,7 +292,7 @@ struct KnownDomain {
     }
 
     /// The XML of a thousand domains would be most of the daemon's memory. Keyed anew in each process, so that nobody can
-    /// choose XML that is taken for another.
+    /// choose XML that passes for another.
     private static func digest(_ xml: [UInt8]) -> Int {
         var hasher = Hasher()
         xml.withUnsafeBytes { hasher.combine(bytes: $0) }

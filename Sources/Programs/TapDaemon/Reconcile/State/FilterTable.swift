@@ -5,7 +5,7 @@ import TapModel
 
 /// Who compiles filters: libpcap in a child, or a stand-in in tests.
 protocol FilterSource: Sendable {
-    /// May take seconds, and blocks nobody's thread.
+    /// Can need seconds, and blocks nobody's thread.
     /// - Throws: `invalid-filter` and `filter-too-large`, which are the expression's; anything else is this host's, and may come
     ///   out otherwise another time.
     func compile(_ expression: String) async throws(Failure) -> CompiledFilter
@@ -17,7 +17,7 @@ extension FilterCompiler: FilterSource {}
 struct FilterTable {
     /// For `HostState.filters`.
     private(set) var results: [String: Result<CompiledFilter, Failure>] = [:]
-    /// For `HostState.refusedOptions`.
+    /// Programs that the kernel's verifier refused.
     private(set) var refusedOptions: [CopyOptions: Failure] = [:]
     /// What is being compiled, for whom and since when.
     private var underWay: [String: (domain: DomainUUID, since: Double)] = [:]
@@ -48,8 +48,8 @@ struct FilterTable {
 
     mutating func start(_ expression: String, for domain: DomainUUID, at now: Double) { underWay[expression] = (domain, now) }
 
-    /// Takes a result. - Returns: in how many seconds it is to be asked for again, if it is the host's trouble.
-    mutating func finish(_ expression: String, _ result: Result<CompiledFilter, Failure>, at now: Double) -> Double? {
+    /// Records a result. - Returns: in how many seconds it is to be asked for again, if it is the host's trouble.
+    mutating func record(_ expression: String, _ result: Result<CompiledFilter, Failure>, at now: Double) -> Double? {
         underWay[expression] = nil
         results[expression] = result
         generation += 1
@@ -59,7 +59,7 @@ struct FilterTable {
         return Self.retryInterval
     }
 
-    /// Notes that the kernel takes no program that does this.
+    /// Notes that the kernel's verifier refuses a program that does this.
     mutating func refuse(_ options: CopyOptions, _ failure: Failure) {
         refusedOptions[options] = failure
         generation += 1

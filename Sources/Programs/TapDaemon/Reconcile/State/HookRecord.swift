@@ -15,7 +15,7 @@ struct HookRecord {
     private(set) var lastCall: Timestamp?
     /// The latest start that no call of the hook came for, while none has come since.
     private(set) var missed: Miss?
-    /// Whether libvirt calls the hook, by the guests that are seen to start.
+    /// Whether libvirt calls the hook, by the guests that start.
     private var watch: HookWatch
     private var arrivals = ArrivalLog()
 
@@ -67,7 +67,7 @@ struct HookRecord {
     mutating func runs(_ uuid: DomainUUID, at now: Double) -> Double? { arrivals.runs(uuid, at: now) }
 
     /// Notes that the taps of a domain that starts are in place. - Returns: for how many seconds the guest ran without them (negative), if it
-    /// was seen to run already.
+    /// ran already.
     mutating func placed(_ uuid: DomainUUID, at now: Double) -> Double? { arrivals.placed(uuid, at: now) }
 
     /// Forgets when a domain ran: it stopped, or starts anew.

@@ -54,7 +54,7 @@ struct LoadedConfiguration: Sendable {
         return isPaused
     }
 
-    /// How long the daemon waits, in seconds, until it looks at a file again that cannot be used while nothing else is in force.
+    /// How long the daemon waits, in seconds, until it reads a file again that cannot be used while nothing else is in force.
     static let retryInterval = 5.0
 
     /// Why nothing is known of what this host wants; `nil`: it is.
@@ -64,7 +64,7 @@ struct LoadedConfiguration: Sendable {
         let more = lines.count > 1 ? " (and \(lines.count - 1) more)" : ""
         return Failure(
             .configInvalid,
-            "the host's configuration cannot be used: \(lines.first ?? path)\(more). Correct it (`virt-tap check` says all): it is taken by "
+            "the host's configuration cannot be used: \(lines.first ?? path)\(more). Correct it (`virt-tap check` says all): it is loaded by "
                 + "itself then")
     }
 }

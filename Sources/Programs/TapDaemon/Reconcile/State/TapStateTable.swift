@@ -35,7 +35,7 @@ struct TapStateTable {
     mutating func forget(_ uuid: DomainUUID) { records[uuid] = nil }
 
     /// Takes in the counters of an attachment.
-    /// - Parameter isNew: whether nothing can have been counted before they are seen for the first time.
+    /// - Parameter isNew: whether nothing can have been counted before they are read for the first time.
     mutating func note(_ id: AttachmentID, _ mark: PacketMark, _ counters: [Direction: DirectionCounters], isNew: Bool, at now: Timestamp) {
         marks.note(id, mark, counters, isNew: isNew, at: now)
     }
@@ -72,7 +72,7 @@ struct TapStateRecord: Equatable {
     }
 }
 
-/// One entry of a domain's taps, for what is remembered between two looks at it.
+/// One entry of a domain's taps, for what is remembered from one reading to the next.
 struct TapOccurrence: Hashable {
     var key: TapKey
     /// Counts the domain's taps of that name: a `duplicate-name` has its twin's.
