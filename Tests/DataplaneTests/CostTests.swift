@@ -89,7 +89,7 @@ extension KernelSuite {
         func isVerifiedQuickly(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let desired = try tapped.attach()
-            let program = try #require(try tapped.dataplane.programPin(desired.key.id, .outbound))
+            let program = try #require(try tapped.dataplane.openProgram(desired.key.id, .outbound))
             var information = bpf_prog_info()
             #expect(clibbpf_program_info(program.descriptor, &information) == 0)
             // Some 3,500 on Linux 6.18, more on 6.1; 51,675 for one with snaplen="headers" before parsing was a function of its own.

@@ -30,7 +30,7 @@ extension KernelSuite {
             for counters in try tapped.counters(desired).values {
                 #expect(counters.copied.packets == 30 && counters.filtered.packets == 10 && counters.seen.packets == 40)
             }
-            let program = try #require(try tapped.dataplane.programPin(desired.key.id, .outbound))
+            let program = try #require(try tapped.dataplane.openProgram(desired.key.id, .outbound))
             var information = bpf_prog_info()
             #expect(clibbpf_program_info(program.descriptor, &information) == 0)
             #expect((1..<30_000).contains(information.verified_insns), "\(information.verified_insns) instructions")

@@ -94,7 +94,7 @@ extension KernelSuite {
             UnitRights.withEverything { _ = chown(path, 0, 0) }
             for mode in [0o777, 0o720, 0o1777] {
                 chmod(path, mode_t(mode))
-                expectRefusal(bench, naming: path, "can be written to by others than root (mode \(String(mode, radix: 8)))")
+                expectRefusal(bench, naming: path, "can be written by others than root (mode \(String(mode, radix: 8)))")
             }
             #expect(FileManager.default.fileExists(atPath: kept))
             chmod(path, 0o700)

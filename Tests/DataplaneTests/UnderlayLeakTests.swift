@@ -153,10 +153,10 @@ extension KernelSuite {
             // Nothing is known of the sensor's network: the way is told, and what is asked for is kept.
             try expect(nil, "by the default route, by \(links.wrong) and the gateway \(links.gateway), unencrypted", at: Self.gateway)
             try expect(
-                .destinationDown, "\(links.right), by which \(TunnelReceiver.address(kind.isIPv6)) is to be reached (device=), is down",
+                .destinationDown, "device \(links.right) is down, through which \(TunnelReceiver.address(kind.isIPv6)) is to be reached (device=)",
                 at: Self.nobody, byDevice)
-            try expect(.destinationDown, "\(sender) is no address of this host", at: Self.nobody, bySource)
-            try expect(.destinationDown, "nosuch0, by which", at: Self.nobody) { $0.device = "nosuch0" }
+            try expect(.destinationDown, "\(sender) is not an address of this host", at: Self.nobody, bySource)
+            try expect(.destinationDown, "device nosuch0 does not exist", at: Self.nobody) { $0.device = "nosuch0" }
             // The default route is right where somebody says so.
             try expect(nil, "", at: Self.gateway) { $0.device = links.wrong }
 
@@ -182,7 +182,7 @@ extension KernelSuite {
             // Once more: what is known outlasts that.
             try expect(.defaultRoute, "device=\"\(links.wrong)\"", at: Self.nobody, isNextDaemon: true)
             try expect(.destinationDown, "no route to", at: Self.nobody, isNextDaemon: true, byDevice)
-            try expect(.destinationDown, "no address of this host", at: Self.nobody, isNextDaemon: true, bySource)
+            try expect(.destinationDown, "not an address of this host", at: Self.nobody, isNextDaemon: true, bySource)
             // Whoever accepts it has said so for good.
             try expect(nil, "", at: Self.gateway, isNextDaemon: true) { $0.device = links.wrong }
             #expect(try links.dataplane.specificRoutes().isEmpty)

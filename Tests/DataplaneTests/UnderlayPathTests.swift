@@ -135,7 +135,7 @@ extension KernelSuite {
                 for source in [nil, remote.contains(":") ? "fd08::1" : "10.8.0.1"] {
                     let failure = #expect(throws: Failure.self) { try path(remote, link.device, source: source) }
                     #expect(failure?.reason == .destinationDown)
-                    #expect(failure?.message.contains("no route to \(remote) leads by \(link.device)") == true, "\(failure?.message ?? "")")
+                    #expect(failure?.message.contains("no route to \(remote) leads through \(link.device)") == true, "\(failure?.message ?? "")")
                 }
             }
         }
@@ -168,7 +168,7 @@ extension KernelSuite {
                     let failure = failure(dataplane, remote)
                     #expect(failure?.reason == .neighbourUnreachable, "\(remote)")
                     #expect(
-                        failure?.message.contains("no route to \(remote); one of type \(type)") == true, "\(failure?.message ?? "none")")
+                        failure?.message.contains("no route to \(remote); remove the route or rule of type \(type)") == true, "\(failure?.message ?? "none")")
                 }
             }
             for remote in [

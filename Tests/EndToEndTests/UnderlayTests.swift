@@ -62,7 +62,7 @@ extension EndToEnd.RunningGuests {
             try await host.reload(Self.configuration("device='up0'"))
             try await host.setTap("web1", "--to", "tun")
             let early = try await host.wait(for: "web1", tap: "tun", .failed, .destinationDown)
-            #expect(early.message?.contains("up0, by which 10.9.0.2 is to be reached (device=), is down") == true, "\(early.message ?? "")")
+            #expect(early.message?.contains("device up0 is down, through which 10.9.0.2 is to be reached (device=)") == true, "\(early.message ?? "")")
             try await expectNoCopies(copies, gateway)
             try await far.connect()
             try await host.wait(for: "web1", tap: "tun")
@@ -74,7 +74,7 @@ extension EndToEnd.RunningGuests {
             try await ip("route replace 10.9.0.2/32 via 198.51.100.1 dev side0")
             try await ip("route del 10.9.0.0/24 dev up0")
             let moved = try await host.wait(for: "web1", tap: "tun", .failed, .destinationDown)
-            #expect(moved.message?.contains("no route to 10.9.0.2 leads by up0") == true, "\(moved.message ?? "")")
+            #expect(moved.message?.contains("no route to 10.9.0.2 leads through up0") == true, "\(moved.message ?? "")")
             let witness = try await Sensor(host.lab, at: "tap-web1")
             // What was on its way has come.
             try await flow.moves(at: witness, by: 100)

@@ -26,7 +26,7 @@ extension KernelDataplane {
             }
             let undo = Undo()
             do {
-                // Lost ones are made anew, and count from now.
+                // Lost counters are made anew, and count from now.
                 let kept = try openCounters(id)
                 let counters = try kept ?? createCounters(id, undo)
                 try attach(desired, replacing: old, since: kept == nil ? now : old.since, counters, undo)
@@ -41,7 +41,7 @@ extension KernelDataplane {
         "tap \"\(desired.key.tap)\" of \(desired.domainName) on \(desired.interface.device)"
     }
 
-    /// Programs are not loaded in vain, nor anything pinned, for a device that is gone.
+    /// Throws before anything is loaded or pinned for a device that is gone.
     private func requireDevice(of desired: DesiredAttachment) throws {
         guard DeviceList.exists(desired.key.ifindex) else {
             throw KernelError(call: .createLink, number: ENODEV, subject: desired.interface.device)
@@ -60,12 +60,12 @@ extension KernelDataplane {
             let spec = try specs.read(id)
             let isDead = try observe(id, spec, shared: nil).isDead
             guard spec == nil || isDead else {
-                throw Failure(.attachFailed, "it is attached already, as \(pins.directory(id))")
+                throw Failure(.attachFailed, "it is attached already: \(pins.directory(id)) exists")
             }
             try removeAttachment(id)
         }
         try makeLayout()
-        // Or the device's frames would be copied twice.
+        // With a lost filter on the device, frames would be copied twice.
         try removeOrphanFilters(on: id.ifindex)
         let undo = Undo()
         do {
@@ -80,17 +80,17 @@ extension KernelDataplane {
         }
     }
 
-    /// Makes an attachment what is desired, from nothing or in place.
+    /// Loads, pins and attaches the programs of an attachment, new or in place of the old ones.
     ///
-    /// The order is such that a crash after any step leaves what the next start can tell and repair: programs are
-    /// pinned before they run, so that a filter can be known as ours; a spec stands before the first program runs, and
-    /// names new programs after they do, so that what disagrees shows as detached and is replaced once more.
+    /// The order is such that a crash after any step leaves a state that the next start recognises and repairs. Programs are
+    /// pinned before they run, so that a filter can be recognised as ours. The spec is pinned before the first program runs. In a
+    /// replacement it names the new programs after they run: a crash in between shows as detached, and is replaced once more.
     private func attach(
         _ desired: DesiredAttachment, replacing old: AttachmentSpec?, since: Timestamp, _ counters: KernelObject, _ undo: Undo
     ) throws {
         let id = desired.key.id
         var spec = AttachmentSpec(desired, since: since, build: TapProgram.build)
-        // Egress first, which decides what qdisc is needed.
+        // Egress first, since it decides which qdisc is needed.
         let wanted = desired.options.direction.directions.sorted { spec.hookPoint($0).isEgress && !spec.hookPoint($1).isEgress }
         let rate = desired.options.rate == nil ? nil : try openOrCreateRateMap(desired, replacing: old?.options.rate, undo)
         let destination = try readDestination(of: desired)
@@ -130,12 +130,12 @@ extension KernelDataplane {
         try removeLeftovers(of: old, now: spec, known)
     }
 
-    /// Takes away what `old` had and `spec` has not: a direction, or a place that has changed.
+    /// Removes what `old` had and `spec` has not: a direction, a rate, or a hook that has changed.
     private func removeLeftovers(of old: AttachmentSpec, now spec: AttachmentSpec, _ known: Set<UInt32>) throws {
         let id = spec.key.id
         for direction in Direction.allCases {
             let isWanted = spec.options.direction.directions.contains(direction)
-            // A pin holds one link: one that took another's place ended it.
+            // A pin holds one link: a new link that replaced it has detached the old one.
             if !(isWanted && spec.mechanism == .tcx) { try tcx.remove(id, direction) }
             let hook = AttachmentHook(old, direction)
             if old.mechanism == .clsact, !(isWanted && spec.mechanism == .clsact && hook == AttachmentHook(spec, direction)) {
@@ -159,7 +159,7 @@ extension KernelDataplane {
     func readDestination(of desired: DesiredAttachment) throws -> DestinationSlot {
         guard let table = try openDestinationTable(), let slot = try table.slot(of: desired.options.destination) else {
             throw Failure(
-                .noSuchDestination, "destination \"\(desired.options.destination)\" has not been set in the kernel; it is tried again")
+                .noSuchDestination, "destination \"\(desired.options.destination)\" is not set in the kernel yet; it is tried again")
         }
         return DestinationSlot(number: slot, maps: table.maps)
     }
@@ -187,13 +187,13 @@ extension KernelDataplane {
     private func translate(_ desired: DesiredAttachment) throws -> [UInt64] {
         guard let expression = desired.options.filter else { return [] }
         guard let filter = desired.filter, filter.expression == expression else {
-            throw Failure(.filterPending, "its filter has not been compiled")
+            throw Failure(.filterPending, "its filter is not compiled yet")
         }
         return try FilterTranslation.translate(ClassicProgram(filter.instructions.map { ClassicInstruction(word: $0) }))
     }
 
-    /// The map that all attachments of one tap with one rate share: whichever of them has it pinned, else a new one. Another rate
-    /// has another map, since what the former one would still have to pay for does not count, and its programs run on for a moment.
+    /// Opens the rate map that all attachments of one tap share, wherever one of them has it pinned; else creates one. A changed rate
+    /// gets a new map: debts of the former rate do not count, and the former programs still run for a moment.
     private func openOrCreateRateMap(_ desired: DesiredAttachment, replacing former: RateLimit?, _ undo: Undo) throws -> KernelObject {
         let id = desired.key.id
         func pinned(_ id: AttachmentID) throws -> KernelObject? {
@@ -219,7 +219,7 @@ extension KernelDataplane {
         try kernel.open(pins.program(id, direction), CLIBBPF_PROGRAM)
     }
 
-    /// The ids of every program that may run for an attachment: those of the spec, and those pinned since.
+    /// Reads the ids of all programs that may run for an attachment: those in the spec, and those that were pinned since.
     func readProgramIDs(_ id: AttachmentID, _ spec: AttachmentSpec?) throws -> Set<UInt32> {
         try Direction.allCases.reduce(into: spec?.programs ?? []) { known, direction in
             if let program = try openProgram(id, direction) { known.insert(try program.programID()) }
@@ -244,17 +244,17 @@ extension KernelDataplane {
             if let spec { try clsact.remove(AttachmentHook(spec, direction), programs: known) }
         }
         try pins.remove(id)
-        // With an unreadable spec nothing told where its filters are.
+        // An unreadable spec does not say where its filters are.
         try removeOrphanFilters(on: id.ifindex)
         try clsact.releaseQdisc(id.ifindex)
     }
 
-    /// Removes our devices with the last tap that needs them. What fails is tried again at the next look at all attachments: by then
-    /// what the caller did is done, and no reason to undo it.
+    /// Removes the relay with the last tap that needs it. A failure is no error here: the caller's work is done, and the removal is tried
+    /// again when all attachments are read next.
     func removeUnusedRelay() {
         guard relay.exists(), let ids = try? pins.attachmentIDs() else { return }
         let isNeeded = ids.contains { id in
-            // One that cannot be read may need it.
+            // An attachment whose spec cannot be read may need it.
             guard let spec = try? specs.read(id) else { return true }
             return spec.needsRelay
         }
@@ -265,9 +265,9 @@ extension KernelDataplane {
 
     public func purge() throws(Failure) -> Int {
         try reporting("removing everything of virt-tap's") {
-            // All of it first: what is refused is refused as a whole.
+            // Check everything first, so that a purge is refused as a whole.
             try pins.open(pins.top)?.requireOursThroughout()
-            // Held while it lasts, if this object has none to keep.
+            // Without a lock to keep, hold one while the purge runs.
             let lock = pinLock.isRequested ? pinLock : PinLock()
             if pins.exists(pins.top) { try lock.acquire(pins) }
             defer { if lock !== pinLock { lock.release() } }
@@ -292,8 +292,8 @@ extension KernelDataplane {
         }
     }
 
-    /// Removes every filter of ours that no pin tells of.
-    /// - Returns: of how many attachments they were.
+    /// Removes every filter of ours that no pin records.
+    /// - Returns: the number of attachments to which they belonged.
     private func purgeFilters() throws -> Int {
         try TrafficControl.readFilterDevices(kernel).reduce(0) { count, ifindex in
             let filters = try clsact.readOwnFilters(ifindex)

@@ -15,7 +15,7 @@ extension KernelDataplane {
     }
 
     public func refreshOffloads() throws(Failure) {
-        try reporting("looking what the destinations' devices take") { try openDestinationTable()?.refreshOffloads() }
+        try reporting("reading the offloads of the destinations' devices") { try openDestinationTable()?.refreshOffloads() }
     }
 
     public func destinations() throws(Failure) -> [DestinationRecord] {
@@ -26,7 +26,7 @@ extension KernelDataplane {
         try reporting("destination \"\(label)\"") {
             for id in try pins.attachmentIDs() {
                 if let spec = try specs.read(id), spec.options.destination == label {
-                    throw Failure(.attachFailed, "it is still used by tap \"\(spec.key.tap)\" of \(spec.domainName)")
+                    throw Failure(.attachFailed, "tap \"\(spec.key.tap)\" of \(spec.domainName) still uses it")
                 }
             }
             try openDestinationTable()?.forget(label)
@@ -38,31 +38,31 @@ extension KernelDataplane {
     }
 }
 
-/// How copies get to another machine.
+/// The paths by which copies get to other machines.
 extension KernelDataplane {
     public func path(for query: UnderlayQuery) throws(Failure) -> UnderlayPath {
-        try reporting("looking for the way to \(IPAddress.text(query.remote))", needsPins: false) {
+        try reporting("reading the path to \(IPAddress.text(query.remote))", needsPins: false) {
             let table = RouteTable(kernel: kernel)
             let path = try table.path(for: query)
-            // Whoever may not ask may still look.
+            // A process without CAP_NET_ADMIN may read the path, but not have the next hop resolved.
             if path.nextHopMAC == nil { try? table.probeNextHop(of: path) }
             return path
         }
     }
 
     public func specificRoutes() throws(Failure) -> [[UInt8]: UInt32] {
-        try reporting("reading which ways copies took") { try openDestinationTable()?.specificRoutes() ?? [:] }
+        try reporting("reading the paths of copies") { try openDestinationTable()?.specificRoutes() ?? [:] }
     }
 
     public func refreshClock() throws(Failure) { try refreshClock(offset: TunnelEntry.clockOffset()) }
 
-    /// - Parameter offset: what the monotonic clock lacks of the real one, in nanoseconds.
+    /// - Parameter offset: real-time clock minus monotonic clock, in nanoseconds.
     func refreshClock(offset: UInt64) throws(Failure) {
         try reporting("setting the time of ERSPAN's headers") { try openDestinationTable()?.refreshClock(offset: offset) }
     }
 
     public func confirmNextHop(_ path: UnderlayPath) throws(Failure) {
-        try reporting("asking for \(IPAddress.text(path.nextHop)) on \(path.device)", needsPins: false) {
+        try reporting("resolving next hop \(IPAddress.text(path.nextHop)) on \(path.device)", needsPins: false) {
             try RouteTable(kernel: kernel).probeNextHop(of: path)
         }
     }
@@ -71,7 +71,7 @@ extension KernelDataplane {
 /// Monitor ports.
 extension KernelDataplane {
     public func installPort(_ spec: MonitorPort.Spec, known: MonitorPort? = nil) throws(Failure) -> MonitorPort {
-        // Whether bpffs is there is looked at with the rest.
+        // The installer checks bpffs itself.
         try reporting("monitor port \(spec.name)", needsPins: false) {
             try ports.installOrUpdate(spec, known: known)
         }

@@ -15,7 +15,7 @@ extension KernelDataplane {
             let specs = try pins.attachments().map { (id: $0, spec: try self.specs.read($0)) }
             ownPrograms.learn(specs.flatMap { $0.spec?.programs ?? [] })
             let shared = try openSharedMaps()
-            // Somebody may be detaching meanwhile: what went is not half made.
+            // An attachment that went meanwhile was detached by somebody, and is not a half-made one.
             return try specs.filter { try $0.spec != nil || pins.has($0.id) }.map { try observe($0.id, $0.spec, shared: shared) }
         }
     }
@@ -30,14 +30,14 @@ extension KernelDataplane {
     public func isUndisturbed(_ attachment: ObservedAttachment) throws(Failure) -> Bool {
         guard let spec = attachment.spec else { return false }
         if spec.needsRelay, try !isRelayInstalled() { return false }
-        return try reporting("looking after attachment \(attachment.id)", needsPins: false) {
+        return try reporting("checking attachment \(attachment.id)", needsPins: false) {
             try attachment.hooks.allSatisfy { direction, former -> Bool in
-                // What is missing already is known to be.
+                // A hook that was not attached before cannot be disturbed.
                 guard case .attached(let position, _) = former, let program = spec.program(direction) else { return true }
                 let hook = AttachmentHook(spec, direction)
                 switch spec.mechanism {
                 case .tcx:
-                    // One call, and no pin is opened.
+                    // This is one system call, and opens no pin.
                     do {
                         let chain = try TCXHook.readChain(hook.point, kernel)
                         return position < chain.count && chain[position] == program
@@ -53,9 +53,9 @@ extension KernelDataplane {
         }
     }
 
-    /// All attachments have the same relay, so what was found a moment ago is not looked for again.
+    /// Reads whether the relay is installed. All attachments share one relay, so an answer of the same half second is used again.
     private func isRelayInstalled() throws(Failure) -> Bool {
-        try reporting("looking after the devices on which copies are cut", needsPins: false) {
+        try reporting("checking the relay", needsPins: false) {
             let tick = KernelClock.nanoseconds(CLOCK_MONOTONIC) / 500_000_000
             if let recent = recentRelayCheck, recent.tick == tick { return recent.isInstalled }
             let isInstalled = try openSharedMaps().map { try relay.isInstalled(with: $0) } ?? false
@@ -64,7 +64,8 @@ extension KernelDataplane {
         }
     }
 
-    /// - Parameter shared: the pinned maps that all attachments share, `nil` if one is lost.
+    /// Reads the state of one attachment.
+    /// - Parameter shared: the pinned maps that all attachments share; `nil` if one is lost.
     func observe(_ id: AttachmentID, _ spec: AttachmentSpec?, shared: SharedMaps?) throws -> ObservedAttachment {
         let isOurs = { [ownPrograms] program in try ownPrograms.isOurs(program) { try self.readProgramIDs(on: id.ifindex) } }
         var observed: [Direction: ObservedAttachment.Hook] = [:]
@@ -90,7 +91,7 @@ extension KernelDataplane {
             isForeign: spec == nil ? try specs.isForeign(id) : false)
     }
 
-    /// The ids of all programs of ours that may run on a device: those of specs, and those pinned.
+    /// Reads the ids of all programs of ours that may run on a device: those in specs, and those that are pinned.
     func readProgramIDs(on ifindex: UInt32) throws -> Set<UInt32> {
         try pins.attachmentIDs().filter { try $0.ifindex == ifindex && pins.has($0) }.reduce(into: []) {
             $0.formUnion(try readProgramIDs($1, try specs.read($1)))
@@ -99,13 +100,13 @@ extension KernelDataplane {
 
     // MARK: Filters that were lost
 
-    /// Removes the filters of ours that no pin tells of any more: they would copy for ever, and uncounted.
+    /// Removes our filters that no pin records any more: they would copy for ever, and uncounted.
     private func removeOrphanFilters() throws {
         for ifindex in try TrafficControl.readFilterDevices(kernel) { try removeOrphanFilters(on: ifindex) }
     }
 
     func removeOrphanFilters(on ifindex: UInt32) throws {
-        // Pins only where there is a filter to ask about. They are read after it: a filter's program is pinned first.
+        // Pins are read only where there is a filter, and after the filters, since a filter's program is pinned before it is attached.
         let filters = try clsact.readOwnFilters(ifindex)
         guard !filters.isEmpty else { return }
         let programs = try readProgramIDs(on: ifindex)
@@ -114,8 +115,8 @@ extension KernelDataplane {
 
     // MARK: Maps that were lost
 
-    /// The pin of a map may be removed, and another map be pinned there: programs go on with theirs, where nobody sees
-    /// what they count, and nobody can tell them where a destination has gone.
+    /// Reads whether the programs use the pinned maps. Where the pin of a map was removed or replaced, programs go on with the former map:
+    /// nobody sees what they count, and destinations can no longer be changed for them.
     private func worksOnPinnedMaps(_ spec: AttachmentSpec, _ shared: SharedMaps?) throws -> Bool {
         guard let shared, let counters = try kernel.open(pins.counters(spec.key.id), CLIBBPF_MAP) else { return false }
         var maps = try shared.ids(kernel).union([kernel.mapInfo(counters).id])
@@ -133,7 +134,7 @@ extension KernelDataplane {
 
     private func openSharedMaps() throws -> SharedMaps? { try SharedMaps.open(pins, create: false)?.maps }
 
-    /// The pinned counters, unless the pinned programs of this attachment count with others.
+    /// Opens the pinned counters, unless the pinned programs of this attachment use others.
     func openCounters(_ id: AttachmentID) throws -> KernelObject? {
         guard let counters = try kernel.open(pins.counters(id), CLIBBPF_MAP) else { return nil }
         let info = try kernel.mapInfo(counters)

@@ -5,9 +5,8 @@ public import TapModel
 
 /// `virt-tap test`.
 extension KernelDataplane {
-    /// What runs is loaded for the occasion from the same object with the same constants and the same filter as what is attached, and works
-    /// on the same destinations, relay and tunnels; only its counters are its own, so that the tap's traffic does not hide what became of
-    /// this one frame.
+    /// Loads a program from the same object, with the same constants and the same filter as the attached one, and runs it on the frame. It
+    /// works on the same destinations, relay and tunnels. Only the counters are its own, so that the tap's traffic does not hide the outcome.
     public func sendTestFrame(_ desired: DesiredAttachment, _ direction: Direction, frame: [UInt8]) throws(Failure) -> TestFrameOutcome {
         try reporting("testing tap \"\(desired.key.tap)\" of \(desired.domainName) on \(desired.interface.device)") {
             if let fate = try run(desired, direction, frame) { return TestFrameOutcome(fate: fate) }
@@ -18,7 +17,7 @@ extension KernelDataplane {
             open.options.filter = nil
             open.filter = nil
             guard let fate = try run(open, direction, frame) else {
-                throw Failure(.attachFailed, "its program left out a frame that nothing asked it to leave out")
+                throw Failure(.attachFailed, "its program did not copy the frame, although neither filter nor sampling excludes it")
             }
             return TestFrameOutcome(fate: fate, leftOutBy: .filter)
         }

@@ -6,8 +6,8 @@ public import TapModel
 
 /// The data path in the running kernel: eBPF programs on devices, kept by pins in bpffs.
 ///
-/// Holds nothing but remembered answers of probes, which programs were seen to be ours, and the claim on the pins: all
-/// state is in the kernel, so several objects, and several processes one after the other, see the same. Not for use by two threads at a time.
+/// All state is in the kernel, so several objects, and several processes one after the other, work on the same. The object itself holds only
+/// the lock on the pins and caches: answers of probes, specs, and the ids of programs of ours. Not for use by two threads at a time.
 public final class KernelDataplane: TapDataplane {
     let pins: PinTree
     let kernel = Kernel()
@@ -15,16 +15,16 @@ public final class KernelDataplane: TapDataplane {
     private let specCache = SpecCache()
     let pinLock = PinLock()
     private var hasTCX: Bool?
-    /// In which half second the relay was looked at last.
+    /// In which half second since boot the relay was read last, and whether it was installed then.
     var recentRelayCheck: (tick: Int64, isInstalled: Bool)?
 
-    /// The verifier's whole log, when the last call that failed did so because it refused a program.
+    /// The verifier's whole log, when the last failure was its refusal of a program.
     public private(set) var lastVerifierLog: String?
 
-    /// Which eBPF object this program carries: `AttachmentSpec.build` of what it attaches.
+    /// The build of the embedded eBPF object: `AttachmentSpec.build` of what it attaches.
     public static var build: String { TapProgram.build }
 
-    /// Does not touch the kernel: what is missing is reported by the calls, and no longer once it is there.
+    /// Does not access the kernel. What is missing is reported by each call.
     /// - Parameter bpffs: the mount point of a BPF file system, or a directory in one. The pins are below
     ///   `virt-tap/1` in it.
     public init(bpffs: String) {
@@ -56,20 +56,20 @@ public final class KernelDataplane: TapDataplane {
 
     // MARK: One writer
 
-    /// Takes this bpffs for this object, until it ends: an `flock` on the directory of pins, which is made. A claim
-    /// outlives a purge and a bpffs that is mounted anew; with one, `attachments()` also removes filters of ours whose
-    /// pins were lost. `purge()` takes one for as long as it lasts.
-    /// - Throws: `attach-failed` when another process (or object) has it; `bpffs-not-mounted`, `permission-denied`.
+    /// Locks the directory of pins for this object, until the object ends, by flock(2). Makes the directory if needed. The lock is
+    /// acquired again after a purge and when bpffs is mounted anew. While it is held, `attachments()` also removes filters of ours whose
+    /// pins were lost. `purge()` holds the lock while it runs.
+    /// - Throws: `attach-failed` when another process (or object) has the lock; `bpffs-not-mounted`, `permission-denied`.
     public func lock() throws(Failure) {
-        try reporting("claiming \(pins.bpffs)") { try pinLock.acquire(pins) }
+        try reporting("locking \(pins.bpffs)") { try pinLock.acquire(pins) }
     }
 
-    /// The directories, and the claim on them if there is to be one: others may have removed what it was on.
+    /// Makes the directories, and locks them again if they were locked: somebody may have removed them.
     func makeLayout() throws {
         if pinLock.isRequested { try pinLock.acquire(pins) } else { try pins.makeLayout() }
     }
 
-    // MARK: What is there
+    // MARK: Mechanism and devices
 
     public func mechanism(for choice: MechanismChoice) throws(Failure) -> Mechanism {
         try reporting("choosing between TCX and clsact") {
@@ -84,8 +84,8 @@ public final class KernelDataplane: TapDataplane {
         }
     }
 
-    /// Asks for the programs of a hook: a kernel that does not know the hook answers EINVAL. The loopback device is
-    /// number 1 in every network namespace.
+    /// Lists the programs of a TCX hook: a kernel without TCX answers EINVAL. The loopback device has ifindex 1 in every network
+    /// namespace.
     func probeTCX() throws -> Bool {
         if let hasTCX { return hasTCX }
         do {
@@ -103,6 +103,6 @@ public final class KernelDataplane: TapDataplane {
     }
 
     public func device(named name: String) throws(Failure) -> HostDevice? {
-        try reporting("looking at network device \(name)", needsPins: false) { try DeviceList.read(name, kernel) }
+        try reporting("reading network device \(name)", needsPins: false) { try DeviceList.read(name, kernel) }
     }
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 import TapModel
 
-/// When to connect, when to wait and what to report: the rules of one connection that is to stand as much as it can.
+/// When to connect, when to wait and what to report: the rules of a connection that is made again whenever it is lost.
 ///
-/// Pure: it is told what happened and says what to do. Every attempt has a number, and word of an attempt that is over is
+/// Pure: it gets what happened and returns what to do. Every attempt has a number, and inputs of an attempt that is over are
 /// ignored, so a late close callback of an old connection cannot end a new one.
 struct ConnectionMachine {
     enum Input: Equatable, Sendable {
@@ -13,7 +13,7 @@ struct ConnectionMachine {
         case refused(Int, why: String)
         /// The attempt has not come back within `patience`.
         case overdue(Int)
-        /// The connection that this attempt leads to, or has led to, is gone; the attempt began so long ago.
+        /// The connection of this attempt is lost, before or after it was opened; `after`: the time since the attempt began.
         case lost(Int, why: String, after: Duration)
         /// The pause before the next attempt is over.
         case retry(Int)
@@ -22,9 +22,9 @@ struct ConnectionMachine {
 
     enum Action: Equatable, Sendable {
         case open(Int)
-        /// Send `overdue` after so long, unless another timer is asked for or the timer is stopped.
+        /// Send `overdue` after this time, unless another timer is started or the timer is stopped.
         case watch(Int, Duration)
-        /// Send `retry` after so long, likewise.
+        /// Send `retry` after this time, under the same condition.
         case pause(Int, Duration)
         case stopTimer
         /// Use this attempt's connection from now on.
@@ -44,21 +44,21 @@ struct ConnectionMachine {
 
     static let shortestPause = Duration.milliseconds(250)
     static let longestPause = Duration.seconds(10)
-    /// How long an attempt may take before it is reported. It is not given up then: libvirt has no way to interrupt it, and a
-    /// second one would hang as well.
+    /// How long an attempt may take before it is reported. It is not given up then: libvirt cannot interrupt it, and a
+    /// second attempt would hang as well.
     static let patience = Duration.seconds(30)
-    /// A connection lost in less counts as a failure, so that a libvirtd that dies at once is not asked four times a second.
+    /// A connection that is lost sooner counts as a failure, so that a libvirtd that dies at once is not asked four times per second.
     static let shortestSuccess = Duration.seconds(10)
 
     private var phase = Phase.idle
     private var attempt = 0
     private var failures = 0
-    /// Set when word of the loss overtakes word of the opening: they come from different threads.
+    /// Set when `lost` overtakes `opened`, since they come from different threads.
     private var lostWhileOpening: String?
-    /// What was reported last, to say each reason once and not at each attempt.
+    /// The last reported reason, so that each reason is reported once and not at each attempt.
     private var reported: String?
 
-    /// - Parameter jitter: 0 up to 1, a new random number each time, so that many hosts do not knock in step.
+    /// - Parameter jitter: 0 up to 1, a new random number each time, so that many hosts do not connect in step.
     mutating func handle(_ input: Input, jitter: Double) -> [Action] {
         switch (input, phase) {
         case (.start, .idle):
@@ -69,7 +69,7 @@ struct ConnectionMachine {
             reported = nil
             return [.stopTimer, .adopt(attempt), .report(.connected(libvirtVersion: version))]
         case (.opened(let number, _), _):
-            // Nobody waits for it: the source was stopped meanwhile.
+            // The source was stopped meanwhile, so nobody uses the connection.
             return [.close(number)]
         case (.refused(attempt, let why), .opening):
             return report(why) + pause(jitter)
@@ -109,7 +109,7 @@ struct ConnectionMachine {
 
     private mutating func pause(_ jitter: Double) -> [Action] {
         phase = .pausing
-        // Six doublings pass the longest pause; more would overflow one day.
+        // Six doublings exceed the longest pause; more would overflow some day.
         let full = min(Self.shortestPause * (1 << min(failures, 6)), Self.longestPause)
         failures += 1
         return [.pause(attempt, max(Self.shortestPause, full * (0.75 + 0.25 * jitter)))]

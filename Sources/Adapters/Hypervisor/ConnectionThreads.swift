@@ -4,12 +4,13 @@ import Dispatch
 import Synchronization
 import TapSystem
 
-/// A few threads for calls that block, with one queue before them.
+/// A few threads for blocking calls of one connection, with one queue.
 ///
-/// One connection has its own. More than one thread, since libvirt holds a domain's lock while a hook script of that
-/// domain runs, for as long as it takes: a call that waits for that lock must not keep the others waiting.
+/// Unlike `BlockingThread.run`, which starts a thread per call, the number of threads is fixed, since each stands for one client of libvirtd.
+/// There is more than one, since libvirt holds a domain's lock for as long as a hook script of that domain runs: a call that waits for
+/// that lock must not keep the others waiting.
 final class CallThreads: Sendable {
-    /// Told which of the threads it runs on, from 0.
+    /// Gets the number of the thread on which it runs, from 0.
     typealias Job = @Sendable (Int) -> Void
 
     private struct State {
@@ -48,7 +49,7 @@ final class CallThreads: Sendable {
         return accepted
     }
 
-    /// Takes no more jobs; ends the threads after those that are queued.
+    /// Accepts no more jobs, and ends the threads after the queued ones.
     /// - Parameter last: run by the last thread to end, when no other job runs any more. Not run if this was called before.
     func stop(last: @escaping Job = { _ in }) {
         let threads = state.withLock { state -> Int in
@@ -61,12 +62,12 @@ final class CallThreads: Sendable {
     }
 
     private func work(_ number: Int) {
-        // Every job and every thread's end has one signal of its own.
+        // Each job has one signal, and so has the end of each thread.
         while let job = next() { job(number) }
         let last = state.withLock { state -> Job? in
             state.threads -= 1
             guard state.threads == 0 else { return nil }
-            // Let go of: it usually holds the connection, which holds these threads.
+            // Released here, since it usually holds the connection, which holds these threads.
             defer { state.last = nil }
             return state.last
         }
@@ -79,7 +80,7 @@ final class CallThreads: Sendable {
     }
 }
 
-/// The answer to one call, given by whoever is first: the thread that made the call, a timer, or a cancelled task.
+/// The answer to one call, given by the first of: the thread that made the call, a timer, or a cancelled task.
 final class Reply<Value: Sendable>: Sendable {
     private struct State {
         var result: Result<Value, any Error>?
@@ -88,11 +89,11 @@ final class Reply<Value: Sendable>: Sendable {
 
     private let state = Mutex(State())
 
-    /// Whether nobody waits for the answer any more.
+    /// Whether the answer was given, so that nobody waits for it any more.
     var isGiven: Bool { state.withLock { $0.result != nil } }
 
     /// Gives the answer.
-    /// - Returns: false when there was one before, and this one is dropped.
+    /// - Returns: false when an answer was given before; this one is dropped then.
     @discardableResult
     func give(_ result: Result<Value, any Error>) -> Bool {
         let (isFirst, continuation) = state.withLock { state -> (Bool, CheckedContinuation<Value, any Error>?) in
@@ -106,7 +107,7 @@ final class Reply<Value: Sendable>: Sendable {
     }
 
     /// Waits for the answer. To be called once.
-    /// - Parameter doing: what is waited for, for the message of a time-out, such as `list the domains`.
+    /// - Parameter doing: the action, for the message of a time-out, such as `list the domains`.
     /// - Throws: the error that was given; `LibvirtError` after `patience`; `CancellationError`.
     func value(for doing: String, within patience: Duration) async throws -> Value {
         let timer = Task {

@@ -5,17 +5,17 @@ import TapModel
 
 /// Reads domains over an open connection. Everything here blocks; errors are `LibvirtError`.
 enum DomainReader {
-    /// Every domain. One that goes away meanwhile is left out.
+    /// Reads every domain. A domain that goes away meanwhile is left out.
     static func domains(_ connection: virConnectPtr) throws -> [DomainSnapshot] {
         try withList(connection) { try $0.compactMap(snapshotIfThere) }
     }
 
-    /// The names of every domain.
+    /// Reads the names of all domains.
     static func names(_ connection: virConnectPtr) throws -> [String] {
         try withList(connection) { $0.compactMap { virDomainGetName($0).map { String(cString: $0) } } }
     }
 
-    /// One domain; `nil` only when libvirt says that there is none.
+    /// Reads one domain; `nil` only when libvirt says that there is none.
     static func domain(_ uuid: DomainUUID, _ connection: virConnectPtr) throws -> DomainSnapshot? {
         do {
             return try withDomain(uuid, connection, snapshotIfThere)
@@ -32,12 +32,12 @@ enum DomainReader {
         return try body(domain)
     }
 
-    /// The domain that an operator names, tried as virsh does: as a number, as a UUID, as a name.
+    /// Reads the domain that an operator means, as virsh does: the text is tried as a number, as a UUID and as a name.
     /// - Throws: `LibvirtError`, where `isNoDomain` says that there is none.
     static func domain(givenBy text: String, _ connection: virConnectPtr) throws -> DomainSnapshot {
         var found: virDomainPtr?
         if let id = Int32(text), id >= 0 { found = virDomainLookupByID(connection, id) }
-        // virsh too takes only the form with dashes, so that a text of 32 digits stays a text.
+        // Like virsh, accept only the form with dashes, so that a name of 32 digits stays a name.
         if found == nil, text.utf8.count == 36 { found = virDomainLookupByUUIDString(connection, text) }
         if found == nil { found = virDomainLookupByName(connection, text) }
         guard let found else { throw LibvirtError.last("look up the domain \(text)") }
@@ -45,7 +45,7 @@ enum DomainReader {
         return try snapshot(found)
     }
 
-    /// The domain of just this name; `nil` only when libvirt says that there is none.
+    /// Reads the domain of exactly this name; `nil` only when libvirt says that there is none.
     static func domain(named name: String, _ connection: virConnectPtr) throws -> DomainSnapshot? {
         guard let found = virDomainLookupByName(connection, name) else {
             let error = LibvirtError.last("look up the domain \(name)")
@@ -85,7 +85,7 @@ enum DomainReader {
     private static func snapshot(_ domain: virDomainPtr) throws -> DomainSnapshot {
         guard let uuid = uuid(domain), let name = virDomainGetName(domain) else { throw LibvirtError.last("identify a domain") }
         let isPersistent = try yes(virDomainIsPersistent(domain), "ask whether the domain \(uuid) is persistent")
-        // Of a domain that has stopped meanwhile, libvirt gives the persistent XML for the live one: hence the second question.
+        // For a domain that has stopped meanwhile, libvirt returns the persistent XML as the live one: hence the second check.
         var live: [UInt8] = []
         var isRunning = try isActive(domain, uuid)
         if isRunning {
@@ -115,7 +115,7 @@ enum DomainReader {
         return answer == 1
     }
 
-    /// The bytes as they came: what is not UTF-8 is for the parser to judge.
+    /// Reads the XML's bytes unchanged: the parser checks that they are UTF-8.
     private static func xml(_ domain: virDomainPtr, _ flags: UInt32, _ uuid: DomainUUID) throws -> [UInt8] {
         guard let text = virDomainGetXMLDesc(domain, flags) else { throw LibvirtError.last("read the XML of the domain \(uuid)") }
         defer { free(text) }

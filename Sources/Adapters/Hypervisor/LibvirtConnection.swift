@@ -7,10 +7,10 @@ import TapModel
 
 /// One connection from its opening to its end, with the threads that call libvirt for it.
 ///
-/// To libvirtd it is as many clients as it has threads: over one client, a question that waits for a domain's lock holds up
-/// those behind it (seen with libvirt 9.0.0). They live and die together: the loss of one is the loss of all.
+/// To libvirtd it is as many clients as it has threads: within one client, a call that waits for a domain's lock delays
+/// those behind it (seen with libvirt 9.0.0). The loss of one client ends them all.
 final class LibvirtConnection: Sendable {
-    /// How long a call may take before its caller is told so. The call itself goes on: libvirt has no way to interrupt it.
+    /// How long a call may take before its caller gets an error. The call itself goes on: libvirt cannot interrupt it.
     static let patience = Duration.seconds(30)
     /// A libvirtd that does not answer is given up after (count + 1) × interval = 20 s, before calls are given up.
     private static let keepaliveInterval: Int32 = 5
@@ -18,18 +18,18 @@ final class LibvirtConnection: Sendable {
 
     /// libvirt's version on the other side, such as `9.0.0`.
     let libvirtVersion: String
-    /// The URI that libvirt settled on, which says more than a default that was asked for.
+    /// The URI that libvirt chose, which is more precise than a default.
     let uri: String
 
-    /// One for each thread; the first also brings the events. libvirt's connections may be used by any thread.
+    /// One connection per thread; events come on the first. libvirt's connections may be used by any thread.
     nonisolated(unsafe) private let pointers: [virConnectPtr]
     private let threads: CallThreads
     private let callbacks: Mutex<[Int32]>
     private let closeListener = Mutex<Int?>(nil)
 
-    /// Opens a connection on a thread of its own and hands it over there; `outcome` is called once.
+    /// Opens a connection on a thread of its own. `outcome` is called there, once.
     ///
-    /// - Parameter context: whom to tell of events; `nil` to listen to none.
+    /// - Parameter context: receives the events; `nil` to listen to none.
     static func open(
         uri: String?, readOnly: Bool, threadCount: Int, context: EventContext?,
         outcome: @escaping @Sendable (Result<LibvirtConnection, any Error>) -> Void
@@ -53,7 +53,7 @@ final class LibvirtConnection: Sendable {
     static func opened(uri: String?, readOnly: Bool) async throws -> LibvirtConnection {
         let reply = Reply<LibvirtConnection>()
         open(uri: uri, readOnly: readOnly, threadCount: 1, context: nil) { result in
-            // A connection that comes after its caller has given up is closed again.
+            // A connection that opens after its caller has given up is closed again.
             if !reply.give(result), case .success(let connection) = result { connection.close() }
         }
         return try await reply.value(for: "connect to libvirt at \(LibvirtURI.effective(uri))", within: patience)
@@ -70,7 +70,7 @@ final class LibvirtConnection: Sendable {
                     throw LibvirtError.last("connect to libvirt at \(uri)")
                 }
                 opened.append(pointer)
-                // Unsupported by drivers without a daemon, where nothing can get lost.
+                // Drivers without a daemon do not support it, and their connection cannot be lost.
                 virConnectSetKeepAlive(pointer, Self.keepaliveInterval, Self.keepaliveCount)
             }
             var version: UInt = 0
@@ -98,13 +98,13 @@ final class LibvirtConnection: Sendable {
 
     /// Runs a blocking piece of work on one of the connection's threads.
     ///
-    /// Ends with an error when the connection goes: libvirt wakes up the calls in flight then.
-    /// - Parameter doing: what is done, for the message of a time-out, such as `list the domains`.
+    /// Throws when the connection is lost: libvirt wakes up the calls in flight then.
+    /// - Parameter doing: the action, for the message of a time-out, such as `list the domains`.
     /// - Throws: what `body` throws; `LibvirtError` after `patience` or when the connection is closed; `CancellationError`.
     func call<Value: Sendable>(_ doing: String, _ body: @escaping @Sendable (virConnectPtr) throws -> Value) async throws -> Value {
         let reply = Reply<Value>()
         let accepted = threads.submit { [self] number in
-            // Nobody waits any more for what was given up while it was queued.
+            // The caller gave up while the job was queued.
             if reply.isGiven { return }
             reply.give(Result { try body(pointers[number]) })
         }
@@ -112,8 +112,8 @@ final class LibvirtConnection: Sendable {
         return try await reply.value(for: doing, within: Self.patience)
     }
 
-    /// Closes the connection after the calls that run or wait, without waiting for that. `done` is called on a thread of
-    /// the connection's.
+    /// Closes the connection after the calls that run or wait. Does not wait for that. `done` is called on a thread of
+    /// the connection.
     func close(done: @escaping @Sendable () -> Void = {}) {
         threads.stop { [self] _ in
             closePointers()
@@ -128,7 +128,7 @@ final class LibvirtConnection: Sendable {
         try add(context, isNeeded: false) { clibvirt_register_device_added(pointer, deviceAdded, $0, releaseContext) }
         try add(context, isNeeded: false) { clibvirt_register_device_removed(pointer, deviceRemoved, $0, releaseContext) }
 
-        // No reference goes along: a driver without a daemon says yes, keeps nothing and so releases nothing.
+        // Passes a number and no reference: a driver without a daemon reports success, keeps nothing and so never releases it.
         let number = CloseListeners.add(context)
         closeListener.withLock { $0 = number }
         let opaque = UnsafeMutableRawPointer(bitPattern: number)
@@ -136,7 +136,7 @@ final class LibvirtConnection: Sendable {
             let error = LibvirtError.last("listen for the end of the connection")
             if !error.isUnsupported { throw error }
         }
-        // What was lost before the callbacks stood is told to nobody. This asks no daemon.
+        // A loss before the callbacks were registered is reported to nobody. This check does not ask the daemon.
         for pointer in pointers where virConnectIsAlive(pointer) == 0 {
             throw LibvirtError(message: "the connection to libvirt was lost while it was opened")
         }
@@ -179,38 +179,38 @@ final class LibvirtConnection: Sendable {
     }
 }
 
-/// Which libvirt is meant when nobody names one.
+/// Which libvirt is meant when no URI is given.
 public enum LibvirtURI {
     /// The URI to connect to: the one given, else `LIBVIRT_DEFAULT_URI`, else `qemu:///system`.
     ///
-    /// Without a URI libvirt looks for the socket of libvirtd alone, and finds nothing where virtqemud runs (seen with 9.0.0
-    /// and 11.3.0 as Debian builds them); with `qemu:///system` it takes virtqemud's where that exists.
-    /// - Parameter given: what an option or the configuration says; `nil` or empty: nothing.
+    /// Without a URI libvirt looks only for the socket of libvirtd, and fails where virtqemud runs (seen with Debian's 9.0.0
+    /// and 11.3.0). With `qemu:///system` it uses virtqemud's socket where that exists.
+    /// - Parameter given: the URI of an option or the configuration; `nil` or empty: none is given.
     public static func effective(_ given: String?) -> String {
-        // libvirt takes an empty one for none.
+        // An empty URI counts as none, as libvirt has it.
         [given, getenv("LIBVIRT_DEFAULT_URI").map { String(cString: $0) }].compactMap(\.self).first { !$0.isEmpty } ?? "qemu:///system"
     }
 
-    /// Whether the libvirt at this URI calls the qemu hook of this host, as root: QEMU's driver for the system, on this machine.
+    /// Whether the libvirt at this URI calls the qemu hook of this host as root: it is QEMU's system driver, on this machine.
     public static func callsHook(_ uri: String) -> Bool {
         guard let scheme = uri.firstRange(of: "://") else { return false }
-        let way = uri[..<scheme.lowerBound].split(separator: "+", omittingEmptySubsequences: false)
-        let place = uri[scheme.upperBound...].prefix { $0 != "?" }
-        return (way == ["qemu"] || way == ["qemu", "unix"]) && place == "/system"
+        let transport = uri[..<scheme.lowerBound].split(separator: "+", omittingEmptySubsequences: false)
+        let path = uri[scheme.upperBound...].prefix { $0 != "?" }
+        return (transport == ["qemu"] || transport == ["qemu", "unix"]) && path == "/system"
     }
 }
 
-/// What libvirt said when a call failed, read on the thread that made the call.
+/// libvirt's error of a call, read on the thread that made the call.
 struct LibvirtError: Error, Equatable {
     /// libvirt's number of the error, a `virErrorNumber`; 0 where the error is our own.
     var code: UInt32 = 0
-    /// The error came from the connection to libvirt's daemon and not from its work.
+    /// Whether the error came from the connection to libvirt's daemon, and not from the daemon's work.
     var isFromTransport = false
-    /// What was tried and libvirt's own text, repaired where it is not UTF-8.
+    /// What failed, and libvirt's own text, repaired where it is not UTF-8.
     var message: String
 
-    /// The error of the call that has just failed on this thread.
-    /// - Parameter doing: what was tried, such as `list the domains`.
+    /// Reads the error of the call that has just failed on this thread.
+    /// - Parameter doing: the action, such as `list the domains`.
     static func last(_ doing: String) -> LibvirtError {
         let code = UInt32(bitPattern: virGetLastErrorCode())
         let words = virGetLastErrorMessage().map { String(cString: $0) } ?? "libvirt gave no reason"
@@ -219,26 +219,26 @@ struct LibvirtError: Error, Equatable {
         return LibvirtError(code: code, isFromTransport: isFromTransport, message: "cannot \(doing): \(words)")
     }
 
-    /// The domain is not there: the one error that is an answer.
+    /// Whether the domain does not exist, which is an answer rather than an error.
     var isNoDomain: Bool { code == VIR_ERR_NO_DOMAIN.rawValue }
 
-    /// What was asked for is not built into this driver or this version of libvirt.
+    /// Whether this driver or this version of libvirt does not support the call.
     var isUnsupported: Bool {
         [VIR_ERR_NO_SUPPORT, VIR_ERR_OPERATION_UNSUPPORTED, VIR_ERR_CONFIG_UNSUPPORTED, VIR_ERR_ARGUMENT_UNSUPPORTED]
             .contains { $0.rawValue == code }
     }
 
-    /// libvirt, polkit or a read-only connection forbids it.
+    /// Whether libvirt, polkit or a read-only connection forbids the call.
     var isDenied: Bool {
         [VIR_ERR_OPERATION_DENIED, VIR_ERR_ACCESS_DENIED, VIR_ERR_AUTH_FAILED, VIR_ERR_AUTH_CANCELLED, VIR_ERR_AUTH_UNAVAILABLE]
             .contains { $0.rawValue == code }
     }
 
-    /// libvirt itself does not answer, or not any more. A code of 0 is ours: no thread, no answer in time, closed.
+    /// Whether libvirt itself does not answer. Errors of our own have code 0: no thread, no answer in time, or closed.
     var isUnreachable: Bool {
         code == 0 || isFromTransport || [VIR_ERR_NO_CONNECT, VIR_ERR_INVALID_CONN].contains { $0.rawValue == code }
     }
 
-    /// As it reaches the operator.
+    /// The failure that is shown to the operator.
     var failure: Failure { Failure(isDenied ? .permissionDenied : .libvirtDisconnected, message) }
 }

@@ -4,12 +4,12 @@ public import TapModel
 
 /// Domains and events from libvirt, over a read-only connection that is made again whenever it is lost.
 ///
-/// Needs only what libvirt lets everybody do: events, live XML and metadata are open to read-only connections.
+/// Needs no privileges: libvirt opens events, live XML and metadata to read-only connections.
 ///
-/// `run()` holds the connection; `events` and the two questions work beside it, from any task. Each connection has a few
-/// threads of its own for the calls that block, so neither a libvirtd that hangs nor a hook script that holds a domain's
-/// lock blocks anything but the question that waits for it, and that one for at most 30 s. The call itself goes on then and
-/// keeps its thread until libvirt answers or the connection is lost; questions that find every thread busy end the same way.
+/// `run()` holds the connection; `events`, `domains` and `domain` can be used meanwhile, from any task. Each connection has a few
+/// threads of its own for blocking calls. So a libvirtd that hangs, or a hook script that holds a domain's lock, delays only
+/// the call that waits for it, and that call fails after 30 s at most. libvirt's call then goes on, and
+/// keeps its thread until libvirt answers or the connection is lost. Calls that find every thread busy fail in the same way.
 public final class LibvirtDomainSource: DomainSource {
     public let events: AsyncStream<HypervisorEvent>
 
@@ -40,7 +40,7 @@ public final class LibvirtDomainSource: DomainSource {
 
     /// Connects, and keeps connected until the task is cancelled; then closes the connection and finishes `events`.
     ///
-    /// Never blocks its thread and never throws: that libvirt cannot be reached is told by `.disconnected`, once for each
+    /// Never blocks its thread and never throws: when libvirt cannot be reached it sends `.disconnected`, once per
     /// reason. To be called once; a second call returns at once.
     public func run() async {
         let isSecond = state.withLock { state in
@@ -82,7 +82,7 @@ public final class LibvirtDomainSource: DomainSource {
         }
     }
 
-    /// Does what the machine says.
+    /// Executes the actions of the machine.
     private struct Driver {
         let source: LibvirtDomainSource
         private var timer: Task<Void, Never>?
@@ -156,7 +156,7 @@ public final class LibvirtDomainSource: DomainSource {
             LibvirtConnection.open(uri: source.uri, readOnly: true, threadCount: 3, context: context) { result in
                 switch result {
                 case .success(let connection):
-                    // Nobody is left to take it when the source was stopped meanwhile.
+                    // The source was stopped meanwhile, so nobody uses the connection.
                     if case .terminated = sink.yield(.opened(attempt, connection)) { connection.close() }
                 case .failure(let error):
                     let why = (error as? LibvirtError)?.message ?? "\(error)"

@@ -5,14 +5,14 @@ import Glibc
 import Synchronization
 import TapModel
 
-// What libvirt calls, on the thread of its event loop. These are functions of the file and not closures: a closure written
-// where an actor isolates it checks for that actor's executor and traps on libvirt's thread. They copy out and return; a
-// call into libvirt from here would wait for the loop that it stands in.
+// libvirt calls these callbacks on the thread of its event loop. They are global functions and not closures: a closure that is written
+// in an actor's isolation checks for that actor's executor and traps on libvirt's thread. They copy what they need and return; a
+// call into libvirt from here would wait for the loop that is calling.
 
-/// What the callbacks of one connection need. libvirt holds one reference for each kind of event.
+/// What the callbacks of one connection need. libvirt holds one reference per kind of event.
 final class EventContext: Sendable {
     let events: AsyncStream<HypervisorEvent>.Continuation
-    /// Told why when the connection is gone; several times when several of its clients notice.
+    /// Called with the reason when the connection is lost; several times when several of its clients notice.
     let closed: @Sendable (String) -> Void
 
     init(events: AsyncStream<HypervisorEvent>.Continuation, closed: @escaping @Sendable (String) -> Void) {
@@ -29,7 +29,7 @@ final class EventContext: Sendable {
         events.yield(.domainChanged(uuid, what: what))
     }
 
-    /// - Parameter detail: of the event `VIR_DOMAIN_EVENT_STARTED`. One that wakes up (`wakeup`) was not started: it never stopped.
+    /// - Parameter detail: of the event `VIR_DOMAIN_EVENT_STARTED`. A domain that wakes up (`wakeup`) was not started, since it never stopped.
     fileprivate func started(_ domain: virDomainPtr?, _ detail: Int32) {
         guard let domain, let uuid = DomainReader.uuid(domain) else { return }
         switch virDomainEventStartedDetailType(UInt32(bitPattern: detail)) {
@@ -106,10 +106,10 @@ func releaseContext(_ opaque: UnsafeMutableRawPointer?) {
     Unmanaged<EventContext>.fromOpaque(opaque).release()
 }
 
-/// Who is told of the end of a connection, by number.
+/// The receivers of close callbacks, by number.
 ///
-/// libvirt is given the number and no pointer: it may call back after the connection was closed here. Taking the callback back is a
-/// call to libvirt's daemon, which fails when that has ended, and then the callback stands.
+/// libvirt gets the number and no pointer, since it may call back after the connection was closed here. Unregistering the callback is a
+/// call to libvirt's daemon, which fails when the daemon has ended, and then the callback stays registered.
 enum CloseListeners {
     private static let state = Mutex((last: 0, contexts: [Int: EventContext]()))
 
@@ -122,28 +122,28 @@ enum CloseListeners {
         }
     }
 
-    /// What comes for this number from now on is for nobody.
+    /// Ignores callbacks for this number from now on.
     static func remove(_ number: Int) { state.withLock { $0.contexts[number] = nil } }
 
     static func context(_ number: Int) -> EventContext? { state.withLock { $0.contexts[number] } }
 }
 
-/// libvirt's event loop: one for the process, on a thread of its own, from the first connection to the end of the process.
+/// libvirt's event loop: one per process, on a thread of its own, from the first connection to the end of the process.
 ///
-/// It is never stopped. libvirt releases callbacks' contexts from this loop, later than it is told to, so a stopped loop
-/// would leak or dangle; and the loop costs nothing while nothing happens.
+/// It is never stopped. libvirt releases the contexts of callbacks from this loop, later than the deregistration, so a stopped loop
+/// would leak them or leave them dangling. The loop costs nothing while nothing happens.
 enum EventLoop {
-    /// Starts the loop if it does not run yet. To be called before every opening of a connection: libvirt gives only
-    /// those connections keepalive and events that were opened with a loop in place.
+    /// Starts the loop if it does not run yet. To be called before every opening of a connection: libvirt supports keepalive and events
+    /// only on connections that were opened after the loop was registered.
     static func ensureRunning() throws {
         try started.get()
     }
 
-    /// How often the loop wakes up with nothing to do, so that it can never block for ever.
+    /// How often the loop wakes up without an event, so that it cannot block for ever.
     private static let heartbeat: Int32 = 10_000  // milliseconds
 
     private static let started: Result<Void, any Error> = Result {
-        // Without a function of our own libvirt prints every error on standard error, in its own form.
+        // Without an error function libvirt prints every error to standard error.
         virSetErrorFunc(nil, ignoreError)
         guard virInitialize() == 0 else { throw LibvirtError.last("start libvirt's library") }
         guard virEventRegisterDefaultImpl() == 0 else { throw LibvirtError.last("register libvirt's event loop") }
@@ -156,7 +156,7 @@ enum EventLoop {
 
 private func runForEver() {
     while true {
-        // An error here would come again at once: it must not take a whole core.
+        // An error here repeats at once, and must not use a whole processor.
         if virEventRunDefaultImpl() < 0 { usleep(100_000) }
     }
 }
@@ -165,9 +165,9 @@ private func heartbeatPassed(_ timer: Int32, _ opaque: UnsafeMutableRawPointer?)
 
 private func ignoreError(_ opaque: UnsafeMutableRawPointer?, _ error: virErrorPtr?) {}
 
-/// libvirt's names for a lifecycle event and its detail, such as `started booted`, as `virsh event` has them in its own form.
+/// Names a lifecycle event and its detail, such as `started booted`, with the words of `virsh event`.
 ///
-/// Numbers that are newer than this table are given as numbers.
+/// Events that are newer than this table are given as numbers.
 func lifecycleText(event: Int32, detail: Int32) -> String {
     guard let entry = lifecycleEvents.element(event) else { return "lifecycle \(event) \(detail)" }
     return "\(entry.name) \(entry.details.element(detail) ?? String(detail))"

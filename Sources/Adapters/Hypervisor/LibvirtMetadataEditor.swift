@@ -6,10 +6,10 @@ public import TapModel
 /// Reads domains and changes their metadata, for one command: a connection that is opened, used and closed, with no events
 /// and no reconnecting.
 ///
-/// Changing needs a read-write connection, which libvirt gives to root and to whom polkit or the socket's group allows it.
-/// Every call ends after at most 30 s. All errors are `MetadataEditError`, but for `CancellationError`.
+/// Changes need a read-write connection, which libvirt gives to root and to users whom polkit or the socket's group allows it.
+/// Every call returns after at most 30 s. All errors are `MetadataEditError`, but for `CancellationError`.
 public final class LibvirtMetadataEditor: Sendable {
-    /// The URI that libvirt settled on.
+    /// The URI that libvirt chose.
     public var uri: String { connection.uri }
     /// The version of libvirt's daemon, such as `9.0.0`.
     public var libvirtVersion: String { connection.libvirtVersion }
@@ -20,7 +20,7 @@ public final class LibvirtMetadataEditor: Sendable {
     ///
     /// - Parameters:
     ///   - uri: as for `virsh --connect`; `nil` for `LIBVIRT_DEFAULT_URI` or else `qemu:///system`.
-    ///   - readOnly: true for a command that only reads, which everybody may.
+    ///   - readOnly: true for a command that only reads, which everybody may do.
     public init(uri: String?, readOnly: Bool = false) async throws {
         connection = try await Self.typed {
             try await LibvirtConnection.opened(uri: uri, readOnly: readOnly)
@@ -31,7 +31,7 @@ public final class LibvirtMetadataEditor: Sendable {
         connection.close()
     }
 
-    /// The domain that an operator names: tried as a number (of a running domain), then as a UUID, then as a name, as virsh does.
+    /// Reads the domain that an operator means: the text is tried as a number (of a running domain), then as a UUID, then as a name, as virsh does.
     /// - Throws: `noSuchDomain`, `unreachable`, `denied`.
     public func domain(named name: String) async throws -> DomainSnapshot {
         try await Self.typed {
@@ -39,7 +39,7 @@ public final class LibvirtMetadataEditor: Sendable {
         }
     }
 
-    /// The domain of just this name, whatever numbers and UUIDs others have; `nil`: there is none.
+    /// Reads the domain of exactly this name, whatever numbers and UUIDs others have; `nil`: there is none.
     /// - Throws: `unreachable`, `denied`.
     public func domain(called name: String) async throws -> DomainSnapshot? {
         try await Self.typed {
@@ -47,7 +47,7 @@ public final class LibvirtMetadataEditor: Sendable {
         }
     }
 
-    /// The domain of this UUID; `nil`: there is none.
+    /// Reads the domain of this UUID; `nil`: there is none.
     /// - Throws: `unreachable`, `denied`.
     public func domain(_ uuid: DomainUUID) async throws -> DomainSnapshot? {
         try await Self.typed {
@@ -55,20 +55,20 @@ public final class LibvirtMetadataEditor: Sendable {
         }
     }
 
-    /// The names of all domains, running or not, as libvirt sorts them: in no order.
+    /// Reads the names of all domains, running or not, in no particular order.
     public func names() async throws -> [String] {
         try await Self.typed {
             try await connection.call("list the domains") { try DomainReader.names($0) }
         }
     }
 
-    /// Puts one element into a domain's metadata in place of whatever stands in its namespace, or takes it out.
+    /// Sets or removes one element of a domain's metadata. An element of the same namespace is replaced.
     ///
-    /// With both `live` and `config` libvirt changes both or neither. With neither it changes what is current: the live
-    /// metadata of a running domain, else the persistent one. Taking out what is not there succeeds.
+    /// With both `live` and `config` libvirt changes both or neither. With neither it changes the current metadata: the live
+    /// one of a running domain, else the persistent one. Removing an element that does not exist succeeds.
     ///
     /// - Parameters:
-    ///   - xml: one element, whose namespace libvirt adds under the prefix `key`; `nil` to take the element out.
+    ///   - xml: one element, whose namespace libvirt adds under the prefix `key`; `nil` to remove the element.
     ///   - uuid: of the domain, as `domain(named:)` reports it.
     ///   - uri: the namespace.
     ///   - key: the prefix: an XML name without a colon.
@@ -114,9 +114,9 @@ extension LibvirtError {
     }
 }
 
-/// Why a domain's metadata could not be read or written. Each carries libvirt's own words, or ours, for the operator.
+/// Why a domain's metadata could not be read or written. Each case carries libvirt's own text, or ours, for the operator.
 ///
-/// libvirt's words repeat names as they were given: escape them where a terminal shows them.
+/// libvirt's text repeats names as they were given: escape it before a terminal shows it.
 public enum MetadataEditError: Error, Hashable, Sendable {
     /// libvirt cannot be reached, or the connection was lost meanwhile.
     case unreachable(String)
@@ -126,7 +126,7 @@ public enum MetadataEditError: Error, Hashable, Sendable {
     case notRunning(String)
     /// The persistent metadata of a transient domain was to be changed.
     case notPersistent(String)
-    /// Whoever runs this may not change domains.
+    /// The user may not change domains.
     case denied(String)
     /// libvirt refused the change for another reason, such as XML that it cannot parse.
     case refused(String)

@@ -2,28 +2,28 @@
 import CLibvirt
 public import TapModel
 
-/// What `virt-tap doctor` tells about libvirt on this host.
+/// What `virt-tap doctor` reports about libvirt on this host.
 public struct LibvirtReport: Sendable, Equatable {
-    /// What an open connection says about its other side.
+    /// What libvirt's daemon says about itself.
     public struct Daemon: Sendable, Equatable {
-        /// The URI that libvirt settled on.
+        /// The URI that libvirt chose.
         public var uri: String
         /// The version of libvirt's daemon, such as `9.0.0`.
         public var libvirtVersion: String
         /// libvirt's name of the driver, such as `QEMU`.
         public var hypervisor: String
-        /// The hypervisor's version, such as `7.2.22`; `nil` where the driver has none to tell.
+        /// The hypervisor's version, such as `7.2.22`; `nil` where the driver reports none.
         public var hypervisorVersion: String?
         /// How many domains libvirt knows.
         public var domains: Int
     }
 
-    /// The version of the library that this program has loaded.
+    /// The version of the libvirt library that this program has loaded.
     public var libraryVersion: String
-    /// What a read-only connection says, or why there is none, with libvirt's own words about the socket.
+    /// What the daemon says over a read-only connection, or why there is none, in libvirt's own words.
     public var daemon: Result<Daemon, Failure>
 
-    /// Opens a read-only connection, asks, and closes it. Takes at most a minute, when libvirt hangs.
+    /// Opens a read-only connection, reads the report, and closes the connection. Takes a minute at most, when libvirt hangs.
     /// - Parameter uri: as for `virsh --connect`; `nil` for `LIBVIRT_DEFAULT_URI` or else `qemu:///system`.
     public static func read(uri: String?) async -> LibvirtReport {
         var version: UInt = 0
@@ -34,7 +34,7 @@ public struct LibvirtReport: Sendable, Equatable {
         } catch let error as LibvirtError {
             return LibvirtReport(libraryVersion: library, daemon: .failure(error.failure))
         } catch {
-            return LibvirtReport(libraryVersion: library, daemon: .failure(Failure(.libvirtDisconnected, "not asked to the end: \(error)")))
+            return LibvirtReport(libraryVersion: library, daemon: .failure(Failure(.libvirtDisconnected, "the report on libvirt was cancelled: \(error)")))
         }
     }
 

@@ -7,27 +7,27 @@ import TapXML
 
 /// Reads the host's configuration from its file.
 public struct ConfigurationFile: Sendable {
-    /// Bytes; the parser has a limit of its own, this one keeps an absurd file out of memory.
+    /// Bytes. The parser has a limit of its own; this one keeps a huge file out of memory.
     static let maximumSize = 4 << 20
 
     public var path: String
 
     public init(path: String) { self.path = path }
 
-    /// The configuration in force: the file's, or the defaults where there is no file.
+    /// Reads the configuration in force: the file's, or the defaults where there is no file.
     ///
-    /// The file decides what root's programs copy and where to, so one that somebody else can change is refused.
-    /// - Parameter mustExist: whether a missing file is an error and not the defaults.
+    /// The file decides what programs of root copy and where to, so a file that somebody else can change is refused.
+    /// - Parameter mustExist: whether a missing file is an error; else it means the defaults.
     /// - Throws: `ConfigurationFileError`.
     public func load(mustExist: Bool = false) throws(ConfigurationFileError) -> HostConfiguration {
         guard let bytes = try read() else {
-            if mustExist { throw failure("is gone; an empty one that says nothing is <virt-tap/>") }
+            if mustExist { throw failure("does not exist; for the defaults write <virt-tap/> to it") }
             return HostConfiguration()
         }
         return try parse(bytes)
     }
 
-    /// Whether there is a file at all.
+    /// Reads whether the file exists.
     public func exists() -> Bool { access(path, F_OK) == 0 }
 
     private func parse(_ bytes: [UInt8]) throws(ConfigurationFileError) -> HostConfiguration {
@@ -39,7 +39,7 @@ public struct ConfigurationFile: Sendable {
         }
     }
 
-    /// The file's bytes; `nil` when there is none.
+    /// Reads the file's bytes; `nil` when there is no file.
     private func read() throws(ConfigurationFileError) -> [UInt8]? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK)
         guard descriptor >= 0 else {
@@ -48,13 +48,13 @@ public struct ConfigurationFile: Sendable {
         }
         defer { close(descriptor) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw failure("cannot be examined: \(ErrorText.of(errno))") }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw failure("is not a regular file") }
+        guard fstat(descriptor, &status) == 0 else { throw failure("cannot be read: \(ErrorText.of(errno))") }
+        guard status.st_mode & S_IFMT == S_IFREG else { throw failure("is not a regular file; replace it by one") }
         guard status.st_mode & (S_IWGRP | S_IWOTH) == 0 else {
-            throw failure("can be written by its group or by others, so it is not trusted; `chmod go-w` makes it safe")
+            throw failure("can be written by its group or by others, so it is not trusted; run `chmod go-w`")
         }
         guard status.st_uid == 0 || status.st_uid == geteuid() else {
-            throw failure("belongs to user \(status.st_uid), so it is not trusted; `chown root` makes it safe")
+            throw failure("belongs to user \(status.st_uid), so it is not trusted; run `chown root`")
         }
         guard status.st_size <= Self.maximumSize else {
             throw failure("has \(status.st_size) bytes; at most \(Self.maximumSize) are read")
@@ -76,7 +76,7 @@ public struct ConfigurationFile: Sendable {
     }
 }
 
-/// Why a configuration file is not used: everything that is wrong with it, a line each.
+/// Why a configuration file is not used: everything that is wrong with it, one line per problem.
 public struct ConfigurationFileError: Error, Equatable, Sendable {
     public var path: String
     /// Such as `/etc/virt-tap/config.xml:7: …`.

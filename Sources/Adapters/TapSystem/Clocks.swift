@@ -2,7 +2,9 @@
 
 public import Glibc
 
-/// A moment until which something must be done, on a clock that nobody sets.
+/// A moment by which something must be done, on a clock that nobody can set.
+///
+/// Not the same as a timer of a task: threads that block in poll(2) ask it how long they may still wait.
 public struct Deadline: Sendable {
     private let end: ContinuousClock.Instant
 
@@ -10,7 +12,7 @@ public struct Deadline: Sendable {
 
     public init(at end: ContinuousClock.Instant) { self.end = end }
 
-    /// What `poll` wants: milliseconds, rounded up so that it never spins; 0 when the moment has passed.
+    /// The time-out for poll(2): the milliseconds that are left, rounded up so that the caller never spins; 0 when the moment has passed.
     public var pollMilliseconds: Int32 {
         let rest = ContinuousClock.now.duration(to: end)
         guard rest > .zero else { return 0 }

@@ -2,9 +2,9 @@
 
 import Glibc
 
-/// The system's words for an errno value.
+/// The system's text for an errno value.
 public enum ErrorText {
-    /// Such as `No such device, errno 19`. For any thread.
+    /// Returns a text such as `No such device, errno 19`. Can be called on any thread.
     public static func of(_ code: Int32) -> String {
         var buffer = [CChar](repeating: 0, count: 128)
         guard strerror_r(code, &buffer, buffer.count) == 0 else { return "errno \(code)" }
@@ -12,10 +12,10 @@ public enum ErrorText {
     }
 }
 
-/// Writing all of a text to a descriptor, at once and past every buffer.
+/// Writes the whole of a text to a descriptor, without a buffer.
 public enum WholeWrite {
-    /// Blocks until the other end has taken everything. For any thread.
-    /// - Returns: false when the other end is gone or the disk is full; `errno` says which.
+    /// Blocks until everything is written. Can be called on any thread.
+    /// - Returns: false when the other end is closed or the disk is full; `errno` says which.
     @discardableResult
     public static func write(_ text: String, to descriptor: Int32) -> Bool {
         var rest = Array(text.utf8)[...]
@@ -29,17 +29,18 @@ public enum WholeWrite {
     }
 }
 
-/// The end of a process whose other threads go on meanwhile.
+/// Ends a process whose other threads are still running.
 public enum ProcessEnd {
-    /// Says a message, if there is one, and ends the process.
+    /// Writes a message, unless it is empty, and ends the process.
     ///
-    /// Unlike `exit` it runs no destructors of libraries: libvirt's loop is never stopped, and a connection may just be closing on a thread
-    /// of its own, so what those take down is still in use (seen with libvirt 9.0.0: one of 1,200 commands that had done what they
-    /// should died of SIGSEGV or SIGABRT in `exit`).
+    /// Unlike `exit` it does not run the destructors of libraries. libvirt's event loop is never stopped, and a connection may be closing on a
+    /// thread of its own, so that what the destructors free is still in use. (Seen with libvirt 9.0.0: of 1,200 commands that had done their
+    /// work, one died of SIGSEGV or SIGABRT in `exit`.)
     ///
     /// - Parameters:
-    ///   - code: for the parent; with 0 the message goes to standard output, else to standard error. What cannot be said makes 0 a 1.
-    ///   - message: without its last line's end.
+    ///   - code: the exit status. With 0 the message goes to standard output, else to standard error. If the message cannot be written, 0
+    ///     becomes 1.
+    ///   - message: without the newline at its end.
     public static func now(_ code: Int32, saying message: String = "") -> Never {
         let isSaid = message.isEmpty || WholeWrite.write("\(message)\n", to: code == 0 ? STDOUT_FILENO : STDERR_FILENO)
         fflush(nil)

@@ -8,8 +8,8 @@ import TapModel
 import TapSystem
 
 extension KernelDataplane {
-    /// What this host can do for the data path, found by trying where trying changes nothing. Attaches, pins and
-    /// leaves nothing; needs no privileges, but knows less without them. Takes some tens of milliseconds.
+    /// Finds out what this host can do for the data path, by trying where trying changes nothing. Attaches and pins
+    /// nothing. Needs no privileges, but more answers are unknown without them. Takes some tens of milliseconds.
     public func capabilities() -> [CapabilityFinding] {
         let maps = Result { try SharedMaps(unpinned: kernel) }
         let (programs, jit) = probePrograms(maps)
@@ -33,14 +33,14 @@ extension KernelDataplane {
         var information = statvfs()
         guard statvfs(pins.bpffs, &information) == 0 else { return .unknown(why: "\(pins.bpffs): \(ErrorText.of(errno))") }
         if information.f_flag & UInt(ST_RDONLY) != 0 {
-            return .no(why: "\(pins.bpffs) is read-only here; in a systemd unit leave ProtectKernelTunables off")
+            return .no(why: "\(pins.bpffs) is read-only here; in a systemd unit do not set ProtectKernelTunables=")
         }
         let folder = [pins.layout, pins.top, pins.bpffs].first { pins.exists($0) } ?? pins.bpffs
         if access(folder, W_OK) == 0 { return .yes }
         return .unknown(why: "\(folder) may not be written by this user (\(ErrorText.of(errno)))")
     }
 
-    /// Bits of /proc/PID/status, from linux/capability.h.
+    /// Reads the effective capabilities from /proc/self/status; the bits are those of linux/capability.h.
     private func probePrivileges() -> Answer {
         guard let status = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8),
             let line = status.split(separator: "\n").first(where: { $0.hasPrefix("CapEff:") }),
@@ -52,7 +52,7 @@ extension KernelDataplane {
         return .no(why: "\(missing.joined(separator: " and ")) missing; run as root or grant them to the daemon")
     }
 
-    /// Loads the copying programs as they would be attached, and lets them go.
+    /// Loads the copying programs as they would be attached, and closes them again.
     private func probePrograms(_ maps: Result<SharedMaps, any Error>) -> (programs: Answer, jit: Answer) {
         var what = "making maps"
         do {
@@ -68,7 +68,7 @@ extension KernelDataplane {
                     if result != 0 {
                         jit = .unknown(why: ErrorText.of(-result))
                     } else if info.jited_prog_len == 0 {
-                        jit = .no(why: "copies cost several times more; sysctl net.core.bpf_jit_enable=1")
+                        jit = .no(why: "copies cost several times more without it; turn it on: sysctl net.core.bpf_jit_enable=1")
                     }
                 }
             }
@@ -78,7 +78,7 @@ extension KernelDataplane {
         }
     }
 
-    /// What the kernel has least and most to check of.
+    /// The taps whose programs give the verifier the least and the most to check.
     private static var samples: [(name: String, options: CopyOptions, filter: [UInt64])] {
         let plain = CopyOptions(direction: .both, destination: "", mark: PacketMark())
         var full = plain
@@ -86,26 +86,26 @@ extension KernelDataplane {
         full.sampling = .flows(oneIn: 2)
         full.rate = RateLimit(perSecond: 1_000, unit: .bitsPerSecond, burst: 64, text: "1kbit", burstText: nil)
         full.once = true
-        full.resolvesOffloads = true
-        // `ip`: a load, a comparison and two ends.
+        full.finished = true
+        // The filter `ip`: a load, a comparison and two returns.
         let words: [UInt64] = [0x0000_000C_0000_0028, 0x0000_0800_0100_0015, 0x0004_0000_0000_0006, 0x6]
         let filter = try? FilterTranslation.translate(ClassicProgram(words.map { ClassicInstruction(word: $0) }))
         return [("a plain tap", plain, []), ("a tap with every option", full, filter ?? [])]
     }
 
-    /// Loads the relay's programs without making the relay.
+    /// Loads the relay's programs without installing the relay.
     private func probeRelay(_ maps: Result<SharedMaps, any Error>) -> Answer {
         do {
             let sums = try MapLayout.sums.make(kernel)
             for end in RelayEnd.allCases { _ = try RelayInstaller.load(end, sums, maps.get(), kernel) }
             return .yes
         } catch {
-            return Self.refusal(error, "loading the program that cuts, wraps and finishes copies")
+            return Self.refusal(error, "loading the relay's program")
         }
     }
 
     private static func refusal(_ error: any Error, _ what: String) -> Answer {
-        // What there is to be done about that the doctor knows.
+        // `virt-tap doctor` adds what to do about it.
         if let refusal = FailureReport.refusal(error) { return .no(why: "\(what): \(refusal)") }
         let failure = FailureReport.failure(error, what)
         return failure.reason == .permissionDenied ? .unknown(why: failure.message) : .no(why: failure.message)
@@ -117,9 +117,9 @@ extension KernelDataplane {
                 ? .yes
                 : .no(
                     why:
-                        "taps use clsact. Beside one that copies what a guest receives, virsh domiftune --outbound fails, and beside such a limit the "
-                        + "tap is qdisc-conflict; taps with direction=\"outbound\" are free of it. Setting or ending a tap of a running guest may "
-                        + "cost it what arrives in those milliseconds. A kernel with TCX has none of this", minimumKernel: "6.6")
+                        "taps use clsact. With a tap that copies what a guest receives, virsh domiftune --outbound fails, and with such a limit the "
+                        + "tap is qdisc-conflict; taps with direction=\"outbound\" are not affected. Setting or ending a tap of a running guest may "
+                        + "cost the guest the packets that arrive in those milliseconds. A kernel with TCX has none of these limits", minimumKernel: "6.6")
         } catch {
             return .unknown(why: FailureReport.failure(error, "asking for TCX").message)
         }
@@ -131,8 +131,8 @@ extension KernelDataplane {
 
     private func probeCutting() -> Answer { probe(modules: ["veth"], functions: ["veth_xmit"]) }
 
-    /// There is no question that only tries: so by what is loaded, or could be.
-    /// - Parameter functions: one of each module's.
+    /// Reads whether modules are loaded or could be, where trying would change something.
+    /// - Parameter functions: one function of each module.
     private func probe(modules: [String], functions: Set<String>, minimumKernel: String? = nil) -> Answer {
         var name = utsname()
         uname(&name)
@@ -148,8 +148,8 @@ extension KernelDataplane {
         )
     }
 
-    /// Whether all of these functions are in the kernel or in a module that is loaded. Names in /proc/kallsyms may be
-    /// read by everybody, a line at a time since it has over a hundred thousand.
+    /// Reads whether all of these functions are in the kernel or in a loaded module. Everybody may read the names in /proc/kallsyms. It is
+    /// read one line at a time, since it has over a hundred thousand.
     private static func kernelHas(_ functions: Set<String>) -> Bool {
         guard let file = fopen("/proc/kallsyms", "re") else { return false }
         defer { fclose(file) }

@@ -4,13 +4,13 @@ import CLibbpf
 public import TapModel
 import TapSystem
 
-/// What one process can do for the data path with the rights that it has: virt-tapd about itself, or a child with virt-tapd's rights in
-/// its place. Goes over the control socket as JSON.
+/// What one process can do for the data path with its rights: virt-tapd itself, or a child that has virt-tapd's rights. Goes over the
+/// control socket as JSON.
 public struct HostExamination: Hashable, Sendable {
     public var findings: [CapabilityFinding]
-    /// How it would attach.
+    /// How the process would attach programs.
     public var mechanism: Result<Mechanism, Failure>
-    /// What kept a filter from being compiled; `nil`: it was compiled.
+    /// Why a test filter could not be compiled; `nil` when it was compiled.
     public var filters: Failure?
 
     public init(findings: [CapabilityFinding], mechanism: Result<Mechanism, Failure>, filters: Failure?) {
@@ -21,8 +21,8 @@ public struct HostExamination: Hashable, Sendable {
 }
 
 extension KernelDataplane {
-    /// Looks, changes nothing, and takes some tens of milliseconds, all of it on the calling thread.
-    /// - Parameter filters: what became of a filter, which others compile.
+    /// Examines this process. Changes nothing, and blocks the calling thread for some tens of milliseconds.
+    /// - Parameter filters: why a test filter could not be compiled; the caller tries that.
     public func examination(choice: MechanismChoice, filters: Failure?) -> HostExamination {
         let mechanism = Result { () throws(Failure) in try self.mechanism(for: choice) }
         return HostExamination(findings: capabilities(), mechanism: mechanism, filters: filters)
@@ -50,7 +50,7 @@ extension HostExamination: Codable {
             }
         }
 
-        /// `nil` for what a later version looks at.
+        /// `nil` for a subject of a later version.
         var finding: CapabilityFinding? {
             guard let subject = CapabilityFinding.Subject(rawValue: subject) else { return nil }
             switch answer {
@@ -67,7 +67,7 @@ extension HostExamination: Codable {
 
         init(_ failure: Failure) { (reason, message) = (failure.reason.rawValue, failure.message) }
 
-        /// A reason that is not known here is some reason all the same.
+        /// A reason of a later version counts as `attach-failed`.
         var failure: Failure { Failure(Reason(rawValue: reason) ?? .attachFailed, message) }
     }
 
@@ -101,35 +101,37 @@ extension HostExamination: Codable {
 /// One thing that this host can or cannot do for the data path, as `virt-tap doctor` shows it.
 public struct CapabilityFinding: Hashable, Sendable {
     public enum Subject: String, CaseIterable, Sendable {
-        /// A BPF file system is mounted where pins go, and may be written to.
+        /// A BPF file system is mounted for the pins and can be written to.
         case bpffs
         /// CAP_BPF and CAP_NET_ADMIN are in this process's effective set.
         case privileges
         /// The copying program passes the kernel's verifier.
         case programs
-        /// So do the programs that cut, wrap and finish copies.
+        /// So do the programs of the relay, which truncate and encapsulate copies and resolve their offloads.
         case relay
         /// Programs are compiled to machine code.
         case jit
+        /// The kernel attaches programs by TCX.
         case tcx
+        /// The kernel has the qdisc clsact and its filters for eBPF.
         case clsact
-        /// The kind of device on which copies are cut: veth.
+        /// The kernel has veth devices, of which the relay is made.
         case cutting
-        /// The kernel describes its own types, by which our numbers for TCX can be checked.
+        /// The kernel describes its own types (BTF), which monitor ports and the relay need.
         case btf
     }
 
     public enum Answer: Hashable, Sendable {
         case yes
         /// - Parameters:
-        ///   - why: and what to do, for the operator.
-        ///   - minimumKernel: the first Linux that can do it, where that is the cause.
+        ///   - why: the cause and what to do, for the operator.
+        ///   - minimumKernel: the first Linux version that can do it, where the version is the cause.
         case no(why: String, minimumKernel: String? = nil)
-        /// It could not be found out, mostly for want of privileges.
+        /// It could not be determined, mostly for lack of privileges.
         case unknown(why: String)
     }
 
-    /// What depends on the rights of whoever asks, and not on the kernel alone.
+    /// The subjects whose answer depends on the process's rights, and not on the kernel alone.
     public static let ofRights: Set<Subject> = [.bpffs, .privileges, .programs, .relay, .jit, .tcx]
 
     public var subject: Subject
@@ -141,14 +143,14 @@ public struct CapabilityFinding: Hashable, Sendable {
     }
 }
 
-/// The capabilities that virt-tapd has as it is installed.
+/// The capabilities that the installed unit gives virt-tapd.
 ///
 /// packaging/systemd/virt-tapd.service gives them, in CapabilityBoundingSet; a test compares the two.
 public enum DaemonRights {
     public struct Capability: Hashable, Sendable {
-        /// As capabilities(7) has it.
+        /// The name in capabilities(7).
         public let name: String
-        /// Of linux/capability.h.
+        /// The number in linux/capability.h.
         let number: Int32
     }
 
@@ -158,12 +160,12 @@ public enum DaemonRights {
         Capability(name: "CAP_SETGID", number: 6), Capability(name: "CAP_SETUID", number: 7),
     ]
 
-    /// Gives up all others, for the calling thread and for whatever it executes, for good. What the unit takes away besides, such as
-    /// system calls and parts of the file system, stays.
-    /// - Throws: `permission-denied` to whoever may not, mostly for want of CAP_SETPCAP.
+    /// Gives up all other capabilities for good, for the calling thread and the programs that it executes. Does not do what else the
+    /// unit does, such as restricting system calls and the file system.
+    /// - Throws: `permission-denied`, mostly for lack of CAP_SETPCAP.
     public static func lower() throws(Failure) {
         let kept = capabilities.reduce(UInt64(0)) { $0 | 1 << UInt64($1.number) }
         let code = clibbpf_keep_capabilities(kept)
-        guard code == 0 else { throw Failure(.permissionDenied, "giving up capabilities: \(ErrorText.of(-code))") }
+        guard code == 0 else { throw Failure(.permissionDenied, "could not give up capabilities: \(ErrorText.of(-code))") }
     }
 }

@@ -4,15 +4,15 @@ import CLibbpf
 import Glibc
 import TapModel
 
-/// Programs attached as filters of a clsact qdisc, for kernels without TCX; where egress is not needed an `ingress`
-/// qdisc does as well, and leaves libvirt's bandwidth limits their place.
+/// Programs attached as filters of a clsact qdisc, for kernels without TCX. Where egress is not needed an `ingress`
+/// qdisc is used, which can stand beside libvirt's bandwidth limits.
 ///
-/// A filter has no owner and no pin: ours are known by priority, handle and the id of the program. The qdisc is ours
-/// only if we made it, which a pin tells.
+/// A filter has no owner and no pin: ours are recognised by priority, handle and the id of the program. The qdisc is ours
+/// only if we created it, which a pin records.
 struct ClsactHook: HookMechanism {
     typealias Filter = AttachmentSpec.ClsactFilter
 
-    /// Our filters' handles count up from here.
+    /// The handle of our first filter; those of others count up from it.
     private static let firstHandle = OwnFilter.handleBase + 1
     /// ETH_P_ALL in network byte order, which libbpf's filters are for.
     private static let allProtocols = UInt16(0x0003).bigEndian
@@ -20,8 +20,8 @@ struct ClsactHook: HookMechanism {
     let pins: PinTree
     var kernel: Kernel { pins.kernel }
 
-    /// A place for an attachment's filters, the same one on both hooks: the former if it is still ours or free; else
-    /// the first priority if only eBPF filters are there, and the first free handle.
+    /// Chooses priority and handle of an attachment's filters, the same on both hooks: the former ones if they are still ours or free;
+    /// else the lowest priority that only eBPF filters have, and the first free handle.
     func chooseFilter(_ points: [HookPoint], former: Filter?, programs: Set<UInt32>) throws -> Filter {
         try refuseConflict(points)
         let present = try points.flatMap { try TrafficControl.readFilters($0, kernel) }
@@ -49,8 +49,8 @@ struct ClsactHook: HookMechanism {
 
     private static let conflict = Failure(
         .qdiscConflict,
-        "an ingress qdisc is on the device, as a bandwidth limit of libvirt's makes it, and without TCX (Linux 6.6) a tap that copies this "
-            + "direction needs clsact in its place; remove the limit (domiftune --outbound 0; --inbound 0 on a macvtap), copy only the "
+        "the device has an ingress qdisc, as libvirt makes for a bandwidth limit, and without TCX (Linux 6.6) a tap that copies this "
+            + "direction needs clsact instead; remove the limit (domiftune --outbound 0; --inbound 0 on a macvtap), copy only the "
             + "direction that the limit is for, or use a newer kernel")
 
     func attach(_ program: TapProgram, at hook: AttachmentHook, _ undo: Undo) throws {
@@ -97,7 +97,7 @@ struct ClsactHook: HookMechanism {
                 $0.priority == filter.priority && $0.handle == filter.handle && $0.program == program
             })
         else { return .detached }
-        // One classifier of another kind has several handles and is one program; TCX programs run before all filters.
+        // A classifier of another kind counts once, however many handles it has. TCX programs run before all filters.
         var ahead = Set(chain[..<position].map { $0.kind == "bpf" ? "\($0.priority)/\($0.handle)" : "\($0.priority)" }).count
         var foreign = try ahead - chain[..<position].count { try $0.program.map(isOurs) ?? false }
         if let early = try? TCXHook.readChain(hook.point, kernel) {
@@ -122,7 +122,7 @@ struct ClsactHook: HookMechanism {
     }
 
     private func filter(_ hook: AttachmentHook) throws -> Filter {
-        guard let filter = hook.filter else { throw KernelError(call: .attachFilter, number: EINVAL, subject: "no place chosen") }
+        guard let filter = hook.filter else { throw KernelError(call: .attachFilter, number: EINVAL, subject: "no filter chosen") }
         return filter
     }
 
@@ -133,12 +133,12 @@ struct ClsactHook: HookMechanism {
         return try points.flatMap { point in try TrafficControl.readFilters(point, kernel).map { (point, $0) } }
     }
 
-    /// All filters of ours on a device, whether or not a pin tells of them.
+    /// Reads all filters of ours on a device, whether or not a pin records them.
     func readOwnFilters(_ ifindex: UInt32) throws -> [OwnFilter] {
         try readFilters(ifindex).compactMap { try OwnFilter($0.filter, $0.point, kernel) }
     }
 
-    /// No error when it went with its device.
+    /// Detaches a filter. It is no error when it is gone with its device.
     func remove(_ filter: OwnFilter) throws {
         do {
             try detach(filter.point, Filter(priority: filter.priority, handle: filter.handle))
@@ -153,7 +153,7 @@ struct ClsactHook: HookMechanism {
             if present.serves(point) { try forgetReplacedQdisc(ifindex) } else { try replaceQdisc(ifindex, undo) }
             return
         }
-        // The pin first: a qdisc that nobody knows to be ours would stay for ever.
+        // The pin comes first: a qdisc that no pin records as ours would stay for ever.
         let path = pins.qdisc(ifindex)
         try kernel.unlink(path)
         try kernel.pin(try kernel.createArray("virt_tap_qdisc", valueSize: 4, entries: 1), at: path)
@@ -169,8 +169,8 @@ struct ClsactHook: HookMechanism {
         undo.add { try qdisc.remove(from: ifindex, kernel) }
     }
 
-    /// A qdisc on which we have no filter was put in the place of ours, as libvirt does with `ingress`. After a crash it may
-    /// be ours all the same, and then stays when the tap goes: better than to remove somebody else's.
+    /// Unpins our record of a qdisc on which we have no filter: somebody replaced ours, as libvirt does with `ingress`. After a crash it
+    /// may be ours all the same, and then stays when the tap goes, which is better than removing somebody else's.
     private func forgetReplacedQdisc(_ ifindex: UInt32) throws {
         let path = pins.qdisc(ifindex)
         guard pins.exists(path), try readOwnFilters(ifindex).isEmpty else { return }
@@ -182,11 +182,11 @@ struct ClsactHook: HookMechanism {
         return try readFilters(ifindex).allSatisfy { try $0.filter.handle == 0 || OwnFilter($0.filter, $0.point, kernel) != nil }
     }
 
-    /// Puts clsact in the place of an `ingress` qdisc of ours, and our other filters on it. The kernel cannot do both at
-    /// once, so for some milliseconds they copy nothing.
+    /// Replaces an `ingress` qdisc of ours with clsact, and moves our other filters to it. The kernel cannot do both at
+    /// once, so for some milliseconds those copy nothing.
     private func replaceQdisc(_ ifindex: UInt32, _ undo: Undo) throws {
         guard try holdsOnlyOurs(ifindex) else { throw Self.conflict }
-        // The newest of one priority runs first.
+        // Of one priority the newest filter runs first.
         let filters = try readOwnFilters(ifindex).reversed().compactMap { filter in try program(of: filter).map { (filter, $0) } }
         undo.add { try move(filters, to: .ingress, on: ifindex) }
         try move(filters, to: .clsact, on: ifindex)
@@ -200,7 +200,7 @@ struct ClsactHook: HookMechanism {
         }
     }
 
-    /// - Returns: `nil` for a filter that no pin tells of and that may not be asked for by its id.
+    /// - Returns: `nil` for a filter that no pin records and whose program may not be opened by its id.
     private func program(of filter: OwnFilter) throws -> KernelObject? {
         for id in try pins.attachmentIDs() where id.ifindex == filter.point.ifindex {
             for direction in Direction.allCases {
@@ -212,8 +212,7 @@ struct ClsactHook: HookMechanism {
         return try? KernelObject(owning: kernel.check(.identify) { bpf_prog_get_fd_by_id(filter.program) })
     }
 
-    /// Removes the qdisc with the last of our filters, if we made it and no other filter is on it. With one, it is
-    /// left to whoever relies on it.
+    /// Removes the qdisc after the last of our filters, if we created it. With a foreign filter on it, it stays for whoever relies on it.
     func releaseQdisc(_ ifindex: UInt32) throws {
         let path = pins.qdisc(ifindex)
         guard pins.exists(path) else { return }

@@ -5,20 +5,20 @@ import TapModel
 
 /// A way to run a program on a device's hook: TCX or clsact.
 protocol HookMechanism {
-    /// Attaches where nothing of this attachment runs; first in the chain where that is possible.
+    /// Attaches a program at a hook point where no program of this attachment runs; in front of all others where that is possible.
     func attach(_ program: TapProgram, at hook: AttachmentHook, _ undo: Undo) throws
 
-    /// Exchanges the program that runs there, without a moment in which none does.
-    /// - Parameter former: to go back to.
+    /// Replaces the program that runs there, without a moment in which none runs.
+    /// - Parameter former: the program to which `undo` goes back.
     func replace(_ program: TapProgram, at hook: AttachmentHook, former: KernelObject?, _ undo: Undo) throws
 
-    /// Whether a program of ours runs there, whichever it is.
-    /// - Parameter programs: the ids of all that may be this attachment's.
+    /// Reads whether any program of ours runs there.
+    /// - Parameter programs: the ids of all programs that may be this attachment's.
     func isAttached(_ hook: AttachmentHook, programs: Set<UInt32>) throws -> Bool
 
     /// Reads what runs at the hook point.
     /// - Parameters:
-    ///   - program: the id of the one that should.
+    ///   - program: the id of the program that should run there.
     ///   - isOurs: whether a program on this device is one of ours, by its id.
     func observe(_ hook: AttachmentHook, program: UInt32?, isOurs: (UInt32) throws -> Bool) throws -> ObservedAttachment.Hook
 
@@ -26,9 +26,9 @@ protocol HookMechanism {
     func remove(_ hook: AttachmentHook, programs: Set<UInt32>) throws
 }
 
-/// Where a program runs: one of the two TC hooks of a device.
+/// Where a program runs: TC ingress or egress of a device.
 ///
-/// The one place that translates directions. libvirt's inbound and outbound are seen from the guest. What a guest
+/// Nothing else translates directions. libvirt's inbound and outbound are seen from the guest. What a guest
 /// sends through a tap device enters the host there, which is TC ingress. A macvtap device is a leg of its lower
 /// device: what the guest sends is transmitted through it, which is TC egress (drivers/net/tap.c).
 struct HookPoint: Hashable {
@@ -59,11 +59,11 @@ extension AttachmentSpec {
 }
 
 extension AttachmentID {
-    /// Whether it is an attachment of the same tap, to another device maybe: the domain, and the hash of origin and name.
+    /// Whether both are attachments of one tap, perhaps on different devices. Compares the domain, and the hash of origin and name.
     func isSameTap(as other: AttachmentID) -> Bool { domain == other.domain && text.suffix(16) == other.text.suffix(16) }
 }
 
-/// One attachment's program in one direction, and where it runs.
+/// The hook of one attachment in one direction: the hook point, and with clsact the filter on it.
 struct AttachmentHook: Hashable {
     let id: AttachmentID
     let direction: Direction

@@ -4,16 +4,16 @@ import CLibbpf
 import Glibc
 import TapModel
 
-/// Programs attached by TCX links, which are pinned: no qdisc, and gone with the device.
+/// Programs attached by TCX links, which are pinned. They need no qdisc, and the kernel detaches them when the device goes.
 struct TCXHook: HookMechanism {
-    /// More than a hook can hold: BPF_MPROG_MAX in the kernel's include/linux/bpf_mprog.h, one of which stays free.
+    /// More programs than a hook holds: BPF_MPROG_MAX of the kernel's include/linux/bpf_mprog.h, of which one stays free.
     private static let capacity = 64
 
     let pins: PinTree
     var kernel: Kernel { pins.kernel }
 
     func attach(_ program: TapProgram, at hook: AttachmentHook, _ undo: Undo) throws {
-        // What a crash half way through an exchange left would copy everything a second time.
+        // A link that a crash left half way through a replacement would copy everything a second time.
         try remove(pins.link(hook.id, hook.direction) + PinTree.draft)
         let link = try Self.linkFirst(program.object, hook.point, kernel)
         let kernel = kernel
@@ -21,7 +21,7 @@ struct TCXHook: HookMechanism {
         try pins.pin(link, at: pins.link(hook.id, hook.direction), kind: CLIBBPF_LINK, undo)
     }
 
-    /// Attaches a program in front of all others; it stays as long as the link is open or pinned.
+    /// Attaches a program in front of all others. It runs for as long as the link is open or pinned.
     static func linkFirst(_ program: KernelObject, _ point: HookPoint, _ kernel: Kernel) throws -> KernelObject {
         var options = bpf_link_create_opts()
         options.sz = MemoryLayout<bpf_link_create_opts>.size
@@ -56,7 +56,7 @@ struct TCXHook: HookMechanism {
         do {
             chain = try Self.readChain(hook.point, kernel)
         } catch let error as KernelError where error.number == ENODEV {
-            // Moved to another network namespace: gone as far as this host's taps are concerned.
+            // The device was moved to another network namespace, where this host's taps have no say.
             return .deviceGone
         }
         guard let position = chain.firstIndex(of: info.program) else { return absent }
@@ -76,14 +76,14 @@ struct TCXHook: HookMechanism {
     private func remove(_ path: String) throws {
         if let link = try kernel.open(path, CLIBBPF_LINK) {
             do {
-                // Without it the program would run until the kernel gets round to freeing the link.
+                // Without detaching, the program would run until the kernel frees the link some time later.
                 try kernel.check(.detachLink, path) { bpf_link_detach(link.descriptor) }
             } catch let error as KernelError where [ENOLINK, EOPNOTSUPP].contains(error.number) {}
         }
         try kernel.unlink(path)
     }
 
-    /// The programs of a hook in the order in which they run, by id.
+    /// Reads the ids of a hook's programs, in the order in which they run.
     static func readChain(_ point: HookPoint, _ kernel: Kernel) throws -> [UInt32] {
         var ids = [UInt32](repeating: 0, count: capacity)
         var count = UInt32(capacity)

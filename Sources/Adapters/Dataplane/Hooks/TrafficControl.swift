@@ -4,23 +4,23 @@ import CLibbpf
 import CLibmnl
 import Glibc
 
-/// What is on a device's TC hooks, by rtnetlink.
+/// Reads what is on a device's TC hooks, by rtnetlink.
 enum TrafficControl {
-    /// A classifier as the kernel lists it, in the order in which they run.
+    /// A filter as the kernel lists it, in the order in which they run.
     struct Filter: Hashable {
         var kind: String
         var priority: UInt32
-        /// As in the frame: in network byte order.
+        /// In network byte order, as in a frame.
         var networkProtocol: UInt16
-        /// 0: this is not a filter but the head of those of one kind and priority.
+        /// 0: this is not a filter but the head of all filters of one kind and priority.
         var handle: UInt32
-        /// Only of kind "bpf".
+        /// The id of the program; only for kind "bpf".
         var program: UInt32?
-        /// Only of kind "bpf": whatever who attached it called it.
+        /// The name that whoever attached it chose; only for kind "bpf".
         var name: String?
     }
 
-    /// The devices that have a qdisc for filters, clsact or `ingress`.
+    /// Reads which devices have a qdisc for filters, clsact or `ingress`.
     static func readFilterDevices(_ kernel: Kernel) throws -> [UInt32] {
         var request = tcmsg()
         request.tcm_family = UInt8(AF_UNSPEC)
@@ -33,7 +33,7 @@ enum TrafficControl {
         return Set(devices).sorted()
     }
 
-    /// The qdisc at a device's TC_H_INGRESS: `clsact`, `ingress` (which excludes clsact), or none.
+    /// Reads the qdisc at a device's TC_H_INGRESS: `clsact`, `ingress` (which excludes clsact), or none.
     static func readIngressQdisc(_ ifindex: UInt32, _ kernel: Kernel) throws -> String? {
         var request = tcmsg()
         request.tcm_family = UInt8(AF_UNSPEC)
@@ -59,7 +59,7 @@ enum TrafficControl {
         do {
             messages = try NetlinkSocket(kernel).dump(Int32(RTM_GETTFILTER), request)
         } catch let error as KernelError where error.number == EINVAL || error.number == ENOENT {
-            // No qdisc present.
+            // The device has no such qdisc.
             return []
         }
         return messages.compactMap { message in
@@ -78,18 +78,18 @@ enum TrafficControl {
 /// The two qdiscs that hold filters for what comes into a device; clsact also for what leaves it. A device has at most
 /// one of them.
 ///
-/// libvirt puts an `ingress` qdisc of its own in the place of whatever `ingress` qdisc it finds when it limits what a
-/// guest sends, and fails where it finds clsact. So clsact is only taken where it is needed.
+/// When libvirt limits what a guest sends, it replaces an `ingress` qdisc with its own, and fails on clsact. So clsact is used only where
+/// egress is needed.
 enum FilterQdisc: String {
     case ingress
     case clsact
 
-    /// The one that suffices for these hooks.
+    /// The qdisc that suffices for these hook points.
     init(for points: some Sequence<HookPoint>) {
         self = points.contains(where: \.isEgress) ? .clsact : .ingress
     }
 
-    /// What is there; `nil` for none, and where there is no device.
+    /// Reads the device's qdisc; `nil` for none, and where there is no device.
     static func read(_ ifindex: UInt32, _ kernel: Kernel) throws -> FilterQdisc? {
         let found: String?
         do {
@@ -99,14 +99,14 @@ enum FilterQdisc: String {
         }
         guard let kind = found else { return nil }
         guard let known = FilterQdisc(rawValue: kind) else {
-            throw KernelError(call: .createQdisc, number: EEXIST, subject: "\(kind) is there")
+            throw KernelError(call: .createQdisc, number: EEXIST, subject: "a qdisc of kind \(kind) is there")
         }
         return known
     }
 
     func serves(_ point: HookPoint) -> Bool { self == .clsact || !point.isEgress }
 
-    /// The device's hooks that have filters with this one. Asked for those of egress, `ingress` tells of its own.
+    /// The hook points that have filters with this qdisc. Asked for egress, the kernel would list those of `ingress`.
     func points(_ ifindex: UInt32) -> [HookPoint] {
         [true, false].map { HookPoint(ifindex: ifindex, isEgress: $0) }.filter(serves)
     }
@@ -123,7 +123,7 @@ enum FilterQdisc: String {
         var request = tcmsg()
         request.tcm_family = UInt8(AF_UNSPEC)
         request.tcm_ifindex = Int32(ifindex)
-        // TC_H_CLSACT is the same number.
+        // TC_H_CLSACT and TC_H_INGRESS are the same number.
         request.tcm_parent = UInt32(TC_H_INGRESS)
         request.tcm_handle = UInt32(TC_H_INGRESS) & 0xFFFF_0000
         try kernel.check(call, rawValue) {
@@ -138,18 +138,18 @@ enum FilterQdisc: String {
     }
 }
 
-/// A filter on a qdisc that virt-tap put there, known without any pin.
+/// A filter that virt-tap attached, recognised without a pin.
 struct OwnFilter {
     let point: HookPoint
     let priority: UInt32
     let handle: UInt32
     let program: UInt32
 
-    /// What the handles of ours have in their upper half: "vt".
+    /// The upper half of our handles: "vt".
     static let handleBase: UInt32 = 0x7674_0000
 
-    /// By its handle and by the name that libbpf gives it: the program's, with its id.
-    /// - Returns: `nil` for one of another.
+    /// Recognises it by its handle and by the name that libbpf gives it: the program's name and id.
+    /// - Returns: `nil` for a filter that is not ours.
     init?(_ filter: TrafficControl.Filter, _ point: HookPoint, _ kernel: Kernel) throws {
         guard filter.kind == "bpf", filter.handle & 0xFFFF_0000 == Self.handleBase, let program = filter.program,
             filter.name == "\(TapProgram.name):[\(program)]", try kernel.isTapProgram(program) ?? true
@@ -162,8 +162,8 @@ struct OwnFilter {
 }
 
 extension Kernel {
-    /// Whether a program has the name of ours, and maps with the names of ours.
-    /// - Returns: `nil` when the kernel does not tell: to know a program by its id needs CAP_SYS_ADMIN.
+    /// Reads whether a program has the name of ours, and maps with the names of ours.
+    /// - Returns: `nil` when the kernel refuses: opening a program by its id needs CAP_SYS_ADMIN.
     func isTapProgram(_ id: UInt32) throws -> Bool? {
         let program: KernelObject
         do {

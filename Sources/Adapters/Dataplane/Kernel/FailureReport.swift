@@ -5,7 +5,7 @@ import PacketFilter
 import TapModel
 import TapSystem
 
-/// Turns what the kernel answered into what an operator reads: one table for the whole data path.
+/// Turns errors of the data path into messages for an operator. The one table of them is here.
 enum FailureReport {
     static func failure(_ error: any Error, _ what: String) -> Failure {
         if let failure = error as? Failure { return failure }
@@ -26,7 +26,7 @@ enum FailureReport {
         return Failure(reason, "\(what): could not \(error.call.rawValue)\(subject): \(ErrorText.of(error.number)). \(advice)")
     }
 
-    /// That the kernel's verifier refused a program, and its last word; `nil`: something else went wrong.
+    /// Describes that the kernel's verifier refused a program, with its last line; `nil` when something else failed.
     static func refusal(_ error: any Error) -> String? {
         guard let error = error as? KernelError, error.call == .load, let line = error.log.flatMap({ lastWord(ofVerifier: $0) }) else {
             return nil
@@ -40,19 +40,19 @@ enum FailureReport {
         case .tooLarge(let count):
             Failure(
                 .filterTooLarge,
-                "\(what): its filter compiles to \(count) instructions, over which no jump of eBPF reaches; make it shorter, or two taps of it"
+                "\(what): its filter compiles to \(count) instructions, more than a jump of eBPF spans; make it shorter, or split it over two taps"
             )
         }
     }
 
-    /// The verifier gives up by number of steps, of branches or of instructions, each in words of its own.
+    /// The verifier limits the numbers of steps, branches and instructions, with a message for each.
     private static func isTooLarge(_ log: String) -> Bool {
         ["too large", "too complex", "too many"].contains { log.contains($0) }
     }
 
     private static func tooLarge(_ log: String?) -> String {
         let word = log.flatMap { lastWord(ofVerifier: $0) }.map { " (\($0))" } ?? ""
-        return "its filter is too large for the kernel's verifier\(word); make it shorter, or two taps of it"
+        return "its filter is too large for the kernel's verifier\(word); make it shorter, or split it over two taps"
     }
 
     private static func meaning(of error: KernelError) -> (Reason, String) {
@@ -60,26 +60,26 @@ enum FailureReport {
         case (_, EPERM), (_, EACCES):
             (
                 .permissionDenied,
-                "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed, and write access to the pins: run as root, or grant them."
+                "CAP_BPF, CAP_NET_ADMIN, CAP_PERFMON and write access to the pins are needed: run as root, or grant them."
             )
         case (_, EROFS):
             (.permissionDenied, "bpffs is read-only here; in a systemd unit leave ProtectKernelTunables off.")
         case (_, ENODEV), (_, ENXIO), (_, ENOLINK):
-            (.deviceGone, "The device is gone; the tap ends with it, and the domain's next start makes another.")
+            (.deviceGone, "The device is gone; the tap ends with it and begins again with the domain's next start.")
         case (.createLink, EINVAL):
             (.kernelTooOld, "TCX needs Linux 6.6; set <mechanism name=\"auto\"/> or \"clsact\".")
         case (.createLink, ERANGE), (_, E2BIG), (.createLink, ENOSPC):
-            (.attachFailed, "A device's hook holds 63 programs and this one is full; remove taps or other programs from it.")
+            (.attachFailed, "The device's hook is full: it holds 63 programs; remove taps or other programs from it.")
         case (_, ENOMEM), (_, ENOBUFS):
-            (.attachFailed, "The kernel is out of memory, or over a limit on it; free some, and it is tried again.")
+            (.attachFailed, "The kernel is out of memory, or over a memory limit; free some. It is tried again.")
         case (_, EBUSY), (_, EAGAIN), (_, EINTR):
             (.attachFailed, "Somebody else is changing the same thing; it is tried again.")
         case (.createQdisc, EEXIST), (.attachFilter, EEXIST):
-            (.qdiscConflict, "Another program put a qdisc or filter there at the same moment; it is tried again.")
+            (.qdiscConflict, "Another program added a qdisc or filter at the same moment; it is tried again.")
         case (.attachFilter, EOPNOTSUPP):
             (.qdiscConflict, "The qdisc on the device shares a block of filters with others; remove it, or use a kernel with TCX (6.6).")
         case (.changeDevice, EOPNOTSUPP):
-            (.attachFailed, "The kernel has no devices of kind veth, on which copies are cut, wrapped and finished; load its module.")
+            (.attachFailed, "The kernel has no veth devices, on which copies are truncated, encapsulated and have offloads resolved; load the module veth.")
         case (_, EMFILE), (_, ENFILE):
             (.attachFailed, "Too many open files; raise LimitNOFILE.")
         default:
@@ -87,7 +87,7 @@ enum FailureReport {
         }
     }
 
-    /// The verifier's reason: the last line that is neither empty nor its closing statistics.
+    /// The verifier's reason: the last line that is neither empty nor part of its closing statistics.
     static func lastWord(ofVerifier log: String) -> String? {
         log.split(separator: "\n").map(String.init).last {
             !$0.allSatisfy(\.isWhitespace) && !$0.hasPrefix("processed ") && !$0.hasPrefix("verification time")

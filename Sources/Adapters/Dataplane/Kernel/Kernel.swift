@@ -3,16 +3,17 @@
 import CLibbpf
 import Glibc
 
-/// The kernel's side of the data path, one method a call, each of which throws `KernelError`.
+/// The system calls of the data path. Each method makes one call and throws `KernelError`.
 ///
-/// Everything that can fail goes through here, so that tests can make each call fail in its turn.
+/// Every call that can fail goes through `check`, so that tests can make each of them fail.
 final class Kernel {
-    /// Asked before each call; an errno makes the call fail with it and not happen.
+    /// Asked before each call. If it returns an errno, the call fails with it and is not made.
     var fault: ((KernelCall) -> CInt?)?
 
     init() { clibbpf_capture_messages() }
 
-    /// - Parameter result: of a call that gives -1 and errno, or -errno, as libbpf's and libc's do.
+    /// Makes a call and throws its error.
+    /// - Parameter body: returns -1 and sets errno, or returns -errno, as the functions of libc and libbpf do.
     @discardableResult
     func check(_ call: KernelCall, _ subject: String = "", _ body: () -> CInt) throws -> CInt {
         if let number = fault?(call) { throw KernelError(call: call, number: number, subject: subject) }
@@ -55,7 +56,7 @@ final class Kernel {
 
     /// The ids of the maps that a program works on.
     func maps(of program: KernelObject) throws -> Set<UInt32> {
-        // Ours has four; the kernel allows 64.
+        // The kernel allows 64 per program.
         var ids = [UInt32](repeating: 0, count: 64)
         let count = try check(.readMap) { clibbpf_program_maps(program.descriptor, &ids, 64) }
         return Set(ids.prefix(Int(count)))
@@ -63,8 +64,8 @@ final class Kernel {
 
     // MARK: Programs
 
-    /// Runs a classifier once on a frame of its own, as if a device had it: what the program clones is really sent, the frame
-    /// itself goes nowhere.
+    /// Runs a program once on a frame, as if the device had received it. Clones that the program makes are really sent; the frame
+    /// itself is discarded.
     /// - Parameter frame: at least an Ethernet header and an IP header.
     func testRun(_ program: KernelObject, frame: [UInt8], ifindex: UInt32) throws {
         var context = __sk_buff()
@@ -95,7 +96,8 @@ final class Kernel {
         try check(.pin, path) { bpf_obj_pin(object.descriptor, path) }
     }
 
-    /// - Returns: `nil` when there is no such pin, or it is another kind of object.
+    /// Opens a pin.
+    /// - Returns: `nil` when it does not exist, or is another kind of object.
     func open(_ path: String, _ kind: clibbpf_kind) throws -> KernelObject? {
         do {
             let object = KernelObject(owning: try check(.open, path) { bpf_obj_get(path) })
@@ -109,7 +111,7 @@ final class Kernel {
         try check(.rename, new) { Glibc.rename(old, new) }
     }
 
-    /// No error when it is not there.
+    /// Removes a pin. It is no error when it does not exist.
     func unlink(_ path: String) throws {
         do {
             try check(.unlink, path) { Glibc.unlink(path) }
@@ -120,19 +122,19 @@ final class Kernel {
         try check(.open, path) { Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) }
     }
 
-    /// Opens `name` in an open directory, and not what a link of that name leads to.
+    /// Opens `name` in an open directory. Does not follow a link of that name.
     func openDirectory(_ path: String, at directory: CInt, _ name: String) throws -> CInt {
         try check(.open, path) { openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) }
     }
 
-    /// No error when it is not there.
+    /// Removes a pin in an open directory. It is no error when it does not exist.
     func unlink(_ path: String, at directory: CInt, _ name: String) throws {
         do {
             try check(.unlink, "\(path)/\(name)") { unlinkat(directory, name, 0) }
         } catch let error as KernelError where error.number == ENOENT {}
     }
 
-    /// No error when it is not there.
+    /// Removes an empty directory in an open one. It is no error when it does not exist.
     func removeDirectory(_ path: String, at directory: CInt, _ name: String) throws {
         do {
             try check(.unlink, "\(path)/\(name)") { unlinkat(directory, name, AT_REMOVEDIR) }
@@ -140,7 +142,7 @@ final class Kernel {
     }
 }
 
-/// Each thing that the data path asks of the kernel and that can fail: what a fault can be put into.
+/// The kinds of calls to the kernel that can fail. The raw value completes "could not …" in messages; tests inject faults by kind.
 enum KernelCall: String, CaseIterable, Sendable {
     case makeDirectory = "make a directory for pins"
     case createMap = "create a map"
@@ -155,26 +157,26 @@ enum KernelCall: String, CaseIterable, Sendable {
     case identify = "identify a program"
     case load = "load a program"
     case createLink = "attach a program"
-    case updateLink = "exchange a program"
+    case updateLink = "replace a program"
     case detachLink = "detach a program"
     case queryHook = "list a device's programs"
     case createQdisc = "add a qdisc for filters"
-    case destroyQdisc = "remove our qdisc"
+    case destroyQdisc = "remove virt-tap's qdisc"
     case attachFilter = "add a filter"
     case detachFilter = "remove a filter"
-    case netlink = "ask rtnetlink"
+    case netlink = "exchange messages with rtnetlink"
     case testRun = "run a program on a test frame"
-    case changeDevice = "make or change a device of ours"
+    case changeDevice = "create or change a device of virt-tap"
 }
 
-/// The kernel said no.
+/// A call to the kernel failed.
 struct KernelError: Error {
     var call: KernelCall
-    /// Positive.
+    /// The errno value, positive.
     var number: CInt
-    /// What the call was about: a path, a device.
+    /// The object of the call, such as a path or a device.
     var subject: String = ""
-    /// For a load: the verifier's whole log.
+    /// For a load, the verifier's whole log.
     var log: String?
 }
 
@@ -186,7 +188,7 @@ final class KernelObject {
 
     deinit { close(descriptor) }
 
-    /// The kernel's id of a program.
+    /// Reads the kernel's id of a program.
     func programID() throws -> UInt32 {
         var info = bpf_prog_info()
         let result = clibbpf_program_info(descriptor, &info)
@@ -195,13 +197,13 @@ final class KernelObject {
     }
 }
 
-/// What takes back the steps done so far, should a later one fail.
+/// The steps that take back what was done so far, for when a later step fails.
 final class Undo {
     private var steps: [() throws -> Void] = []
 
     func add(_ step: @escaping () throws -> Void) { steps.append(step) }
 
-    /// Takes back, the last step first; what cannot be taken back is left for the next start to repair.
+    /// Runs the steps, the last one first. What fails is repaired at the next start of virt-tapd.
     func run() {
         for step in steps.reversed() { try? step() }
         steps = []

@@ -4,13 +4,13 @@ import CLibmnl
 import Glibc
 import TapModel
 
-/// The netdevs of this thread's network namespace, by rtnetlink: /sys/class/net shows the namespace in which sysfs was
-/// mounted, which need not be ours.
+/// Reads the netdevs of this thread's network namespace, by rtnetlink. (/sys/class/net shows the namespace in which sysfs was
+/// mounted, which need not be ours.)
 enum DeviceList {
     static func read(_ kernel: Kernel) throws -> [HostDevice] {
         let socket = try NetlinkSocket(kernel)
-        // Where devices come and go without a pause, as when many guests start, no answer is ever whole. What was there
-        // all the time is in one of them, and each is asked for once more: it may have gone, or changed.
+        // Where devices come and go without a pause, as when many guests start, no answer is ever complete. A device that existed
+        // all the time is in at least one of them. Each is read once more, since it may have gone or changed.
         var links = try socket.dump(Int32(RTM_GETLINK), ifinfomsg()) { pieces in
             try Set(pieces.compactMap { Link($0)?.device.index }).compactMap { try readLink($0, socket) }
         }.compactMap(Link.init)
@@ -30,7 +30,7 @@ enum DeviceList {
         return links.map(\.device).sorted { $0.index < $1.index }
     }
 
-    /// One of them, without a look at its addresses.
+    /// Reads one device, without its addresses.
     static func read(_ name: String, _ kernel: Kernel) throws -> HostDevice? {
         let index = if_nametoindex(name)
         let socket = try NetlinkSocket(kernel)
@@ -40,12 +40,12 @@ enum DeviceList {
         return link.device
     }
 
-    /// The ifindex of the device with this name or altname; `nil`: there is none.
+    /// Reads the ifindex of the device with this name or altname; `nil`: there is none.
     static func index(called name: String, _ kernel: Kernel) throws -> UInt32? {
         let index = if_nametoindex(name)
         if index != 0 { return index }
         do {
-            // Longer than what if_nametoindex() takes.
+            // An altname may be longer than if_nametoindex() accepts.
             let message = try NetlinkSocket(kernel).get(Int32(RTM_GETLINK), ifinfomsg()) {
                 mnl_attr_put_strz($0, UInt16(IFLA_ALT_IFNAME), name)
             }
@@ -56,7 +56,7 @@ enum DeviceList {
         }
     }
 
-    /// net.ipv4.conf.all.rp_filter: what each device checks at least.
+    /// Reads net.ipv4.conf.all.rp_filter, the least that each device checks.
     private static func sourceCheck(_ socket: NetlinkSocket) throws -> UInt32 {
         var header = netconfmsg()
         header.ncm_family = UInt8(AF_INET)
@@ -99,7 +99,7 @@ enum DeviceList {
             device.master = attributes.number(Int(IFLA_MASTER), as: UInt32.self)
             if device.master != nil { device.masterKind = info?.text(Int(IFLA_INFO_SLAVE_KIND)) }
             device.alternativeNames = attributes.nested(Int(IFLA_PROP_LIST))?.texts(Int(IFLA_ALT_IFNAME)) ?? []
-            // An adapter's is its own; zero stands for one that was not found.
+            // An adapter's link is itself; zero stands for a link that was not found.
             let link = attributes.number(Int(IFLA_LINK), as: UInt32.self).flatMap { [0, device.index].contains($0) ? nil : $0 }
             device.isLinkElsewhere = attributes[Int(IFLA_LINK_NETNSID)] != nil
             device.link = device.isLinkElsewhere ? nil : link
@@ -114,8 +114,8 @@ enum DeviceList {
                 Int(IFLA_INET_CONF), as: UInt32.self, at: Self.reversePathFilter * MemoryLayout<UInt32>.size)
         }
 
-        /// Whether a program has a tap device open. It has its carrier from that, which is told here of one that is down as well; without
-        /// one (TUNSETCARRIER) it is gone as soon as nobody has it open, if it is not to persist, and one of many queues counts them.
+        /// Whether a program has a tap device open. An open tap device has a carrier, also while it is down. Without a carrier
+        /// (TUNSETCARRIER), a device that is not persistent exists only while it is open, and one with many queues counts those.
         private static func isOpen(_ attributes: NetlinkAttributes, _ info: NetlinkAttributes?) -> Bool? {
             guard let carrier = attributes.number(Int(IFLA_CARRIER), as: UInt8.self) else { return nil }
             let tun = info?.nested(Int(IFLA_INFO_DATA))
@@ -123,11 +123,11 @@ enum DeviceList {
             return carrier == 1 || tun?.number(Int(IFLA_TUN_PERSIST), as: UInt8.self) == 0 || queues.contains { $0 > 0 }
         }
 
-        /// IFF_LOWER_UP of linux/if.h, which cannot be included beside net/if.h.
+        /// IFF_LOWER_UP of linux/if.h, which cannot be included together with net/if.h.
         private static let lowerUp: UInt32 = 1 << 16
 
-        /// Notes from which sources this host takes packets by the device.
-        /// - Parameter everywhere: the same setting of all devices; the greater one counts, and 1 is the strict one.
+        /// Sets from which sources this host accepts packets that arrive on the device.
+        /// - Parameter everywhere: net.ipv4.conf.all.rp_filter. The greater of the two settings counts, and 1 is the strict one.
         mutating func setSourceCheck(_ everywhere: UInt32) {
             device.takesAnySource = sourceCheck.map { max($0, everywhere) != 1 } ?? false
             device.isSourceCheckOverruled = everywhere > 1
@@ -135,9 +135,9 @@ enum DeviceList {
 
         /// ARPHRD_ETHER of linux/if_arp.h.
         private static let ethernet: UInt16 = 1
-        /// DEVCONF_DISABLE_IPV6 of linux/ipv6.h, which cannot be included beside netinet/in.h: a place in the array IFLA_INET6_CONF.
+        /// DEVCONF_DISABLE_IPV6 of linux/ipv6.h, which cannot be included together with netinet/in.h: an index into the array IFLA_INET6_CONF.
         private static let disableIPv6 = 26
-        /// IPV4_DEVCONF_RP_FILTER of linux/ip.h, for the same reason: a place in the array IFLA_INET_CONF.
+        /// IPV4_DEVCONF_RP_FILTER of linux/ip.h, for the same reason: an index into the array IFLA_INET_CONF.
         private static let reversePathFilter = 7
 
         private static func kind(_ info: NetlinkAttributes?, flags: UInt32) -> HostDevice.Kind {
@@ -156,7 +156,7 @@ enum DeviceList {
     private struct Address: Hashable {
         let ifindex: UInt32
         let value: DeviceAddress
-        /// fe80::/10, which every device gets by itself when it is set up.
+        /// In fe80::/10, which every device gets by itself when it is set up.
         let isAutomatic: Bool
 
         init?(_ message: NetlinkMessage) {
@@ -164,7 +164,8 @@ enum DeviceList {
             let family = Int32(header.ifa_family)
             guard family == AF_INET || family == AF_INET6 else { return nil }
             let attributes = message.attributes(after: ifaddrmsg.self)
-            // IFA_ADDRESS is the other machine's on a link between two, else the same; IPv6 says IFA_LOCAL only then.
+            // On a point-to-point link IFA_ADDRESS is the other machine's address, else it equals IFA_LOCAL. IPv6 has IFA_LOCAL only on
+            // such links.
             let network = attributes[Int(IFA_ADDRESS)].map(Array.init)
             let own = attributes[Int(IFA_LOCAL)].map(Array.init) ?? network
             guard let own, let value = DeviceAddress(own, peer: network, prefixLength: Int(header.ifa_prefixlen)) else { return nil }
@@ -174,7 +175,7 @@ enum DeviceList {
         }
     }
 
-    /// Whether there is a device with this index at the moment.
+    /// Reads whether a device with this index exists at the moment.
     static func exists(_ ifindex: UInt32) -> Bool { name(ifindex) != nil }
 
     private static func name(_ ifindex: UInt32) -> String? {

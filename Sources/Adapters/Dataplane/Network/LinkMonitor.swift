@@ -5,25 +5,25 @@ import Glibc
 public import TapModel
 import TapSystem
 
-/// Says that some link or address of this network namespace has changed, or some route, rule or neighbour, on a thread of its own.
+/// Notifies of changes to links and addresses of this network namespace, or to routes, rules and neighbours. Has a thread of its own.
 ///
-/// What has changed is not said: messages get lost when there are many, so whoever listens reads everything again.
-/// Changes that come while nobody takes them are one.
+/// A notification does not say what has changed: messages get lost when there are many, so the listener reads everything again.
+/// Changes that come while the listener is busy are one notification.
 public final class LinkMonitor: Sendable {
     /// What is listened to.
     public enum Subject: Sendable {
         case links
-        /// Also neighbours, who are busy on a large host: only for those who send something by them.
+        /// Routes, rules and neighbours. Neighbours change often on a large host, so this is for those who send to other machines.
         case paths
 
-        /// A bit for each group; a kernel that does not know one leaves it out.
+        /// One bit per multicast group. A kernel that does not know a group ignores its bit.
         fileprivate var groups: UInt32 {
             switch self {
             case .links:
-                // Also whether the host takes packets from any source by a device (rp_filter).
+                // NETCONF says when rp_filter changes, which decides from which sources packets are accepted on a device.
                 UInt32(RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR) | 1 << (RTNLGRP_IPV4_NETCONF.rawValue - 1)
             case .paths:
-                // A rule or a next hop that changes may move packets while no route does.
+                // A changed rule or next hop may move packets while no route changes.
                 UInt32(RTMGRP_NEIGH | RTMGRP_IPV4_ROUTE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE)
                     | 1 << (RTNLGRP_IPV6_RULE.rawValue - 1) | 1 << (RTNLGRP_NEXTHOP.rawValue - 1)
             }
@@ -49,7 +49,7 @@ public final class LinkMonitor: Sendable {
         let bound = withUnsafePointer(to: &address) {
             $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { bind(socket, $0, socklen_t(MemoryLayout<sockaddr_nl>.size)) }
         }
-        // Its own, so that stop() cannot ring at a descriptor that the thread has closed and somebody else opened.
+        // A duplicate, so that stop() cannot write to a descriptor that the thread has closed and somebody else opened.
         let listenerStopEvent = eventfd(0, Int32(EFD_CLOEXEC))
         stopEvent = fcntl(listenerStopEvent, F_DUPFD_CLOEXEC, 3)
         guard bound == 0, stopEvent >= 0 else {
@@ -67,7 +67,7 @@ public final class LinkMonitor: Sendable {
 
     private static func failure(_ number: CInt, _ subject: Subject) -> Failure {
         FailureReport.failure(
-            KernelError(call: .netlink, number: number), "watching \(subject), which are read by the clock until virt-tapd is restarted")
+            KernelError(call: .netlink, number: number), "watching \(subject) (until virt-tapd is restarted they are only read at intervals)")
     }
 
     deinit {
@@ -108,7 +108,7 @@ private final class Listener: Sendable {
                 return
             }
             if descriptors[1].revents != 0 { return }
-            // ENOBUFS: some were lost, which is a change like any other.
+            // ENOBUFS: messages were lost, which counts as a change.
             var isAlive = true
             while true {
                 let count = recv(socket, &buffer, buffer.count, 0)

@@ -3,11 +3,11 @@
 import CLibmnl
 import Glibc
 
-/// One question to rtnetlink at a time. A socket belongs to the network namespace of the thread that opened it.
+/// A socket of rtnetlink, for one request at a time. It belongs to the network namespace of the thread that opened it.
 final class NetlinkSocket {
     private struct Answer {
         var messages: [NetlinkMessage] = []
-        /// Not when something changed while the kernel was telling.
+        /// `false` when something changed while the kernel was listing.
         var isWhole = true
     }
 
@@ -27,16 +27,17 @@ final class NetlinkSocket {
 
     deinit { mnl_socket_close(socket) }
 
-    /// Everything of one kind. Asked again, up to ten times, when something changed while the kernel was telling:
-    /// such an answer may lack what was there all the time.
+    /// Lists everything of one kind. Asks again, up to ten times, when something changed while the kernel was listing:
+    /// such an answer may lack what existed all the time.
+    /// - Throws: EAGAIN when the list keeps changing.
     func dump<Header>(_ type: Int32, _ header: Header) throws -> [NetlinkMessage] {
         try dump(type, header) { _ in
             throw KernelError(call: .netlink, number: EAGAIN, subject: "a list that keeps changing")
         }
     }
 
-    /// The same for a list that can be put together otherwise when it keeps changing.
-    /// - Parameter piecing: is given all the answers, of which none is sure to be whole.
+    /// Lists everything of one kind, and lets the caller combine the answers when the list keeps changing.
+    /// - Parameter piecing: gets the messages of all answers, none of which is sure to be complete.
     func dump<Header>(
         _ type: Int32, _ header: Header, piecing: ([NetlinkMessage]) throws -> [NetlinkMessage]
     ) throws -> [NetlinkMessage] {
@@ -49,7 +50,7 @@ final class NetlinkSocket {
         return try piecing(pieces)
     }
 
-    /// One object; `nil` when the kernel has none. Traffic control answers only those that ask for an echo.
+    /// Reads one object; `nil` when the kernel has none. Traffic control answers only requests with NLM_F_ECHO.
     func get<Header>(
         _ type: Int32, _ header: Header, put: (UnsafeMutablePointer<nlmsghdr>) -> Void = { _ in }
     ) throws -> NetlinkMessage? {
@@ -60,13 +61,13 @@ final class NetlinkSocket {
         }
     }
 
-    /// Makes or removes an object of a kind that an attribute names.
+    /// Creates or removes an object whose kind an attribute names.
     func change<Header>(_ type: Int32, _ flags: UInt16, _ header: Header, kind: (attribute: Int, name: String)) throws {
         try change(type, flags, header) { mnl_attr_put_strz($0, UInt16(kind.attribute), kind.name) }
     }
 
-    /// Makes, changes or removes an object that attributes describe.
-    /// - Parameter put: adds them to the message, which has room for a kilobyte.
+    /// Creates, changes or removes an object that attributes describe.
+    /// - Parameter put: adds the attributes to the message, which has room for a kilobyte.
     func change<Header>(_ type: Int32, _ flags: UInt16, _ header: Header, put: (UnsafeMutablePointer<nlmsghdr>) -> Void) throws {
         _ = try exchange(type, UInt16(NLM_F_ACK) | flags, header, put: put)
     }
@@ -92,7 +93,7 @@ final class NetlinkSocket {
 
     private func receive() throws -> Answer {
         var answer = Answer()
-        // The kernel fills up to 32 KiB at a time where it is given the room.
+        // The kernel fills at most 32 KiB at a time.
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 * 1_024, alignment: 8)
         defer { buffer.deallocate() }
         while true {
@@ -145,7 +146,7 @@ struct NetlinkMessage {
     }
 }
 
-/// Attributes by type. Nested ones are read when asked for.
+/// Attributes by type. Nested attributes are parsed when they are asked for.
 struct NetlinkAttributes {
     private var values: [Int: [ArraySlice<UInt8>]] = [:]
 
@@ -163,7 +164,7 @@ struct NetlinkAttributes {
         }
     }
 
-    /// Of several with one type the last.
+    /// The last attribute of this type.
     subscript(_ type: Int) -> ArraySlice<UInt8>? { values[type]?.last }
 
     func number<Number: FixedWidthInteger & BitwiseCopyable>(_ type: Int, as _: Number.Type, at offset: Int = 0) -> Number? {
@@ -173,7 +174,7 @@ struct NetlinkAttributes {
 
     func text(_ type: Int) -> String? { self[type].map(Self.text) }
 
-    /// All with this type.
+    /// All attributes of this type.
     func texts(_ type: Int) -> [String] { (values[type] ?? []).map(Self.text) }
 
     private static func text(_ value: ArraySlice<UInt8>) -> String { String(decoding: value.prefix { $0 != 0 }, as: UTF8.self) }

@@ -4,25 +4,25 @@ import CLibmnl
 import Glibc
 import TapModel
 
-/// Asks rtnetlink how packets of this network namespace get to an address.
+/// Reads by rtnetlink how packets of this network namespace get to an address.
 struct RouteTable {
     let kernel: Kernel
 
     /// ARPHRD_ETHER of linux/if_arp.h.
     private static let ethernet: UInt16 = 1
-    /// RTAX_MTU among the nested metrics.
+    /// The MTU among the nested metrics of a route.
     private static let metricMTU = Int(RTAX_MTU)
-    /// DEVCONF_MTU6 of linux/ipv6.h, which cannot be included beside netinet/in.h: a place in the array IFLA_INET6_CONF.
+    /// DEVCONF_MTU6 of linux/ipv6.h, which cannot be included together with netinet/in.h: an index into the array IFLA_INET6_CONF.
     private static let deviceMTU6 = 2
 
-    /// What `TapDataplane.path` gives, without asking anybody but the kernel.
+    /// Reads what `TapDataplane.path` returns. Sends nothing to anybody.
     func path(for query: UnderlayQuery) throws -> UnderlayPath {
         let (remote, source) = (query.remote, query.source)
         let target = IPAddress.text(remote)
         if let refusal = RemoteAddress.refusal(remote) { throw refusal }
         if let source, try !isLocal(source) {
             throw Failure(
-                .destinationDown, "\(IPAddress.text(source)) is no address of this host; copying begins when it is, or correct source=")
+                .destinationDown, "source address \(IPAddress.text(source)) is not an address of this host; add it to a device, or correct source=")
         }
         let device = try query.device.map { try requireUp($0, target) }
         let (route, prefixLength) = try route(to: remote, source: source, by: device)
@@ -32,11 +32,11 @@ struct RouteTable {
         guard link.isEthernet, let mac = link.mac else {
             throw Failure(
                 .notImplemented,
-                "\(target) is reached by \(link.name), which has no Ethernet addresses; this version of virt-tap sends nothing by such devices"
+                "\(target) is reached through \(link.name), which has no Ethernet addresses; this version of virt-tap sends copies through Ethernet devices only"
             )
         }
         guard let own = source ?? route[Int(RTA_PREFSRC.rawValue)].map(Array.init) else {
-            throw Failure(.destinationDown, "this host has no address to send to \(target) from; give \(link.name) one, or set source=")
+            throw Failure(.destinationDown, "this host has no source address for copies to \(target); add an address to \(link.name), or set source=")
         }
         let gateway = try Self.gateway(route) ?? remote
         let metric = route.nested(Int(RTA_METRICS.rawValue))?.number(Self.metricMTU, as: UInt32.self)
@@ -46,34 +46,34 @@ struct RouteTable {
             mtu: min(link.mtu, remote.count == 16 ? link.mtu6 ?? .max : .max, metric ?? .max), prefixLength: prefixLength)
     }
 
-    /// The device that copies are to leave by.
+    /// Reads the device of device=.
+    /// - Throws: `destination-down` when it does not exist or is down.
     private func requireUp(_ name: String, _ target: String) throws -> Device {
         guard let index = try DeviceList.index(called: name, kernel), let link = try link(index) else {
             throw Failure(
-                .destinationDown, "\(name), by which \(target) is to be reached (device=), does not exist; copying begins when it appears")
+                .destinationDown, "device \(name) does not exist, through which \(target) is to be reached (device=); create it, or correct device=")
         }
         guard link.isUp else {
-            throw Failure(.destinationDown, "\(name), by which \(target) is to be reached (device=), is down; `ip link set \(name) up`")
+            throw Failure(.destinationDown, "device \(name) is down, through which \(target) is to be reached (device=); set it up: `ip link set \(name) up`")
         }
         return Device(index: index, name: name)
     }
 
-    /// Has the kernel ask for the next hop, or ask it whether it is still there. Needs CAP_NET_ADMIN.
+    /// Has the kernel resolve the next hop's MAC address, or verify it. Needs CAP_NET_ADMIN.
     func probeNextHop(of path: UnderlayPath) throws { try Neighbour.probe(path.nextHop, path.ifindex, kernel) }
 
     private static func ownAddress(_ target: String) -> Failure {
-        Failure(.destinationUnsafe, "\(target) is an address of this host itself; use an <interface> or a <domain>, or another machine's")
+        Failure(.destinationUnsafe, "\(target) is an address of this host; use another machine's address, or an <interface> or <domain> on this host")
     }
 
     private static func family(_ address: [UInt8]) -> UInt8 { UInt8(address.count == 4 ? AF_INET : AF_INET6) }
 
-    /// What the kernel would do with a packet.
+    /// Reads what the kernel would do with a packet.
+    /// - Parameters:
+    ///   - ifindex: only routes through this device; IPv6 with a source may return another's all the same.
+    ///   - isMatch: return the entry of the routing table, and not the route that follows from it for this address.
     /// - Throws: `KernelError` with ENETUNREACH when there is no route, and with the number of a route of type unreachable
     ///   (EHOSTUNREACH), prohibit (EACCES) or blackhole (EINVAL).
-    ///
-    /// - Parameters:
-    ///   - ifindex: only routes by this device; IPv6 with a source may give another's all the same.
-    ///   - isMatch: gives the route as it stands in the table, and not what is made of it for this address.
     private func lookup(_ remote: [UInt8], source: [UInt8]?, by ifindex: UInt32? = nil, isMatch: Bool = false) throws -> NetlinkMessage? {
         var header = rtmsg()
         if isMatch { header.rtm_flags = UInt32(RTM_F_FIB_MATCH) }
@@ -87,20 +87,20 @@ struct RouteTable {
         }
     }
 
-    /// Why there is no way, where the kernel says so.
+    /// The failure for an error that means that there is no route; `nil` for any other error.
     private static func noRoute(_ target: String, _ number: CInt?) -> Failure? {
         let why: String
         switch number {
         case nil, ENETUNREACH: why = "add one (ip route)"
-        case EHOSTUNREACH: why = "one of type unreachable stands in its way (ip route, ip rule)"
-        case EACCES: why = "one of type prohibit stands in its way (ip route, ip rule)"
-        case EINVAL: why = "one of type blackhole stands in its way (ip route, ip rule)"
+        case EHOSTUNREACH: why = "remove the route or rule of type unreachable (ip route, ip rule)"
+        case EACCES: why = "remove the route or rule of type prohibit (ip route, ip rule)"
+        case EINVAL: why = "remove the route or rule of type blackhole (ip route, ip rule)"
         default: return nil
         }
         return Failure(.neighbourUnreachable, "this host has no route to \(target); \(why)")
     }
 
-    /// Asked for IPv6, too, where the kernel gives a route for any source.
+    /// Reads whether it is an address of this host. Needed for IPv6 too, where the kernel returns a route for any source.
     private func isLocal(_ address: [UInt8]) throws -> Bool {
         do {
             return try (lookup(address, source: nil)?.header(rtmsg.self)?.rtm_type).map(Int32.init) == Int32(RTN_LOCAL)
@@ -114,14 +114,15 @@ struct RouteTable {
         let name: String
     }
 
-    /// - Returns: the way, and for how many bits of the address the route is that says so.
+    /// Reads the route to an address.
+    /// - Returns: the route's attributes, and its prefix length in bits.
     private func route(to remote: [UInt8], source: [UInt8]?, by device: Device?) throws -> (NetlinkAttributes, prefixLength: Int) {
         let target = IPAddress.text(remote)
         do {
             guard let device else { return try route(to: remote, source: source, ifindex: nil) }
             let found = try route(to: remote, source: source, ifindex: device.index)
             if Self.leaves(found, by: device) { return found }
-            // IPv6 minds the device only where no source is asked for.
+            // IPv6 respects the device only without a source.
             let other = try route(to: remote, source: nil, ifindex: device.index)
             guard Self.leaves(other, by: device) else { throw Self.elsewhere(target, device) }
             return other
@@ -139,15 +140,15 @@ struct RouteTable {
     private static func elsewhere(_ target: String, _ device: Device) -> Failure {
         Failure(
             .destinationDown,
-            "no route to \(target) leads by \(device.name), by which it is to be reached (device=); copying begins when one does (ip route)"
+            "no route to \(target) leads through \(device.name), as device= asks; add one (ip route), or correct device="
         )
     }
 
     private func route(to remote: [UInt8], source: [UInt8]?, ifindex: UInt32?) throws -> (NetlinkAttributes, prefixLength: Int) {
         let target = IPAddress.text(remote)
-        // Between the two questions the route may have become another, and what is for everybody would be taken for the remote's own.
+        // The route may change between the two requests, and a default route would count as a route of the remote's own.
         for _ in 0..<10 {
-            // First what stands in the table: asked for a device alone, IPv4 takes everything to be on its link where there is no route.
+            // First the entry of the table: given only a device, IPv4 regards every address without a route as on the device's link.
             guard let match = try lookup(remote, source: source, by: ifindex, isMatch: true), let entry = match.header(rtmsg.self),
                 let message = try lookup(remote, source: source, by: ifindex), let found = message.header(rtmsg.self)
             else { throw Failure(.neighbourUnreachable, "this host has no route to \(target)") }
@@ -158,25 +159,25 @@ struct RouteTable {
             else { continue }
             return (attributes, Int(entry.rtm_dst_len))
         }
-        throw Failure(.neighbourUnreachable, "the routes to \(target) keep changing; they are looked at again")
+        throw Failure(.neighbourUnreachable, "the routes to \(target) keep changing; they are read again every few seconds")
     }
 
     private func requireUsable(_ type: Int32, _ attributes: NetlinkAttributes, _ target: String) throws {
         switch type {
         case Int32(RTN_UNICAST):
-            // Copies are sent by the device itself, past what the route would wrap them in.
+            // Copies are handed to the device itself and would miss the route's encapsulation.
             guard attributes[Int(RTA_ENCAP.rawValue)] == nil, attributes[Int(RTA_ENCAP_TYPE.rawValue)] == nil else {
                 throw Failure(
-                    .notImplemented, "the route to \(target) wraps packets once more (encap), which is not done to copies; use another")
+                    .notImplemented, "the route to \(target) encapsulates packets (encap), which virt-tap cannot do for copies; use another route")
             }
         case Int32(RTN_LOCAL): throw Self.ownAddress(target)
         case Int32(RTN_BROADCAST), Int32(RTN_MULTICAST), Int32(RTN_ANYCAST):
-            throw Failure(.destinationUnsafe, "\(target) is an address of many; name one receiver")
+            throw Failure(.destinationUnsafe, "\(target) is a broadcast, multicast or anycast address; use the address of one receiver")
         default: throw Failure(.neighbourUnreachable, "this host has no route to \(target)")
         }
     }
 
-    /// The devices of an entry of the table; `nil`: it does not say them (net.ipv4.nexthop_compat_mode is off).
+    /// The devices of an entry of the table; `nil` when it does not name them (net.ipv4.nexthop_compat_mode is off).
     private static func devices(_ entry: NetlinkAttributes) -> Set<UInt32>? {
         if let device = entry.number(Int(RTA_OIF.rawValue), as: UInt32.self) { return [device] }
         guard var hops = entry[Int(RTA_MULTIPATH.rawValue)] else { return nil }
@@ -193,7 +194,7 @@ struct RouteTable {
         return devices
     }
 
-    /// Of the same family as the route (RTA_GATEWAY) or of the other (RTA_VIA, RFC 5549).
+    /// The next hop, of the same family as the route (RTA_GATEWAY) or of the other (RTA_VIA, RFC 5549).
     private static func gateway(_ attributes: NetlinkAttributes) throws -> [UInt8]? {
         if let gateway = attributes[Int(RTA_GATEWAY.rawValue)] { return Array(gateway) }
         // struct rtvia: a family in 16 bits, and the address.
@@ -204,7 +205,7 @@ struct RouteTable {
         var name: String
         var mac: MACAddress?
         var mtu: UInt32
-        /// What IPv6 takes by the device, which a router may have said; `nil`: the device has no IPv6.
+        /// The device's MTU for IPv6, which a router may have announced; `nil`: the device has no IPv6.
         var mtu6: UInt32?
         var isUp: Bool
         var isEthernet: Bool
@@ -240,14 +241,15 @@ struct Neighbour {
     private static let extendedFlags = 15
     private static let isManaged: UInt32 = 1
 
-    /// `nil`: not resolved, or it did not answer.
+    /// `nil` when it is not resolved, or did not answer.
     let mac: MACAddress?
-    /// Whether somebody looks after the entry: an operator (a static entry, as a receiver that never answers needs), a routing
-    /// daemon, or the kernel on somebody's behalf. Such an entry is never touched: since Linux 5.16 NTF_USE makes a permanent
-    /// entry one that must answer, and takes the other two their flag.
+    /// Whether somebody manages the entry: an operator (a static entry, as a receiver that never answers needs), a routing
+    /// daemon, or the kernel on somebody's behalf. Such an entry is never touched: since Linux 5.16 NTF_USE turns a permanent
+    /// entry into one that must answer, and clears the flag of the other two.
     let isKept: Bool
 
-    /// - Returns: `nil` when there is no entry, or no such device. Needs no privileges.
+    /// Reads an entry. Needs no privileges.
+    /// - Returns: `nil` when there is no entry, or no such device.
     static func read(_ address: [UInt8], _ ifindex: UInt32, _ kernel: Kernel) throws -> Neighbour? {
         do {
             let message = try NetlinkSocket(kernel).get(Int32(RTM_GETNEIGH), header(address, ifindex)) {
@@ -269,23 +271,23 @@ struct Neighbour {
             || (attributes.number(Self.extendedFlags, as: UInt32.self) ?? 0) & Self.isManaged != 0
     }
 
-    /// Has the kernel ask for an address, as if it had a packet for it: one that is unknown or failed at once, one that is stale in
-    /// some 5 s (delay_first_probe_time), one that answered lately when it becomes stale. Does nothing to an entry that somebody
-    /// looks after. Needs CAP_NET_ADMIN.
+    /// Has the kernel probe an address, as if it had a packet for it: at once when it is unknown or failed, in some 5 s when it is stale
+    /// (delay_first_probe_time), and later when it answered lately. Does nothing to an entry that somebody manages. Needs
+    /// CAP_NET_ADMIN.
     static func probe(_ address: [UInt8], _ ifindex: UInt32, _ kernel: Kernel) throws {
         let known = try read(address, ifindex, kernel)
         if known?.isKept == true { return }
         var header = header(address, ifindex)
         header.ndm_state = UInt16(NUD_NONE)
         header.ndm_flags = UInt8(NTF_USE)
-        // Exclusive, so that an entry that somebody makes meanwhile is not taken for ours.
+        // Exclusive, so that an entry that somebody makes meanwhile is not changed.
         let flags = known == nil ? UInt16(NLM_F_CREATE | NLM_F_EXCL) : 0
         do {
             try NetlinkSocket(kernel).change(Int32(RTM_NEWNEIGH), flags, header) {
                 mnl_attr_put($0, UInt16(NDA_DST), address.count, address)
             }
         } catch let error as KernelError where [EEXIST, ENOENT, ENODEV].contains(error.number) {
-            // It came or went meanwhile, or the device did, which the monitors tell.
+            // The entry or the device came or went meanwhile, of which the monitors notify.
         }
     }
 

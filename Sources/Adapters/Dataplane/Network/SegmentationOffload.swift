@@ -3,10 +3,10 @@
 import CLibmnl
 import Glibc
 
-/// Whether a device takes GSO packets, or has the kernel make segments of them first (ethtool -k: tcp-segmentation-offload).
+/// Whether a device accepts GSO packets, or has the kernel segment them first (ethtool -k: tcp-segmentation-offload).
 enum SegmentationOffload {
-    /// For a device of this network namespace; needs no privileges.
-    /// - Returns: true also where nobody says, as of a device that is gone.
+    /// Reads it for a device of this network namespace. Needs no privileges.
+    /// - Returns: true also where it cannot be read, as for a device that is gone.
     static func isOn(_ ifindex: UInt32) -> Bool {
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { return true }

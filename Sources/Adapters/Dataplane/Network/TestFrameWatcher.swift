@@ -4,41 +4,41 @@ import CLibmnl
 import Glibc
 public import TapModel
 
-/// Sees the frames of one test wherever they come by in this network namespace, as they are or wrapped in a tunnel's headers.
+/// Captures the frames of one test on every device of this network namespace, as they are or encapsulated.
 ///
 /// A packet socket on all devices, with a filter in the kernel that lets nothing else through. Needs CAP_NET_RAW.
 public final class TestFrameWatcher {
-    /// Where a frame was seen.
-    public struct Sighting: Hashable, Sendable {
+    /// Where a frame was captured.
+    public struct Capture: Hashable, Sendable {
         /// `TestFrame.number`.
         public var number: UInt16
         public var ifindex: UInt32
-        /// Handed to the device to be sent; else it came in by it.
+        /// `true` when it was handed to the device for sending, `false` when it arrived on it.
         public var isSent: Bool
-        /// How many bytes of outer headers were in front of it; 0: none.
+        /// Bytes of outer headers in front of the frame; 0: none.
         public var outerLength: Int
-        /// That it is no copy but what a machine quotes of one, and why: it has nobody who takes that.
+        /// Set when the frame is not a copy but quoted in an ICMP message: a machine refuses the copy.
         public var refusal: IcmpRefusal?
-        /// Of all that was seen, in bytes.
+        /// Length of what was captured, outer headers included, in bytes.
         public var length: Int
     }
 
     private let descriptor: CInt
     private let token: UInt64
-    /// How long outer headers can be: Ethernet, IPv4 or IPv6, and what each kind of tunnel has; and, where a machine refuses such a
-    /// packet, IP and ICMP before that. From the least to the greatest.
+    /// The possible lengths of outer headers, in ascending order: Ethernet, IPv4 or IPv6, and the header of each kind of tunnel; and where a
+    /// machine refuses such a packet, IP and ICMP before that.
     private static let outerLengths: [Int] = {
-        // GRE without and with a key; VXLAN, Geneve, ERSPAN II; ERSPAN III.
+        // GRE without and with a key; VXLAN, Geneve and ERSPAN II; ERSPAN III.
         let tunnels = [4, 8, 16, 20]
         let headers = [20, 40].flatMap { ip in tunnels.flatMap { [14 + ip + $0, 14 + 2 * ip + IcmpRefusal.headerLength + $0] } }
         return Set(headers + [0]).sorted()
     }()
 
-    /// Sees what comes by from now on.
+    /// Captures from now on.
     /// - Throws: `permission-denied` without CAP_NET_RAW; `attach-failed`.
     public init(token: UInt64) throws(Failure) {
         self.token = token
-        // Protocol 0: nothing comes in before the filter stands.
+        // With protocol 0 nothing is received before the filter is attached.
         descriptor = socket(AF_PACKET, CInt(SOCK_RAW.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
         guard descriptor >= 0 else { throw Self.failure("packet socket") }
         do throws(Failure) {
@@ -55,22 +55,22 @@ public final class TestFrameWatcher {
     private static func failure(_ call: String) -> Failure {
         if errno == EPERM || errno == EACCES {
             return Failure(
-                .permissionDenied, "seeing where test frames come by takes a packet socket: run `virt-tap test` as root (CAP_NET_RAW)")
+                .permissionDenied, "capturing test frames needs a packet socket; run `virt-tap test` as root (CAP_NET_RAW)")
         }
         let error = KernelError(call: .netlink, number: errno, subject: call)
         return FailureReport.failure(error, "watching the devices for test frames")
     }
 
-    /// Compares four bytes at each place where a frame can begin; a load behind the end ends the filter with 0. The rest is compared when
-    /// it has come.
+    /// Attaches a filter that compares four bytes at each offset where a frame can begin. A load behind the end ends the filter with 0. All
+    /// other bytes are compared after reception.
     private func attachFilter() throws(Failure) {
         let word = TestFrame.begin(token: token).prefix(4).reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-        let places = Self.outerLengths
+        let offsets = Self.outerLengths
         var program: [sock_filter] = []
-        for (index, place) in places.enumerated() {
-            program.append(sock_filter(code: UInt16(BPF_LD | BPF_W | BPF_ABS), jt: 0, jf: 0, k: UInt32(place)))
+        for (index, offset) in offsets.enumerated() {
+            program.append(sock_filter(code: UInt16(BPF_LD | BPF_W | BPF_ABS), jt: 0, jf: 0, k: UInt32(offset)))
             // To the last instruction.
-            let rest = UInt8(2 * (places.count - index) - 1)
+            let rest = UInt8(2 * (offsets.count - index) - 1)
             program.append(sock_filter(code: UInt16(BPF_JMP | BPF_JEQ | BPF_K), jt: rest, jf: 0, k: word))
         }
         program.append(sock_filter(code: UInt16(BPF_RET | BPF_K), jt: 0, jf: 0, k: 0))
@@ -94,19 +94,19 @@ public final class TestFrameWatcher {
         guard result == 0 else { throw Self.failure("bind") }
     }
 
-    /// What has been seen, in its order.
-    /// - Parameter patience: milliseconds to wait for the next.
-    /// - Returns: empty when nothing came in that time.
-    public func next(within patience: Int32) -> [Sighting] {
+    /// Returns what has been captured, in order.
+    /// - Parameter patience: milliseconds to wait for the next frame.
+    /// - Returns: empty when nothing arrived in that time.
+    public func next(within patience: Int32) -> [Capture] {
         var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
         guard poll(&entry, 1, patience) > 0 else { return [] }
-        var sightings: [Sighting] = []
-        while let sighting = receive() { sightings += sighting }
-        return sightings
+        var captures: [Capture] = []
+        while let capture = receive() { captures += capture }
+        return captures
     }
 
-    /// - Returns: `nil` when there is nothing more; empty for what only looks like one.
-    private func receive() -> [Sighting]? {
+    /// - Returns: `nil` when there is nothing more; empty for a frame that only resembles a test frame.
+    private func receive() -> [Capture]? {
         var frame = [UInt8](repeating: 0, count: 2_048)
         var address = sockaddr_ll()
         var size = socklen_t(MemoryLayout<sockaddr_ll>.size)
@@ -116,28 +116,28 @@ public final class TestFrameWatcher {
             }
         }
         guard count >= 0 else { return errno == EINTR ? [] : nil }
-        for place in Self.outerLengths {
-            guard let number = TestFrame.number(in: frame.prefix(count), at: place, token: token) else { continue }
+        for length in Self.outerLengths {
+            guard let number = TestFrame.number(in: frame.prefix(count), at: length, token: token) else { continue }
             return [
-                Sighting(
+                Capture(
                     number: number, ifindex: UInt32(address.sll_ifindex), isSent: address.sll_pkttype == UInt8(PACKET_OUTGOING),
-                    outerLength: place, refusal: place == 0 ? nil : IcmpRefusal(frame.prefix(count)), length: count)
+                    outerLength: length, refusal: length == 0 ? nil : IcmpRefusal(frame.prefix(count)), length: count)
             ]
         }
         return []
     }
 }
 
-/// What a machine answers to a packet that gets no further: ICMP's destination unreachable (RFC 792, RFC 4443), which quotes it.
+/// A machine's answer to a packet that it cannot forward or deliver: ICMP's destination unreachable (RFC 792, RFC 4443), which quotes it.
 public struct IcmpRefusal: Hashable, Sendable {
-    /// Who answers.
+    /// The address of the machine that answers.
     public var sender: String
-    /// What it says, such as "port unreachable".
+    /// The meaning of the ICMP code, such as "port unreachable".
     public var what: String
-    /// Whether the packet has come to where it was sent, and nobody takes it there; else it was lost on the way.
+    /// Whether the packet reached its receiver, where nothing accepts it; else it was lost on the way.
     public var isReceivers: Bool
 
-    /// ICMP's header before what it quotes.
+    /// Bytes of the ICMP header, in front of the quoted packet.
     static let headerLength = 8
 
     public init(sender: String, what: String, isReceivers: Bool) {
@@ -146,8 +146,9 @@ public struct IcmpRefusal: Hashable, Sendable {
         self.isReceivers = isReceivers
     }
 
+    /// Parses a frame.
     /// - Parameter frame: from its Ethernet header on, without VLAN tags.
-    /// - Returns: `nil` for anything else.
+    /// - Returns: `nil` for anything else than such an answer.
     init?(_ frame: some RandomAccessCollection<UInt8>) {
         let bytes = Array(frame.prefix(14 + 40 + Self.headerLength))
         guard bytes.count >= 14 + 20 + Self.headerLength else { return nil }
@@ -173,7 +174,7 @@ public struct IcmpRefusal: Hashable, Sendable {
                 says = [0: "network unreachable", 1: "prohibited on the way", 3: "host unreachable", 4: "port unreachable"]
                 receivers = [4]
             case 2: (says, receivers) = ([0: "too large for the way"], [])
-            // A next header that is not known is a parameter problem there.
+            // In ICMPv6 an unknown next header is a parameter problem.
             case 4: (says, receivers) = ([1: "protocol unreachable"], [1])
             default: return nil
             }

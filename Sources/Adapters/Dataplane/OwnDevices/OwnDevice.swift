@@ -3,12 +3,12 @@
 import CLibmnl
 import Glibc
 
-/// Makes, prepares and removes the veth devices that are virt-tap's own, the relay's and those of monitor ports, by rtnetlink.
+/// A veth device of virt-tap's own, of the relay or of a monitor port: creates, prepares, reads and removes it by rtnetlink.
 ///
-/// They make no addresses of themselves and answer no ARP, and are known as ours by name and alias. A device of such
-/// a name without our alias is somebody else's and is left alone.
+/// Such devices get no automatic addresses and answer no ARP. They are recognised by name and alias. A device that has the name and not
+/// the alias is somebody else's and is left alone.
 struct OwnDevice {
-    /// What the alias of ours begins with.
+    /// The beginning of the alias of every device of ours.
     private static let owner = "virt-tap "
     private static let kind = "veth"
     /// IN6_ADDR_GEN_MODE_NONE of linux/if_link.h.
@@ -30,19 +30,21 @@ struct OwnDevice {
         var ifindex: UInt32
         var alias: String?
         var isUp: Bool
-        /// `veth`; empty: a device of no kind, as a network adapter.
+        /// `veth`; empty for a device without a kind, such as a network adapter.
         var kind: String
-        /// The ifindex of a veth's other end.
+        /// The ifindex of the other end of a veth pair.
         var peer: UInt32?
-        /// Whether that is in another network namespace, where the number means another device.
+        /// Whether the other end is in another network namespace, where `peer` is the ifindex of an unrelated device.
         var isPeerInOtherNamespace: Bool
 
         var isOurs: Bool { alias?.hasPrefix(OwnDevice.owner) ?? false }
-        /// Made by nobody else: ours, or what is left of a try of ours that was cut off before it could say so.
+        /// Whether nobody else can have made it: it has our alias, or it is what remains of an installation that ended before the alias
+        /// was set.
         var mayBeOurs: Bool { isOurs || (kind == OwnDevice.kind && alias == nil && !isUp) }
     }
 
-    /// By its name, or an altname. An error is never taken for a device that is not there, as if_nametoindex() takes it.
+    /// Reads the device by its name, or an altname. Unlike if_nametoindex(), an error never counts as a missing device.
+    /// - Returns: `nil` where there is no such device in this network namespace.
     func read() throws -> Observed? { try Self.read(ifinfomsg(), kernel) { mnl_attr_put_strz($0, UInt16(IFLA_IFNAME), name) } }
 
     /// - Returns: `nil` where there is no such device in this network namespace.
@@ -61,9 +63,9 @@ struct OwnDevice {
         }
     }
 
-    /// Those of this network namespace of which we said that they are ours, whatever they are called by now.
+    /// Reads every device of this network namespace that has our alias, whatever its name is by now.
     static func readAll(_ kernel: Kernel) throws -> [Observed] {
-        // One that is in none of the answers did not stay.
+        // A device that is in none of the answers did not exist all the time.
         let messages = try NetlinkSocket(kernel).dump(Int32(RTM_GETLINK), ifinfomsg()) { $0 }
         let ours = Dictionary(messages.compactMap(found).filter(\.isOurs).map { ($0.ifindex, $0) }, uniquingKeysWith: { $1 })
         return ours.values.sorted { $0.ifindex < $1.ifindex }
@@ -79,9 +81,10 @@ struct OwnDevice {
             peer: attributes.number(Int(IFLA_LINK), as: UInt32.self), isPeerInOtherNamespace: attributes[Int(IFLA_LINK_NETNSID)] != nil)
     }
 
-    static func alias(_ build: String) -> String { owner + build }
+    /// - Parameter text: says whose device it is, and of which build of the programs.
+    static func alias(_ text: String) -> String { owner + text }
 
-    /// Makes a veth pair, of which this is one end and `peer` the other.
+    /// Creates a veth pair, of which this device is one end and `peer` the other.
     func create(peer: String) throws {
         try change(Int32(RTM_NEWLINK), UInt16(NLM_F_CREATE | NLM_F_EXCL), ifinfomsg()) { message in
             mnl_attr_put_strz(message, UInt16(IFLA_IFNAME), name)
@@ -100,14 +103,14 @@ struct OwnDevice {
         }
     }
 
-    /// Names it as ours, keeps addresses from it, and sets it up.
+    /// Sets the alias, disables addressing and sets the device up.
     func prepare(_ ifindex: UInt32, alias: String) throws {
         try setAlias(alias, of: ifindex)
         try disableAddressing(ifindex)
         try setUp(ifindex)
     }
 
-    /// Has the kernel make no address for it and answer no ARP by it. Whoever sets it up may come before.
+    /// Has the kernel make no automatic address on the device and answer no ARP on it. To be called before it is set up.
     func disableAddressing(_ ifindex: UInt32) throws {
         try set(UInt32(IFF_NOARP), on: ifindex)
         var header = ifinfomsg()
@@ -121,7 +124,7 @@ struct OwnDevice {
                 mnl_attr_nest_end(message, families)
             }
         } catch let error as KernelError where [EAFNOSUPPORT, EOPNOTSUPP, EINVAL].contains(error.number) {
-            // A kernel without IPv6 makes no such addresses.
+            // A kernel without IPv6 makes no automatic addresses.
         }
     }
 
@@ -136,7 +139,7 @@ struct OwnDevice {
         try change(Int32(RTM_NEWLINK), 0, header) { _ in }
     }
 
-    /// Names it as ours.
+    /// Sets the alias (IFLA_IFALIAS), by which the device is recognised as ours.
     func setAlias(_ alias: String, of ifindex: UInt32) throws {
         var header = ifinfomsg()
         header.ifi_index = CInt(ifindex)
@@ -165,16 +168,17 @@ struct OwnDevice {
 
     // MARK: Offloads
 
-    /// Leaves the device nothing to do by itself: what is sent is segmented, linear and has its checksum before.
+    /// Turns off the device's offloads: the kernel then segments, linearises and fills in checksums before it transmits.
     func disableOffloads() throws {
         for command in [ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SSG, ETHTOOL_STXCSUM] { try ethtool(command) }
     }
 
+    /// Reads whether any offload is on that `disableOffloads` turns off.
     func hasOffloads() throws -> Bool {
         try [ETHTOOL_GTSO, ETHTOOL_GGSO, ETHTOOL_GSG, ETHTOOL_GTXCSUM].contains { try ethtool($0) != 0 }
     }
 
-    /// Asks for an offload, or ends it.
+    /// Reads an offload (ETHTOOL_G…), or turns it off (ETHTOOL_S…).
     @discardableResult
     private func ethtool(_ command: Int32) throws -> UInt32 {
         let descriptor = try kernel.check(.changeDevice, name) { socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0) }

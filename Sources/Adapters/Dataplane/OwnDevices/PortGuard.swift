@@ -5,11 +5,11 @@ import TapModel
 
 /// One of the four programs that keep a monitor port apart from the host: see bpf/port.bpf.c.
 struct PortGuard {
-    /// An end of the pair.
+    /// An end of the veth pair.
     enum End: String {
-        /// Ours, that copies are sent to.
+        /// Our end, to which copies are sent.
         case sending
-        /// That sensors listen at.
+        /// The sensors' end.
         case listening
     }
 
@@ -17,20 +17,20 @@ struct PortGuard {
     private static let elf = ProgramObject.decode(PortObject.base64)
     private static let priority: UInt32 = 1
     private static let handle: UInt32 = 1
-    /// PORT_MARKS.
+    /// How many marks the program compares with: PORT_MARKS of bpf/port.bpf.c.
     static let capacity = 4
 
     let end: End
     let isEgress: Bool
 
-    /// Whether it lets copies by.
+    /// Whether it lets copies pass.
     var passesCopies: Bool { end == .sending && isEgress }
 
-    /// Those of one end, in the order in which they are to be attached.
+    /// The programs of one end, in the order in which they are to be attached.
     static func of(_ end: End) -> [PortGuard] { [false, true].map { PortGuard(end: end, isEgress: $0) } }
 
-    /// Loads the program, and nothing else.
-    /// - Parameter marks: what copies are marked with; empty: it lets nothing by.
+    /// Loads the program, and attaches nothing.
+    /// - Parameter marks: the marks of copies; empty: nothing passes.
     static func load(_ marks: [PacketMark], _ kernel: Kernel) throws -> KernelObject {
         let object = try ProgramObject(program, elf, kernel)
         var words = marks.prefix(capacity).flatMap { [$0.value, $0.mask] }
@@ -40,7 +40,7 @@ struct PortGuard {
         return try object.load()
     }
 
-    /// Whether this program is the first that runs there.
+    /// Reads whether this program is the first that runs at the hook point.
     func isInPlace(_ program: UInt32, on ifindex: UInt32, _ mechanism: Mechanism, _ kernel: Kernel) throws -> Bool {
         let point = HookPoint(ifindex: ifindex, isEgress: isEgress)
         switch mechanism {
@@ -52,14 +52,14 @@ struct PortGuard {
         }
     }
 
-    /// Puts a program in front of all others, in the place of what was put there before.
+    /// Attaches a program in front of all others, and replaces the one that was attached before.
     /// - Parameter path: where its link is pinned, if it has one.
     func attach(_ program: KernelObject, to ifindex: UInt32, _ mechanism: Mechanism, path: String, _ pins: PinTree) throws {
         let kernel = pins.kernel
         switch mechanism {
         case .tcx:
             let link = try TCXHook.linkFirst(program, HookPoint(ifindex: ifindex, isEgress: isEgress), kernel)
-            // The former one ends with its pin, when this one runs already.
+            // The former link ends with its pin, when the new program runs already.
             try pins.pin(link, at: path, kind: CLIBBPF_LINK, Undo())
             if try FilterQdisc.read(ifindex, kernel) != nil, try isAttachedByFilter(ifindex, kernel) {
                 try kernel.check(.detachFilter) {
@@ -75,7 +75,7 @@ struct PortGuard {
         }
     }
 
-    /// Whether one of ours is there as a filter, from before TCX was chosen.
+    /// Reads whether a program of ours is attached as a filter, from before TCX was chosen.
     private func isAttachedByFilter(_ ifindex: UInt32, _ kernel: Kernel) throws -> Bool {
         try TrafficControl.readFilters(HookPoint(ifindex: ifindex, isEgress: isEgress), kernel).contains {
             $0.priority == Self.priority && $0.handle == Self.handle && $0.name?.hasPrefix(Self.program) == true

@@ -4,10 +4,10 @@ import CLibbpf
 import Glibc
 import TapModel
 
-/// Makes monitor ports, keeps them apart from the host, and removes them.
+/// Installs monitor ports, keeps them apart from the host, and removes them.
 ///
-/// The kernel remembers all of it: our end says by its alias which port it is of, how it was made and that it is whole; the programs are
-/// pinned by its ifindex.
+/// All state is in the kernel: the alias of our end says to which port it belongs, how it was installed and that it is complete; the pins of
+/// the programs carry its ifindex.
 struct PortInstaller {
     private static let kind = "port"
     private static let incompleteAlias = OwnDevice.alias("unfinished")
@@ -16,10 +16,11 @@ struct PortInstaller {
     let pins: PinTree
     var kernel: Kernel { pins.kernel }
 
-    // MARK: Making one
+    // MARK: Installing
 
-    /// - Parameter known: as it was found last. It is given back where it cannot be looked at, or where only what is new about the spec
-    ///   cannot be had: what keeps copies from the host's network stays where it is then.
+    /// Installs the port, or updates it to the spec.
+    /// - Parameter known: the port as it was read last. It is returned where the port cannot be read, or where only an update to the spec
+    ///   fails: the programs that keep copies from the host's network stay attached then.
     /// - Throws: `destination-unsafe` when a device that is not ours has one of the two names.
     func installOrUpdate(_ spec: MonitorPort.Spec, known: MonitorPort?) throws -> MonitorPort {
         func keep(because error: any Error) throws -> MonitorPort {
@@ -37,7 +38,7 @@ struct PortInstaller {
         }
         guard let observed else { return try create(spec) }
         guard observed.isComplete else {
-            // What an earlier try left, which was cut off.
+            // An earlier installation ended half way.
             try remove(observed.own)
             return try create(spec)
         }
@@ -51,7 +52,7 @@ struct PortInstaller {
                 try device.setAlias(Self.alias(spec), of: own.ifindex)
                 change = observed.missing.isEmpty || !isCurrent ? .updated : .guarded(observed.missing.map(Self.describe))
             }
-            // Nobody needs it down. Whoever sets the sensors' end down means it.
+            // Our end is never down on purpose. The sensors' end may be.
             if !own.isUp { try device.setUp(own.ifindex) }
         } catch {
             guard observed.missing.isEmpty else { throw error }
@@ -60,12 +61,12 @@ struct PortInstaller {
         return MonitorPort(ifindex: own.ifindex, listener: observed.listener?.name, change: change)
     }
 
-    /// What is there of a port.
+    /// What exists of a port.
     private struct ObservedPort {
         var own: OwnDevice.Observed
         var isComplete: Bool
         var listener: OwnDevice.Observed?
-        /// Where no program of ours is, or another before it.
+        /// The hook points without our program, or with another program before it.
         var missing: [GuardedHook] = []
     }
 
@@ -74,11 +75,11 @@ struct PortInstaller {
         let name = MonitorPort.device(of: spec.name)
         var found = try OwnDevice(name, kernel).read()
         if found.flatMap(Self.port) != spec.name {
-            // Somebody may have called it otherwise.
+            // Somebody may have renamed it.
             found = try OwnDevice.readAll(kernel).first { Self.port($0) == spec.name } ?? found
         }
         guard let found else { return nil }
-        // Without an alias it is what a try left that was cut off, when both ends are called as those of a port are.
+        // A pair without an alias whose ends both have the names of this port is what an interrupted installation left.
         guard try found.isOurs || (found.mayBeOurs && listener(of: found)?.name == spec.name) else { throw Self.nameConflict(name, spec.name) }
         guard let port = Self.port(found) else { return ObservedPort(own: found, isComplete: false) }
         guard port == spec.name else { throw Self.nameConflict(name, spec.name) }
@@ -89,15 +90,15 @@ struct PortInstaller {
     private func create(_ spec: MonitorPort.Spec) throws -> MonitorPort {
         let own = OwnDevice(MonitorPort.device(of: spec.name), kernel)
         let outer = OwnDevice(spec.name, kernel)
-        // The kernel would count up what it takes for a template: those that it made would never be found.
+        // The kernel takes a name with % for a template and numbers the devices, which would never be found again.
         guard !spec.name.contains("%"), try outer.read() == nil else { throw Self.nameConflict(spec.name, spec.name) }
         try pins.makeLayout()
-        // Before: devices that come and go at each try cost the whole host, which is told of them.
+        // Load before creating devices: devices that come and go at each try cost the whole host, which is notified of each.
         let programs = try Programs(spec, kernel)
         do {
             try own.create(peer: spec.name)
         } catch let error as KernelError where error.number == EEXIST {
-            // An altname, or somebody was quicker.
+            // The name is an altname, or somebody created the device meanwhile.
             throw Self.nameConflict(spec.name, spec.name)
         }
         do {
@@ -112,7 +113,7 @@ struct PortInstaller {
             try own.setUp(found.ifindex)
             try listening.setUp(listener.ifindex)
             try listening.setAlias(Self.listenerAlias, of: listener.ifindex)
-            // Last: it says that all of this was done.
+            // The alias comes last: it says that all of this was done.
             try own.setAlias(Self.alias(spec), of: found.ifindex)
             return MonitorPort(ifindex: found.ifindex, listener: listener.name, change: .made)
         } catch {
@@ -121,7 +122,7 @@ struct PortInstaller {
         }
     }
 
-    /// Our end of a pair that was just made: somebody (udev's rules) may have called one of the two otherwise already.
+    /// Reads our end of a pair that was just created. Somebody (udev's rules) may have renamed one of the two already.
     private func readCreated(_ own: OwnDevice, _ outer: OwnDevice) throws -> OwnDevice.Observed? {
         if let found = try own.read(), found.mayBeOurs { return found }
         guard let other = try outer.read()?.peer, let found = try OwnDevice.read(other, kernel), found.mayBeOurs else { return nil }
@@ -131,8 +132,8 @@ struct PortInstaller {
     private static func nameConflict(_ device: String, _ port: String) -> Failure {
         Failure(
             .destinationUnsafe,
-            "monitor port \(port) needs a device called \(device), and one that is not virt-tap's has that name, which is left as it is; "
-                + "give the port another name in the configuration, or that device, if nothing needs it by this one")
+            "monitor port \(port) needs a device named \(device), but a device of that name exists and is not virt-tap's; it is left as it is. "
+                + "Give the port another name in the configuration, or rename that device")
     }
 
     // MARK: Its programs
@@ -143,20 +144,21 @@ struct PortInstaller {
     }
 
     private static func hooks(_ own: OwnDevice.Observed, _ listener: OwnDevice.Observed?) -> [GuardedHook] {
-        // The sensors' end first: copies come last.
+        // The sensors' end first: the program that lets copies pass comes last.
         (listener.map { listener in PortGuard.of(.listening).map { GuardedHook(guardProgram: $0, device: listener) } } ?? [])
             + PortGuard.of(.sending).map { GuardedHook(guardProgram: $0, device: own) }
     }
 
     private static func describe(_ hook: GuardedHook) -> String { "\(hook.device.name) \(hook.guardProgram.isEgress ? "egress" : "ingress")" }
 
-    /// The sensors' end, as far as it is in this network namespace.
+    /// Reads the sensors' end.
+    /// - Returns: `nil` when it is in another network namespace.
     private func listener(of own: OwnDevice.Observed) throws -> OwnDevice.Observed? {
         guard !own.isPeerInOtherNamespace, let other = own.peer else { return nil }
         return try OwnDevice.read(other, kernel)
     }
 
-    /// Where no program of ours is, or another before it.
+    /// Reads at which hook points our program is missing, or has another program before it.
     private func missingHooks(_ own: OwnDevice.Observed, _ listener: OwnDevice.Observed?, _ spec: MonitorPort.Spec) throws -> [GuardedHook] {
         let programs = try [false, true].map { try kernel.open(pins.port(own.ifindex, Self.pin($0)), CLIBBPF_PROGRAM)?.programID() }
         return try Self.hooks(own, listener).filter { hook in
@@ -165,10 +167,10 @@ struct PortInstaller {
         }
     }
 
-    /// What the pin of a program is called.
+    /// The last part of a program's pin.
     private static func pin(_ passesCopies: Bool) -> String { passesCopies ? "copies" : "nothing" }
 
-    /// New programs for a port, loaded and nothing else.
+    /// New programs for a port, loaded and not attached.
     private struct Programs {
         let nothing, copies: KernelObject
 
@@ -178,13 +180,13 @@ struct PortInstaller {
         }
     }
 
-    /// Attaches new programs in these hooks, and in all others that have the same.
+    /// Attaches new programs at these hook points, and at all others that run the same program.
     private func attach(_ hooks: [GuardedHook], _ own: OwnDevice.Observed, _ spec: MonitorPort.Spec, _ programs: Programs) throws {
         for passesCopies in [false, true] {
             let due = hooks.filter { $0.guardProgram.passesCopies == passesCopies }
             guard !due.isEmpty else { continue }
             let path = pins.port(own.ifindex, Self.pin(passesCopies))
-            // A hook takes the same program once only.
+            // A TCX hook accepts a program once only.
             let program = passesCopies ? programs.copies : programs.nothing
             let all = passesCopies ? due : Self.hooks(own, try listener(of: own)).filter { !$0.guardProgram.passesCopies }
             for hook in all {
@@ -195,28 +197,28 @@ struct PortInstaller {
         }
     }
 
-    // MARK: What is there
+    // MARK: Reading
 
     private static func alias(_ spec: MonitorPort.Spec) -> String {
         let marks = spec.marks.prefix(PortGuard.capacity).map(\.description)
         return OwnDevice.alias("\(kind) \(spec.name) \(PortObject.build) \(spec.mechanism.rawValue) \(marks.joined(separator: ","))")
     }
 
-    /// Which port our end is of; `nil` for none, or for one that was never finished.
+    /// The name of the port to which our end belongs; `nil` for no port, or an installation that was not completed.
     private static func port(_ own: OwnDevice.Observed) -> String? {
         guard own.isOurs, let words = own.alias?.split(separator: " "), words.count > 2, words[1] == kind else { return nil }
         return String(words[2])
     }
 
-    /// Our ends of all ports that there are, finished or not, and whatever they are called by now.
+    /// Reads our ends of all ports, complete or not, whatever their names are by now.
     private func readAll() throws -> [OwnDevice.Observed] {
         try OwnDevice.readAll(kernel).filter { Self.port($0) != nil || $0.alias == Self.incompleteAlias }
     }
 
     // MARK: Removing
 
-    /// Removes every port but those with these names.
-    /// - Returns: the names of those that were removed.
+    /// Removes every port except those with these names.
+    /// - Returns: the names of the ports that were removed.
     func remove(but names: Set<String>) throws -> [String] {
         let kept = Set(names.map(MonitorPort.device))
         var removed: [String] = []
@@ -227,14 +229,14 @@ struct PortInstaller {
         return removed
     }
 
-    /// Removes one with what is pinned for it, and the pins of those that are gone.
+    /// Removes one port with its pins.
     private func remove(_ own: OwnDevice.Observed) throws {
-        // A veth's other end goes with it, wherever it is.
+        // The other end of the veth pair is removed with it, in whatever namespace.
         try OwnDevice(own.name, kernel).remove(own.ifindex)
         try removePins { $0 == own.ifindex }
     }
 
-    /// Removes what is pinned for ports that are gone.
+    /// Removes the pins of ports that no longer exist.
     func removeDeadPins() throws {
         let living = Set(try readAll().map(\.ifindex))
         try removePins { !living.contains($0) }

@@ -4,7 +4,7 @@ import CLibbpf
 import Glibc
 import TapModel
 
-/// Puts the relay in place when the first tap needs it, and takes it away with the last.
+/// Installs the relay when the first tap needs it, and removes it with the last.
 struct RelayInstaller {
     private static let program = "virt_tap_hop"
     private static let elf = ProgramObject.decode(RelayObject.base64)
@@ -14,7 +14,7 @@ struct RelayInstaller {
     let pins: PinTree
     var kernel: Kernel { pins.kernel }
 
-    /// Whether the relay is as this version makes it and works on these maps.
+    /// Reads whether the relay is as this version installs it and works on these maps.
     func isInstalled(with maps: SharedMaps) throws -> Bool {
         let departure = OwnDevice(.departure, kernel)
         let arrival = OwnDevice(.arrival, kernel)
@@ -22,7 +22,7 @@ struct RelayInstaller {
             try readDeparture(maps) == sending.ifindex
         else { return false }
         guard try isInstalled(.departure, sending, maps), try isInstalled(.arrival, receiving, maps) else { return false }
-        // With these a GSO packet would arrive as one.
+        // With offloads on, a GSO packet would arrive whole.
         return try !departure.hasOffloads()
     }
 
@@ -35,7 +35,7 @@ struct RelayInstaller {
             .contains { $0.priority == Self.priority && $0.handle == Self.handle && $0.program == id }
     }
 
-    /// Makes what is missing; what is there and older is exchanged in place.
+    /// Installs what is missing, and replaces programs of an older version in place.
     func installIfNeeded(_ maps: SharedMaps) throws {
         if try !isInstalled(with: maps) { try install(maps) }
     }
@@ -43,23 +43,24 @@ struct RelayInstaller {
     private func install(_ maps: SharedMaps) throws {
         let (sending, receiving) = try createDevices()
         let sums = try MapLayout.sums.make(kernel)
-        // Where copies arrive first: what is sent finds it there.
+        // Arrival before departure: the first copy that is sent finds the other end complete.
         for (end, ifindex) in [(RelayEnd.arrival, receiving), (.departure, sending)] { try attach(end, ifindex, sums, maps) }
         let departure = OwnDevice(.departure, kernel)
         try departure.disableOffloads()
-        // The alias last: it says that all of this was done.
+        // The alias comes last: it says that all of this was done.
         try OwnDevice(.arrival, kernel).prepare(receiving, alias: OwnDevice.alias(RelayObject.build))
         try departure.prepare(sending, alias: OwnDevice.alias(RelayObject.build))
         try writeDeparture(sending, maps)
     }
 
-    /// The two devices' ifindexes, ours from now on, whatever fails next.
+    /// Reads or creates the veth pair. Both ends carry our alias afterwards, whatever fails next.
+    /// - Returns: the ifindexes.
     private func createDevices() throws -> (sending: UInt32, receiving: UInt32) {
         func ends() throws -> [OwnDevice.Observed?] { try RelayEnd.allCases.map { try OwnDevice($0, kernel).read() } }
         var found = try ends()
         for (device, end) in zip(found, RelayEnd.allCases) where device?.mayBeOurs == false { throw Self.nameConflict(end.device) }
         if found[0] == nil || found[0]?.peer != found[1]?.ifindex {
-            // One without the other, which was removed, renamed or moved: a veth's other end goes with it.
+            // One end is missing, renamed or moved. Removing an end of a veth pair removes both.
             for (device, end) in zip(found, RelayEnd.allCases) { if let device { try OwnDevice(end, kernel).remove(device.ifindex) } }
             try OwnDevice(.departure, kernel).create(peer: RelayEnd.arrival.device)
             found = try ends()
@@ -73,7 +74,7 @@ struct RelayInstaller {
         return (sending.ifindex, receiving.ifindex)
     }
 
-    /// The program of one end, loaded and nothing else.
+    /// Loads the program of one end, and attaches nothing.
     static func load(_ end: RelayEnd, _ sums: KernelObject, _ maps: SharedMaps, _ kernel: Kernel) throws -> KernelObject {
         let object = try ProgramObject(program, elf, kernel)
         try object.set("hop_is_arrival", UInt32(end == .arrival ? 1 : 0))
@@ -99,10 +100,11 @@ struct RelayInstaller {
     private static func nameConflict(_ name: String) -> Failure {
         Failure(
             .attachFailed,
-            "cutting copies needs a device called \(name), and one that is not virt-tap's has that name; rename or remove that one")
+            "copies with snaplen, mtu, offloads to resolve or a tunnel need a device named \(name), but a device of that name exists and is not "
+                + "virt-tap's; rename or remove it")
     }
 
-    /// Tells taps where to send copies; 0: nowhere.
+    /// Writes the ifindex of the departure, to which taps send copies that need the relay; 0: none.
     private func writeDeparture(_ ifindex: UInt32, _ maps: SharedMaps) throws {
         try kernel.write(withUnsafeBytes(of: ifindex) { [UInt8]($0) }, to: maps.hops, at: 0)
     }
@@ -111,28 +113,28 @@ struct RelayInstaller {
         try kernel.read(maps.hops, at: 0, size: Int(MapLayout.hops.valueSize)).withUnsafeBytes { $0.loadUnaligned(as: UInt32.self) }
     }
 
-    /// Whether there is any of it. Cheap.
+    /// Whether any device or pin of the relay exists. Costs a few system calls.
     func exists() -> Bool { RelayEnd.allCases.contains { if_nametoindex($0.device) != 0 || pins.exists(pins.relay($0)) } }
 
-    /// Removes all of it; no error for what is not there.
+    /// Removes the devices and the pins. What does not exist is no error.
     func remove() throws {
         if let maps = try SharedMaps.open(pins, create: false)?.maps { try writeDeparture(0, maps) }
         for end in RelayEnd.allCases {
             let device = OwnDevice(end, kernel)
-            // A veth's other end goes with it.
+            // The other end of the veth pair is removed with it.
             if let found = try device.read(), found.isOurs { try device.remove(found.ifindex) }
             try kernel.unlink(pins.relay(end))
         }
     }
 }
 
-/// An end of the relay: the veth pair of ours on which copies are changed before they go on to their destination. The original
-/// must not be, and a clone is what the frame was.
+/// An end of the relay: our veth pair on which copies are truncated, encapsulated or have their offloads resolved, before they go on to
+/// their destination. A tap's program cannot do so itself: a clone shares the bytes of the original, which must not change.
 enum RelayEnd: CaseIterable {
-    /// Where taps send copies. They are cut on their way out, in the same call, so that the tap's program learns of errors.
+    /// The device to which taps send copies. Its program runs at egress, in the same call, so that the tap's program learns of errors.
     case departure
-    /// Where GSO packets and frames with unfinished checksums arrive, of which the kernel has made what a wire would
-    /// have carried, since the other end can do nothing by itself.
+    /// The device at which copies arrive with their offloads resolved: the kernel segments GSO packets and fills in checksums
+    /// between the two ends, since the departure has no offloads.
     case arrival
 
     var device: String {
@@ -142,7 +144,7 @@ enum RelayEnd: CaseIterable {
         }
     }
 
-    /// What the pin of its program is called.
+    /// The name of the pin of its program, after `hop-`.
     var pin: String {
         switch self {
         case .departure: "departure"

@@ -5,7 +5,7 @@ import TapModel
 
 /// The map of destinations that all attachments share, with its counters.
 ///
-/// A slot belongs to a label from the first time it is set until it is forgotten; programs know only the slot.
+/// A slot belongs to a label from the first time it is set until it is forgotten. Programs know only the slot.
 struct DestinationTable {
     let maps: SharedMaps
     let kernel: Kernel
@@ -56,7 +56,7 @@ struct DestinationTable {
     func set(_ label: String, _ route: DestinationRoute) throws {
         let room = Int(MapLayout.destinations.valueSize) - MapLayout.labelOffset - 1
         guard (1...room).contains(label.utf8.count) else {
-            throw Failure(.attachFailed, "destination \"\(label)\": its name has \(label.utf8.count) bytes; 1 to \(room) are possible")
+            throw Failure(.attachFailed, "destination \"\(label)\": its name has \(label.utf8.count) bytes; use 1 to \(room)")
         }
         var free: UInt32?
         var index: UInt32?
@@ -69,14 +69,15 @@ struct DestinationTable {
             }
         }
         if index == nil, let free {
-            // Its last owner's counts; and its copies are numbered from the beginning, or a receiver may take them for old ones.
+            // Clear the counts of the slot's last owner. Copies are numbered from the beginning, since a receiver may drop lower numbers as
+            // old.
             for counter in MapLayout.DestinationCounter.allCases { try clear(free, counter) }
             try kernel.write([UInt8](repeating: 0, count: Int(MapLayout.sequences.valueSize)), to: maps.sequences, at: free)
         }
         guard let index = index ?? free else {
             throw Failure(
                 .attachFailed,
-                "destination \"\(label)\": all \(MapLayout.destinationSlots) slots are taken; use fewer destinations, inline ones included")
+                "destination \"\(label)\": all \(MapLayout.destinationSlots) slots are in use; use fewer destinations, inline ones included")
         }
         let slot = Slot(
             label: label, kind: Self.number(route.kind), ifindex: route.ifindex,
@@ -84,12 +85,12 @@ struct DestinationTable {
                 | (Self.isSplitting(route.ifindex) ? MapLayout.isSplitting : 0),
             tunnel: TunnelEntry.number(of: label),
             rate: RateCost(route.rate))
-        // First how copies are wrapped, and by which device they leave then: the programs read the number in both.
+        // Write the encapsulation before the destination: the programs read the number that identifies the destination in both.
         if let tunnel = route.tunnel {
             let entry = TunnelEntry(tunnel, of: label, clockOffset: TunnelEntry.clockOffset())
             try kernel.write(entry.bytes, to: maps.tunnels, at: index)
-        } else if let way = route.specificRoute {
-            // One that says so stands: what is under way to the same machine still leaves by it.
+        } else if let way = route.ownWay {
+            // An entry for the same machine stays: copies that are under way still need it.
             let entry = try kernel.read(maps.tunnels, at: index, size: Int(MapLayout.tunnels.valueSize))
             if TunnelEntry.specificRoute(entry, of: label)?.remote != way.remote {
                 try kernel.write(TunnelEntry(way, of: label).bytes, to: maps.tunnels, at: index)
@@ -98,13 +99,13 @@ struct DestinationTable {
             try kernel.write(TunnelEntry(mtu: mtu).bytes, to: maps.tunnels, at: index)
         }
         try write(slot, at: index)
-        // What another rate would still have to pay for, or another owner, does not count.
+        // A debt from another rate, or of another owner, does not count.
         if formerRate != slot.rate { try kernel.write(RateCost.allPaid, to: maps.destinationRates, at: index) }
     }
 
     private static func isSplitting(_ ifindex: UInt32) -> Bool { ifindex != 0 && !SegmentationOffload.isOn(ifindex) }
 
-    /// Looks again whether the destinations' devices take GSO packets.
+    /// Reads again whether the destinations' devices accept GSO packets, and writes what has changed.
     func refreshOffloads() throws {
         for index in 0..<MapLayout.destinationSlots {
             guard var slot = try slot(index) else { continue }
@@ -115,7 +116,7 @@ struct DestinationTable {
         }
     }
 
-    /// What `TapDataplane.specificRoutes` gives. An entry stands while its destination is stopped.
+    /// Reads what `TapDataplane.specificRoutes` returns. An entry stays while its destination is stopped.
     func specificRoutes() throws -> [[UInt8]: UInt32] {
         var ways: [[UInt8]: UInt32] = [:]
         for index in 0..<MapLayout.destinationSlots {
@@ -126,7 +127,8 @@ struct DestinationTable {
         return ways
     }
 
-    /// - Parameter offset: what the monotonic clock lacks of the real one, in nanoseconds.
+    /// Writes the clock offset into every ERSPAN destination where it has changed by more than a millisecond.
+    /// - Parameter offset: real-time clock minus monotonic clock, in nanoseconds.
     func refreshClock(offset: UInt64) throws {
         for index in 0..<MapLayout.destinationSlots where try slot(index)?.kind == Self.number(.erspan) {
             var entry = try kernel.read(maps.tunnels, at: index, size: Int(MapLayout.tunnels.valueSize))
@@ -164,7 +166,7 @@ struct DestinationTable {
         Int(index) * MapLayout.countersPerDestination + counter.rawValue
     }
 
-    /// Written into pinned maps: never renumber.
+    /// The number of a kind in pinned maps: never renumber.
     private static func number(_ kind: DestinationTarget.Kind) -> UInt32 {
         switch kind {
         case .interface: 1

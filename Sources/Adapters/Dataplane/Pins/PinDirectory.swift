@@ -4,7 +4,7 @@ import CLibbpf
 import Glibc
 import TapModel
 
-/// A directory in bpffs, held open: reached without following a link, and found to be root's (or our user's) alone.
+/// An open directory in bpffs that was reached without following a link, and that only root (or our user) can write to.
 ///
 /// A bpffs that was mounted by hand is open to everybody, who may then make a `virt-tap` of their own there, with links
 /// in it that lead anywhere. What is in a directory that only root can write to was put there by root.
@@ -27,17 +27,18 @@ final class PinDirectory {
 
     deinit { close(descriptor) }
 
-    /// The mount point, or what stands for it: the operator named it, so links on the way there are followed.
+    /// Opens the mount point, or the directory that is used instead. The operator named it, so links in its path are followed.
     static func root(_ path: String, _ kernel: Kernel) throws -> PinDirectory {
         let descriptor = try kernel.openDirectory(path)
         let directory = PinDirectory(owning: descriptor, path, kernel)
-        // With the sticky bit others can add to it, and not rename or remove what is ours.
+        // With the sticky bit others can add entries, but not rename or remove ours.
         try directory.requireOurs(allowsSticky: true)
         return directory
     }
 
-    /// - Returns: `nil` when nothing of that name is here.
-    /// - Throws: `permission-denied` when it is no directory, or not one that is ours.
+    /// Opens a directory in this one.
+    /// - Returns: `nil` when it does not exist.
+    /// - Throws: `permission-denied` when it is not a directory, or not ours.
     func directory(_ name: String) throws -> PinDirectory? {
         let path = "\(path)/\(name)"
         do {
@@ -47,7 +48,7 @@ final class PinDirectory {
         } catch let error as KernelError where error.number == ENOENT {
             return nil
         } catch let error as KernelError where [ENOTDIR, ELOOP].contains(error.number) {
-            throw Self.refusal(path, try entry(name)?.isLink == true ? "is a symbolic link" : "is no directory")
+            throw Self.refusal(path, try entry(name)?.isLink == true ? "is a symbolic link" : "is not a directory")
         }
     }
 
@@ -62,15 +63,15 @@ final class PinDirectory {
         }
         let isOpen = information.st_mode & (S_IWGRP | S_IWOTH) != 0
         guard !isOpen || allowsSticky && information.st_mode & S_ISVTX != 0 else {
-            throw Self.refusal(path, "can be written to by others than root (mode \(String(information.st_mode & 0o7777, radix: 8)))")
+            throw Self.refusal(path, "can be written by others than root (mode \(String(information.st_mode & 0o7777, radix: 8)))")
         }
     }
 
     private static func refusal(_ path: String, _ what: String) -> Failure {
         Failure(
             .permissionDenied,
-            "\(path) \(what), so it may be anybody's, and nothing in it was read or changed; find out who made it, remove it, "
-                + "and have bpffs mounted for root alone: mount -t bpf -o mode=700 bpf /sys/fs/bpf")
+            "\(path) \(what), so it is not trusted and nothing in it was read or changed; find out who made it, remove it, "
+                + "and mount bpffs for root alone: mount -t bpf -o mode=700 bpf /sys/fs/bpf")
     }
 
     func isSame(as other: PinDirectory) throws -> Bool {
@@ -80,7 +81,7 @@ final class PinDirectory {
         return mine.st_dev == its.st_dev && mine.st_ino == its.st_ino
     }
 
-    /// What is here, in no order.
+    /// Reads the entries, in no order.
     func entries() throws -> [Entry] {
         guard let stream = fdopendir(try kernel.openDirectory(path, at: descriptor, ".")) else {
             throw KernelError(call: .open, number: errno, subject: path)
@@ -89,7 +90,7 @@ final class PinDirectory {
         var entries: [Entry] = []
         while let next = readdir(stream) {
             let name = withUnsafeBytes(of: &next.pointee.d_name) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
-            // What went meanwhile is not there.
+            // An entry that went meanwhile is left out.
             if name != ".", name != "..", let entry = try entry(name) { entries.append(entry) }
         }
         return entries
@@ -105,7 +106,7 @@ final class PinDirectory {
         return Entry(name: name, isDirectory: kind == S_IFDIR, isLink: kind == S_IFLNK)
     }
 
-    /// Looks at everything below, so that what is to be removed as a whole is not begun with.
+    /// Checks everything below before it is removed, so that a removal is refused as a whole and not half way.
     /// - Throws: `permission-denied` when there is a link, or a directory that is not ours.
     func requireOursThroughout() throws {
         for entry in try entries() {
@@ -117,7 +118,7 @@ final class PinDirectory {
         }
     }
 
-    /// Removes a directory that is in this one, with everything in it; no error when it is not there.
+    /// Removes a directory in this one with everything in it. It is no error when it does not exist.
     func remove(_ name: String) throws {
         guard let child = try directory(name) else { return }
         for entry in try child.entries() {
@@ -132,12 +133,13 @@ final class PinDirectory {
 /// It ends with the process, however that ends.
 final class PinLock {
     private var held: PinDirectory?
-    /// Whether it was ever taken, and so is to be taken again should the directory be another one.
+    /// Whether the lock was acquired before. It is then acquired again where the directory was replaced by another.
     private(set) var isRequested = false
 
-    /// Makes the directories and locks them. No more than a look when they are locked already.
+    /// Makes the directories and locks them. Only reads them when they are locked already.
+    /// - Throws: `attach-failed` when another process has the lock.
     func acquire(_ pins: PinTree) throws {
-        // Somebody may remove what has just been opened.
+        // Somebody may remove the directory after it was opened.
         for _ in 0..<10 {
             try pins.makeLayout()
             guard let found = try pins.open(pins.top) else { continue }
@@ -150,6 +152,7 @@ final class PinLock {
         throw KernelError(call: .lock, number: EAGAIN, subject: pins.top)
     }
 
+    /// Gives the lock up, and does not acquire it again.
     func release() {
         held = nil
         isRequested = false
@@ -161,7 +164,7 @@ final class PinLock {
         } catch let error as KernelError where error.number == EWOULDBLOCK {
             throw Failure(
                 .attachFailed,
-                "another virt-tapd uses this bpffs (\(directory.path) is locked); stop that one first: `lslocks` names the process")
+                "another virt-tapd uses this bpffs (\(directory.path) is locked); stop it first (`lslocks` names the process)")
         }
         held = directory
     }

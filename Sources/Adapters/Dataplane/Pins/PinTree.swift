@@ -5,21 +5,21 @@ import Glibc
 import TapModel
 import TapSystem
 
-/// Where our pins are in bpffs, and how they are made, exchanged and removed.
+/// The paths of our pins in bpffs, and how pins are made, replaced and removed.
 ///
 ///     virt-tap/1/destinations, destination-counters, destination-rates, tunnels, sequences, backlogs, hops, last-copies
 ///                                                        shared by all attachments
 ///     virt-tap/1/hop-departure, hop-arrival              the programs on our devices
 ///     virt-tap/1/port-<ifindex>-…                        the programs on a monitor port, and with TCX their links
-///     virt-tap/1/qdisc-<ifindex>                         we made the qdisc there, clsact or ingress
+///     virt-tap/1/qdisc-<ifindex>                         records that we created the device's qdisc, clsact or ingress
 ///     virt-tap/1/<id>/counters, spec                     one attachment
 ///     virt-tap/1/<id>/rate                               of a tap with a rate; one map for all its attachments
 ///     virt-tap/1/<id>/link-inbound, link-outbound        TCX
-///     virt-tap/1/<id>/program-inbound, program-outbound  the programs, to compare with and to go back to
+///     virt-tap/1/<id>/program-inbound, program-outbound  the programs, to recognise them and to go back to them
 ///
-/// Names that end in -new are the first half of an exchange and mean nothing.
+/// A name that ends in -new is the first half of a replacement and has no meaning.
 struct PinTree {
-    /// What a name ends in while it is to take another's place.
+    /// The end of a pin's name while it is about to replace another pin.
     static let draft = "-new"
 
     let bpffs: String
@@ -47,7 +47,8 @@ struct PinTree {
     func port(_ ifindex: UInt32, _ part: String) -> String { "\(layout)/port-\(String(ifindex, radix: 16))-\(part)" }
     var lastCopies: String { layout + "/last-copies" }
 
-    /// - Throws: `bpffs-not-mounted`; `permission-denied` when what is there may be somebody else's.
+    /// Checks that bpffs is mounted and that our directories in it are ours.
+    /// - Throws: `bpffs-not-mounted`; `permission-denied` when a directory may be somebody else's.
     func requireMounted() throws {
         let result = clibbpf_is_bpffs(bpffs)
         if result == 1 {
@@ -57,7 +58,7 @@ struct PinTree {
         let found = result == 0 ? "another file system is there" : ErrorText.of(-result)
         throw Failure(
             .bpffsNotMounted,
-            "\(bpffs) is no BPF file system (\(found)), so programs cannot be kept there; mount it: mount -t bpf -o mode=700 bpf \(bpffs)")
+            "\(bpffs) is not a BPF file system (\(found)), so programs cannot be pinned there; mount it: mount -t bpf -o mode=700 bpf \(bpffs)")
     }
 
     /// Makes the directories, for root alone.
@@ -74,10 +75,11 @@ struct PinTree {
         } catch let error as KernelError where error.number == EEXIST {}
     }
 
+    /// Reads whether there is a pin or directory.
     func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-    /// Opens a directory of ours, and each above it.
-    /// - Returns: `nil` when it is not there.
+    /// Opens a directory of ours, and checks each above it.
+    /// - Returns: `nil` when it does not exist.
     func open(_ path: String) throws -> PinDirectory? {
         var directory = try PinDirectory.root(bpffs, kernel)
         for name in path.dropFirst(bpffs.count).split(separator: "/") {
@@ -87,7 +89,7 @@ struct PinTree {
         return directory
     }
 
-    /// Whether there is a directory for this attachment.
+    /// Reads whether there is a directory for this attachment.
     /// - Throws: `permission-denied` when it may be somebody else's.
     func has(_ id: AttachmentID) throws -> Bool { try open(directory(id)) != nil }
 
@@ -98,14 +100,14 @@ struct PinTree {
             .sorted { $0.text < $1.text }
     }
 
-    /// Those whose directory is ours.
+    /// Reads the attachments whose directory is ours.
     /// - Throws: `permission-denied` when one may be somebody else's.
     func attachments() throws -> [AttachmentID] {
         guard let layout = try open(layout) else { return [] }
         return try attachmentIDs().filter { try layout.directory($0.text) != nil }
     }
 
-    /// Pins `object` at `path` in place of what is there, at once: a reader sees the one or the other.
+    /// Pins `object` at `path`. A pin that exists there is replaced atomically: a reader sees either the old or the new one.
     func pin(_ object: KernelObject, at path: String, kind: clibbpf_kind, _ undo: Undo) throws {
         let former = try kernel.open(path, kind)
         if exists(path) { try replacePin(object, at: path) } else { try kernel.pin(object, at: path) }
@@ -129,6 +131,6 @@ struct PinTree {
     /// Removes an attachment's directory with everything in it.
     func remove(_ id: AttachmentID) throws { try open(layout)?.remove(id.text) }
 
-    /// Removes everything of ours, of other layouts too.
+    /// Removes everything of ours, other layouts included.
     func removeAll() throws { try open(bpffs)?.remove("virt-tap") }
 }

@@ -2,7 +2,7 @@
 
 import CLibbpf
 
-/// The maps that all attachments work on, as they are pinned.
+/// The pinned maps that all attachments share.
 struct SharedMaps {
     let destinations: KernelObject
     let destinationCounters: KernelObject
@@ -13,7 +13,7 @@ struct SharedMaps {
     let hops: KernelObject
     let lastCopies: KernelObject
 
-    /// Those that the program of every tap reaches.
+    /// The maps that every tap's program uses.
     private var ofEveryTap: [(KernelObject, MapLayout.Shape)] {
         [
             (destinations, MapLayout.destinations), (destinationCounters, MapLayout.destinationCounters),
@@ -22,13 +22,13 @@ struct SharedMaps {
         ]
     }
 
-    /// Those that a tap's program works on; the last only with `once`.
+    /// The maps that a tap's program can use; the last only with `once`.
     var ofTaps: [(KernelObject, MapLayout.Shape)] { ofEveryTap + [(lastCopies, MapLayout.lastCopies)] }
 
     /// Opens the pinned maps.
-    /// - Parameter create: makes those that are not there, or that another version of virt-tap laid out otherwise: what
-    ///   is attached copies on with the former ones until it is replaced.
-    /// - Returns: `nil` when one is missing; with `create` also whether one was.
+    /// - Parameter create: whether to make maps that do not exist, or that another version of virt-tap laid out differently. Attached
+    ///   programs keep copying with the former maps until they are replaced.
+    /// - Returns: `nil` when a map is missing; with `create` also whether one was missing.
     static func open(_ pins: PinTree, create: Bool) throws -> (maps: SharedMaps, areNew: Bool)? {
         let kernel = pins.kernel
         var areNew = false
@@ -54,7 +54,7 @@ struct SharedMaps {
         return (maps, areNew)
     }
 
-    /// New ones that nobody else sees.
+    /// Makes new maps that are not pinned, for a trial load.
     init(unpinned kernel: Kernel) throws {
         self.init(
             destinations: try MapLayout.destinations.make(kernel), destinationCounters: try MapLayout.destinationCounters.make(kernel),
@@ -78,12 +78,12 @@ struct SharedMaps {
         self.lastCopies = lastCopies
     }
 
-    /// Of those that the relay's programs reach.
+    /// Reads the kernel's ids of the maps that the relay's programs use.
     func idsOfRelay(_ kernel: Kernel) throws -> Set<UInt32> {
         try Set([destinationCounters, tunnels, sequences, backlogs, hops].map { try kernel.mapInfo($0).id })
     }
 
-    /// The kernel's ids of those that every program of a tap reaches.
+    /// Reads the kernel's ids of the maps that every tap's program uses.
     func ids(_ kernel: Kernel) throws -> Set<UInt32> {
         try Set(ofEveryTap.map { try kernel.mapInfo($0.0).id })
     }

@@ -4,10 +4,10 @@ import CLibbpf
 import FoundationEssentials
 import TapModel
 
-/// Attachments' specs: JSON in a frozen map of one entry, since pins hold maps and nothing else.
+/// Writes and reads the specs of attachments: JSON in a frozen map of one entry, since only BPF objects can be pinned.
 struct SpecStore {
     private static let name = "virt_tap_spec"
-    /// More than any spec can be: names are limited, and a map value is kernel memory.
+    /// More bytes than any spec has, since names are limited. A map's value is kernel memory.
     private static let limit = 64 * 1_024
 
     let pins: PinTree
@@ -24,7 +24,8 @@ struct SpecStore {
         try pins.pin(map, at: pins.spec(spec.key.id), kind: CLIBBPF_MAP, undo)
     }
 
-    /// - Returns: `nil` when there is none, or none that can be read: what is pinned there may be anything.
+    /// Reads a spec.
+    /// - Returns: `nil` when there is none, or the pinned object is not a spec of this version.
     func read(_ id: AttachmentID) throws -> AttachmentSpec? {
         guard let (map, info) = try open(id) else { return nil }
         if let spec = cache[id, map: info.id] { return spec }
@@ -34,8 +35,8 @@ struct SpecStore {
         return spec
     }
 
-    /// Whether what is pinned there is a whole spec, but none of this version's: maps are pinned when they are written and frozen, so
-    /// JSON that cannot be read is what a later version wrote.
+    /// Reads whether a spec of a later version is pinned. Maps are pinned after they are written and frozen, so JSON that this version
+    /// cannot decode was written by a later one.
     func isForeign(_ id: AttachmentID) throws -> Bool {
         guard let (map, info) = try open(id) else { return false }
         let json = Data(try kernel.read(map, at: 0, size: Int(info.value_size)))
@@ -44,7 +45,7 @@ struct SpecStore {
         return (try? decoder.decode(AttachmentSpec.self, from: json)) == nil
     }
 
-    /// Any JSON object: the decoder has read all of the text before it asks for what is in it.
+    /// Any JSON object. The decoder parses the whole text before it decodes values.
     private struct Keyed: Decodable {
         private enum Key: CodingKey {}
 
@@ -61,8 +62,8 @@ struct SpecStore {
     }
 }
 
-/// Specs that were read before, by the map that holds them: maps of specs are frozen, and the kernel gives a map's id to
-/// another only after two thousand million. Reading one anew costs more than everything else of a look at an attachment.
+/// Remembers specs that were read before, by the id of the map that holds them. Maps of specs are frozen, and the kernel reuses a map's id
+/// only after two thousand million others. Reading a spec costs more than all other reads of an attachment.
 final class SpecCache {
     private static let limit = 16_384
 
