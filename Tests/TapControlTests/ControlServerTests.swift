@@ -81,7 +81,7 @@ struct ControlServerTests {
             #expect(try client.send(.hook(call), within: .seconds(5)).reason == .permissionDenied)
             let raw = try sandbox.connect(sandbox.directory.statusSocket)
             raw.send(#"{"protocol":1,"request":"status","length":1000}"# + "\n")
-            #expect(raw.receiveAll().contains("a body of 1000 bytes is not taken here"))
+            #expect(raw.receiveAll().contains("a body of 1000 bytes is not accepted here"))
         }
     }
 

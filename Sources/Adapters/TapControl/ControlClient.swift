@@ -4,7 +4,7 @@ import Glibc
 public import TapModel
 import TapSystem
 
-/// Asks the daemon, one request a connection. Blocks its thread, never longer than it was told.
+/// Sends requests to the daemon, one per connection. Blocks the calling thread, never longer than the given time.
 public struct ControlClient: Sendable {
     private let path: String
     private let version: String
@@ -15,20 +15,21 @@ public struct ControlClient: Sendable {
         self.version = version
     }
 
-    /// - Parameter time: for everything together: connecting, sending, the daemon's work, receiving.
+    /// Sends a request and waits for the response.
+    /// - Parameter time: the limit for everything together: connecting, sending, the daemon's work and receiving.
     /// - Returns: the daemon's answer, which may be a refusal.
     /// - Throws: `notRunning`, `notPermitted`, `timedOut`, `otherProtocol`, or what else kept an answer from coming.
     public func send(_ request: ControlRequest, within time: Duration) throws(ControlError) -> ControlResponse {
         let deadline = Deadline(in: time)
         let message = ControlMessage(request, version: version)
         guard message.body.count <= ControlProtocol.maximumBody else {
-            throw .malformed("\(message.body.count) bytes are more than the \(ControlProtocol.maximumBody) that a message may have")
+            throw .malformed("the message has \(message.body.count) bytes; at most \(ControlProtocol.maximumBody) can be sent")
         }
         let channel = MessageChannel(descriptor: try connect(before: deadline))
         do {
             try channel.send(message, before: deadline)
         } catch .closedEarly {
-            // A server that refuses before it has read everything answers and closes: the answer is what matters.
+            // A server that refuses a request before it has read everything responds and closes. Its response is still there to be read.
         }
         return try channel.receive(before: deadline).response()
     }
@@ -41,7 +42,7 @@ public struct ControlClient: Sendable {
             case ENOENT, ECONNREFUSED, ENOTDIR: throw .notRunning(path: path)
             case EACCES, EPERM: throw .notPermitted(path: path, what: "only root may use this socket")
             case EAGAIN:
-                // The queue of connections is full; a socket of AF_UNIX does not say when there is room.
+                // The queue of connections is full. A socket of AF_UNIX does not signal when there is room.
                 guard !deadline.hasPassed else { throw .timedOut(what: "connecting to \(path)") }
                 usleep(10_000)
             case EINTR: continue

@@ -3,19 +3,19 @@
 import Glibc
 import TapSystem
 
-/// A listening socket that systemd (or whoever starts the daemon) hands over: sd_listen_fds(3).
+/// A listening socket that systemd (or another parent) passes to the daemon: sd_listen_fds(3).
 public struct InheritedSocket: Hashable, Sendable {
     public let number: Int32
-    /// Where it is bound, from the kernel.
+    /// The path that it is bound to, as the kernel reports it.
     public let path: String
 
-    /// systemd numbers them from here.
+    /// The number of the first descriptor that systemd passes.
     private static let first: Int32 = 3
 
-    /// Takes what the environment offers this process. Call once, at start, before anything else opens descriptors.
+    /// Adopts the sockets that the environment names. Call once, at start, before anything else opens descriptors.
     ///
-    /// Sets FD_CLOEXEC on all of them, and takes the variables out of the environment so that no child believes that
-    /// they are for it. Descriptors that are not listening stream sockets of AF_UNIX are closed.
+    /// Sets FD_CLOEXEC on all of them, and removes the variables from the environment so that no child believes that
+    /// they are meant for it. Descriptors that are not listening stream sockets of AF_UNIX are closed.
     public static func adoptAll() -> [InheritedSocket] {
         func variable(_ name: String) -> String? { getenv(name).map { String(cString: $0) } }
         let sockets = adopt(pid: variable("LISTEN_PID"), count: variable("LISTEN_FDS"), ownPID: getpid(), from: first)
@@ -38,7 +38,7 @@ public struct InheritedSocket: Hashable, Sendable {
         return sockets
     }
 
-    /// Whether it is bound to the file that `path` names, however the path is written.
+    /// Reads whether it is bound to the file that `path` names, however the path is written.
     func isAt(_ path: String) -> Bool {
         if path == self.path { return true }
         var own = stat()
@@ -56,8 +56,8 @@ public struct InheritedSocket: Hashable, Sendable {
     }
 }
 
-/// Tells systemd how the service fares: sd_notify(3). Silent when nobody asked, and never an obstacle: an error to
-/// tell it is no reason to stop working.
+/// Notifies systemd of the service's state: sd_notify(3). Does nothing when NOTIFY_SOCKET is not set, and ignores errors: they are no reason
+/// to stop working.
 public struct ServiceNotifier: Sendable {
     private let path: String?
 
@@ -66,19 +66,20 @@ public struct ServiceNotifier: Sendable {
         self.init(socket: getenv("NOTIFY_SOCKET").map { String(cString: $0) })
     }
 
-    /// - Parameter socket: a path, or `@` and an abstract name; `nil`: nobody listens.
+    /// - Parameter socket: a path, or `@` and an abstract name; `nil` to notify nobody.
     public init(socket: String?) {
         path = socket.flatMap { $0.hasPrefix("/") || $0.hasPrefix("@") ? $0 : nil }
     }
 
-    /// The control socket is served.
+    /// Says that the control socket is served, or that a reload is done.
     public func ready() { notify(["READY=1"]) }
 
-    /// A reload has begun; `ready` says that it is done. The time is required by Type=notify-reload.
+    /// Says that a reload has begun; `ready` says that it is done. Type=notify-reload requires the time.
     public func reloading() {
         notify(["RELOADING=1", "MONOTONIC_USEC=\(KernelClock.nanoseconds(CLOCK_MONOTONIC) / 1_000)"])
     }
 
+    /// Says that the service is stopping.
     public func stopping() { notify(["STOPPING=1"]) }
 
     private func notify(_ lines: [String]) {

@@ -116,7 +116,7 @@ int clibbpf_link_info(int fd, struct clibbpf_link *link) {
         return error;
     link->type = info.type;
     link->program = info.prog_id;
-    /* A TCX link's half of the union is { __u32 ifindex; __u32 attach_type; }, which the header need not know. */
+    /* A TCX link's member of the union is { __u32 ifindex; __u32 attach_type; }, which older headers do not have. */
     memcpy(&link->ifindex, (const char *)&info + offsetof(struct bpf_link_info, xdp), sizeof(link->ifindex));
     memcpy(&link->attach_type, (const char *)&info + offsetof(struct bpf_link_info, xdp) + sizeof(link->ifindex),
            sizeof(link->attach_type));
@@ -175,7 +175,7 @@ int clibbpf_kernel_enumerator(const char *enumeration, const char *name, long lo
 
         if (!btf_is_enum(type))
             continue;
-        /* An anonymous one can be asked for as "". */
+        /* An anonymous enumeration is found by the name "". */
         if (!strcmp(btf__name_by_offset(btf, type->name_off), enumeration))
             result = find_enumerator(btf, type, name, value);
     }
@@ -198,7 +198,7 @@ int clibbpf_filter_detach(int ifindex, int egress, __u32 priority, __u32 handle)
     return bpf_tc_detach(&hook, &options);
 }
 
-/* What is to be put in the place of the call that the next load on this thread finds. */
+/* The function whose call replaces the calls of `call` in the next program that this thread loads. */
 static __thread struct {
     int call;
     const struct bpf_insn *insns;
@@ -206,14 +206,14 @@ static __thread struct {
     int type;
 } splice;
 
-/* The kernel wants to know each function's type, or those of all. */
-static int describe_function(struct bpf_prog_load_opts *options, size_t place) {
+/* Describes the added function: the kernel needs the type of every function, or of none. */
+static int describe_function(struct bpf_prog_load_opts *options, size_t offset) {
     static __thread char records[1024];
-    struct bpf_func_info added = {.insn_off = place, .type_id = splice.type};
+    struct bpf_func_info added = {.insn_off = offset, .type_id = splice.type};
     size_t size = options->func_info_rec_size;
     size_t length = size * options->func_info_cnt;
 
-    /* They would have to tell of the function, too. */
+    /* Line information would have to describe the added function as well. */
     options->line_info_cnt = 0;
     if (!options->func_info_cnt)
         return 0;
@@ -265,7 +265,7 @@ int clibbpf_load(struct bpf_object *object, const char *name, int call, const __
 
     if (count) {
         struct btf *btf = bpf_object__btf(object);
-        /* int (struct __sk_buff *): what the program itself is, but nobody else's business. */
+        /* The program's own type is int (struct __sk_buff *), which the function shares; it is static. */
         int main = btf ? btf__find_by_name_kind(btf, name, BTF_KIND_FUNC) : -ENOENT;
 
         if (main < 0)

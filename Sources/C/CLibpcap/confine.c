@@ -28,31 +28,31 @@
 #error "name this machine's AUDIT_ARCH_, so that its system calls can be told from others"
 #endif
 
-/* Nobody, on every distribution. */
+/* The user and group id of nobody on every distribution. */
 #define NOBODY 65534
 
-/* The low half of an argument, on little-endian machines, which all of the above are. */
+/* The offset of the low half of an argument. All machines above are little-endian. */
 #define ARGUMENT(n) offsetof(struct seccomp_data, args[n])
 #define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offset)
 #define ANSWER(action) BPF_STMT(BPF_RET | BPF_K, action)
 #define REFUSE ANSWER(SECCOMP_RET_ERRNO | (EPERM & SECCOMP_RET_DATA))
 #define PERMIT ANSWER(SECCOMP_RET_ALLOW)
 #define CALL(name) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 1), PERMIT
-/* The same where none of the bits are set in the argument; where they are, it is refused at once. */
+/* Permits the call if none of these bits are set in its argument `n`, and refuses it otherwise. */
 #define CALL_WITHOUT(name, n, bits)                                                                                    \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_##name, 0, 4), LOAD(ARGUMENT(n)),                                         \
         BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, (bits), 0, 1), REFUSE, PERMIT
 
 #define WRITING (O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND)
 
-/* A list of what is allowed: whatever a later kernel adds is refused. What is refused fails with EPERM. */
+/* Permits a list of system calls. All others fail with EPERM, those of later kernels included. */
 static int permit_reading_only(void) {
     struct sock_filter filter[] = {
         LOAD(offsetof(struct seccomp_data, arch)),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ARCHITECTURE, 1, 0),
         ANSWER(SECCOMP_RET_KILL_PROCESS),
         LOAD(offsetof(struct seccomp_data, nr)),
-        /* To the descriptors that are left: with bits above 1 it would be another. */
+        /* Writing to descriptors 0 to 3 only: these have no bits above bit 1. */
         CALL_WITHOUT(write, 0, ~3u),
         CALL(read),
         CALL(pread64),
@@ -65,7 +65,7 @@ static int permit_reading_only(void) {
 #ifdef __NR_open
         CALL_WITHOUT(open, 1, WRITING),
 #endif
-        /* Memory, but none that could be executed. */
+        /* Memory that is not executable. */
         CALL_WITHOUT(mmap, 2, PROT_EXEC),
         CALL_WITHOUT(mprotect, 2, PROT_EXEC),
         CALL(munmap),
@@ -88,7 +88,7 @@ static int permit_reading_only(void) {
     };
     struct sock_fprog program = {.len = sizeof(filter) / sizeof(filter[0]), .filter = filter};
 
-    /* Not by seccomp(2), which services are mostly not allowed. */
+    /* By prctl(2), since most service units do not allow seccomp(2). */
     return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 ? 0 : -errno;
 }
 
@@ -97,7 +97,7 @@ static int limit(__rlimit_resource_t resource, rlim_t soft, rlim_t hard) {
 
     if (getrlimit(resource, &before) != 0)
         return -errno;
-    /* Who is not root cannot raise what is already less. */
+    /* A process that is not root cannot raise a limit that is already lower. */
     if (limit.rlim_max > before.rlim_max)
         limit.rlim_max = before.rlim_max;
     if (limit.rlim_cur > limit.rlim_max)
@@ -105,7 +105,7 @@ static int limit(__rlimit_resource_t resource, rlim_t soft, rlim_t hard) {
     return setrlimit(resource, &limit) == 0 ? 0 : -errno;
 }
 
-/* Bytes of address space in use. */
+/* Returns the bytes of address space in use; 0 when that cannot be read. */
 static uint64_t address_space(void) {
     FILE *statm = fopen("/proc/self/statm", "re");
     unsigned long pages = 0;
@@ -155,7 +155,7 @@ static int drop_capabilities(void) {
     return syscall(SYS_capset, &header, none) == 0 ? 0 : -errno;
 }
 
-/* Of no use without the others, and only with CAP_SETPCAP, so that it is done where it can be. */
+/* Needs CAP_SETPCAP, so errors are ignored: without the other sets the bounding set grants nothing. */
 static void drop_bounding_set(void) {
     for (int capability = 0; prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; capability++)
         prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
@@ -166,7 +166,7 @@ static int forbid_the_rest(void) {
         return -errno;
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         return -errno;
-    /* Last of all that changes who it is, since that takes this back. */
+    /* After every change of user, group and capabilities, since each clears this signal. */
     return prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 ? 0 : -errno;
 }
 

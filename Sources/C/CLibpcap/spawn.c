@@ -8,7 +8,7 @@
 #include <spawn.h>
 #include <unistd.h>
 
-/* Never fork alone: the caller has threads. */
+/* Uses posix_spawn, since fork is not safe in a caller that has threads. */
 static int spawn(char *const argv[], int input, int output, pid_t *pid) {
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;

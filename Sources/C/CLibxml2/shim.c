@@ -12,7 +12,7 @@
 #include <libxml/parser.h>
 #include <libxml/xmlerror.h>
 
-/* A deeper document has been refused before this is used up. */
+/* A limit below it refuses deeper documents. */
 #define DEPTH_MAX 255
 
 struct state {
@@ -58,7 +58,7 @@ static void stop(struct state *state, enum vtxml_code code) {
     xmlStopParser(state->parser);
 }
 
-/* Length of the UTF-8 sequence at `at` (RFC 3629: no overlong forms, no surrogates), or 0. */
+/* Returns the length of the UTF-8 sequence at `at` (RFC 3629: no overlong forms, no surrogates), or 0. */
 static size_t sequence(const unsigned char *at, size_t left) {
     unsigned char first = at[0];
     unsigned char low = 0x80, high = 0xBF;
@@ -109,7 +109,7 @@ static int check_bytes(struct state *state) {
     return 0;
 }
 
-/* libxml2 is told to believe in UTF-8, so a declaration that says otherwise must not pass in silence. */
+/* libxml2 is told to assume UTF-8 and ignore declarations, so a declaration of another encoding is an error here. */
 static int check_encoding(struct state *state) {
     static const char *const accepted[] = {"UTF-8", "UTF8", "US-ASCII", "ASCII"};
     const char *text = (const char *)state->next;
@@ -148,8 +148,8 @@ static const unsigned char *find(const unsigned char *at, const unsigned char *e
 }
 
 /*
- * Counts the attributes of each tag before libxml2 sees it: up to 2.11 it compares each with each of the same tag, so
- * that a million on one element would take hours. What is not well-formed is left to libxml2, which stops there.
+ * Counts the attributes of each tag before libxml2 parses it: up to version 2.11 it compares all pairs of a tag, so that a
+ * million attributes of one element would take hours. Text that is not well-formed is left to libxml2, which stops there.
  */
 static int check_attributes(struct state *state) {
     const unsigned char *start = state->next, *at = start, *end = start + state->left;
@@ -189,8 +189,7 @@ static int check_attributes(struct state *state) {
     return 0;
 }
 
-/* Gives libxml2 nothing more once there is a problem: it would otherwise go on to the document's end, without limits.
- */
+/* Ends the input once there is a problem: libxml2 would otherwise go on to the document's end, without limits. */
 static int read_more(void *context, char *buffer, int length) {
     struct state *state = context;
     size_t count = length > 0 ? (size_t)length : 0;
@@ -330,8 +329,8 @@ static void parse(struct state *state) {
         free(state->attributes);
         return;
     }
-    /* NOENT makes of &amp; in an attribute the character and not, as without it, the text "&#38;". There are no other
-     * entities to substitute: whoever would define one is stopped by on_doctype. */
+    /* With NOENT, &amp; in an attribute becomes the character; without it, the text "&#38;". There are no other entities to
+     * substitute, since on_doctype stops every document that could define one. */
     xmlCtxtUseOptions(state->parser, XML_PARSE_NONET | XML_PARSE_IGNORE_ENC | XML_PARSE_NOENT);
     xmlParseDocument(state->parser);
     if (!state->parser->wellFormed)

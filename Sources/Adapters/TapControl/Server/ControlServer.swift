@@ -7,9 +7,9 @@ import TapSystem
 
 /// Serves the daemon's sockets.
 ///
-/// Every socket has a thread that accepts and every client one that waits for it, since all of that blocks; only the
-/// handler runs as a task. So a client that is slow, silent or hostile keeps neither another one nor the daemon
-/// waiting: it has a time limit, a size limit, and a number of places on its own socket only.
+/// Each socket has a thread that accepts, and each client has a thread of its own, since these calls block. Only the
+/// handler runs as a task. A client that is slow, silent or hostile delays neither other clients nor the daemon:
+/// its time, its size and the number of clients per socket are limited.
 public final class ControlServer: Sendable {
     public typealias Handler = @Sendable (ControlRequest) async -> ControlResponse
 
@@ -20,9 +20,9 @@ public final class ControlServer: Sendable {
 
     /// - Parameters:
     ///   - listeners: bound and listening; the server owns them from now on.
-    ///   - handler: makes the answer. May be called many times at once. The client waits no longer than it wants, so a
-    ///     handler bounds its own time.
-    /// - Throws: when the process has no descriptor left.
+    ///   - handler: makes the response. May be called many times at once. Must limit its own time, since clients do not wait
+    ///     for ever.
+    /// - Throws: `system` when the process has no descriptor left.
     public init(
         listeners: [ListeningSocket], version: String = virtTapVersion, handler: @escaping Handler
     ) throws(ControlError) {
@@ -32,7 +32,7 @@ public final class ControlServer: Sendable {
         stopSignal = try StopSignal()
     }
 
-    /// Serves until `stop`, or until the task is cancelled; then waits for the clients that are being answered, ten
+    /// Serves until `stop`, or until the task is cancelled. Then waits for the clients that are being served, ten
     /// seconds at most, and removes the sockets' files. Call once.
     public func run() async {
         await withTaskCancellationHandler {
@@ -48,11 +48,11 @@ public final class ControlServer: Sendable {
         for listener in listeners { listener.removeFile() }
     }
 
-    /// Takes no more clients; `run` returns soon. May be called at any time, by any thread, more than once.
+    /// Accepts no more clients; `run` returns soon. May be called at any time, by any thread, more than once.
     public func stop() { stopSignal.raise() }
 }
 
-/// Accepts on one socket, gives each client a thread, and knows when all of them are gone.
+/// Accepts clients on one socket, gives each a thread, and waits for all of them at the end.
 final class Acceptor: Sendable {
     private let listener: ListeningSocket
     private let version: String
@@ -67,7 +67,7 @@ final class Acceptor: Sendable {
         self.handler = handler
     }
 
-    /// Until the signal comes; then waits for the clients. Blocks.
+    /// Serves until the stop signal, then waits for the clients. Blocks.
     func serve() {
         while waitForClient() {
             let number = accept(listener.descriptor.number, nil, nil)
@@ -76,11 +76,11 @@ final class Acceptor: Sendable {
                 _ = fcntl(number, F_SETFL, O_NONBLOCK)
                 admit(Descriptor(number))
             } else if errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM {
-                // The client stays in the queue; asking again at once would only burn the processor.
+                // The client stays in the queue. Accepting again at once would only use the processor.
                 usleep(100_000)
             }
         }
-        // A handler that never ends must not keep the daemon from ending.
+        // A handler that never returns must not keep the daemon from ending.
         let deadline = Deadline(in: ControlProtocol.answerTime * 2)
         while clients.withLock({ $0 }) > 0, !deadline.hasPassed { usleep(10_000) }
     }
@@ -112,7 +112,7 @@ final class Acceptor: Sendable {
         }
     }
 
-    /// A few hundred bytes into a fresh socket's buffer: it has room, and otherwise they are lost without waiting.
+    /// Sends an error. The few hundred bytes fit into the buffer of a fresh socket; otherwise they are lost without waiting.
     private func refuse(_ descriptor: Descriptor) {
         let response = ControlResponse(
             error: "virt-tapd is busy: \(ControlProtocol.maximumClients) clients are being served; try again in a few seconds")
@@ -122,7 +122,7 @@ final class Acceptor: Sendable {
     private func serve(_ channel: MessageChannel) {
         let response = answer(channel)
         var writing = channel
-        // A stop ends waiting for requests, not the answer to one that was carried out.
+        // A stop ends waiting for requests, but not the response to one that was carried out.
         writing.stop = nil
         try? writing.send(ControlMessage(response, version: version), before: Deadline(in: ControlProtocol.answerTime))
     }
@@ -131,7 +131,7 @@ final class Acceptor: Sendable {
         if listener.access == .control {
             guard let peer = PeerCredentials(of: channel.descriptor.number), peer.uid == 0 || peer.uid == geteuid() else {
                 return ControlResponse(
-                    error: "only root may use this socket; status.sock is for reading status", reason: .permissionDenied)
+                    error: "only root may use control.sock; use status.sock to read the status", reason: .permissionDenied)
             }
         }
         do {
@@ -140,7 +140,7 @@ final class Acceptor: Sendable {
             let request = try message.request()
             guard !isReadOnly || request.isReadOnly else {
                 return ControlResponse(
-                    error: "this socket is for reading status only; \(request.name) needs root and control.sock", reason: .permissionDenied)
+                    error: "status.sock accepts only requests that read the status; \(request.name) needs root and control.sock", reason: .permissionDenied)
             }
             return BlockingThread.wait { [handler] in await handler(request) }
         } catch {
@@ -149,8 +149,7 @@ final class Acceptor: Sendable {
     }
 }
 
-/// Wakes every thread that waits in `poll`, once and for all: the reading end of a pipe whose writing end gets a byte
-/// that nobody takes out.
+/// Wakes every thread that waits in `poll`, and every later one: a pipe with a byte in it that nobody reads.
 final class StopSignal: Sendable {
     private let reading: Descriptor
     private let writing: Descriptor
@@ -166,7 +165,7 @@ final class StopSignal: Sendable {
         }
     }
 
-    /// Readable from the moment of `raise` on.
+    /// Becomes readable with `raise`, and stays so.
     var descriptor: Int32 { reading.number }
 
     func raise() { _ = write(writing.number, "x", 1) }

@@ -3,20 +3,20 @@
 import Glibc
 import TapSystem
 
-/// A socket on which the daemon is asked.
+/// A socket on which the daemon accepts requests.
 public final class ListeningSocket: Sendable {
-    /// Which requests it takes, and from whom.
+    /// Which requests the socket accepts, and from whom.
     public enum Access: Sendable {
         /// Every request, from root and from the user that the daemon runs as.
         case control
-        /// `status` and `ping`, from whoever the file's mode lets connect.
+        /// `status` and `ping`, from every user whom the file's mode lets connect.
         case statusOnly
     }
 
     public let path: String
     public let access: Access
     let descriptor: Descriptor
-    /// Ours to remove: not when systemd made it.
+    /// Whether the file is ours to remove: it is not when systemd made the socket.
     private let isOwner: Bool
 
     private init(path: String, access: Access, descriptor: Descriptor, isOwner: Bool) {
@@ -26,13 +26,13 @@ public final class ListeningSocket: Sendable {
         self.isOwner = isOwner
     }
 
-    /// Makes and binds one: 0600, or 0660 with a group. Replaces the file of a daemon that is dead.
+    /// Makes and binds a socket of mode 0600, or 0660 with a group. Replaces the file of a daemon that has ended.
     /// - Throws: `alreadyRunning` when somebody listens there; `notPermitted` for the group (see `SocketGroup`).
     public static func bind(_ path: String, access: Access, group: SocketGroup? = nil) throws(ControlError) -> ListeningSocket {
         try removeStale(path)
         let descriptor = try Descriptor.unixSocket(SOCK_STREAM)
-        // The socket's own mode is what its file begins with (unix_bind in net/unix/af_unix.c), so that nobody can
-        // connect before it is set right.
+        // The file gets the socket's own mode at first (unix_bind in net/unix/af_unix.c), so that nobody can
+        // connect before the final mode is set.
         guard fchmod(descriptor.number, 0o600) == 0 else { throw .system(call: "chmod", what: path, errno: errno) }
         let result = try SocketAddress.with(path) { Glibc.bind(descriptor.number, $0, $1) == 0 ? 0 : errno }
         guard result == 0 else { throw .system(call: "bind", what: path, errno: result) }
@@ -45,15 +45,15 @@ public final class ListeningSocket: Sendable {
         return socket
     }
 
-    /// Uses one that systemd made and keeps.
+    /// Uses a socket that systemd made and keeps.
     public static func inherited(_ socket: InheritedSocket, access: Access) -> ListeningSocket {
         let flags = fcntl(socket.number, F_GETFL)
         _ = fcntl(socket.number, F_SETFL, flags | O_NONBLOCK)
         return ListeningSocket(path: socket.path, access: access, descriptor: Descriptor(socket.number), isOwner: false)
     }
 
-    /// The sockets that a daemon cannot do without: those that systemd hands over, found by their paths, and the control socket, made
-    /// here where there is none. `RuntimeDirectory.prepare` comes first. See `StatusSocket` for the other one.
+    /// Returns the sockets that systemd passed, recognised by their paths, and makes the control socket if it is not among
+    /// them. To be called after `RuntimeDirectory.prepare`. `StatusSocket` makes the status socket.
     public static func sockets(in directory: RuntimeDirectory, inherited: [InheritedSocket]) throws(ControlError) -> [ListeningSocket] {
         func find(_ path: String) -> InheritedSocket? { inherited.first { $0.isAt(path) } }
         var sockets: [ListeningSocket] = []
@@ -66,7 +66,7 @@ public final class ListeningSocket: Sendable {
         return sockets
     }
 
-    /// Removes the file, if it is ours. The socket itself goes with its last owner.
+    /// Removes the file, if it is ours. The socket itself is closed with its last owner.
     func removeFile() {
         if isOwner { unlink(path) }
     }
@@ -78,7 +78,7 @@ public final class ListeningSocket: Sendable {
             return
         }
         guard status.st_mode & S_IFMT == S_IFSOCK else {
-            throw .notPermitted(path: path, what: "this is not a socket; move it away")
+            throw .notPermitted(path: path, what: "this is not a socket; remove it")
         }
         let probe = try Descriptor.unixSocket(SOCK_STREAM)
         let code = try SocketAddress.with(path) { connect(probe.number, $0, $1) == 0 ? 0 : errno }
@@ -86,22 +86,22 @@ public final class ListeningSocket: Sendable {
             throw .notPermitted(
                 path: path,
                 what:
-                    "somebody listens here already: a virt-tapd, or systemd for virt-tapd.socket (systemctl stop virt-tapd.socket)"
+                    "somebody listens here already: another virt-tapd, or systemd for virt-tapd.socket; stop it (systemctl stop virt-tapd.socket)"
             )
         }
         guard unlink(path) == 0 || errno == ENOENT else { throw .system(call: "unlink", what: path, errno: errno) }
     }
 }
 
-/// The group of `<control group>`, which may read status.
+/// The group of `<control group>`, which may read the status.
 public struct SocketGroup: Hashable, Sendable {
     public let name: String
     public let id: UInt32
 
     init(name: String, id: UInt32) { (self.name, self.id) = (name, id) }
 
-    /// Looks the group up, as nsswitch.conf says; that may block for as long as it likes.
-    /// - Throws: `notPermitted` when there is none.
+    /// Looks the group up, as nsswitch.conf says. That may block without limit.
+    /// - Throws: `notPermitted` when there is no such group.
     public init(named name: String) throws(ControlError) {
         var entry = group()
         var found: UnsafeMutablePointer<group>?
@@ -111,17 +111,17 @@ public struct SocketGroup: Hashable, Sendable {
             let why = code == 0 ? "" : " (\(ErrorText.of(code)))"
             throw .notPermitted(
                 path: "<control group>",
-                what: "this host has no group \(name.debugDescription)\(why): groupadd --system it and reload virt-tapd, or name another")
+                what: "this host has no group \(name.debugDescription)\(why): create it (groupadd --system) and reload virt-tapd, or name another")
         }
         self.init(name: name, id: entry.gr_gid)
     }
 
     /// Gives a file or directory to the group.
     ///
-    /// An owner may give a file to a group of its own, whatever else it may not. So where CAP_CHOWN is missing, as it is in the daemon's
-    /// unit, the process joins the group for that moment, by CAP_SETGID, which the unit has for the filters' child. With
-    /// `SupplementaryGroups=` in its place a group that is gone would keep the unit from starting.
-    /// - Throws: `notPermitted` when it has neither, and is no member.
+    /// A file's owner may give it to any group that the process is a member of. So without CAP_CHOWN, as in the daemon's
+    /// unit, the process joins the group for that moment by CAP_SETGID, which the unit has for the filters' child. (With
+    /// `SupplementaryGroups=` instead, a group that does not exist would keep the unit from starting.)
+    /// - Throws: `notPermitted` when the process has neither capability and is not a member.
     func give(_ path: String) throws(ControlError) {
         guard lchown(path, uid_t.max, id) != 0 else { return }
         guard errno == EPERM else { throw .system(call: "chown", what: path, errno: errno) }
@@ -135,7 +135,7 @@ public struct SocketGroup: Hashable, Sendable {
         throw .notPermitted(
             path: path,
             what:
-                "virt-tapd may not give this to the group \(name): it is no member, and has neither CAP_SETGID nor CAP_CHOWN; run it by its "
-                + "unit")
+                "virt-tapd may not give this to the group \(name): it is not a member, and has neither CAP_SETGID nor CAP_CHOWN; start it "
+                + "by its systemd unit")
     }
 }

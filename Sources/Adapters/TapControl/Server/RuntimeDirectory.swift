@@ -2,22 +2,22 @@
 
 import Glibc
 
-/// The directory of the sockets and the lock.
+/// The daemon's runtime directory, with its sockets and its lock.
 public struct RuntimeDirectory: Hashable, Sendable {
     public let path: String
 
     public init(_ path: String) { self.path = path }
 
-    /// For root: every request.
+    /// The socket for root, for every request.
     public var controlSocket: String { "\(path)/control.sock" }
-    /// For a group: `status` and `ping` only.
+    /// The socket for a group, for `status` and `ping` only.
     public var statusSocket: String { "\(path)/status.sock" }
-    /// Locked by the daemon, and by a purge without one.
+    /// The file that the daemon locks, or a purge while no daemon runs.
     public var lock: String { "\(path)/lock" }
 
-    /// Makes the directory, 0700, or 0710 with a group that may reach the status socket in it; puts right the mode of
-    /// one that is there.
-    /// - Throws: `notPermitted` when it belongs to somebody else, is no directory, or the group cannot be given to it.
+    /// Makes the directory with mode 0700, or 0710 with a group that may reach the status socket in it. Corrects the mode of
+    /// an existing directory.
+    /// - Throws: `notPermitted` when it belongs to somebody else, is not a directory, or cannot be given to the group.
     public func prepare(group: SocketGroup? = nil) throws(ControlError) {
         try create()
         if let group { try group.give(path) }
@@ -25,8 +25,8 @@ public struct RuntimeDirectory: Hashable, Sendable {
         guard chmod(path, mode) == 0 else { throw .system(call: "chmod", what: path, errno: errno) }
     }
 
-    /// Makes the directory, 0700, unless it is there.
-    /// - Throws: `notPermitted` when it belongs to somebody else, or is no directory.
+    /// Makes the directory with mode 0700, unless it exists.
+    /// - Throws: `notPermitted` when it belongs to somebody else, or is not a directory.
     public func create() throws(ControlError) {
         if mkdir(path, 0o700) != 0, errno != EEXIST {
             throw .system(call: "mkdir", what: path, errno: errno)
@@ -40,14 +40,14 @@ public struct RuntimeDirectory: Hashable, Sendable {
     }
 }
 
-/// Held for the life of a daemon, and by whatever changes the kernel without one: two of them on one runtime directory
-/// would undo each other's work.
+/// The lock of a runtime directory, by flock(2). The daemon holds it while it runs, and so does a command that changes the kernel while no
+/// daemon runs: two of them would undo each other's work.
 ///
-/// The kernel lets go of it when the process ends, however it ends.
+/// The kernel releases it when the process ends, however it ends.
 public final class DaemonLock: Sendable {
     private let descriptor: Descriptor
 
-    /// Takes the lock, without waiting. The directory must be there: see `RuntimeDirectory.prepare`.
+    /// Acquires the lock, without waiting. The directory must exist: see `RuntimeDirectory.prepare`.
     /// - Throws: `alreadyRunning` when another process has it.
     public init(in directory: RuntimeDirectory) throws(ControlError) {
         let number = open(directory.lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
@@ -62,7 +62,7 @@ public final class DaemonLock: Sendable {
             throw .alreadyRunning(directory: directory.path, pid: Self.holder(number))
         }
         self.descriptor = descriptor
-        // Only to tell people who it is; the lock itself is what counts.
+        // The process id is only for messages; the lock itself is what counts.
         let text = "\(getpid())\n"
         _ = ftruncate(number, 0)
         _ = pwrite(number, text, text.utf8.count, 0)

@@ -6,13 +6,13 @@ import TapSystem
 
 /// The read-only socket for the group of `<control group>`, which comes and goes with the configuration.
 ///
-/// Nothing depends on it: what keeps it from being there is told, and all else goes on. Looking a group up may ask other hosts, and there is
-/// no way to end that: so one look-up is under way at most, and nobody waits for it longer than `patience`.
+/// Nothing else depends on it: a failure is reported, and all else goes on. A look-up of a group may ask other hosts and cannot be
+/// interrupted. So at most one look-up is under way, and nobody waits for it longer than `patience`.
 public actor StatusSocket {
-    /// Finds a group; may block for good.
+    /// Looks a group up. May block without limit.
     public typealias LookUp = @Sendable (String) throws(ControlError) -> SocketGroup
 
-    /// An element when a change is made that took longer than anybody waited: the next `follow` says what became of it.
+    /// Sends an element when a change is done that took longer than `patience`. The next `follow` returns its outcome.
     public nonisolated let changes: AsyncStream<Void>
 
     private let directory: RuntimeDirectory
@@ -24,22 +24,22 @@ public actor StatusSocket {
     private var desired: String?
     private var served: (group: String, server: ControlServer, task: Task<Void, Never>)?
     private var isClosed = false
-    /// What makes the socket as it is desired; `nil`: it is, or cannot be.
+    /// The task that makes or removes the socket as desired; `nil` when that is done, or has failed.
     private var work: Task<Void, Never>?
     private var timer: Task<Void, Never>?
-    /// The group that is being looked up.
+    /// The group that is being looked up now.
     private var lookedUp: String?
     /// Whether the work has taken longer than `patience`.
     private var isOverdue = false
-    /// Why the socket is not as it was desired last.
+    /// Why the socket is not as it is desired.
     private var failure: Failure?
-    /// For what group overdue work has come to an end that nobody knows of.
+    /// The group of overdue work that has ended and whose outcome was not returned yet.
     private var unreported: String??
     private var waiting: [CheckedContinuation<Void, Never>] = []
 
     /// - Parameters:
     ///   - patience: how long `follow` waits.
-    ///   - handler: see `ControlServer`; the socket lets it see only requests that change nothing.
+    ///   - handler: see `ControlServer`. It gets only requests that change nothing.
     public init(
         in directory: RuntimeDirectory, patience: Duration = .seconds(3),
         lookUp: @escaping LookUp = { name throws(ControlError) in try SocketGroup(named: name) },
@@ -49,13 +49,13 @@ public actor StatusSocket {
         (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
     }
 
-    /// Has the socket be there for `group`; `nil`: has it not be there. Goes on with that when it returns before it is done.
-    /// - Returns: why it is not there, or not yet, although it is asked for.
+    /// Serves the socket for `group`; `nil`: removes it. Goes on with that when it returns before it is done.
+    /// - Returns: why the socket is not served, or not yet.
     public func follow(_ group: String?) async -> Failure? {
         isClosed ? nil : await settle(group)
     }
 
-    /// Has the socket go for good, and whoever waits in `follow` return. Waits for no look-up.
+    /// Removes the socket for good, and lets callers of `follow` return. Does not wait for a look-up.
     public func close() async {
         isClosed = true
         release()
@@ -68,7 +68,7 @@ public actor StatusSocket {
             unreported = nil
             if reported == group { return failure }
         }
-        // While a group is looked up no socket is there.
+        // While a group is looked up there is no socket.
         if group == nil, lookedUp != nil { return nil }
         if work == nil { begin() }
         if !isOverdue { await withCheckedContinuation { waiting.append($0) } }
@@ -110,12 +110,12 @@ public actor StatusSocket {
     }
 
     private var delay: String {
-        guard let lookedUp else { return "it is still being changed" }
+        guard let lookedUp else { return "it is still being made or removed" }
         let text = "the group \(lookedUp.debugDescription) is still being looked up (as nsswitch.conf says)"
         guard desired == lookedUp else {
-            return "\(text), and \(desired?.debugDescription ?? "nothing") only after it: `systemctl restart virt-tapd`, which harms no tap"
+            return "\(text), and \(desired?.debugDescription ?? "nothing") only after it; `systemctl restart virt-tapd` ends the look-up and harms no tap"
         }
-        return "\(text); the socket comes when it is found"
+        return "\(text); the socket is served when it is found"
     }
 
     private func serve(_ group: String?) async -> Failure? {
@@ -126,7 +126,7 @@ public actor StatusSocket {
             self.served = nil
         }
         do throws(ControlError) {
-            // For root alone, should there be no such group.
+            // For root alone at first, in case there is no such group.
             try directory.prepare()
             guard let group, group == desired else { return nil }
             lookedUp = group
@@ -134,7 +134,7 @@ public actor StatusSocket {
             lookedUp = nil
             guard group == desired else { return nil }
             guard let found = try found?.get(), let listener = try await open(for: found) else {
-                return Failure(.statusSocketMissing, "no status socket: this process can have no more threads")
+                return Failure(.statusSocketMissing, "no status socket: the system has no thread left; raise the limit on processes (TasksMax, LimitNPROC)")
             }
             let server = try ControlServer(listeners: [listener], handler: handler)
             served = (group, server, Task { await server.run() })
@@ -152,7 +152,7 @@ public actor StatusSocket {
         return try listener?.get()
     }
 
-    /// Calls what may block; `nil`: there is no thread for it.
+    /// Makes a blocking call on a thread of its own; `nil` when the system has no thread left.
     private func onThread<Value: Sendable>(
         _ body: @escaping @Sendable () throws(ControlError) -> Value
     ) async -> Result<Value, ControlError>? {

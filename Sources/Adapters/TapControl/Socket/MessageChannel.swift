@@ -3,13 +3,14 @@
 import Glibc
 import TapSystem
 
-/// Whole messages over a connected socket, each before a deadline. Blocks its thread.
+/// Sends and receives whole messages over a connected socket, each before a deadline. Blocks the calling thread.
 struct MessageChannel {
     let descriptor: Descriptor
-    /// Becomes readable when everybody is to stop.
+    /// A descriptor that becomes readable when waiting must stop.
     var stop: Int32?
 
-    /// - Parameter bodyAllowed: says whether a body of so many bytes is wanted, before any of it is read.
+    /// Receives a message.
+    /// - Parameter bodyAllowed: decides by the body's length in bytes whether it is accepted, before it is read.
     func receive(before deadline: Deadline, bodyAllowed: (Int) -> Bool = { _ in true }) throws(ControlError) -> ControlMessage {
         var bytes: [UInt8] = []
         var end: Int?
@@ -25,7 +26,7 @@ struct MessageChannel {
         let headerEnd = end ?? 0
         let header = try MessageHeader(parsing: Array(bytes[..<headerEnd]))
         let length = header.length ?? 0
-        guard bodyAllowed(length) else { throw .malformed("a body of \(length) bytes is not taken here") }
+        guard bodyAllowed(length) else { throw .malformed("a body of \(length) bytes is not accepted here") }
         var body = Array(bytes[(headerEnd + 1)...])
         while body.count < length {
             let chunk = try read(min(256 * 1_024, length - body.count), before: deadline)
@@ -55,10 +56,10 @@ struct MessageChannel {
         }
     }
 
-    /// At least one byte, or none at the end.
+    /// Reads at least one byte; none at the end.
     private func read(_ count: Int, before deadline: Deadline) throws(ControlError) -> [UInt8] {
         while true {
-            // A peer that always has one more byte ready never makes us wait.
+            // With a peer that always has one more byte ready, `wait` is never called.
             if deadline.hasPassed { throw .timedOut(what: "receiving") }
             var result = 0
             var code: Int32 = 0

@@ -15,7 +15,7 @@ enum SocketAddress {
         let room = MemoryLayout.size(ofValue: address.sun_path)
         // A path needs its final zero byte; an abstract name has none and is as long as the length says.
         guard !bytes.isEmpty, bytes.count < room, abstract || !bytes.contains(0) else {
-            throw .malformed("\(path.debugDescription) cannot be a socket's path: 1 to \(room - 1) bytes")
+            throw .malformed("invalid path of a socket \(path.debugDescription): use 1 to \(room - 1) bytes")
         }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
         let offset = MemoryLayout.offset(of: \sockaddr_un.sun_path) ?? 2
@@ -25,7 +25,7 @@ enum SocketAddress {
         }
     }
 
-    /// The path that a socket is bound to; `nil` when it is not a socket of AF_UNIX with a path.
+    /// Reads the path that a socket is bound to; `nil` when it is not a socket of AF_UNIX with a path.
     static func path(of descriptor: Int32) -> String? {
         var address = sockaddr_un()
         var length = socklen_t(MemoryLayout<sockaddr_un>.size)
@@ -48,7 +48,7 @@ final class Descriptor: Sendable {
 
     deinit { close(number) }
 
-    /// A socket of AF_UNIX, not blocking and not inherited by programs that are executed.
+    /// Makes a socket of AF_UNIX that does not block and is closed in executed programs.
     static func unixSocket(_ type: __socket_type) throws(ControlError) -> Descriptor {
         let flags = Int32(bitPattern: type.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue)
         let number = socket(AF_UNIX, flags, 0)
@@ -57,7 +57,7 @@ final class Descriptor: Sendable {
     }
 }
 
-/// Who is at the other end of a socket: `struct ucred` of unix(7), which Glibc's module does not export.
+/// The process at the other end of a socket: `struct ucred` of unix(7), which Glibc's module does not export.
 struct PeerCredentials {
     var pid: pid_t = 0
     var uid: uid_t = 0

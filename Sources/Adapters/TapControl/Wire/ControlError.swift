@@ -7,19 +7,19 @@ import TapSystem
 public enum ControlError: Error, Hashable, Sendable {
     /// Nobody listens at this path.
     case notRunning(path: String)
-    /// The socket, the directory or the lock may not be used by this user.
+    /// This user may not use the socket, the directory or the lock, or it is not what it should be; `what` says why.
     case notPermitted(path: String, what: String)
-    /// The other side took longer than it may.
+    /// The other side took too long.
     case timedOut(what: String)
     /// The other side speaks another protocol.
     case otherProtocol(Int, version: String?)
     /// The server does not know a request of this name.
     case unknownRequest(String)
-    /// What was received cannot be understood.
+    /// The message that was received is malformed.
     case malformed(String)
-    /// The daemon understood and answered that it did not do it; its sentence.
+    /// The daemon refused the request; its message.
     case refused(String)
-    /// The other side closed before the message was whole.
+    /// The other side closed the socket before the message was complete.
     case closedEarly
     /// Another daemon runs on this runtime directory; its process id, if it could be read.
     case alreadyRunning(directory: String, pid: Int32?)
@@ -42,7 +42,7 @@ extension ControlError: CustomStringConvertible {
         case .unknownRequest(let name):
             "this virt-tapd knows no request named \(name.debugDescription): is it older than the command? Restart it after an upgrade"
         case .malformed(let what):
-            "a message on the control socket could not be understood: \(what)"
+            "malformed message on the control socket: \(what)"
         case .refused(let why):
             "virt-tapd: \(why.printable)"
         case .closedEarly:

@@ -3,7 +3,7 @@
 import FoundationEssentials
 import TapModel
 
-/// Requests and answers to headers and bodies and back; no I/O.
+/// A message of the control protocol: converts requests and responses to a header and a body and back. Does no I/O.
 struct ControlMessage: Equatable {
     var header: MessageHeader
     var body: [UInt8]
@@ -49,7 +49,7 @@ struct ControlMessage: Equatable {
         self.init(header: header, body: response.body)
     }
 
-    /// The request in a message that a client sent.
+    /// Decodes the request in a message from a client.
     func request() throws(ControlError) -> ControlRequest {
         switch header.request {
         case "status": return .status
@@ -62,7 +62,7 @@ struct ControlMessage: Equatable {
                 throw .malformed("a test needs uuid and token")
             }
             let tap = header.tap.map { TapName($0) }
-            if case .some(nil) = tap { throw .malformed("a tap cannot have such a name") }
+            if case .some(nil) = tap { throw .malformed("invalid name of a tap") }
             return .test(TestCall(domain: domain, tap: tap ?? nil, token: token))
         case "hook":
             guard let guest = header.guest, let operation = header.operation else {
@@ -78,9 +78,9 @@ struct ControlMessage: Equatable {
         }
     }
 
-    /// The answer in a message that the server sent.
+    /// Decodes the response in a message from the server.
     func response() throws(ControlError) -> ControlResponse {
-        guard let ok = header.ok else { throw .malformed("the answer says neither yes nor no") }
+        guard let ok = header.ok else { throw .malformed("the response lacks \"ok\"") }
         var response =
             ok ? ControlResponse(body: body) : ControlResponse(error: header.error ?? "the daemon refused and did not say why")
         response.reason = header.reason.flatMap(Reason.init(rawValue:))
@@ -94,7 +94,7 @@ struct ControlMessage: Equatable {
         return response
     }
 
-    /// As many lines as surely fit into a header: JSON makes at most six bytes of one.
+    /// As many lines as fit into a header in any case: JSON makes at most six bytes of one.
     private static func fitting(_ lines: [String], rest: String = "virt-tap status") -> [String] {
         var room = ControlProtocol.maximumHeader / 6 - 2_048
         for (index, line) in lines.enumerated() {
@@ -105,12 +105,12 @@ struct ControlMessage: Equatable {
     }
 }
 
-/// The line in front of every message, both ways; the fields that a message does not have are left out.
+/// The header of every message, in both directions. Fields that a message does not have are left out.
 struct MessageHeader: Codable, Equatable {
     var `protocol`: Int
     var version: String?
     var length: Int?
-    // Requests.
+    // Fields of requests.
     var request: String?
     var guest: String?
     var operation: String?
@@ -119,7 +119,7 @@ struct MessageHeader: Codable, Equatable {
     var uuid: String?
     var tap: String?
     var token: UInt64?
-    // Answers.
+    // Fields of responses.
     var ok: Bool?
     var error: String?
     var reason: String?
@@ -138,19 +138,19 @@ struct MessageHeader: Codable, Equatable {
         do {
             self = try JSONDecoder().decode(MessageHeader.self, from: Data(line))
         } catch {
-            // A header of another protocol may differ in everything but this.
+            // A header of another protocol may differ in everything but its number.
             if let other = try? JSONDecoder().decode(ProtocolNumber.self, from: Data(line)), other.protocol != ControlProtocol.number {
                 throw .otherProtocol(other.protocol, version: other.version)
             }
-            throw .malformed("the header is not an object of JSON as the control protocol has it")
+            throw .malformed("the header is not a JSON object of the control protocol")
         }
         guard self.protocol == ControlProtocol.number else { throw .otherProtocol(self.protocol, version: version) }
         if let length, !(0...ControlProtocol.maximumBody).contains(length) {
-            throw .malformed("a body of \(length) bytes was announced; at most \(ControlProtocol.maximumBody) are taken")
+            throw .malformed("the header announces a body of \(length) bytes; at most \(ControlProtocol.maximumBody) are accepted")
         }
     }
 
-    /// The line with its newline.
+    /// Encodes the header as a line of JSON with its newline.
     func line() throws(ControlError) -> [UInt8] {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

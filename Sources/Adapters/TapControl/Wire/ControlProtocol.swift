@@ -2,41 +2,42 @@
 
 public import TapModel
 
-/// Numbers of the control protocol between virt-tap and virt-tapd.
+/// The control protocol between virt-tap and virt-tapd: its number and limits.
 ///
-/// A client sends one line of JSON, the header, and as many bytes of body as the header's `length` says; the server
-/// answers in the same form and closes. Both headers carry `protocol` and `version`. Keys that a side does not know
-/// are ignored, so that programs of different versions understand each other; what cannot be ignored gets a new
-/// number, and the two sides then say so and do nothing.
+/// A client sends one line of JSON, the header, and a body of as many bytes as the header's `length` says. The server
+/// responds in the same form and closes. Both headers carry `protocol` and `version`. Keys that a side does not know
+/// are ignored, so that programs of different versions understand each other. A change that cannot be ignored gets a new
+/// number; the two sides then report the mismatch and do nothing.
 public enum ControlProtocol {
+    /// The version of the protocol.
     public static let number = 1
-    /// Bytes, the newline included.
+    /// The longest header, in bytes, the newline included.
     public static let maximumHeader = 64 * 1_024
-    /// Bytes: a hook call carries a domain's XML, a status document is smaller.
+    /// The longest body, in bytes: a hook call carries a domain's XML; a status document is smaller.
     public static let maximumBody = DomainSnapshot.maximumXML
-    /// A whole request must have arrived this long after the connection was accepted.
+    /// How long after the connection was accepted the whole request must have arrived.
     public static let requestTime: Duration = .seconds(5)
-    /// The client must have taken the whole answer this long after it was ready.
+    /// How long after the response was ready the client must have read all of it.
     public static let answerTime: Duration = .seconds(5)
-    /// Clients served at once on one socket; further ones are told so.
+    /// How many clients are served at once per socket. Further clients get an error.
     public static let maximumClients = 32
 }
 
-/// What a client asks of the daemon.
+/// A request from a client to the daemon.
 public enum ControlRequest: Hashable, Sendable {
-    /// The status document, whole; the client filters.
+    /// Return the whole status document; the client filters.
     case status
-    /// Whether somebody is there.
+    /// Respond, to show that the daemon runs.
     case ping
     /// Remove everything from the kernel and pause until a reload.
     case purge
-    /// Read the configuration again, and say whether it was taken.
+    /// Read the configuration again, and say whether it is in force.
     case reload
-    /// Send a marked frame along the path of each tap of a domain.
+    /// Send a test frame along the path of each tap of a domain.
     case test(TestCall)
-    /// What the daemon can do with the rights that it has: it loads programs and lets them go. The answer's body is JSON.
+    /// Find out what the daemon can do with its rights: it loads programs and closes them again. The response's body is JSON.
     case examine
-    /// libvirt called the qemu hook.
+    /// Handle a call of libvirt's qemu hook.
     case hook(HookCall)
 
     /// The name on the wire.
@@ -52,7 +53,7 @@ public enum ControlRequest: Hashable, Sendable {
         }
     }
 
-    /// Whether it changes nothing and costs little, so that it may be asked on the read-only socket.
+    /// Whether the request changes nothing and costs little, so that the read-only socket accepts it.
     public var isReadOnly: Bool {
         switch self {
         case .status, .ping: true
@@ -67,7 +68,7 @@ public struct HookCall: Hashable, Sendable {
     public var guest: String
     /// A `HookOperation`, or one that this version does not know.
     public var operation: String
-    /// `begin`, `end` or `-`.
+    /// The argument `begin`, `end` or `-`.
     public var suboperation: String
     public var extra: String
     /// The domain's XML from standard input, not interpreted.
@@ -85,9 +86,9 @@ public struct HookCall: Hashable, Sendable {
 /// Which taps `virt-tap test` asks the daemon to test.
 public struct TestCall: Hashable, Sendable {
     public var domain: DomainUUID
-    /// `nil`: all of the domain's.
+    /// `nil`: all taps of the domain.
     public var tap: TapName?
-    /// What the frames are known by: `TestFrame`. Whoever asks looks for them.
+    /// Identifies the test frames (`TestFrame`) for the client, which captures them.
     public var token: UInt64
 
     public init(domain: DomainUUID, tap: TapName?, token: UInt64) {
@@ -97,33 +98,34 @@ public struct TestCall: Hashable, Sendable {
     }
 }
 
-/// The daemon's answer.
+/// The daemon's response.
 public struct ControlResponse: Hashable, Sendable {
-    /// `nil`: done. Else one sentence that says what happened and what to do.
+    /// `nil` when the request was carried out; else one sentence that says what happened and what to do.
     public var error: String?
-    /// The code that goes with `error`, where there is one.
+    /// The reason code of `error`, where there is one.
     public var reason: Reason?
-    /// Only to `hook`.
+    /// Set only in a response to `hook`.
     public var hook: HookAnswer?
-    /// Only to `purge`: how many attachments there were.
+    /// Set only in a response to `purge`: the number of attachments that were removed.
     public var removed: Int?
-    /// Only to `reload`: what there is to know, a line each; when it was refused, everything that is wrong.
+    /// Set only in a response to `reload`: remarks, or everything that is wrong when it was refused; one line each.
     public var lines: [String] = []
-    /// To `status`, `test` and `examine`: the answer in JSON. Else empty.
+    /// JSON in a response to `status`, `test` and `examine`; else empty.
     public var body: [UInt8]
-    /// The version of the program that answered; set by the client's side.
+    /// The version of the program that responded. Set by the client's side.
     public internal(set) var version: String?
 
+    /// Whether the request was carried out.
     public var isOK: Bool { error == nil }
 
-    /// The answer, if the daemon did what it was asked for.
-    /// - Throws: `refused`.
+    /// Returns the response if the request was carried out.
+    /// - Throws: `refused` otherwise.
     public func accepted() throws(ControlError) -> ControlResponse {
         if let error { throw .refused(error) }
         return self
     }
 
-    /// Done.
+    /// A response to a request that was carried out.
     public init(body: [UInt8] = [], hook: HookAnswer? = nil, removed: Int? = nil, lines: [String] = []) {
         self.body = body
         self.hook = hook
@@ -131,7 +133,7 @@ public struct ControlResponse: Hashable, Sendable {
         self.lines = lines
     }
 
-    /// Not done, and why.
+    /// A response to a request that was not carried out, and why.
     public init(error: String, reason: Reason? = nil, lines: [String] = []) {
         self.error = error
         self.reason = reason
@@ -139,19 +141,19 @@ public struct ControlResponse: Hashable, Sendable {
         body = []
     }
 
-    /// Not done, and why.
+    /// A response to a request that was not carried out, and why.
     public init(_ failure: Failure) {
         self.init(error: failure.message, reason: failure.reason)
     }
 }
 
-/// What the daemon says to a hook call.
+/// The daemon's answer to a hook call.
 public struct HookAnswer: Hashable, Sendable {
-    /// `false`: a required tap cannot be placed, and the domain is not to start. Counts at `prepare` and `start` only.
+    /// `false` when a required tap cannot be attached, so that the domain must not start. Counts at `prepare` and `start` only.
     public var allow: Bool
-    /// Why not, or what there is to know; for libvirt's log.
+    /// The cause or a remark, for libvirt's log.
     public var message: String?
-    /// One line a tap: what was done, or why not. Cut short when they do not fit into a header.
+    /// One line per tap: what was done, or why not. Lines that do not fit into a header are left out.
     public var lines: [String]
 
     public init(allow: Bool, message: String? = nil, lines: [String] = []) {

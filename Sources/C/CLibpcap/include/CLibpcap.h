@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * libpcap: the compiler of pcap-filter(7) expressions and, for tests, its interpreter of classic BPF. Beside it what a
- * process needs that compiles what strangers wrote: which databases names come from, and the ways out of every
- * privilege.
+ * libpcap: the compiler of pcap-filter(7) expressions and, for tests, its interpreter of classic BPF. Also functions for
+ * a process that compiles expressions of strangers: starting it, and giving up every privilege.
  */
 #ifndef CLIBPCAP_H
 #define CLIBPCAP_H
 
 #include <nss.h>
-/* Of the same name in linux/bpf.h is another structure, and Swift would refuse to see both in one target. */
+/* linux/bpf.h has another structure of this name, and Swift refuses both in one target. */
 #define bpf_insn clibpcap_insn
 #include <pcap/pcap.h>
 #undef bpf_insn
 #include <stdint.h>
 #include <sys/types.h>
 
-/* A child and the caller's ends of the pipes to it: what is written to the one is its standard input. */
+/* A child, and the caller's ends of the pipes to its standard input and output. */
 struct clibpcap_child {
     pid_t pid;
     int input;
@@ -31,9 +30,9 @@ int clibpcap_spawn(char *const argv[], struct clibpcap_child *child);
 
 /* Resources that the calling process may use from now on. */
 struct clibpcap_limits {
-    /* Seconds of processor time, those already used included; a second more and it is killed for sure. */
+    /* Seconds of processor time, those already used included. It is killed at the latest one second later. */
     uint64_t processor;
-    /* Bytes of address space beside those that it has. */
+    /* Bytes of address space in addition to those in use. */
     uint64_t memory;
 };
 
@@ -44,12 +43,12 @@ struct clibpcap_limits {
 int clibpcap_close_sockets(void);
 
 /*
- * Gives up for good what the calling process could do beside reading files and writing to descriptors 0, 1 and 2: root
- * and all groups, capabilities, sockets, other programs, processes and threads. The process must have one thread. It is
- * killed when the thread that started it ends.
+ * Gives up for good everything that the calling process can do except read files and write to descriptors 0, 1 and 2:
+ * root and all groups, capabilities, sockets, other programs, processes and threads. The process must have one thread. It
+ * is killed when the thread that started it ends.
  *
- * Needs nothing of a process that is not root, and CAP_SETUID and CAP_SETGID of one that is. Returns 0; or -errno, with
- * the step that failed in *step, and then the process must not go on.
+ * A process of root needs CAP_SETUID and CAP_SETGID for it. Returns 0; or -errno, with the step that failed in *step, and
+ * then the process must not go on.
  */
 int clibpcap_confine(const struct clibpcap_limits *limits, const char **step);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * libvirt's own header, and one registration function with a type of its own for each event that is listened to.
+ * libvirt's own header, and one typed registration function per event that virt-tap listens to.
  *
  * virConnectDomainEventRegisterAny() takes every kind of callback through one cast, VIR_DOMAIN_EVENT_CALLBACK, which
  * is a macro and which would let Swift register a function of the wrong type. All four below return the callback's
@@ -8,13 +8,13 @@
  *
  * Who owns what:
  * - `opaque` belongs to libvirt from a successful return on. libvirt calls `release` with it once, after the last
- *   event, on whichever thread takes the callback out: usually the event loop's, later than the deregistration. After
+ *   event, on whichever thread removes the callback: usually the event loop's, later than the deregistration. After
  *   -1 it still belongs to the caller and `release` is not called.
- * - The connection, the domain and the strings that a callback is given belong to libvirt and stand only until the
+ * - The connection, the domain and the strings that a callback gets belong to libvirt and are valid only until the
  *   callback returns: copy what is needed.
  * - What virDomainGetXMLDesc() and virConnectGetURI() return belongs to the caller, who free()s it; so does the list of
- *   virConnectListAllDomains(), whose domains are given back one by one with virDomainFree().
- * - virGetLastErrorMessage() belongs to libvirt and stands until the next call into libvirt on the same thread.
+ *   virConnectListAllDomains(), whose domains are freed one by one with virDomainFree().
+ * - The text of virGetLastErrorMessage() belongs to libvirt and is valid until the next call into libvirt on the same thread.
  */
 #ifndef CLIBVIRT_H
 #define CLIBVIRT_H

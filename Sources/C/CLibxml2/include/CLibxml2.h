@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The wall between Swift and libxml2: one function that reads a document and calls back for each element. No
- * structure of libxml2 crosses it, so its versions may change them (2.9.14 and 2.12 differ in the error callback).
+ * The interface between Swift and libxml2: one function that parses a document and calls back for each element. It
+ * exposes no structure of libxml2, since versions differ in them (2.9.14 and 2.12 in the error callback).
  */
 #ifndef CLIBXML2_H
 #define CLIBXML2_H
@@ -9,13 +9,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bounds of what is read; each is an error of its own when it is passed. */
+/* Limits of a document; exceeding each is an error of its own. */
 struct vtxml_limits {
     size_t depth;         /* elements inside one another, at most 255 (libxml2's own limit is 256) */
     size_t elements;      /* in the whole document, skipped ones included */
     size_t attributes;    /* of one element, namespace declarations included */
     size_t namespaces;    /* declarations in scope at one element */
-    int namespace_errors; /* 1: an undeclared prefix is an error; 0: it is the caller's affair */
+    int namespace_errors; /* 1: an undeclared prefix is an error; 0: the caller decides */
 };
 
 struct vtxml_attribute {
@@ -32,7 +32,7 @@ struct vtxml_handler {
     /* 0: go on; 1: skip the element's content, and do not call `end` for it. `line` is where the tag ends. */
     int (*start)(void *context, const char *name, const char *prefix, const char *uri,
                  const struct vtxml_attribute *attributes, size_t count, uint32_t line);
-    /* Text and CDATA, in as many pieces as it pleases libxml2. */
+    /* Text and CDATA, in any number of pieces. */
     void (*text)(void *context, const char *bytes, size_t length);
     void (*end)(void *context);
 };
@@ -56,20 +56,20 @@ enum vtxml_code {
 struct vtxml_problem {
     enum vtxml_code code;
     uint32_t line;     /* 1 is the first; 0: not known */
-    char message[256]; /* UTF-8 cut anywhere, control characters included: escape it */
+    char message[256]; /* UTF-8, truncated at any byte, control characters included: escape it */
 };
 
 /*
- * Reads one document from memory: UTF-8 only, no network, no DTD, no entities but XML's own five. Linear in `size`
- * with the limits given, and reads nothing behind the first error.
- * Returns the problem's code. Callbacks made before an error stand.
+ * Parses one document in memory: UTF-8 only, no network, no DTD, no entities except XML's own five. Takes time linear in
+ * `size` under the given limits, and reads nothing after the first error.
+ * Returns the problem's code. Callbacks that were made before an error are not undone.
  */
 enum vtxml_code vtxml_parse(const void *bytes, size_t size, const struct vtxml_limits *limits,
                             const struct vtxml_handler *handler, struct vtxml_problem *problem);
 
 /*
- * An address literal: its bytes in network order, and its canonical text (inet_ntop's, RFC 5952).
- * Returns 4 or 16, the number of bytes; 0 when `text` is no address literal.
+ * Parses an address literal into its bytes in network order and its canonical text (inet_ntop's, RFC 5952).
+ * Returns 4 or 16, the number of bytes; 0 when `text` is not an address literal.
  */
 int vtxml_address(const char *text, uint8_t bytes[16], char canonical[46]);
 
