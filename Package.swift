@@ -56,7 +56,8 @@ let package = Package(
             path: "Sources/Adapters/FilterCompiler", swiftSettings: strict),
         .target(name: "TapXML", dependencies: ["TapModel", "CLibxml2"], path: "Sources/Adapters/TapXML", swiftSettings: strict),
         .target(
-            name: "Hypervisor", dependencies: ["TapModel", "TapSystem", "CLibvirt"], path: "Sources/Adapters/Hypervisor", swiftSettings: strict),
+            name: "Hypervisor", dependencies: ["TapModel", "TapSystem", "CLibvirt"], path: "Sources/Adapters/Hypervisor",
+            swiftSettings: strict),
         .target(
             name: "Dataplane", dependencies: ["TapModel", "TapSystem", "PacketFilter", "CLibbpf", "CLibmnl"],
             path: "Sources/Adapters/Dataplane", swiftSettings: strict,

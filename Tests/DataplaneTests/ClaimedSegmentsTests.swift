@@ -61,8 +61,8 @@ extension KernelSuite {
 
         /// Each program in a guest can ask for segments this small (TCP_MAXSEG), and its system makes such GSO packets.
         private static let tiny = [
-            SuperPacket(payload: 60_000, segmentSize: 100), SuperPacket(payload: 60_000, tags: [10], segmentSize: 100),
-            SuperPacket(payload: 60_000, isIPv6: true, segmentSize: 100),
+            GSOPacket(payload: 60_000, segmentSize: 100), GSOPacket(payload: 60_000, tags: [10], segmentSize: 100),
+            GSOPacket(payload: 60_000, isIPv6: true, segmentSize: 100),
         ]
 
         @Test("Too many segments become fewer, of the same stream, and count as they were", arguments: Mechanism.here, [false, true])
@@ -103,8 +103,8 @@ extension KernelSuite {
             let desired = try tapped.attach(.outbound) { $0.resolvesOffloads = true }
             // Of the second kind smaller ones would be too many.
             let packets = [
-                SuperPacket(payload: 64_500, tcpOptions: 40, segmentSize: 100),
-                SuperPacket(payload: 64_500, tcpOptions: 40, segmentSize: 520),
+                GSOPacket(payload: 64_500, tcpOptions: 40, segmentSize: 100),
+                GSOPacket(payload: 64_500, tcpOptions: 40, segmentSize: 520),
             ]
             for (packet, size) in zip(packets, [packets[0].joinedSize, 520]) {
                 try tapped.bench.guest.write(packet.frame, packet.offload)
@@ -143,8 +143,8 @@ extension KernelSuite {
             defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination(
                 "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: 1_500))
-            let desired = try tapped.attach(.outbound) { $0.resolvesOffloads = true }
-            let most = SuperPacket(payload: 12_800, segmentSize: 100)
+            let desired = try tapped.attach(.outbound) { $0.finished = true }
+            let most = GSOPacket(payload: 12_800, segmentSize: 100)
             try tapped.bench.guest.write(most.frame, most.offload)
             #expect(tapped.bench.peer.receive(1) == [most.frame])
             #expect(tapped.bench.sensor.receive(128) == most.segments(of: 100))

@@ -26,7 +26,7 @@ extension KernelSuite {
             #expect(try tapped.counters(desired).mapValues(\.copied) == [.inbound: expected, .outbound: expected])
         }
 
-        struct Super: Sendable {
+        struct GuestGSOPacket: Sendable {
             var what: String
             var frame: [UInt8]
             /// Up to the end of the transport header.
@@ -42,31 +42,33 @@ extension KernelSuite {
             }
         }
 
-        static let supers: [Super] = [
-            Super(what: "TCP", frame: FrameBuilder.tcp(payload: 20_000), header: 66, transport: 32, segment: 1_448, type: 1),
-            Super(
+        static let gsoPackets: [GuestGSOPacket] = [
+            GuestGSOPacket(what: "TCP", frame: FrameBuilder.tcp(payload: 20_000), header: 66, transport: 32, segment: 1_448, type: 1),
+            GuestGSOPacket(
                 what: "an exact number of segments", frame: FrameBuilder.tcp(payload: 14_480), header: 66, transport: 32, segment: 1_448,
                 type: 1),
-            Super(what: "one segment", frame: FrameBuilder.tcp(payload: 1_000), header: 66, transport: 32, segment: 1_448, type: 1),
-            Super(what: "small segments", frame: FrameBuilder.tcp(payload: 60_000), header: 66, transport: 32, segment: 500, type: 1),
-            Super(
+            GuestGSOPacket(
+                what: "one segment", frame: FrameBuilder.tcp(payload: 1_000), header: 66, transport: 32, segment: 1_448, type: 1),
+            GuestGSOPacket(
+                what: "small segments", frame: FrameBuilder.tcp(payload: 60_000), header: 66, transport: 32, segment: 500, type: 1),
+            GuestGSOPacket(
                 what: "IP options", frame: FrameBuilder.tcp(payload: 20_000, ipOptions: 8), header: 74, transport: 32, segment: 1_440,
                 type: 1),
-            Super(
+            GuestGSOPacket(
                 what: "a tag", frame: FrameBuilder.tcp(payload: 20_000, tags: [7]), header: 70, transport: 32, segment: 1_448, type: 1),
-            Super(
+            GuestGSOPacket(
                 what: "two tags", frame: FrameBuilder.tcp(payload: 20_000, tags: [7, 8]), header: 74, transport: 32, segment: 1_448, type: 1
             ),
-            Super(what: "IPv6", frame: FrameBuilder.tcp6(payload: 20_000), header: 74, transport: 20, segment: 1_440, type: 4),
-            Super(
+            GuestGSOPacket(what: "IPv6", frame: FrameBuilder.tcp6(payload: 20_000), header: 74, transport: 20, segment: 1_440, type: 4),
+            GuestGSOPacket(
                 what: "IPv6 extension headers", frame: FrameBuilder.tcp6(payload: 20_000, extensions: 2), header: 90, transport: 20,
                 segment: 1_400, type: 4),
-            Super(what: "UDP", frame: FrameBuilder.udp(1, payload: 20_000), header: 42, transport: 8, segment: 1_400, type: 5),
+            GuestGSOPacket(what: "UDP", frame: FrameBuilder.udp(1, payload: 20_000), header: 42, transport: 8, segment: 1_400, type: 5),
         ].filter { $0.type != 5 || Mechanism.here.contains(.tcx) }  // Tap devices take UDP GSO packets since Linux 6.2.
 
         /// The kernel itself is the judge: the destination cannot take GSO packets, so it cuts the copy up.
-        @Test("A guest's GSO packet counts as its segments", arguments: Mechanism.here, supers)
-        func countsSegments(_ mechanism: Mechanism, _ packet: Super) throws {
+        @Test("A guest's GSO packet counts as its segments", arguments: Mechanism.here, gsoPackets)
+        func countsSegments(_ mechanism: Mechanism, _ packet: GuestGSOPacket) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             let bench = tapped.bench
             try ip("link set \(bench.destination) gso_max_size 1400\n")
@@ -86,7 +88,7 @@ extension KernelSuite {
             let other = try TapDevice("other\(bench.number)", withHeader: true)
             try ip("link set \(other.name) master \(bench.bridge) up\nlink set \(bench.destination) gso_max_size 1400\n")
             let desired = try tapped.attach(.inbound)
-            let packet = Self.supers[0]
+            let packet = Self.gsoPackets[0]
             try other.write(packet.frame, packet.offload)
             let segments = bench.sensor.receive(14)
             #expect(segments.count == 14)
@@ -98,7 +100,7 @@ extension KernelSuite {
         func copiesSuperPacketsWhole(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             try tapped.attach()
-            let packet = Self.supers[0]
+            let packet = Self.gsoPackets[0]
             try tapped.bench.guest.write(packet.frame, packet.offload)
             #expect(tapped.bench.sensor.receive(1) == [packet.frame])
         }
@@ -121,6 +123,6 @@ extension KernelSuite {
     }
 }
 
-extension KernelSuite.MeasuringTests.Super: CustomTestStringConvertible {
+extension KernelSuite.MeasuringTests.GuestGSOPacket: CustomTestStringConvertible {
     var testDescription: String { what }
 }

@@ -51,7 +51,7 @@ extension KernelSuite {
             #expect(areWhole)
             let copies = sensor.receive(sent.count)
             #expect(Set(copies) == Set(sent) && copies.count == sent.count)
-            let large = SuperPacket(payload: 60_000, tags: [7], segmentSize: 1_448)
+            let large = GSOPacket(payload: 60_000, tags: [7], segmentSize: 1_448)
             try port.tapped.bench.guest.write(large.frame, large.offload)
             #expect(sensor.receive(1) == [large.frame])
             // Both ends, too: what does not fit would be lost.
@@ -71,7 +71,7 @@ extension KernelSuite {
             let frame = FrameBuilder.udp(1, payload: 1_000)
             try port.tapped.bench.guest.write(frame)
             #expect(sensor.receive(1) == [Array(frame.prefix(128))])
-            let large = SuperPacket(payload: 10_000, tags: [], segmentSize: 1_448)
+            let large = GSOPacket(payload: 10_000, tags: [], segmentSize: 1_448)
             try port.tapped.bench.guest.write(large.frame, large.offload)
             let segments = large.segments(of: 1_448).map { Array($0.prefix(128)) }
             #expect(sensor.receive(segments.count) == segments)

@@ -11,7 +11,7 @@ import Testing
 extension KernelSuite {
     @Suite("The devices on which copies are cut")
     struct RelayTests {
-        private func superPacket(_ tapped: TappedBench) throws {
+        private func gsoPacket(_ tapped: TappedBench) throws {
             try tapped.bench.guest.write(
                 FrameBuilder.tcp(payload: 20_000),
                 TapDevice.Offload(type: 1, segmentSize: 1_448, headerLength: 66, checksumStart: 34, checksumOffset: 16))
@@ -43,14 +43,14 @@ extension KernelSuite {
             defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) { $0.snaplen = .bytes(128) }
             try setOffloads(of: "virttap-cut", to: 1)
-            try superPacket(tapped)
+            try gsoPacket(tapped)
             #expect(tapped.bench.sensor.receive(within: 300) == nil)
             #expect(try tapped.dataplane.destinations().map(\.sent) == [Counter()])
             let record = try #require(try tapped.dataplane.destinations().first)
             #expect(record.errors.packets != 0 && record.lastError != nil)
             #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == false)
             try tapped.dataplane.replace(desired, at: TappedBench.now)
-            try superPacket(tapped)
+            try gsoPacket(tapped)
             #expect(tapped.bench.sensor.receive(14).map(\.count) == [Int](repeating: 128, count: 14))
         }
 
@@ -104,7 +104,7 @@ extension KernelSuite {
             #expect(copies.map(\.count) == [128, 128, 128])
             #expect(copies.allSatisfy { $0[12..<16].elementsEqual([0x81, 0, 0, 7]) })
             // Its tag is among the bytes here, where the kernel would not make fewer segments of it.
-            let tiny = SuperPacket(payload: 60_000, tags: [7], segmentSize: 100)
+            let tiny = GSOPacket(payload: 60_000, tags: [7], segmentSize: 100)
             try guest.write(tiny.frame, tiny.offload)
             let joined = tiny.segments(of: tiny.joinedSize).map { Array($0.prefix(128)) }
             #expect(tapped.bench.sensor.receive(joined.count) == joined)

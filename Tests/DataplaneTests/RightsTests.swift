@@ -27,7 +27,7 @@ extension KernelSuite {
         ]
 
         /// Every choice that makes another program of the object.
-        private static let wishes: [CopyOptions] = samplings.flatMap { sampling in
+        private static let allOptions: [CopyOptions] = samplings.flatMap { sampling in
             snaplens.flatMap { snaplen in
                 rates.flatMap { rate in
                     [false, true].flatMap { once in
@@ -68,7 +68,7 @@ extension KernelSuite {
             }
             var loaded = Set<String>()
             var refused: [String] = []
-            for (number, options) in Self.wishes.enumerated() {
+            for (number, options) in Self.allOptions.enumerated() {
                 for (place, filter) in functions.enumerated() {
                     // Where each load takes a quarter of a second: every combination of options once, with each filter in its turn.
                     if KernelSuite.isEmulated, place != (number + (direction == .inbound ? 0 : 4)) % functions.count { continue }
@@ -82,8 +82,8 @@ extension KernelSuite {
                 }
             }
             #expect(refused.isEmpty, "\(refused.count) of them; the first: \(refused.first ?? "")")
-            #expect(Self.wishes.count == 72)
-            #expect(loaded.count == Self.wishes.count * (KernelSuite.isEmulated ? 1 : functions.count))
+            #expect(Self.allOptions.count == 72)
+            #expect(loaded.count == Self.allOptions.count * (KernelSuite.isEmulated ? 1 : functions.count))
         }
 
         @Test("Every kind of destination takes copies, by each way of attaching, whole, chosen and cut", arguments: Mechanism.here)

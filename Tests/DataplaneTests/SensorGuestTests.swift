@@ -101,20 +101,20 @@ extension KernelSuite {
             defer { sensor.remove() }
             defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination("vm", sensor.route(kind))
-            let superPacket = FrameBuilder.tcp(payload: 3 * 1_448)
+            let gsoPacket = FrameBuilder.tcp(payload: 3 * 1_448)
             let offload = TapDevice.Offload(type: 1, segmentSize: 1_448, headerLength: 66, checksumStart: 34, checksumOffset: 16)
             let single = FrameBuilder.udp(7, payload: 400)
             for snaplen: Snaplen? in [nil, .bytes(128), .headers] {
                 let desired = try tapped.attach(.outbound, to: "vm") { $0.snaplen = snaplen }
                 try tapped.bench.guest.write(single)
-                try tapped.bench.guest.write(superPacket, offload)
-                #expect(tapped.bench.peer.receive(2).map(\.count) == [single.count, superPacket.count])
+                try tapped.bench.guest.write(gsoPacket, offload)
+                #expect(tapped.bench.peer.receive(2).map(\.count) == [single.count, gsoPacket.count])
                 // A tap device's reader has to ask for GSO packets (TUNSETOFFLOAD), a macvtap's gets them.
                 let isWhole = kind == .macvtap && snaplen == nil
                 let copies = sensor.read(isWhole ? 2 : 4)
                 let lengths =
                     switch snaplen {
-                    case nil: isWhole ? [single.count, superPacket.count] : [single.count, 1_514, 1_514, 1_514]
+                    case nil: isWhole ? [single.count, gsoPacket.count] : [single.count, 1_514, 1_514, 1_514]
                     case .bytes?: [128, 128, 128, 128]
                     case .headers?: [42, 66, 66, 66]
                     }

@@ -60,8 +60,8 @@ extension MatrixSuite {
             var fragmented = 3
 
             for packet in [
-                SuperPacket(payload: 4_001), SuperPacket(payload: 4_001, tags: [10]), SuperPacket(payload: 4_001, tags: [10, 20]),
-                SuperPacket(payload: 4_001, isIPv6: true),
+                GSOPacket(payload: 4_001), GSOPacket(payload: 4_001, tags: [10]), GSOPacket(payload: 4_001, tags: [10, 20]),
+                GSOPacket(payload: 4_001, isIPv6: true),
             ] {
                 try tapped.bench.guest.write(packet.frame, packet.offload)
                 #expect(tapped.bench.peer.receive(1) == [packet.frame])
@@ -76,8 +76,8 @@ extension MatrixSuite {
             // Of more segments than may be: fewer of them, and counted as they were to be.
             var joined = 0
             for packet in [
-                SuperPacket(payload: 30_000, segmentSize: 100), SuperPacket(payload: 30_000, tags: [10], segmentSize: 100),
-                SuperPacket(payload: 30_000, isIPv6: true, segmentSize: 100),
+                GSOPacket(payload: 30_000, segmentSize: 100), GSOPacket(payload: 30_000, tags: [10], segmentSize: 100),
+                GSOPacket(payload: 30_000, isIPv6: true, segmentSize: 100),
             ] {
                 try tapped.bench.guest.write(packet.frame, packet.offload)
                 #expect(tapped.bench.peer.receive(1) == [packet.frame])
@@ -88,11 +88,11 @@ extension MatrixSuite {
                 joined += 300 - segments.count
             }
             // One whose checksum is left to the device.
-            var unfinished = SuperPacket(payload: 500)
-            unfinished.offload.type = 0
-            try tapped.bench.guest.write(unfinished.frame, unfinished.offload)
+            var partial = GSOPacket(payload: 500)
+            partial.offload.type = 0
+            try tapped.bench.guest.write(partial.frame, partial.offload)
             #expect(tapped.bench.peer.receive(1).count == 1)
-            #expect(seen.receive(1) == unfinished.segments(of: 500), "\(kind)")
+            #expect(seen.receive(1) == partial.segments(of: 500), "\(kind)")
             outbound += 1
             packets += 1
 

@@ -136,15 +136,15 @@ extension KernelSuite {
             // A veth would hand both on as they are.
             try DeviceOffloads.end(on: tapped.bench.destination)
             let payload = 20_000
-            let superPacket = FrameBuilder.tcp(payload: payload).withPseudoSum
+            let gsoPacket = FrameBuilder.tcp(payload: payload).withPseudoSum
             try tapped.bench.guest.write(
-                superPacket, TapDevice.Offload(type: 1, segmentSize: 1_448, headerLength: 66, checksumStart: 34, checksumOffset: 16))
-            #expect(tapped.bench.peer.receive(1).map(\.count) == [superPacket.count])
+                gsoPacket, TapDevice.Offload(type: 1, segmentSize: 1_448, headerLength: 66, checksumStart: 34, checksumOffset: 16))
+            #expect(tapped.bench.peer.receive(1).map(\.count) == [gsoPacket.count])
             // The headers of 66 bytes are in each. The receiver's kernel joins them again, which it does with what has a good checksum.
             let most = Int(try #require(route.tunnel).room) - 66
             let count = (payload + most - 1) / most
             let segments = receiver.inner.receive(1)
-            #expect(segments.flatMap { $0.dropFirst(66) } == Array(superPacket.dropFirst(66)))
+            #expect(segments.flatMap { $0.dropFirst(66) } == Array(gsoPacket.dropFirst(66)))
             #expect(try receiver.received() == count)
 
             // One frame whose checksum is left to the device.

@@ -153,7 +153,8 @@ extension KernelSuite {
             // Nothing is known of the sensor's network: the way is told, and what is asked for is kept.
             try expect(nil, "by the default route, by \(links.wrong) and the gateway \(links.gateway), unencrypted", at: Self.gateway)
             try expect(
-                .destinationDown, "device \(links.right) is down, through which \(TunnelReceiver.address(kind.isIPv6)) is to be reached (device=)",
+                .destinationDown,
+                "device \(links.right) is down, through which \(TunnelReceiver.address(kind.isIPv6)) is to be reached (device=)",
                 at: Self.nobody, byDevice)
             try expect(.destinationDown, "\(sender) is not an address of this host", at: Self.nobody, bySource)
             try expect(.destinationDown, "device nosuch0 does not exist", at: Self.nobody) { $0.device = "nosuch0" }

@@ -47,7 +47,7 @@ extension KernelSuite {
 
         @Test("On the link and by a gateway, with the source that the route says or that is given")
         func paths() throws {
-            let link = try Road()
+            let link = try UnderlayLink()
             let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
             let path = try resolved(dataplane, Self.far4)
             #expect(path.device == link.device && path.ifindex == link.bench.destinationIndex)
@@ -87,7 +87,7 @@ extension KernelSuite {
 
         @Test("For how many bits a route is, and only routes by the device that is asked for")
         func whichRoute() throws {
-            let link = try Road()
+            let link = try UnderlayLink()
             let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
             let other = "side\(link.bench.number)"
             try ip("link add \(other) type veth peer name \(other)x\nlink set \(other)x up\n")
@@ -135,14 +135,16 @@ extension KernelSuite {
                 for source in [nil, remote.contains(":") ? "fd08::1" : "10.8.0.1"] {
                     let failure = #expect(throws: Failure.self) { try path(remote, link.device, source: source) }
                     #expect(failure?.reason == .destinationDown)
-                    #expect(failure?.message.contains("no route to \(remote) leads through \(link.device)") == true, "\(failure?.message ?? "")")
+                    #expect(
+                        failure?.message.contains("no route to \(remote) leads through \(link.device)") == true, "\(failure?.message ?? "")"
+                    )
                 }
             }
         }
 
         @Test("What nothing can be sent to, and why")
         func refusals() throws {
-            let link = try Road()
+            let link = try UnderlayLink()
             let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
             let types = ["unreachable", "prohibit", "blackhole"]
             let blocked = types.enumerated().map { (type: $1, prefix4: "10.\($0 + 90).0.0/16", prefix6: "fd9\($0)::/64") }
@@ -168,7 +170,8 @@ extension KernelSuite {
                     let failure = failure(dataplane, remote)
                     #expect(failure?.reason == .neighbourUnreachable, "\(remote)")
                     #expect(
-                        failure?.message.contains("no route to \(remote); remove the route or rule of type \(type)") == true, "\(failure?.message ?? "none")")
+                        failure?.message.contains("no route to \(remote); remove the route or rule of type \(type)") == true,
+                        "\(failure?.message ?? "none")")
                 }
             }
             for remote in [
@@ -182,7 +185,7 @@ extension KernelSuite {
 
         @Test("A next hop that does not answer is asked again and again, and used once it answers")
         func silence() throws {
-            let link = try Road()
+            let link = try UnderlayLink()
             let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
             for address in ["10.8.0.200", "fd08::200"] {
                 let remote = IPAddress.bytes(address)!
@@ -201,7 +204,7 @@ extension KernelSuite {
 
         @Test("A neighbour that somebody looks after is used, and left as it is by whoever confirms", arguments: ["10.8.0.50", "fd08::50"])
         func keptNeighbours(_ address: String) throws {
-            let link = try Road()
+            let link = try UnderlayLink()
             let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
             let remote = IPAddress.bytes(address)!
             for words in ["nud permanent", "nud noarp", "nud stale extern_learn"] {
@@ -224,7 +227,7 @@ extension KernelSuite {
 
         @Test("A stale neighbour is probed when it is to be confirmed, and one that has moved is found again")
         func confirms() throws {
-            let link = try Road()
+            let link = try UnderlayLink()
             let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
             for (number, address) in ["10.8.0.2", "fd08::2"].enumerated() {
                 let remote = IPAddress.bytes(address)!
@@ -252,7 +255,7 @@ extension KernelSuite {
 
         @Test("On a device without ARP it is the kernel's own choice of address, or a neighbour's that somebody has given")
         func withoutARP() throws {
-            let link = try Road()
+            let link = try UnderlayLink()
             let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
             try ip(
                 """
@@ -271,7 +274,7 @@ extension KernelSuite {
 
         @Test("The MTU is the least of the device's, IPv6's own on it and what a router on the way has said")
         func pathMTU() throws {
-            let link = try Road()
+            let link = try UnderlayLink()
             let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
             try link.there("echo 1 >/proc/sys/net/ipv4/ip_forward; echo 1 >/proc/sys/net/ipv6/conf/all/forwarding")
             try link.ipThere("link add thin type veth peer name thinner\nlink set thin mtu 1300 up\nlink set thinner up\n")
@@ -304,33 +307,33 @@ extension KernelSuite {
             try PrivateNamespaces.require()
             let monitor = try LinkMonitor(.paths)
             defer { monitor.stop() }
-            let told = Told(monitor)
-            defer { told.stop() }
-            #expect(try await !told.isTold {}, "nothing has happened")
-            for command in commands { #expect(try await told.isTold { try run("env", "-S", "ip \(command)") }, "\(command)") }
+            let changes = ChangeCounter(monitor)
+            defer { changes.stop() }
+            #expect(try await !changes.counts {}, "nothing has happened")
+            for command in commands { #expect(try await changes.counts { try run("env", "-S", "ip \(command)") }, "\(command)") }
         }
 
         @Test("Routes and neighbours that change are told, and another address is followed")
         func changes() async throws {
-            let link = try Road()
+            let link = try UnderlayLink()
             let dataplane = KernelDataplane(bpffs: link.bench.bpffs)
             for remote in [Self.far4, Self.far6] { #expect(try resolved(dataplane, remote).nextHopMAC == link.farMAC()) }
             let monitor = try LinkMonitor(.paths)
             defer { monitor.stop() }
-            let told = Told(monitor)
-            defer { told.stop() }
-            #expect(try await !told.isTold {}, "nothing has happened")
+            let changes = ChangeCounter(monitor)
+            defer { changes.stop() }
+            #expect(try await !changes.counts {}, "nothing has happened")
             for command in [
                 "route add 10.79.0.0/16 via 10.8.0.2", "route del 10.79.0.0/16", "route add fd79::/64 via fd08::2", "route del fd79::/64",
                 "neigh change 10.8.0.2 dev \(link.device) nud stale", "neigh change fd08::2 dev \(link.device) nud stale",
             ] {
-                #expect(try await told.isTold { try run("env", "-S", "ip \(command)") }, "\(command)")
+                #expect(try await changes.counts { try run("env", "-S", "ip \(command)") }, "\(command)")
             }
             // The other machine announces its new address, and nobody here does anything.
             try link.there("echo 1 >/proc/sys/net/ipv4/conf/\(link.bench.far)/arp_notify")
             try link.there("echo 1 >/proc/sys/net/ipv6/conf/\(link.bench.far)/ndisc_notify")
             #expect(
-                try await told.isTold {
+                try await changes.counts {
                     try run("ip", "-n", link.name, "link", "set", link.bench.far, "address", "02:00:00:00:77:01")
                 })
             for remote in [Self.far4, Self.far6] {
@@ -339,7 +342,7 @@ extension KernelSuite {
                     "\(IPAddress.text(remote))")
             }
             // What was known is forgotten, and asked for.
-            #expect(try await told.isTold { try ip("neigh flush dev \(link.device)\n") })
+            #expect(try await changes.counts { try ip("neigh flush dev \(link.device)\n") })
             #expect(try resolved(dataplane, Self.far4).nextHopMAC == MACAddress("02:00:00:00:77:01"))
         }
     }

@@ -178,7 +178,8 @@ extension KernelDataplane {
         let filter = try translate(desired)
         let maps = TapProgram.Maps(counters: counters, shared: destination.maps, rate: rate)
         return try desired.options.direction.directions.reduce(into: [:]) { programs, direction in
-            let constants = TapProgram.Constants(direction: direction, options: desired.options, destinationSlot: destination.number, filter: filter)
+            let constants = TapProgram.Constants(
+                direction: direction, options: desired.options, destinationSlot: destination.number, filter: filter)
             programs[direction] = try TapProgram.load(constants, maps, kernel)
         }
     }

@@ -138,6 +138,7 @@ final class Reply<Value: Sendable>: Sendable {
 func startThread(_ body: @escaping @Sendable () -> Void) throws {
     let error = BlockingThread.start(stackSize: nil, body)
     guard error == 0 else {
-        throw LibvirtError(message: "cannot start a thread for libvirt: \(ErrorText.of(error)); raise the limit on processes (LimitNPROC, TasksMax)")
+        throw LibvirtError(
+            message: "cannot start a thread for libvirt: \(ErrorText.of(error)); raise the limit on processes (LimitNPROC, TasksMax)")
     }
 }

@@ -34,7 +34,8 @@ public struct LibvirtReport: Sendable, Equatable {
         } catch let error as LibvirtError {
             return LibvirtReport(libraryVersion: library, daemon: .failure(error.failure))
         } catch {
-            return LibvirtReport(libraryVersion: library, daemon: .failure(Failure(.libvirtDisconnected, "the report on libvirt was cancelled: \(error)")))
+            return LibvirtReport(
+                libraryVersion: library, daemon: .failure(Failure(.libvirtDisconnected, "the report on libvirt was cancelled: \(error)")))
         }
     }
 

@@ -148,8 +148,9 @@ static const unsigned char *find(const unsigned char *at, const unsigned char *e
 }
 
 /*
- * Counts the attributes of each tag before libxml2 parses it: up to version 2.11 it compares all pairs of a tag, so that a
- * million attributes of one element would take hours. Text that is not well-formed is left to libxml2, which stops there.
+ * Counts the attributes of each tag before libxml2 parses it: up to version 2.11 it compares all pairs of a tag, so
+ * that a million attributes of one element would take hours. Text that is not well-formed is left to libxml2, which
+ * stops there.
  */
 static int check_attributes(struct state *state) {
     const unsigned char *start = state->next, *at = start, *end = start + state->left;
@@ -329,8 +330,8 @@ static void parse(struct state *state) {
         free(state->attributes);
         return;
     }
-    /* With NOENT, &amp; in an attribute becomes the character; without it, the text "&#38;". There are no other entities to
-     * substitute, since on_doctype stops every document that could define one. */
+    /* With NOENT, &amp; in an attribute becomes the character; without it, the text "&#38;". There are no other
+     * entities to substitute, since on_doctype stops every document that could define one. */
     xmlCtxtUseOptions(state->parser, XML_PARSE_NONET | XML_PARSE_IGNORE_ENC | XML_PARSE_NOENT);
     xmlParseDocument(state->parser);
     if (!state->parser->wellFormed)

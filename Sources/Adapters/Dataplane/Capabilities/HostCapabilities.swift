@@ -119,7 +119,8 @@ extension KernelDataplane {
                     why:
                         "taps use clsact. With a tap that copies what a guest receives, virsh domiftune --outbound fails, and with such a limit the "
                         + "tap is qdisc-conflict; taps with direction=\"outbound\" are not affected. Setting or ending a tap of a running guest may "
-                        + "cost the guest the packets that arrive in those milliseconds. A kernel with TCX has none of these limits", minimumKernel: "6.6")
+                        + "cost the guest the packets that arrive in those milliseconds. A kernel with TCX has none of these limits",
+                    minimumKernel: "6.6")
         } catch {
             return .unknown(why: FailureReport.failure(error, "asking for TCX").message)
         }

@@ -26,10 +26,10 @@ struct ClsactHook: HookMechanism {
         try refuseConflict(points)
         let present = try points.flatMap { try TrafficControl.readFilters($0, kernel) }
         if let former {
-            let taken = present.contains {
+            let isInUse = present.contains {
                 $0.priority == former.priority && $0.handle == former.handle && !($0.program.map(programs.contains) ?? false)
             }
-            if !taken { return former }
+            if !isInUse { return former }
         }
         var priority: UInt32 = 1
         while present.contains(where: { $0.priority == priority && ($0.kind != "bpf" || $0.networkProtocol != Self.allProtocols) }) {

@@ -79,7 +79,10 @@ enum FailureReport {
         case (.attachFilter, EOPNOTSUPP):
             (.qdiscConflict, "The qdisc on the device shares a block of filters with others; remove it, or use a kernel with TCX (6.6).")
         case (.changeDevice, EOPNOTSUPP):
-            (.attachFailed, "The kernel has no veth devices, on which copies are truncated, encapsulated and have offloads resolved; load the module veth.")
+            (
+                .attachFailed,
+                "The kernel has no veth devices, on which copies are truncated, encapsulated and have offloads resolved; load the module veth."
+            )
         case (_, EMFILE), (_, ENFILE):
             (.attachFailed, "Too many open files; raise LimitNOFILE.")
         default:

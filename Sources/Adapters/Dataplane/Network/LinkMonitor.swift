@@ -67,7 +67,8 @@ public final class LinkMonitor: Sendable {
 
     private static func failure(_ number: CInt, _ subject: Subject) -> Failure {
         FailureReport.failure(
-            KernelError(call: .netlink, number: number), "watching \(subject) (until virt-tapd is restarted they are only read at intervals)")
+            KernelError(call: .netlink, number: number),
+            "watching \(subject) (until virt-tapd is restarted they are only read at intervals)")
     }
 
     deinit {

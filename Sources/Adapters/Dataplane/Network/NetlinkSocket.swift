@@ -82,8 +82,8 @@ final class NetlinkSocket {
             message.pointee.nlmsg_type = UInt16(type)
             message.pointee.nlmsg_flags = UInt16(NLM_F_REQUEST) | flags
             message.pointee.nlmsg_seq = sequence
-            let place = mnl_nlmsg_put_extra_header(message, MemoryLayout<Header>.size)!
-            withUnsafeBytes(of: header) { place.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
+            let target = mnl_nlmsg_put_extra_header(message, MemoryLayout<Header>.size)!
+            withUnsafeBytes(of: header) { target.copyMemory(from: $0.baseAddress!, byteCount: $0.count) }
             put(message)
             return mnl_socket_sendto(socket, message, Int(message.pointee.nlmsg_len))
         }

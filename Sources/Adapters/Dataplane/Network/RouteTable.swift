@@ -22,7 +22,8 @@ struct RouteTable {
         if let refusal = RemoteAddress.refusal(remote) { throw refusal }
         if let source, try !isLocal(source) {
             throw Failure(
-                .destinationDown, "source address \(IPAddress.text(source)) is not an address of this host; add it to a device, or correct source=")
+                .destinationDown,
+                "source address \(IPAddress.text(source)) is not an address of this host; add it to a device, or correct source=")
         }
         let device = try query.device.map { try requireUp($0, target) }
         let (route, prefixLength) = try route(to: remote, source: source, by: device)
@@ -36,7 +37,8 @@ struct RouteTable {
             )
         }
         guard let own = source ?? route[Int(RTA_PREFSRC.rawValue)].map(Array.init) else {
-            throw Failure(.destinationDown, "this host has no source address for copies to \(target); add an address to \(link.name), or set source=")
+            throw Failure(
+                .destinationDown, "this host has no source address for copies to \(target); add an address to \(link.name), or set source=")
         }
         let gateway = try Self.gateway(route) ?? remote
         let metric = route.nested(Int(RTA_METRICS.rawValue))?.number(Self.metricMTU, as: UInt32.self)
@@ -51,10 +53,13 @@ struct RouteTable {
     private func requireUp(_ name: String, _ target: String) throws -> Device {
         guard let index = try DeviceList.index(called: name, kernel), let link = try link(index) else {
             throw Failure(
-                .destinationDown, "device \(name) does not exist, through which \(target) is to be reached (device=); create it, or correct device=")
+                .destinationDown,
+                "device \(name) does not exist, through which \(target) is to be reached (device=); create it, or correct device=")
         }
         guard link.isUp else {
-            throw Failure(.destinationDown, "device \(name) is down, through which \(target) is to be reached (device=); set it up: `ip link set \(name) up`")
+            throw Failure(
+                .destinationDown,
+                "device \(name) is down, through which \(target) is to be reached (device=); set it up: `ip link set \(name) up`")
         }
         return Device(index: index, name: name)
     }
@@ -63,7 +68,9 @@ struct RouteTable {
     func probeNextHop(of path: UnderlayPath) throws { try Neighbour.probe(path.nextHop, path.ifindex, kernel) }
 
     private static func ownAddress(_ target: String) -> Failure {
-        Failure(.destinationUnsafe, "\(target) is an address of this host; use another machine's address, or an <interface> or <domain> on this host")
+        Failure(
+            .destinationUnsafe,
+            "\(target) is an address of this host; use another machine's address, or an <interface> or <domain> on this host")
     }
 
     private static func family(_ address: [UInt8]) -> UInt8 { UInt8(address.count == 4 ? AF_INET : AF_INET6) }
@@ -168,7 +175,8 @@ struct RouteTable {
             // Copies are handed to the device itself and would miss the route's encapsulation.
             guard attributes[Int(RTA_ENCAP.rawValue)] == nil, attributes[Int(RTA_ENCAP_TYPE.rawValue)] == nil else {
                 throw Failure(
-                    .notImplemented, "the route to \(target) encapsulates packets (encap), which virt-tap cannot do for copies; use another route")
+                    .notImplemented,
+                    "the route to \(target) encapsulates packets (encap), which virt-tap cannot do for copies; use another route")
             }
         case Int32(RTN_LOCAL): throw Self.ownAddress(target)
         case Int32(RTN_BROADCAST), Int32(RTN_MULTICAST), Int32(RTN_ANYCAST):

@@ -80,7 +80,9 @@ struct PortInstaller {
         }
         guard let found else { return nil }
         // A pair without an alias whose ends both have the names of this port is what an interrupted installation left.
-        guard try found.isOurs || (found.mayBeOurs && listener(of: found)?.name == spec.name) else { throw Self.nameConflict(name, spec.name) }
+        guard try found.isOurs || (found.mayBeOurs && listener(of: found)?.name == spec.name) else {
+            throw Self.nameConflict(name, spec.name)
+        }
         guard let port = Self.port(found) else { return ObservedPort(own: found, isComplete: false) }
         guard port == spec.name else { throw Self.nameConflict(name, spec.name) }
         let listener = try listener(of: found)
@@ -149,7 +151,9 @@ struct PortInstaller {
             + PortGuard.of(.sending).map { GuardedHook(guardProgram: $0, device: own) }
     }
 
-    private static func describe(_ hook: GuardedHook) -> String { "\(hook.device.name) \(hook.guardProgram.isEgress ? "egress" : "ingress")" }
+    private static func describe(_ hook: GuardedHook) -> String {
+        "\(hook.device.name) \(hook.guardProgram.isEgress ? "egress" : "ingress")"
+    }
 
     /// Reads the sensors' end.
     /// - Returns: `nil` when it is in another network namespace.
@@ -159,7 +163,8 @@ struct PortInstaller {
     }
 
     /// Reads at which hook points our program is missing, or has another program before it.
-    private func missingHooks(_ own: OwnDevice.Observed, _ listener: OwnDevice.Observed?, _ spec: MonitorPort.Spec) throws -> [GuardedHook] {
+    private func missingHooks(_ own: OwnDevice.Observed, _ listener: OwnDevice.Observed?, _ spec: MonitorPort.Spec) throws -> [GuardedHook]
+    {
         let programs = try [false, true].map { try kernel.open(pins.port(own.ifindex, Self.pin($0)), CLIBBPF_PROGRAM)?.programID() }
         return try Self.hooks(own, listener).filter { hook in
             guard let program = programs[hook.guardProgram.passesCopies ? 1 : 0] else { return true }

@@ -27,7 +27,8 @@ struct RelayInstaller {
     }
 
     private func isInstalled(_ end: RelayEnd, _ device: OwnDevice.Observed, _ maps: SharedMaps) throws -> Bool {
-        guard device.isUp, device.alias == OwnDevice.alias(RelayObject.build), let program = try kernel.open(pins.relay(end), CLIBBPF_PROGRAM),
+        guard device.isUp, device.alias == OwnDevice.alias(RelayObject.build),
+            let program = try kernel.open(pins.relay(end), CLIBBPF_PROGRAM),
             try maps.idsOfRelay(kernel).isSubset(of: kernel.maps(of: program))
         else { return false }
         let id = try program.programID()

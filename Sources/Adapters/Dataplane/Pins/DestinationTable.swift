@@ -77,7 +77,8 @@ struct DestinationTable {
         guard let index = index ?? free else {
             throw Failure(
                 .attachFailed,
-                "destination \"\(label)\": all \(MapLayout.destinationSlots) slots are in use; use fewer destinations, inline ones included")
+                "destination \"\(label)\": all \(MapLayout.destinationSlots) slots are in use; use fewer destinations, inline ones included"
+            )
         }
         let slot = Slot(
             label: label, kind: Self.number(route.kind), ifindex: route.ifindex,

@@ -58,7 +58,8 @@ struct PinTree {
         let found = result == 0 ? "another file system is there" : ErrorText.of(-result)
         throw Failure(
             .bpffsNotMounted,
-            "\(bpffs) is not a BPF file system (\(found)), so programs cannot be pinned there; mount it: mount -t bpf -o mode=700 bpf \(bpffs)")
+            "\(bpffs) is not a BPF file system (\(found)), so programs cannot be pinned there; mount it: mount -t bpf -o mode=700 bpf \(bpffs)"
+        )
     }
 
     /// Makes the directories, for root alone.

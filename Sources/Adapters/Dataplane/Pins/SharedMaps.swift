@@ -54,7 +54,7 @@ struct SharedMaps {
         return (maps, areNew)
     }
 
-    /// Makes new maps that are not pinned, for a trial load.
+    /// Makes new maps that are not pinned, to load programs without attaching them.
     init(unpinned kernel: Kernel) throws {
         self.init(
             destinations: try MapLayout.destinations.make(kernel), destinationCounters: try MapLayout.destinationCounters.make(kernel),

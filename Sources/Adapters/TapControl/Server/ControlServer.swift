@@ -140,7 +140,8 @@ final class Acceptor: Sendable {
             let request = try message.request()
             guard !isReadOnly || request.isReadOnly else {
                 return ControlResponse(
-                    error: "status.sock accepts only requests that read the status; \(request.name) needs root and control.sock", reason: .permissionDenied)
+                    error: "status.sock accepts only requests that read the status; \(request.name) needs root and control.sock",
+                    reason: .permissionDenied)
             }
             return BlockingThread.wait { [handler] in await handler(request) }
         } catch {

@@ -111,7 +111,9 @@ public struct SocketGroup: Hashable, Sendable {
             let why = code == 0 ? "" : " (\(ErrorText.of(code)))"
             throw .notPermitted(
                 path: "<control group>",
-                what: "this host has no group \(name.debugDescription)\(why): create it (groupadd --system) and reload virt-tapd, or name another")
+                what:
+                    "this host has no group \(name.debugDescription)\(why): create it (groupadd --system) and reload virt-tapd, or name another"
+            )
         }
         self.init(name: name, id: entry.gr_gid)
     }

@@ -113,7 +113,8 @@ public actor StatusSocket {
         guard let lookedUp else { return "it is still being made or removed" }
         let text = "the group \(lookedUp.debugDescription) is still being looked up (as nsswitch.conf says)"
         guard desired == lookedUp else {
-            return "\(text), and \(desired?.debugDescription ?? "nothing") only after it; `systemctl restart virt-tapd` ends the look-up and harms no tap"
+            return
+                "\(text), and \(desired?.debugDescription ?? "nothing") only after it; `systemctl restart virt-tapd` ends the look-up and harms no tap"
         }
         return "\(text); the socket is served when it is found"
     }
@@ -134,7 +135,9 @@ public actor StatusSocket {
             lookedUp = nil
             guard group == desired else { return nil }
             guard let found = try found?.get(), let listener = try await open(for: found) else {
-                return Failure(.statusSocketMissing, "no status socket: the system has no thread left; raise the limit on processes (TasksMax, LimitNPROC)")
+                return Failure(
+                    .statusSocketMissing,
+                    "no status socket: the system has no thread left; raise the limit on processes (TasksMax, LimitNPROC)")
             }
             let server = try ControlServer(listeners: [listener], handler: handler)
             served = (group, server, Task { await server.run() })

@@ -2,7 +2,8 @@
 
 /*
  * libbpf, and shims for what Swift cannot use of it and of the kernel's API: inline functions, variadics, and
- * structures that the distribution's headers do not have yet. Functions return 0, or what their comment says, or -errno.
+ * structures that the distribution's headers do not have yet. Functions return 0, or what their comment says, or
+ * -errno.
  */
 #ifndef CLIBBPF_H
 #define CLIBBPF_H
@@ -46,7 +47,8 @@ int clibbpf_load(struct bpf_object *object, const char *name, int call, const __
 
 /* Keeps libbpf's messages per thread from now on, instead of printing them. */
 void clibbpf_capture_messages(void);
-/* Returns and clears libbpf's messages on this thread, at most the last 1,023 bytes; valid until the next call of libbpf. */
+/* Returns and clears libbpf's messages on this thread, at most the last 1,023 bytes; valid until the next call of
+ * libbpf. */
 const char *clibbpf_take_messages(void);
 
 /* Returns 1 if the directory is in a BPF file system, 0 if it is in another. */
@@ -71,8 +73,8 @@ int clibbpf_kernel_enumerator(const char *enumeration, const char *name, long lo
 int clibbpf_filter_attach(int ifindex, int egress, __u32 priority, __u32 handle, int program, int replace);
 int clibbpf_filter_detach(int ifindex, int egress, __u32 priority, __u32 handle);
 
-/* Gives up every capability whose bit is not set in `kept`, for the calling thread and the programs that it executes: in
- * the bounding, inheritable and ambient sets too, and with no_new_privs. Needs CAP_SETPCAP. */
+/* Gives up every capability whose bit is not set in `kept`, for the calling thread and the programs that it executes:
+ * in the bounding, inheritable and ambient sets too, and with no_new_privs. Needs CAP_SETPCAP. */
 int clibbpf_keep_capabilities(unsigned long long kept);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * libmnl, the constants of rtnetlink, of ethtool and of packet sockets, and eventfd, which the Glibc module lacks. Swift
- * calls these functions without shims.
+ * libmnl, the constants of rtnetlink, of ethtool and of packet sockets, and eventfd, which the Glibc module lacks.
+ * Swift calls these functions without shims.
  */
 #ifndef CLIBMNL_H
 #define CLIBMNL_H

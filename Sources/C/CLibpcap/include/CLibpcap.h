@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
 /*
- * libpcap: the compiler of pcap-filter(7) expressions and, for tests, its interpreter of classic BPF. Also functions for
- * a process that compiles expressions of strangers: starting it, and giving up every privilege.
+ * libpcap: the compiler of pcap-filter(7) expressions and, for tests, its interpreter of classic BPF. Also functions
+ * for a process that compiles expressions of strangers: starting it, and giving up every privilege.
  */
 #ifndef CLIBPCAP_H
 #define CLIBPCAP_H
@@ -44,11 +44,11 @@ int clibpcap_close_sockets(void);
 
 /*
  * Gives up for good everything that the calling process can do except read files and write to descriptors 0, 1 and 2:
- * root and all groups, capabilities, sockets, other programs, processes and threads. The process must have one thread. It
- * is killed when the thread that started it ends.
+ * root and all groups, capabilities, sockets, other programs, processes and threads. The process must have one thread.
+ * It is killed when the thread that started it ends.
  *
- * A process of root needs CAP_SETUID and CAP_SETGID for it. Returns 0; or -errno, with the step that failed in *step, and
- * then the process must not go on.
+ * A process of root needs CAP_SETUID and CAP_SETGID for it. Returns 0; or -errno, with the step that failed in *step,
+ * and then the process must not go on.
  */
 int clibpcap_confine(const struct clibpcap_limits *limits, const char **step);
 

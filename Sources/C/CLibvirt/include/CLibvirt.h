@@ -14,7 +14,8 @@
  *   callback returns: copy what is needed.
  * - What virDomainGetXMLDesc() and virConnectGetURI() return belongs to the caller, who free()s it; so does the list of
  *   virConnectListAllDomains(), whose domains are freed one by one with virDomainFree().
- * - The text of virGetLastErrorMessage() belongs to libvirt and is valid until the next call into libvirt on the same thread.
+ * - The text of virGetLastErrorMessage() belongs to libvirt and is valid until the next call into libvirt on the same
+ * thread.
  */
 #ifndef CLIBVIRT_H
 #define CLIBVIRT_H

@@ -60,9 +60,9 @@ struct vtxml_problem {
 };
 
 /*
- * Parses one document in memory: UTF-8 only, no network, no DTD, no entities except XML's own five. Takes time linear in
- * `size` under the given limits, and reads nothing after the first error.
- * Returns the problem's code. Callbacks that were made before an error are not undone.
+ * Parses one document in memory: UTF-8 only, no network, no DTD, no entities except XML's own five. Takes time linear
+ * in `size` under the given limits, and reads nothing after the first error. Returns the problem's code. Callbacks that
+ * were made before an error are not undone.
  */
 enum vtxml_code vtxml_parse(const void *bytes, size_t size, const struct vtxml_limits *limits,
                             const struct vtxml_handler *handler, struct vtxml_problem *problem);

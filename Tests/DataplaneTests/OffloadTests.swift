@@ -8,10 +8,10 @@ import Testing
 extension KernelSuite {
     /// Copies for a device of this host whose destination says what fits (`mtu`).
     @Suite("Copies as on a wire")
-    struct FinishingTests {
+    struct OffloadTests {
         private static let offload = TapDevice.Offload(
             type: 1, segmentSize: 1_448, headerLength: 66, checksumStart: 34, checksumOffset: 16)
-        private static let unfinished = TapDevice.Offload(
+        private static let partial = TapDevice.Offload(
             type: 0, segmentSize: 0, headerLength: 0, checksumStart: 34, checksumOffset: 16)
 
         private func bench(_ mechanism: Mechanism, mtu: UInt32?) throws -> (TappedBench, DesiredAttachment) {
@@ -47,7 +47,7 @@ extension KernelSuite {
             let (tapped, desired) = try bench(mechanism, mtu: 1_500)
             defer { _ = try? tapped.dataplane.purge() }
             let original = FrameBuilder.tcp(payload: 500).withPseudoSum
-            for _ in 0..<50 { try tapped.bench.guest.write(original, Self.unfinished) }
+            for _ in 0..<50 { try tapped.bench.guest.write(original, Self.partial) }
             let copies = tapped.bench.sensor.receive(50)
             #expect(copies.count == 50 && copies.allSatisfy(\.hasGoodChecksum))
             #expect(copies.allSatisfy { $0[..<50] == original[..<50] && $0[52...] == original[52...] })
@@ -63,7 +63,7 @@ extension KernelSuite {
                     $0.resolvesOffloads = true
                     $0.snaplen = .bytes(100)
                 }, at: TappedBench.now)
-            try tapped.bench.guest.write(original, Self.unfinished)
+            try tapped.bench.guest.write(original, Self.partial)
             #expect(tapped.bench.sensor.receive(1).map(\.count) == [100])
         }
 

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Dataplane
 import DataplaneTestSupport
 import Foundation
+import Synchronization
 import TapModel
 import Testing
 
 /// This machine, 10.8.0.1 and fd08::1, with a link to another in a network namespace of its own, 10.8.0.2 and fd08::2.
 ///
 /// The namespace and the link go when the object does; routes, rules and neighbours on the link go with it.
-final class Road {
+final class UnderlayLink {
     let bench: TestBench
     /// The other machine's network namespace.
     let name: String
@@ -17,7 +19,7 @@ final class Road {
 
     init() throws {
         bench = try TestBench()
-        name = "road\(bench.number)"
+        name = "underlay\(bench.number)"
         try run("ip", "netns", "add", name)
         try ip(
             """
@@ -82,5 +84,37 @@ final class Road {
     func sendLarge(to address: String) throws {
         let send = "for i in 1 2 3; do head -c 1400 /dev/zero >&3; sleep 0.1; done"
         try run("bash", "-c", "exec 3>/dev/udp/\(address)/9; \(send)")
+    }
+}
+
+/// Counts what a monitor tells.
+final class ChangeCounter: Sendable {
+    private let count: Count
+    private let listener: Task<Void, Never>
+
+    init(_ monitor: LinkMonitor) {
+        let count = Count()
+        self.count = count
+        listener = Task { for await _ in monitor.changes { count.value.wrappingAdd(1, ordering: .relaxed) } }
+    }
+
+    func stop() { listener.cancel() }
+
+    /// Whether it tells of what is done within a second, once it tells of nothing else.
+    func counts(_ change: () throws -> Void) async throws -> Bool {
+        var before = -1
+        while before != now {
+            before = now
+            try await Task.sleep(for: .milliseconds(150))
+        }
+        try change()
+        for _ in 0..<100 where now == before { try await Task.sleep(for: .milliseconds(10)) }
+        return now > before
+    }
+
+    private var now: Int { count.value.load(ordering: .relaxed) }
+
+    private final class Count: Sendable {
+        let value = Atomic(0)
     }
 }

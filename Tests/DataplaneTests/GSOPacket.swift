@@ -3,7 +3,7 @@
 import DataplaneTestSupport
 
 /// A GSO packet of TCP as a guest with TSO leaves it to its device, and the frames that it is on a wire.
-struct SuperPacket {
+struct GSOPacket {
     let frame: [UInt8]
     var offload: TapDevice.Offload
     private let isIPv6: Bool
@@ -73,5 +73,25 @@ struct SuperPacket {
         let length = frame.count - transport
         let addresses = isIPv6 ? frame[(network + 8)..<(network + 40)] : frame[(network + 12)..<(network + 20)]
         return addresses + [0, 6, UInt8(length >> 8), UInt8(length & 0xFF)]
+    }
+}
+
+/// The transport checksum of a frame of IPv4 without options or tags.
+extension [UInt8] {
+    /// A TCP segment whose checksum is left to a device: in its place is the sum of the pseudo-header (RFC 9293, 3.1).
+    var withPseudoSum: [UInt8] {
+        var frame = self
+        frame.replaceSubrange(50..<52, with: FrameBuilder.checksum(pseudoHeader).map { ~$0 })
+        return frame
+    }
+
+    var hasGoodChecksum: Bool {
+        let segment = Array(self[34...])
+        return FrameBuilder.checksum(pseudoHeader + segment + (segment.count.isMultiple(of: 2) ? [] : [0])) == [0, 0]
+    }
+
+    private var pseudoHeader: [UInt8] {
+        let length = count - 34
+        return Array(self[26..<34]) + [0, self[23], UInt8(length >> 8 & 0xFF), UInt8(length & 0xFF)]
     }
 }

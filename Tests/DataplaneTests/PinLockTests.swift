@@ -9,7 +9,7 @@ import Testing
 
 extension KernelSuite {
     @Suite("One writer a bpffs")
-    struct ClaimTests {
+    struct PinLockTests {
         private func expectTaken(_ body: () throws -> Void) {
             let failure = #expect(throws: Failure.self) { try body() }
             #expect(failure?.reason == .attachFailed)
