@@ -75,7 +75,7 @@ import Testing
     ])
     func aBinaryThatDoesNotEndIsEnded(_ program: String) async throws {
         try await InstalledHook.with(program) { hook async throws in
-            try hook.replace("limit=15", "limit=1")
+            try await hook.replace("limit=15", "limit=1")
             let start = ContinuousClock.now
             #expect(try await hook.call(["web1", "start", "begin", "-"]).status == 0)
             #expect(ContinuousClock.now - start < .seconds(30))
@@ -87,8 +87,8 @@ import Testing
     /// One wait, and not one for each call: a guest's start and stop make five.
     @Test func afterOneTimeOutNothingWaitsAgain() async throws {
         try await InstalledHook.with("echo \"$1 $4\" >>called; exec sleep 60") { hook async throws in
-            try hook.replace("limit=15", "limit=1")
-            try hook.replace("brief=2", "brief=1")
+            try await hook.replace("limit=15", "limit=1")
+            try await hook.replace("brief=2", "brief=1")
             #expect(try await hook.call(["web1", "start", "begin", "-"]).status == 0)
             for operation in Self.known where operation != "start" {
                 #expect(try await hook.call(["web1", operation, "begin", "-"]).status == 0)
@@ -106,7 +106,7 @@ import Testing
     @Test func aBinaryThatRunsAgainIsCalledAtTheNextStart() async throws {
         let program = "echo \"$1 $4\" >>called; [ ! -e hangs ] || exec sleep 60; [ \"$4\" != start ] || exit 10"
         try await InstalledHook.with(program) { hook async throws in
-            try hook.replace("limit=15", "limit=1")
+            try await hook.replace("limit=15", "limit=1")
             try await hook.shell("touch hangs")
             #expect(try await hook.call(["web1", "start", "begin", "-"]).status == 0)
             try await hook.shell("rm hangs called")
@@ -124,7 +124,7 @@ import Testing
     func aCallThatOnlyTellsAndTakesTooLongTakesNothingFromAStart(_ operation: String) async throws {
         let program = "echo \"$1 $4\" >>called; [ ! -e hangs ] || exec sleep 60; [ \"$4\" != start ] || exit 10"
         try await InstalledHook.with(program) { hook async throws in
-            try hook.replace("brief=2", "brief=1")
+            try await hook.replace("brief=2", "brief=1")
             try await hook.shell("touch hangs")
             #expect(try await hook.call(["web1", operation, "begin", "-"]).status == 0)
             #expect(try await hook.call(["web2", "release", "end", "-"]).status == 0)
@@ -140,7 +140,7 @@ import Testing
     @Test func whoRunsAndStillTakesTooLongDelaysOnlyItsOwnStarts() async throws {
         let program = "echo \"$3 $4\" >>called; [ \"$3\" != slow ] || exec sleep 60; [ \"$4\" != start ] || exit 10"
         try await InstalledHook.with(program) { hook async throws in
-            try hook.replace("limit=15", "limit=1")
+            try await hook.replace("limit=15", "limit=1")
             #expect(try await hook.call(["slow", "start", "begin", "-"]).status == 0)
             #expect(try await hook.call(["slow", "stopped", "end", "-"]).status == 0)
             #expect(try await hook.call(["web1", "start", "begin", "-"]).status == 10)
@@ -158,8 +158,8 @@ import Testing
     ])
     func whatIsRememberedDoesNoHarm(_ preparation: String) async throws {
         try await InstalledHook.with("touch called; [ ! -e hangs ] || exec sleep 60; exit 10") { hook async throws in
-            try hook.replace("limit=15", "limit=1")
-            try hook.replace("brief=2", "brief=1")
+            try await hook.replace("limit=15", "limit=1")
+            try await hook.replace("brief=2", "brief=1")
             try await hook.shell(preparation)
             #expect(try await hook.call(["web1", "reconnect", "begin", "-"]).status == 0)
             #expect(hook.exists("called"))
@@ -215,7 +215,7 @@ import Testing
 
     @Test func withoutTimeoutItDoesNotRunTheBinary() async throws {
         try await InstalledHook.with("touch called; exit 10") { hook async throws in
-            try hook.replace("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "PATH=/nowhere")
+            try await hook.replace("PATH=/usr/sbin:/usr/bin:/sbin:/bin", "PATH=/nowhere")
             #expect(try await hook.call(["web1", "start", "begin", "-"]).status == 0)
             #expect(!hook.exists("called"))
         }

@@ -9,7 +9,7 @@ extension EndToEnd {
         /// A host whose libvirtd has the hook, with a shell script as its binary and one second as its limit.
         private func withHook(_ program: String, _ body: (LabHost, InstalledHook) async throws -> Void) async throws {
             try await InstalledHook.with(program) { hook async throws in
-                try hook.replace("limit=15", "limit=1")
+                try await hook.replace("limit=15", "limit=1")
                 try await LabHost.with(["--without-libvirtd"]) { host async throws in
                     try host.write(hook.script(), to: "/etc/libvirt/hooks/qemu.d/virt-tap", mode: 0o755)
                     try await host.libvirtd("start")

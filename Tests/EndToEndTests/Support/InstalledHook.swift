@@ -5,19 +5,27 @@ import Foundation
 /// hooks/qemu as `make install` writes it, with a shell script in place of the binary, in a folder of its own.
 struct InstalledHook: Sendable {
     let folder: String
-    private var path: String { folder + "/etc/libvirt/hooks/qemu.d/virt-tap" }
+    private var path: String { folder + "/virt-tap-hook" }
+
+    /// The hook as `make install` writes it, for a binary at `placeholder`.
+    private static let installed = Task<String, any Error> {
+        let folder = (NSTemporaryDirectory() as NSString).appendingPathComponent("hook-\(UInt32.random(in: 0 ... .max))")
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try await Command(["make", "-s", "-C", LabHost.repository, "install-data", "DESTDIR=\(folder)", "BINDIR=\(placeholder)"]).succeed()
+        return try String(contentsOfFile: folder + "/etc/libvirt/hooks/qemu.d/virt-tap", encoding: .utf8)
+    }
+    private static let placeholder = "/binaries-of-the-test"
 
     /// `program` is what the binary does; it runs in the folder.
     static func with(_ program: String, _ body: (InstalledHook) async throws -> Void) async throws {
         let folder = (NSTemporaryDirectory() as NSString).appendingPathComponent("hook-\(UInt32.random(in: 0 ... .max))")
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        try await Command(["make", "-s", "-C", LabHost.repository, "install-data", "DESTDIR=\(folder)", "BINDIR=\(folder)"]).succeed()
         let hook = InstalledHook(folder: folder)
+        try await hook.write(installed.value.replacingOccurrences(of: placeholder, with: folder), to: hook.path)
         // Not where the hook of a hypervisor in use would look.
-        try hook.replace("memory=/run/virt-tap", "memory=\(folder)/memory")
-        try "#!/bin/sh\ncd '\(folder)' || exit 99\n\(program)\n".write(toFile: folder + "/virt-tap", atomically: false, encoding: .utf8)
-        try await hook.shell("chmod 755 virt-tap")
+        try await hook.replace("memory=/run/virt-tap", "memory=\(folder)/memory")
+        try await hook.write("#!/bin/sh\ncd '\(folder)' || exit 99\n\(program)\n", to: folder + "/virt-tap")
         try await body(hook)
     }
 
@@ -40,10 +48,18 @@ struct InstalledHook: Sendable {
     }
 
     /// Changes the installed script, whose text must have this in it.
-    func replace(_ old: String, _ new: String) throws {
+    func replace(_ old: String, _ new: String) async throws {
         let text = try String(contentsOfFile: path, encoding: .utf8)
         guard text.contains(old) else { throw NeverHappened(description: "'\(old)' in the hook") }
-        try text.replacingOccurrences(of: old, with: new).write(toFile: path, atomically: false, encoding: .utf8)
+        try await write(text.replacingOccurrences(of: old, with: new), to: path)
+    }
+
+    /// Writes a program, by a process of its own: while this one had it open for writing, a child that another test starts at that
+    /// moment would have it open, too, and nobody could execute it (ETXTBSY).
+    private func write(_ program: String, to path: String) async throws {
+        var writing = Command(["/bin/sh", "-ec", "cat >\"$0\"; chmod 755 \"$0\"", path])
+        writing.input = Data(program.utf8)
+        try await writing.succeed()
     }
 
     /// The installed script.
