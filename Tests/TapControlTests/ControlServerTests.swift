@@ -8,7 +8,7 @@ import Testing
 
 @testable import TapControl
 
-@Suite("The control socket", .timeLimit(.minutes(1)))
+@Suite("The control socket", .timeLimit(.minutes(3)))
 struct ControlServerTests {
     /// Answers each request in a way that shows that it arrived.
     static let echo: ControlServer.Handler = { request in
@@ -33,18 +33,18 @@ struct ControlServerTests {
         let sandbox = try Sandbox()
         try await sandbox.serving([try control(sandbox)], handler: Self.echo) { sandbox in
             let client = ControlClient(path: sandbox.directory.controlSocket)
-            #expect(try client.send(.status, within: .seconds(5)).body == Array("{}".utf8))
-            let pong = try client.send(.ping, within: .seconds(5))
+            #expect(try client.send(.status, within: Sandbox.patience).body == Array("{}".utf8))
+            let pong = try client.send(.ping, within: Sandbox.patience)
             #expect(pong.isOK && pong.version == virtTapVersion)
-            #expect(try client.send(.purge, within: .seconds(5)).removed == 3)
-            let reload = try client.send(.reload, within: .seconds(5))
+            #expect(try client.send(.purge, within: Sandbox.patience).removed == 3)
+            let reload = try client.send(.reload, within: Sandbox.patience)
             #expect(reload.error == "not taken" && reload.reason == .configStale && reload.lines == ["f.xml:1: a", "f.xml:2: b"])
             let domain = DomainUUID("6b3b4ae2-6a3e-4a0c-a1c5-2d8f3f6f6b01")!
-            let test = try client.send(.test(TestCall(domain: domain, tap: nil, token: .max)), within: .seconds(5))
+            let test = try client.send(.test(TestCall(domain: domain, tap: nil, token: .max)), within: Sandbox.patience)
             #expect(String(decoding: test.body, as: UTF8.self) == "\(domain) all \(UInt64.max)")
             let xml = (0..<3_000_000).map { UInt8(truncatingIfNeeded: $0) }
             let call = HookCall(guest: "--help\n\u{1B}", operation: "start", suboperation: "begin", extra: "-", xml: xml)
-            let answer = try client.send(.hook(call), within: .seconds(20))
+            let answer = try client.send(.hook(call), within: Sandbox.patience)
             #expect(answer.body == xml)
             #expect(answer.hook == HookAnswer(allow: true, message: "--help\n\u{1B}", lines: ["start", "-"]))
         }
@@ -71,14 +71,14 @@ struct ControlServerTests {
         #expect(stat(sandbox.directory.path, &status) == 0 && status.st_mode & 0o7777 == 0o710 && status.st_gid == getegid())
         try await sandbox.serving([listener], handler: Self.echo) { sandbox in
             let client = ControlClient(path: sandbox.directory.statusSocket)
-            #expect(try client.send(.status, within: .seconds(5)).isOK)
-            #expect(try client.send(.ping, within: .seconds(5)).isOK)
-            let purge = try client.send(.purge, within: .seconds(5))
+            #expect(try client.send(.status, within: Sandbox.patience).isOK)
+            #expect(try client.send(.ping, within: Sandbox.patience).isOK)
+            let purge = try client.send(.purge, within: Sandbox.patience)
             #expect(purge.reason == .permissionDenied && purge.removed == nil)
-            #expect(try client.send(.reload, within: .seconds(5)).reason == .permissionDenied)
-            #expect(try client.send(.examine, within: .seconds(5)).reason == .permissionDenied)
+            #expect(try client.send(.reload, within: Sandbox.patience).reason == .permissionDenied)
+            #expect(try client.send(.examine, within: Sandbox.patience).reason == .permissionDenied)
             let call = HookCall(guest: "g", operation: "start", suboperation: "begin", extra: "-", xml: [])
-            #expect(try client.send(.hook(call), within: .seconds(5)).reason == .permissionDenied)
+            #expect(try client.send(.hook(call), within: Sandbox.patience).reason == .permissionDenied)
             let raw = try sandbox.connect(sandbox.directory.statusSocket)
             raw.send(#"{"protocol":1,"request":"status","length":1000}"# + "\n")
             #expect(raw.receiveAll().contains("a body of 1000 bytes is not accepted here"))
@@ -110,7 +110,7 @@ struct ControlServerTests {
             short.send(#"{"protocol":1,"request":"hook","guest":"g","operation":"start","length":10}"# + "\nabc")
             short.endSending()
             #expect(short.receiveAll().contains("closed the control socket before"))
-            #expect(try ControlClient(path: sandbox.directory.controlSocket).send(.ping, within: .seconds(5)).isOK)
+            #expect(try ControlClient(path: sandbox.directory.controlSocket).send(.ping, within: Sandbox.patience).isOK)
         }
     }
 
@@ -127,7 +127,7 @@ struct ControlServerTests {
             _ = Glibc.send(peer.number, line, line.utf8.count, Int32(MSG_NOSIGNAL))
         }
         #expect(throws: ControlError.otherProtocol(2, version: "5.0")) {
-            try ControlClient(path: sandbox.directory.controlSocket).send(.ping, within: .seconds(5))
+            try ControlClient(path: sandbox.directory.controlSocket).send(.ping, within: Sandbox.patience)
         }
     }
 
@@ -140,19 +140,19 @@ struct ControlServerTests {
             for _ in 0..<(ControlProtocol.maximumClients - 1) { silent.append(try sandbox.connect(path)) }
             silent[0].send("{")
             let begin = ContinuousClock.now
-            #expect(try ControlClient(path: path).send(.ping, within: .seconds(20)).isOK)
+            #expect(try ControlClient(path: path).send(.ping, within: Sandbox.patience).isOK)
             silent.append(try sandbox.connect(path))
             // Until the last of them has been taken in.
-            var refused = try ControlClient(path: path).send(.ping, within: .seconds(20))
+            var refused = try ControlClient(path: path).send(.ping, within: Sandbox.patience)
             while refused.isOK, begin.duration(to: .now) < .seconds(30) {
                 usleep(20_000)
-                refused = try ControlClient(path: path).send(.ping, within: .seconds(20))
+                refused = try ControlClient(path: path).send(.ping, within: Sandbox.patience)
             }
             #expect(refused.error?.contains("virt-tapd is busy: 32 clients") == true)
             #expect(silent[0].receiveAll().contains("no answer in time"))
             #expect(begin.duration(to: .now) > .seconds(4))
             for client in silent.dropFirst() { _ = client.receiveAll() }
-            #expect(try ControlClient(path: path).send(.ping, within: .seconds(20)).isOK)
+            #expect(try ControlClient(path: path).send(.ping, within: Sandbox.patience).isOK)
         }
     }
 
@@ -175,7 +175,7 @@ struct ControlServerTests {
             let raw = try sandbox.connect(sandbox.directory.controlSocket)
             raw.send(#"{"protocol":1,"request":"ping"}"# + "\n")
             usleep(200_000)
-            #expect(try ControlClient(path: sandbox.directory.controlSocket).send(.ping, within: .seconds(5)).body.count == 8_000_000)
+            #expect(try ControlClient(path: sandbox.directory.controlSocket).send(.ping, within: Sandbox.patience).body.count == 8_000_000)
             withExtendedLifetime(raw) { _ = usleep(5_500_000) }
         }
         #expect(begin.duration(to: .now) < .seconds(60))

@@ -9,6 +9,8 @@ import TapSystem
 /// A runtime directory of a test's own, and the server on it.
 final class Sandbox: Sendable {
     let directory: RuntimeDirectory
+    /// How long a client waits for an answer that will come: long, since the machine may have much else to do.
+    static let patience = Duration.seconds(60)
 
     init() throws {
         var template = Array("/tmp/virt-tap-test.XXXXXX".utf8CString)
@@ -29,13 +31,22 @@ final class Sandbox: Sendable {
         let server = try ControlServer(listeners: listeners, version: version, handler: handler)
         let serving = Task { await server.run() }
         defer { server.stop() }
-        // The client's calls block, so they are kept off the cooperative pool, as a program would.
-        let result = await withCheckedContinuation { continuation in
-            _ = BlockingThread.start { continuation.resume(returning: Result { try body(self) }) }
-        }
+        let result = await Self.blocking { try body(self) }
         server.stop()
         await serving.value
         try result.get()
+    }
+
+    /// Asks whoever listens at `path`.
+    func ask(_ request: ControlRequest, at path: String) async throws -> ControlResponse {
+        try await Self.blocking { try ControlClient(path: path).send(request, within: Self.patience) }.get()
+    }
+
+    /// A client's calls block, so they are kept off the cooperative pool, as a program does: who answers may need that.
+    private static func blocking<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async -> Result<Value, any Error> {
+        await withCheckedContinuation { continuation in
+            _ = BlockingThread.start { continuation.resume(returning: Result { try body() }) }
+        }
     }
 
     /// A connection that sends what it likes.
