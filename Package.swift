@@ -38,6 +38,8 @@ let package = Package(
             linkerSettings: [.linkedLibrary("xml2")]),
         .target(name: "CLibmnl", path: "Sources/C/CLibmnl", linkerSettings: [.linkedLibrary("mnl")]),
 
+        // What the daemon shares with the programs in the kernel, which include it too: the layout of maps.
+        .target(name: "CTapABI", path: "Sources/C/CTapABI"),
         .target(name: "CLibpcap", path: "Sources/C/CLibpcap", linkerSettings: [.linkedLibrary("pcap")]),
 
         // Threads, clocks and output of a process, and the system's words for an error: for whoever calls it.
@@ -59,7 +61,7 @@ let package = Package(
             name: "Hypervisor", dependencies: ["TapModel", "TapSystem", "CLibvirt"], path: "Sources/Adapters/Hypervisor",
             swiftSettings: strict),
         .target(
-            name: "Dataplane", dependencies: ["TapModel", "TapSystem", "PacketFilter", "CLibbpf", "CLibmnl"],
+            name: "Dataplane", dependencies: ["TapModel", "TapSystem", "PacketFilter", "CLibbpf", "CLibmnl", "CTapABI"],
             path: "Sources/Adapters/Dataplane", swiftSettings: strict,
             plugins: ["CompileBPF"]),
         .target(name: "TapControl", dependencies: ["TapModel", "TapSystem"], path: "Sources/Adapters/TapControl", swiftSettings: strict),
@@ -120,7 +122,7 @@ let package = Package(
             swiftSettings: strict),
         .testTarget(
             name: "DataplaneTests",
-            dependencies: ["Dataplane", "TapModel", "PacketFilter", "CLibpcap", "CLibbpf", "CLibmnl", "DataplaneTestSupport"],
+            dependencies: ["Dataplane", "TapModel", "PacketFilter", "CLibpcap", "CLibbpf", "CLibmnl", "CTapABI", "DataplaneTestSupport"],
             swiftSettings: strict),
         // Expressions, frames and the oracles that tests and the fuzzer share.
         .target(

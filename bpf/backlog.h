@@ -19,7 +19,7 @@
 
 #include <bpf/bpf_helpers.h>
 
-#include "tap.h"
+#include "CTapABI.h"
 
 /* By CPU, modulo their number: one may settle for another. */
 struct {

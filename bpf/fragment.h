@@ -16,7 +16,7 @@
 
 #include "destinations.h"
 #include "headers.h"
-#include "tap.h"
+#include "CTapABI.h"
 #include "tunnel.h"
 
 /* How much of the payload of the outer IP packet each of so many fragments has but the last: RFC 791, 3.2. */

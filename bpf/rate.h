@@ -9,7 +9,7 @@
 #ifndef VIRT_TAP_RATE_H
 #define VIRT_TAP_RATE_H
 
-#include "tap.h"
+#include "CTapABI.h"
 
 #include <stdbool.h>
 

@@ -7,7 +7,7 @@
 
 #include <bpf/bpf_helpers.h>
 
-#include "tap.h"
+#include "CTapABI.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -14,7 +14,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "headers.h"
-#include "tap.h"
+#include "CTapABI.h"
 
 /* The kernel takes no more than 4,095 bytes out at a time. */
 #define ROOM_AT_ONCE 4000

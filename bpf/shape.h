@@ -8,7 +8,7 @@
 
 #include "headers.h"
 #include "segments.h"
-#include "tap.h"
+#include "CTapABI.h"
 
 /* What the context tells, read once: the compiler may otherwise compute a
  * pointer into it, which the verifier refuses.

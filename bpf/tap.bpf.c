@@ -25,7 +25,7 @@
 #include "rate.h"
 #include "segments.h"
 #include "shape.h"
-#include "tap.h"
+#include "CTapABI.h"
 
 /* Set by name when loading. */
 const volatile __u32 tap_mark_value = 0;

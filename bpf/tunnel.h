@@ -25,7 +25,7 @@
 #include "destinations.h"
 #include "headers.h"
 #include "segments.h"
-#include "tap.h"
+#include "CTapABI.h"
 
 /* How many copies have been numbered, for ERSPAN. */
 struct {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-// BPFEmbed CLANG SOURCE TYPE OUTPUT: compiles an eBPF source file and writes the object into a Swift source file, as a
-// type of that name.
+// BPFEmbed CLANG SOURCE INCLUDE TYPE OUTPUT: compiles an eBPF source file, which finds headers in the folder INCLUDE too, and writes
+// the object into a Swift source file, as a type of that name.
 // Run by the CompileBPF plugin, on the machine that builds.
 
 import FoundationEssentials
@@ -14,8 +14,8 @@ func fail(_ message: String) -> Never {
 }
 
 let arguments = CommandLine.arguments
-guard arguments.count == 5 else { fail("usage: BPFEmbed CLANG SOURCE TYPE OUTPUT") }
-let (clang, source, type, output) = (arguments[1], arguments[2], arguments[3], arguments[4])
+guard arguments.count == 6 else { fail("usage: BPFEmbed CLANG SOURCE INCLUDE TYPE OUTPUT") }
+let (clang, source, include, type, output) = (arguments[1], arguments[2], arguments[3], arguments[4], arguments[5])
 let object = output + ".o"
 
 // Debian keeps asm/types.h below the machine's triple, which clang does not look into for -target bpf.
@@ -31,7 +31,8 @@ let object = output + ".o"
 let folder = String(source[..<(source.lastIndex(of: "/") ?? source.startIndex)])
 let command = [
     clang, "-target", "bpf", "-mcpu=v3", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-idirafter", "/usr/include/\(triple)",
-    "-ffile-prefix-map=\(folder)=bpf", "-fdebug-compilation-dir=.", "-c", source, "-o", object,
+    "-I", include, "-ffile-prefix-map=\(folder)=bpf", "-ffile-prefix-map=\(include)=include", "-fdebug-compilation-dir=.", "-c", source,
+    "-o", object,
 ]
 
 var process: pid_t = 0

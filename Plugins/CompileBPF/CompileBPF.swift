@@ -11,7 +11,9 @@ import PackagePlugin
 struct CompileBPF: BuildToolPlugin {
     func createBuildCommands(context: PluginContext, target: any Target) async throws -> [Command] {
         let folder = context.package.directoryURL.appending(path: "bpf")
-        let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
+        // What the programs share with Swift.
+        let include = context.package.directoryURL.appending(path: "Sources/C/CTapABI/include")
+        let files = try [folder, include].flatMap { try FileManager.default.contentsOfDirectory(at: $0, includingPropertiesForKeys: nil) }
         let clang = try context.tool(named: "clang").url.path(percentEncoded: false)
         let embed = try context.tool(named: "BPFEmbed").url
         return ["tap", "relay", "port"].map { name in
@@ -20,7 +22,8 @@ struct CompileBPF: BuildToolPlugin {
             let output = context.pluginWorkDirectoryURL.appending(path: "\(type).swift")
             return .buildCommand(
                 displayName: "Compiling bpf/\(name).bpf.c", executable: embed,
-                arguments: [clang, source.path(percentEncoded: false), type, output.path(percentEncoded: false)],
+                arguments: [clang, source.path(percentEncoded: false), include.path(percentEncoded: false), type]
+                    + [output.path(percentEncoded: false)],
                 inputFiles: files.filter { $0 == source || $0.pathExtension == "h" }.sorted { $0.path < $1.path },
                 outputFiles: [output])
         }

@@ -129,7 +129,7 @@ enum Diagnosis {
         }
     }
 
-    /// A share of it is for copies that are cut, wrapped or finished: TAP_BACKLOG_SHARE of bpf/tap.h.
+    /// A share of it is for copies that are cut, wrapped or finished: TAP_BACKLOG_SHARE of CTapABI.h.
     private static let leastBacklog = 1_000
 
     private static func backlog(_ facts: HostFacts) -> [Finding] {
