@@ -46,7 +46,7 @@ public struct CommandFailure: Error, CustomStringConvertible {
     public var description: String
 }
 
-/// Several commands of ip(8) at once, one a line.
+/// Runs several commands of ip(8) at once, one per line.
 public func ip(_ lines: String) throws {
     try run("ip", "-batch", "-", input: lines)
 }

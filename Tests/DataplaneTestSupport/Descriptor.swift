@@ -16,7 +16,8 @@ public struct CallFailure: Error, CustomStringConvertible {
     public var description: String { "\(call): \(String(cString: strerror(number)))" }
 }
 
-/// Whether something can be read within so many milliseconds.
+/// Waits until the descriptor is readable.
+/// - Returns: false when the time has passed.
 func isReadable(_ descriptor: CInt, within milliseconds: CInt) -> Bool {
     var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     var count = poll(&entry, 1, milliseconds)

@@ -3,9 +3,9 @@
 import CLibmnl
 import Glibc
 
-/// A device's offloads, as ethtool(8) ends them: what a network adapter without them makes the kernel do.
+/// Turns a device's offloads off, as ethtool(8) does. The device is then like a network adapter without them.
 public enum DeviceOffloads {
-    /// From now on the kernel cuts GSO packets and fills checksums in before the device gets a frame.
+    /// Turns the offloads off: the kernel then segments GSO packets and fills in checksums before the device gets a frame.
     public static func end(on device: String) throws {
         let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
         guard descriptor >= 0 else { throw CallFailure("socket") }

@@ -26,7 +26,7 @@ public final class PacketSocket: Sendable {
         guard bound == 0 else { throw CallFailure("bind to \(device)") }
         var room: CInt = 256 << 20
         guard setsockopt(descriptor, SOL_SOCKET, SO_RCVBUFFORCE, &room, 4) == 0 else { throw CallFailure("SO_RCVBUFFORCE") }
-        // PACKET_AUXDATA: VLAN tags come beside the frame.
+        // PACKET_AUXDATA: VLAN tags come in a control message, as the kernel keeps them in skb metadata.
         var one: CInt = 1
         guard setsockopt(descriptor, 263, 8, &one, 4) == 0 else { throw CallFailure("PACKET_AUXDATA") }
         if bypassesQueue, setsockopt(descriptor, 263, 20, &one, 4) != 0 { throw CallFailure("PACKET_QDISC_BYPASS") }

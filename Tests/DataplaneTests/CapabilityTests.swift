@@ -54,7 +54,7 @@ extension KernelSuite {
             #expect(value("NoNewPrivs") == "1")
         }
 
-        @Test("Whoever may not give up capabilities is told so")
+        @Test("A process that may not give up capabilities gets an error")
         func cannotLower() async throws {
             try PrivateNamespaces.require()
             // The second time CAP_SETPCAP is gone, and nothing is left to be dropped but what was dropped.

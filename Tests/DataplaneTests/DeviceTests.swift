@@ -67,7 +67,7 @@ extension KernelSuite {
             #expect("\(drops)\n" == text)
         }
 
-        @Test("Whether somebody has a tap device open is told of one that is down, too")
+        @Test("Whether a tap device is open is read for a device that is down, too")
         func tellsWhoIsHeld() throws {
             let bench = try TestBench()
             let dataplane = KernelDataplane(bpffs: bench.bpffs)
@@ -153,7 +153,7 @@ extension KernelSuite {
             }
         }
 
-        @Test("The monitor tells of new, changed and removed links and of addresses, and can be stopped")
+        @Test("The monitor notifies of new, changed and removed links and of addresses, and can be stopped")
         func monitors() async throws {
             try PrivateNamespaces.require()
             let monitor = try LinkMonitor()

@@ -157,7 +157,7 @@ extension KernelSuite {
             Issue.record("an attachment takes more than 200 calls")
         }
 
-        @Test("No bpffs is told with what to do, and mended without a new object")
+        @Test("A missing bpffs is reported with what to do, and works once mounted without a new object")
         func reportsMissingBPFFS() throws {
             let bench = try TestBench()
             let folder = "/tmp/virt-tap-bpffs-\(getpid())"

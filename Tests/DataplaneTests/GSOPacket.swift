@@ -2,7 +2,7 @@
 
 import DataplaneTestSupport
 
-/// A GSO packet of TCP as a guest with TSO leaves it to its device, and the frames that it is on a wire.
+/// A GSO packet of TCP, as a guest with TSO hands it to its device, and its segments.
 struct GSOPacket {
     let frame: [UInt8]
     var offload: TapDevice.Offload
@@ -22,9 +22,9 @@ struct GSOPacket {
         network = 14 + 4 * tags.count
         transport = network + (isIPv6 ? 40 : 20)
         end = transport + Int(frame[transport + 12] >> 4) * 4
-        // Which only the last segment has.
+        // Only the last segment keeps this flag.
         frame[transport + 13] |= Self.pushFlag
-        // What a guest's kernel leaves there: the pseudo-header's sum.
+        // A guest's kernel leaves the sum of the pseudo-header in the checksum field.
         let sum = FrameBuilder.checksum(Self.pseudoHeader(frame, network, transport, isIPv6)).map { ~$0 }
         frame.replaceSubrange((transport + 16)..<(transport + 18), with: sum)
         self.frame = frame
@@ -33,10 +33,10 @@ struct GSOPacket {
             checksumOffset: 16)
     }
 
-    /// How large a copy's segments are where there would be more than 128: at most 127.
+    /// The segment size of a copy that would have more than 128 segments: it gets at most 127.
     var joinedSize: Int { (frame.count - end) / 127 + 1 }
 
-    /// What a device makes of it, byte for byte: RFC 9293 and RFC 791, with the flags as Linux has them.
+    /// The segments that a device makes, byte for byte: RFC 9293 and RFC 791, with the flags as Linux has them.
     func segments(of size: Int) -> [[UInt8]] {
         stride(from: end, to: frame.count, by: size).enumerated().map { number, begin in
             let last = begin + size >= frame.count

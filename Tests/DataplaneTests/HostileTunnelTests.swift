@@ -76,7 +76,7 @@ extension KernelSuite {
             }
         }
 
-        @Test("Only what leaves counts as cut to fit", arguments: [false, true])
+        @Test("Only what leaves counts as truncated", arguments: [false, true])
         func countsWhatLeaves(_ isIPv6: Bool) throws {
             let setup = try Setup(isIPv6: isIPv6, mtu: 1_300, oversize: .truncate)
             defer { setup.end() }
@@ -128,7 +128,7 @@ extension KernelSuite {
             }
         }
 
-        @Test("Frames that cannot be cut keep nobody's copies waiting")
+        @Test("Frames that cannot be truncated delay nobody's copies")
         func stallsNobody() throws {
             let setup = try Setup { $0.snaplen = .bytes(100) }
             defer { setup.end() }

@@ -29,7 +29,7 @@ extension KernelSuite {
             #expect(try tapped.dataplane.destinations().first?.sent.packets == 20)
         }
 
-        @Test("Maps that another version laid out otherwise are made anew, and what was attached is told from what copies to them")
+        @Test("Maps of another layout are made anew, and attachments that use the former maps are recognised")
         func replacesOldMaps() throws {
             let tapped = try TappedBench(Mechanism.here[0])
             defer { _ = try? tapped.dataplane.purge() }
@@ -130,7 +130,7 @@ extension KernelSuite {
             #expect(try tapped.dataplane.destinations() == [])
         }
 
-        @Test("A device that is gone leaves dead pins, which are told and collected", arguments: Mechanism.here)
+        @Test("A device that is gone leaves dead pins, which are reported and removed", arguments: Mechanism.here)
         func collectsDeadPins(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             try ip("link add short\(tapped.bench.number) type veth peer name other\(tapped.bench.number)\n")
@@ -218,7 +218,7 @@ extension KernelSuite {
             #expect(FileManager.default.fileExists(atPath: "\(layout)/junk"))
         }
 
-        @Test("A later version's spec is told from none, and from half of one")
+        @Test("A later version's spec is distinguished from none, and from half of one")
         func tellsLaterSpecs() throws {
             let tapped = try TappedBench(Mechanism.here[0])
             let id = try tapped.attach().key.id

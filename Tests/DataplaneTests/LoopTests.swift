@@ -147,7 +147,7 @@ extension KernelSuite {
             #expect(counters.marked.packets == 1 && counters.copied.packets == 2)
         }
 
-        @Test("Fragments of it are passed over, too, and packets that were cut", arguments: [false, true])
+        @Test("Fragments of a copy are not copied, either, nor truncated packets", arguments: [false, true])
         func passesOverPieces(_ isIPv6: Bool) throws {
             let tapped = try TappedBench(.best)
             let own = Self.tunnel(.vxlan, to: 2, isIPv6: isIPv6)

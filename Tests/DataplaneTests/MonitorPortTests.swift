@@ -62,7 +62,7 @@ extension KernelSuite {
             #expect(try port.keep() == MonitorPort(ifindex: port.port.ifindex, listener: port.name))
         }
 
-        @Test("What is cut or finished on its way gets there as well", arguments: Mechanism.here)
+        @Test("Truncated copies and those with offloads resolved arrive as well", arguments: Mechanism.here)
         func givesFinishedCopies(_ mechanism: Mechanism) throws {
             let port = try Port(mechanism, withHeader: true)
             defer { _ = try? port.tapped.dataplane.purge() }
@@ -419,7 +419,7 @@ extension KernelSuite {
             #expect(if_nametoindex(name) == 0 && if_nametoindex(MonitorPort.device(of: name)) == 0)
         }
 
-        @Test("Those that are not wished any more are removed, also unfinished ones, and the relay is none of them")
+        @Test("Ports that are not desired any more are removed, incomplete ones included, and the relay stays")
         func removesOthers() throws {
             let port = try Port(.clsact)
             defer { _ = try? port.tapped.dataplane.purge() }

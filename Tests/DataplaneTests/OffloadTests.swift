@@ -42,7 +42,7 @@ extension KernelSuite {
         }
 
         @Test(
-            "A checksum that was left to the device is filled in; what is finished goes as it is", arguments: Mechanism.here)
+            "A checksum that was left to the device is filled in; other frames stay as they are", arguments: Mechanism.here)
         func fillsIn(_ mechanism: Mechanism) throws {
             let (tapped, desired) = try bench(mechanism, mtu: 1_500)
             defer { _ = try? tapped.dataplane.purge() }

@@ -8,15 +8,15 @@ import Testing
 @testable import Dataplane
 
 extension KernelSuite {
-    @Suite("One writer a bpffs")
+    @Suite("One writer per bpffs")
     struct PinLockTests {
-        private func expectTaken(_ body: () throws -> Void) {
+        private func expectLocked(_ body: () throws -> Void) {
             let failure = #expect(throws: Failure.self) { try body() }
             #expect(failure?.reason == .attachFailed)
             #expect(failure?.message.contains("another virt-tapd uses this bpffs") == true, "\(failure?.message ?? "")")
         }
 
-        @Test("A claim keeps others from claiming and purging, and ends with its holder")
+        @Test("The lock keeps others from locking and purging, and ends with its holder")
         func excludes() throws {
             let bench = try TestBench()
             let other = KernelDataplane(bpffs: bench.bpffs)
@@ -25,8 +25,8 @@ extension KernelSuite {
                 try first.lock()
                 try first.lock()
                 try first.setDestination("ids", kind: .interface, ifindex: 1)
-                expectTaken { try other.lock() }
-                expectTaken { _ = try other.purge() }
+                expectLocked { try other.lock() }
+                expectLocked { _ = try other.purge() }
                 #expect(try other.destinations().map(\.label) == ["ids"])
                 withExtendedLifetime(first) {}
             }
@@ -34,7 +34,7 @@ extension KernelSuite {
             #expect(try other.purge() == 0)
         }
 
-        @Test("A claim is taken again where the directory is another one")
+        @Test("The lock is acquired again where the directory was replaced")
         func renews() throws {
             let bench = try TestBench()
             let (first, other) = (KernelDataplane(bpffs: bench.bpffs), KernelDataplane(bpffs: bench.bpffs))
@@ -42,14 +42,14 @@ extension KernelSuite {
             _ = try first.purge()
             #expect(!FileManager.default.fileExists(atPath: bench.bpffs + "/virt-tap"))
             try first.setDestination("ids", kind: .interface, ifindex: 1)
-            expectTaken { try other.lock() }
+            expectLocked { try other.lock() }
 
             _ = try first.purge()
             try other.lock()
-            expectTaken { try first.setDestination("ids", kind: .interface, ifindex: 1) }
+            expectLocked { try first.setDestination("ids", kind: .interface, ifindex: 1) }
         }
 
-        @Test("A purge without a claim gives back the one that it takes")
+        @Test("A purge releases a lock that it acquired for itself")
         func purgeGivesBack() throws {
             let bench = try TestBench()
             let (first, other) = (KernelDataplane(bpffs: bench.bpffs), KernelDataplane(bpffs: bench.bpffs))
@@ -60,7 +60,7 @@ extension KernelSuite {
             #expect(try other.destinations().map(\.label) == ["ids"])
         }
 
-        @Test("Where bpffs is mounted anew the claim follows, and nothing copies twice", arguments: Mechanism.here)
+        @Test("When bpffs is mounted anew the lock follows, and nothing copies twice", arguments: Mechanism.here)
         func followsMount(_ mechanism: Mechanism) throws {
             var tapped = try TappedBench(mechanism)
             let folder = FileManager.default.temporaryDirectory.appending(path: "bpffs-\(UUID())").path
@@ -73,7 +73,7 @@ extension KernelSuite {
             try dataplane.lock()
             try dataplane.setDestination("ids", kind: .interface, ifindex: tapped.bench.destinationIndex)
             try tapped.attach()
-            // A claim keeps the mount busy.
+            // The lock keeps the mount busy.
             try run("umount", "-l", folder)
             #expect(#expect(throws: Failure.self) { try dataplane.attachments() }?.reason == .bpffsNotMounted)
             try run("mount", "-t", "bpf", "-o", "mode=700", "bpf", folder)
@@ -83,10 +83,10 @@ extension KernelSuite {
             #expect(try dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
             #expect(try tapped.exchange(3).areWhole)
             #expect(tapped.bench.sensor.receive(7).count == 6)
-            expectTaken { try KernelDataplane(bpffs: folder).lock() }
+            expectLocked { try KernelDataplane(bpffs: folder).lock() }
             _ = try dataplane.purge()
             tapped.dataplane = KernelDataplane(bpffs: tapped.bench.bpffs)
-            // The claim goes with its object, so that the folder can be unmounted.
+            // Released, so that the folder can be unmounted.
             dataplane.pinLock.release()
         }
     }

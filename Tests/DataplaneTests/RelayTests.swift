@@ -9,7 +9,7 @@ import TapModel
 import Testing
 
 extension KernelSuite {
-    @Suite("The devices on which copies are cut")
+    @Suite("The relay")
     struct RelayTests {
         private func gsoPacket(_ tapped: TappedBench) throws {
             try tapped.bench.guest.write(

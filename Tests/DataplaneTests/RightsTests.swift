@@ -86,7 +86,7 @@ extension KernelSuite {
             #expect(loaded.count == Self.allOptions.count * (KernelSuite.isEmulated ? 1 : functions.count))
         }
 
-        @Test("Every kind of destination takes copies, by each way of attaching, whole, chosen and cut", arguments: Mechanism.here)
+        @Test("Every kind of destination gets copies, by each mechanism, whole, filtered and truncated", arguments: Mechanism.here)
         func attachesForEveryDestination(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             defer { _ = try? tapped.dataplane.purge() }

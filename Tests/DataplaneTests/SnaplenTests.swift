@@ -7,9 +7,9 @@ import TapModel
 import Testing
 
 extension KernelSuite {
-    @Suite("Copies are cut, originals are not")
+    @Suite("Copies are truncated, originals are not")
     struct SnaplenTests {
-        @Test("At most so many bytes, a tag among them, and short frames whole", arguments: Mechanism.here)
+        @Test("A copy has at most snaplen bytes, a VLAN tag included, and short frames are whole", arguments: Mechanism.here)
         func cuts(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             defer { _ = try? tapped.dataplane.purge() }
@@ -38,7 +38,7 @@ extension KernelSuite {
             #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == true)
         }
 
-        @Test("A GSO packet arrives as the frames that a wire would have carried, each cut", arguments: Mechanism.here, [0, 1])
+        @Test("A GSO packet arrives as its segments, each truncated", arguments: Mechanism.here, [0, 1])
         func cutsSegments(_ mechanism: Mechanism, _ tags: Int) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             defer { _ = try? tapped.dataplane.purge() }
@@ -67,7 +67,7 @@ extension KernelSuite {
             #expect(tapped.bench.sensor.receive(1).map(\.count) == [frame.count])
         }
 
-        @Test("GSO packets whose kind the kernel cannot tell are dropped and counted, or arrive cut", arguments: Mechanism.here)
+        @Test("GSO packets of unknown kind are dropped and counted, or arrive truncated", arguments: Mechanism.here)
         func cutsStrangeSegments(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             defer { _ = try? tapped.dataplane.purge() }

@@ -9,7 +9,7 @@ extension MatrixSuite {
     /// Each kind of tunnel to Linux's own device for it, which the machine that runs `make test` need not have.
     ///
     /// All of one IP version share a bench: here a program is loaded in a quarter of a second.
-    @Suite("Copies for another machine, taken by Linux's own devices")
+    @Suite("Copies for another machine, received by Linux's own devices")
     struct TunnelReceiverTests {
         private static let cases = Mechanism.here.flatMap { mechanism in [false, true].map { (mechanism, $0) } }
 

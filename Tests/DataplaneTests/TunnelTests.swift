@@ -160,7 +160,7 @@ extension KernelSuite {
             #expect(destination.sent.packets == UInt64(count + 1) && destination.errors.packets == 0)
         }
 
-        @Test("A device that cuts GSO packets itself gets them whole, in headers that say what they are", arguments: Mechanism.here)
+        @Test("A device with segmentation offload gets GSO packets whole, in headers that describe them", arguments: Mechanism.here)
         func leavesWhole(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             let receiver = try Receiver(tapped.bench, isIPv6: false)
@@ -186,7 +186,7 @@ extension KernelSuite {
             #expect(destination.errors == Counter())
         }
 
-        @Test("A frame that is too large is sent in fragments, cut, or dropped, and counted", arguments: cases)
+        @Test("A frame that is too large is sent in fragments, truncated, or dropped, and counted", arguments: cases)
         func isTooLarge(_ mechanism: Mechanism, _ isIPv6: Bool) throws {
             let tapped = try TappedBench(mechanism)
             let receiver = try Receiver(tapped.bench, isIPv6: isIPv6)
@@ -230,7 +230,7 @@ extension KernelSuite {
             #expect(try record().errors.packets == 1)
         }
 
-        @Test("Cut copies are wrapped, too, and directions may have numbers of their own", arguments: cases)
+        @Test("Truncated copies are encapsulated, too, and directions may have numbers of their own", arguments: cases)
         func isCut(_ mechanism: Mechanism, _ isIPv6: Bool) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             let receiver = try Receiver(tapped.bench, isIPv6: isIPv6)

@@ -7,14 +7,14 @@ import Synchronization
 import TapModel
 import Testing
 
-/// This machine, 10.8.0.1 and fd08::1, with a link to another in a network namespace of its own, 10.8.0.2 and fd08::2.
+/// A link from this machine, 10.8.0.1 and fd08::1, to another in a network namespace of its own, 10.8.0.2 and fd08::2.
 ///
 /// The namespace and the link go when the object does; routes, rules and neighbours on the link go with it.
 final class UnderlayLink {
     let bench: TestBench
     /// The other machine's network namespace.
     let name: String
-    /// The link's end here.
+    /// This machine's end of the link.
     var device: String { bench.destination }
 
     init() throws {
@@ -27,7 +27,7 @@ final class UnderlayLink {
             addr add 10.8.0.1/24 dev \(device)
 
             """)
-        // Or it takes a second until anybody is asked.
+        // Without this, the kernel waits for a second before it asks a neighbour.
         for setting in ["accept_dad", "disable_ipv6"] { try set("ipv6/conf/\(device)/\(setting)", "0") }
         // A neighbour that does not answer has failed in half a second.
         for family in ["ipv4", "ipv6"] {
@@ -59,10 +59,10 @@ final class UnderlayLink {
     @discardableResult
     func there(_ command: String) throws -> String { try run("ip", "netns", "exec", name, "sh", "-c", command) }
 
-    /// Commands of ip(8) on the other machine, one a line.
+    /// Runs commands of ip(8) on the other machine, one per line.
     func ipThere(_ lines: String) throws { try run("ip", "-n", name, "-batch", "-", input: lines) }
 
-    /// The other machine's own word on its address.
+    /// Reads the other machine's MAC address on that machine.
     func farMAC() throws -> MACAddress {
         let words = try run("ip", "-n", name, "-o", "link", "show", bench.far).split(separator: " ").map(String.init)
         let place = try #require(words.firstIndex(of: "link/ether"))
@@ -75,7 +75,7 @@ final class UnderlayLink {
         return try #require(Int(text))
     }
 
-    /// What the kernel here knows of a neighbour, in ip(8)'s words; empty when nothing.
+    /// Reads this machine's neighbour entry, in the format of ip(8); empty when there is none.
     func neighbour(_ address: String) throws -> String {
         try run("ip", "neigh", "show", address, "dev", device, "nud", "all").trimmingCharacters(in: .whitespacesAndNewlines)
     }
@@ -87,7 +87,7 @@ final class UnderlayLink {
     }
 }
 
-/// Counts what a monitor tells.
+/// Counts the notifications of a monitor.
 final class ChangeCounter: Sendable {
     private let count: Count
     private let listener: Task<Void, Never>
@@ -100,7 +100,7 @@ final class ChangeCounter: Sendable {
 
     func stop() { listener.cancel() }
 
-    /// Whether it tells of what is done within a second, once it tells of nothing else.
+    /// Whether the monitor notifies of a change within a second. Waits before it until no other notifications come.
     func counts(_ change: () throws -> Void) async throws -> Bool {
         var before = -1
         while before != now {

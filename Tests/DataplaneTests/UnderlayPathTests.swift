@@ -297,7 +297,7 @@ extension KernelSuite {
 
         // Without the link, whose neighbours are told of all the time.
         @Test(
-            "Rules and next hops that change are told",
+            "The monitor notifies of changed rules and next hops",
             arguments: [
                 ["rule add to 10.79.0.0/16 table 79", "rule del to 10.79.0.0/16 table 79"],
                 ["-6 rule add to fd79::/64 table 79", "-6 rule del to fd79::/64 table 79"],
@@ -313,7 +313,7 @@ extension KernelSuite {
             for command in commands { #expect(try await changes.counts { try run("env", "-S", "ip \(command)") }, "\(command)") }
         }
 
-        @Test("Routes and neighbours that change are told, and another address is followed")
+        @Test("The monitor notifies of changed routes and neighbours, and another address is followed")
         func changes() async throws {
             let link = try UnderlayLink()
             let dataplane = KernelDataplane(bpffs: link.bench.bpffs)

@@ -9,7 +9,7 @@ import Testing
 extension MatrixSuite {
     /// libvirtd, hook, daemon and command together. The guest is started and stays paused, since a guest in an emulated
     /// machine would take minutes: what it receives is copied all the same.
-    @Suite("Hook and daemon beside libvirtd")
+    @Suite("Hook and daemon with libvirtd")
     struct WholeHostTests {
         private static let programs = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent().path
 

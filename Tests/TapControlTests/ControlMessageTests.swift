@@ -81,7 +81,7 @@ struct ControlMessageTests {
         #expect(response.error == "x" && response.reason == nil)
     }
 
-    @Test("Lines that do not fit into a header are cut, and the header stays within its limit")
+    @Test("Lines that do not fit into a header are left out, and the header stays within its limit")
     func manyLines() throws {
         let lines = (0..<500).map { "tap\($0): " + String(repeating: "\u{1}", count: 400) }
         let message = ControlMessage(ControlResponse(hook: HookAnswer(allow: true, lines: lines)), version: "1")

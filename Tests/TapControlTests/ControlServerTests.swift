@@ -131,7 +131,7 @@ struct ControlServerTests {
         }
     }
 
-    @Test("Slow clients have their time and block nobody; the one too many is told so")
+    @Test("Slow clients have a time limit and block nobody; one client too many gets an error")
     func slowClients() async throws {
         let sandbox = try Sandbox()
         try await sandbox.serving([try control(sandbox)], handler: Self.echo) { sandbox in
@@ -181,7 +181,7 @@ struct ControlServerTests {
         #expect(begin.duration(to: .now) < .seconds(60))
     }
 
-    @Test("The client waits no longer than it was told")
+    @Test("The client waits no longer than the given time")
     func clientDeadline() async throws {
         let sandbox = try Sandbox()
         let handler: ControlServer.Handler = { _ in

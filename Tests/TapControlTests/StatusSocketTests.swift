@@ -35,7 +35,7 @@ struct StatusSocketTests {
         #expect(mode(path) == nil && mode(sandbox.directory.path) == 0o700)
     }
 
-    @Test("A group that is not there is told of, and the directory is root's alone")
+    @Test("A missing group is reported, and the directory is root's alone")
     func noGroup() async throws {
         let sandbox = try Sandbox()
         let socket = StatusSocket(in: sandbox.directory, handler: ControlServerTests.echo)
@@ -107,7 +107,7 @@ struct StatusSocketTests {
         directory.answer.signal()
     }
 
-    @Test("What a late look-up brings is taken up, and told once")
+    @Test("The result of a late look-up is used, and reported once")
     func late() async throws {
         let (sandbox, directory) = (try Sandbox(), Directory())
         let socket = StatusSocket(
