@@ -8,7 +8,8 @@ import TapXML
 
 @testable import TapDaemon
 
-/// A reconciler between a kernel and a libvirt that the test holds, with a clock that the test puts forward.
+/// A reconciler between a kernel and a libvirt that the test holds, with a clock that only the test moves: time passes in `advance`,
+/// `settle`, `eventually` and `whileTimePasses`, and in nothing else however long it takes.
 final class Bench: Sendable {
     let kernel: FakeKernel
     let libvirt: FakeLibvirt
@@ -81,6 +82,15 @@ final class Bench: Sendable {
         if let failure { throw failure }
     }
 
+    /// The same, connected to libvirt; the body begins when this tap copies.
+    func run(untilActive domain: TestDomain, _ tap: String = "ids", _ body: () async throws -> Void) async throws {
+        try await run {
+            await connect()
+            try await eventually("\(domain.name)'s tap \(tap) copies") { await self.tap(domain, tap)?.state == .active }
+            try await body()
+        }
+    }
+
     func connect() async { await reconciler.handle(.connected(libvirtVersion: "9.0.0")) }
 
     func event(_ domain: TestDomain, _ what: String = "changed") async {
@@ -102,6 +112,40 @@ final class Bench: Sendable {
         }
     }
 
+    /// Waits until the condition holds, while time passes a little at a time.
+    func eventually(_ what: String, _ condition: () async throws -> Bool) async throws {
+        try await TapDaemonTests.eventually(what) {
+            if try await condition() { return true }
+            await tick()
+            return false
+        }
+    }
+
+    /// Does what waits for a time that comes.
+    func whileTimePasses<Result: Sendable>(_ body: () async throws -> Result) async rethrows -> Result {
+        let ticker = Task {
+            while !Task.isCancelled {
+                await tick()
+                try? await Task.sleep(for: .milliseconds(2))
+            }
+        }
+        defer { ticker.cancel() }
+        return try await body()
+    }
+
+    /// 5 ms, but not before the reconciler has done what it was asked for: it does not fall behind on a busy machine.
+    private func tick() async {
+        _ = await reconciler.isWorkDue
+        clock.advance(0.005)
+    }
+
+    /// A domain's XML, as the reconciler reads it.
+    static func parseDomain(_ xml: [UInt8]) -> Result<DomainDefinition, Failure> {
+        Result { () throws(Failure) in
+            do { return try DomainXML.parse(xml) } catch { throw Failure(.invalidMetadata, "\(error)") }
+        }
+    }
+
     /// Lets so many seconds pass and wakes the loop up.
     func advance(_ seconds: Double) async {
         clock.advance(seconds)
@@ -120,7 +164,7 @@ final class Bench: Sendable {
             clock.advance(WorkQueue.lookInterval * 1.1)
             let asked = libvirt.state.withLock { $0.asked }
             await reconciler.handle(.domainChanged(Self.nobody, what: "settle"))
-            try await eventually("the loop came round") { libvirt.state.withLock { $0.asked } > asked }
+            try await TapDaemonTests.eventually("the loop came round") { libvirt.state.withLock { $0.asked } > asked }
         }
     }
 
@@ -131,12 +175,11 @@ final class Bench: Sendable {
     private static let nobody = DomainUUID("ffffffff-ffff-ffff-ffff-ffffffffffff")!
 }
 
-/// A clock that can be put forward.
+/// A clock that only the test moves.
 private final class ManualClock: Sendable {
-    private let start = ContinuousClock.now
-    private let added = Mutex(1_000.0)
-    var now: Double { added.withLock { $0 } + (ContinuousClock.now - start) / .seconds(1) }
-    func advance(_ seconds: Double) { added.withLock { $0 += seconds } }
+    private let time = Mutex(1_000.0)
+    var now: Double { time.withLock { $0 } }
+    func advance(_ seconds: Double) { time.withLock { $0 += seconds } }
 }
 
 /// What was waited for did not come in time.

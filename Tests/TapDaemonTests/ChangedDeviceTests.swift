@@ -24,9 +24,7 @@ import Testing
 
     @Test func aRenamedDeviceIsLookedUpAlone() async throws {
         let bench = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
+        try await bench.run(untilActive: web1) {
             await rename(web1.device, "wan0", bench)
             try await bench.settle()
             let reads = bench.kernel.state.withLock { $0.deviceReads }
@@ -40,9 +38,7 @@ import Testing
 
     @Test func itIsTappedWhateverIsChanged() async throws {
         let bench = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
+        try await bench.run(untilActive: web1) {
             try await bench.settle()
             bench.kernel.forgetChanges()
             let steps: [(String, @Sendable (inout HostDevice) -> Void)] = [
@@ -75,7 +71,7 @@ import Testing
         let next = try Bench(sharing: bench)
         next.libvirt[web1.uuid] = web1.running()
         try await next.run {
-            try await eventually("it is shown") { await next.tap(web1)?.state == .active }
+            try await next.eventually("it is shown") { await next.tap(web1)?.state == .active }
             await next.connect()
             try await next.settle()
             let tap = try #require(await next.tap(web1))
@@ -86,10 +82,10 @@ import Testing
             // Another tap is attached to it, too.
             next.libvirt[web1.uuid] = web1.running("<v:tap to='ids'/><v:tap to='span'/>")
             await next.event(web1)
-            try await eventually("both are attached") { next.kernel.attached.count == 2 }
+            try await next.eventually("both are attached") { next.kernel.attached.count == 2 }
             next.kernel.remove("wan0")
             await next.reconciler.devicesChanged()
-            try await eventually("it is gone") { next.kernel.attached.isEmpty }
+            try await next.eventually("it is gone") { next.kernel.attached.isEmpty }
             #expect(await next.tap(web1)?.reason == .deviceGone)
         }
     }
@@ -104,16 +100,14 @@ import Testing
             await rename(web1.device, "wan0", bench)
             bench.libvirt[web1.uuid] = web1.running()
             await bench.event(web1)
-            try await eventually("it is attached") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it is attached") { await bench.tap(web1)?.state == .active }
             #expect(bench.kernel.attached.count == 1)
         }
     }
 
     @Test func aNewDeviceWithTheOldNameWaitsForTheEndOfTheOldOne() async throws {
         let bench = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
+        try await bench.run(untilActive: web1) {
             await rename(web1.device, "wan0", bench)
             bench.kernel.forgetChanges()
             var new = web1.netdev(50)
@@ -125,10 +119,10 @@ import Testing
             #expect(bench.kernel.programChanges == [])
             bench.kernel.remove("wan0")
             await bench.reconciler.devicesChanged()
-            try await eventually("nobody holds the new one") { await bench.tap(web1)?.reason == .deviceNotOwned }
+            try await bench.eventually("nobody holds the new one") { await bench.tap(web1)?.reason == .deviceNotOwned }
             bench.kernel.change(web1.device) { $0.hasCarrier = true }
             await bench.reconciler.devicesChanged()
-            try await eventually("it is tapped") { await bench.tap(web1)?.interfaces.first?.ifindex == 50 }
+            try await bench.eventually("it is tapped") { await bench.tap(web1)?.interfaces.first?.ifindex == 50 }
             #expect(await bench.tap(web1)?.state == .active)
         }
     }
@@ -136,9 +130,7 @@ import Testing
     /// A device with the same number, of the same kind and name, that nobody saw come: its link is dead.
     @Test func anotherDeviceWithItsNumberIsProvedAnew() async throws {
         let bench = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
+        try await bench.run(untilActive: web1) {
             await rename(web1.device, "wan0", bench)
             try await bench.settle()
             bench.kernel.forgetChanges()
@@ -147,14 +139,12 @@ import Testing
             }
             await bench.advance(2)
             await bench.event(web1)
-            try await eventually("wan0 is nobody's, found by its dead link") { await bench.tap(web1)?.reason == .deviceGone }
+            try await bench.eventually("wan0 is nobody's, found by its dead link") { await bench.tap(web1)?.reason == .deviceGone }
             #expect(bench.kernel.attached.isEmpty)
         }
         // The same with no daemon in between: a number alone proves nothing.
         let other = try self.bench()
-        try await other.run {
-            await other.connect()
-            try await eventually("it is attached") { other.kernel.attached.count == 1 }
+        try await other.run(untilActive: web1) {
         }
         other.kernel.sabotage()
         other.kernel.change(web1.device) { $0.name = "wan0" }
@@ -162,7 +152,7 @@ import Testing
         next.libvirt[web1.uuid] = web1.running()
         try await next.run {
             await next.connect()
-            try await eventually("wan0 is nobody's") { await next.tap(web1)?.reason == .deviceGone }
+            try await next.eventually("wan0 is nobody's") { await next.tap(web1)?.reason == .deviceGone }
         }
     }
 
@@ -181,18 +171,18 @@ import Testing
             #expect(bench.kernel.attached.isEmpty)
             bench.libvirt[web2.uuid] = web2.shutOff()
             await bench.event(web2)
-            try await eventually("it is web1's alone") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it is web1's alone") { await bench.tap(web1)?.state == .active }
             // Which keeps it, whoever comes with all that can be forged.
             bench.libvirt[web2.uuid] = web2.running(device: web1.device, number: 1)
             await bench.event(web2)
-            try await eventually("web2 does not get it") { await bench.tap(web2)?.reason == .deviceNotOwned }
+            try await bench.eventually("web2 does not get it") { await bench.tap(web2)?.reason == .deviceNotOwned }
             #expect(await bench.tap(web1)?.state == .active)
             #expect(bench.kernel.attached == ["web1/ids both > ids"])
         }
         let next = try Bench(sharing: bench)
         try await next.run {
             await next.connect()
-            try await eventually("web2 does not get it") { await next.tap(web2)?.reason == .deviceNotOwned }
+            try await next.eventually("web2 does not get it") { await next.tap(web2)?.reason == .deviceNotOwned }
             #expect(await next.tap(web1)?.state == .active)
         }
     }
@@ -205,9 +195,7 @@ import Testing
         let bench = try Bench(Self.sensors)
         bench.libvirt[web1.uuid] = web1.running()
         bench.libvirt[web2.uuid] = web2.running("")
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it copies to the sensor") { await bench.tap(web1)?.state == .active }
+        try await bench.run(untilActive: web1) {
             bench.kernel.forgetChanges()
             await rename(web2.device, "in0", bench)
             bench.kernel.change("in0") { $0.mac = MACAddress("02:11:22:33:44:55") }
@@ -232,8 +220,8 @@ import Testing
         third.libvirt[web3.uuid] = web3.running("")
         try await third.run {
             await third.connect()
-            try await eventually("nothing is sent") { third.kernel.destination("ids") == 0 }
-            try await eventually("its tap waits for a device") { await third.tap(web1)?.reason == .deviceGone }
+            try await third.eventually("nothing is sent") { third.kernel.destination("ids") == 0 }
+            try await third.eventually("its tap waits for a device") { await third.tap(web1)?.reason == .deviceGone }
         }
     }
 }

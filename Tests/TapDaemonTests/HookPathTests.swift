@@ -17,7 +17,7 @@ import Testing
         bench.libvirt.mood = .hangs
         try await bench.run {
             await bench.connect()
-            try await eventually("the loop waits for libvirt") { bench.libvirt.state.withLock { $0.asked } == 1 }
+            try await bench.eventually("the loop waits for libvirt") { bench.libvirt.state.withLock { $0.asked } == 1 }
             let asked = bench.libvirt.state.withLock { $0.asked }
             let lines = await bench.reconciler.hook(operation: "start", xml: web1.xml(TestDomain.tap)).lines
             #expect(lines.isEmpty)
@@ -59,15 +59,13 @@ import Testing
     @Test func whoWaitsForANameThatAStartGaveUpIsLookedAt() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached == ["web1/ids both > ids"] }
+        try await bench.run(untilActive: web1) {
             bench.libvirt[web2.uuid] = web2.running(device: web1.device, number: 1)
             await bench.event(web2, "started booted")
-            try await eventually("it is told of") { await bench.tap(web2)?.interfaces.first?.reason == .deviceNotOwned }
+            try await bench.eventually("it is told of") { await bench.tap(web2)?.interfaces.first?.reason == .deviceNotOwned }
             bench.libvirt[web1.uuid] = web1.running(device: "vnet7")
             _ = await bench.reconciler.hook(operation: "start", xml: web1.xml(TestDomain.tap, device: "vnet7"))
-            try await eventually("the other has it", within: .seconds(30)) { bench.kernel.attached == ["web2/ids both > ids"] }
+            try await bench.eventually("the other has it") { bench.kernel.attached == ["web2/ids both > ids"] }
         }
     }
 
@@ -78,7 +76,7 @@ import Testing
         bench.libvirt[web2.uuid] = web2.running()
         try await bench.run {
             await bench.connect()
-            try await eventually("the other one is attached") { bench.kernel.attached == ["web2/ids both > ids"] }
+            try await bench.eventually("the other one is attached") { bench.kernel.attached == ["web2/ids both > ids"] }
             _ = await bench.reconciler.hook(operation: "start", xml: web1.xml(TestDomain.tap))
             for _ in 1...3 {
                 await bench.event(web1, "stale")
@@ -91,7 +89,7 @@ import Testing
             // It never came to run: in the end libvirt is right.
             await bench.advance(KnownDomain.startGrace)
             await bench.event(web1)
-            try await eventually("it is detached") { bench.kernel.attached == ["web2/ids both > ids"] }
+            try await bench.eventually("it is detached") { bench.kernel.attached == ["web2/ids both > ids"] }
         }
     }
 
@@ -105,8 +103,8 @@ import Testing
             bench.kernel.remove(web1.device)
             _ = await bench.reconciler.hook(operation: "release", xml: web1.xml(TestDomain.tap))
             await bench.advance(2)
-            try await eventually("its pins are collected") { bench.kernel.attached.isEmpty }
-            try await eventually("it is known as shut off") { await bench.tap(web1)?.running == false }
+            try await bench.eventually("its pins are collected") { bench.kernel.attached.isEmpty }
+            try await bench.eventually("it is known as shut off") { await bench.tap(web1)?.running == false }
         }
     }
 

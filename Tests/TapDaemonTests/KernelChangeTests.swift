@@ -18,7 +18,7 @@ import Testing
         bench.kernel.state.withLock { $0.failures = Array(repeating: Failure(.attachFailed, "no memory"), count: 3) }
         try await bench.run {
             await bench.connect()
-            try await eventually("it failed") { await bench.tap(web1)?.message == "no memory" }
+            try await bench.eventually("it failed") { await bench.tap(web1)?.message == "no memory" }
             #expect(await bench.tap(web1)?.reason == .attachFailed)
             // Nobody else has to wait for it.
             bench.libvirt[web2.uuid] = web2.running("<v:tap to='span'/>")
@@ -27,7 +27,7 @@ import Testing
                 await bench.event(web2)
                 try await bench.settle()
             }
-            try await eventually("both are attached") { bench.kernel.attached == ["web1/ids both > ids", "web2/span both > span"] }
+            try await bench.eventually("both are attached") { bench.kernel.attached == ["web1/ids both > ids", "web2/span both > span"] }
             #expect(await bench.tap(web1)?.state == .active)
         }
     }
@@ -39,20 +39,18 @@ import Testing
             bench.kernel.state.withLock { $0.trouble = Failure(.bpffsNotMounted, "no bpffs") }
             await bench.connect()
             try await bench.settle()
-            try await eventually("status says why") { await bench.tap(web1)?.reason == .bpffsNotMounted }
+            try await bench.eventually("status says why") { await bench.tap(web1)?.reason == .bpffsNotMounted }
             bench.kernel.state.withLock { $0.trouble = nil }
             await bench.advance(61)
-            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
-            try await eventually("status knows") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it is attached") { bench.kernel.attached.count == 1 }
+            try await bench.eventually("status knows") { await bench.tap(web1)?.state == .active }
         }
     }
 
     @Test func theDestinationMapFollowsTheDevices() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
+        try await bench.run(untilActive: web1) {
             try await bench.settle()
             bench.kernel.forgetChanges()
             bench.kernel.remove("mon0")
@@ -69,9 +67,7 @@ import Testing
     @Test func whatIsRemovedFromABusyHostIsSeenAsSoon() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
+        try await bench.run(untilActive: web1) {
             // Others hold what the look waits for.
             bench.slowKernel(by: 0.7)
             for _ in 1...3 {
@@ -82,16 +78,14 @@ import Testing
             bench.kernel.forgetChanges()
             bench.kernel.sabotage()
             await bench.advance(2)
-            try await eventually("it is put back") { bench.kernel.programChanges == ["replace web1/ids"] }
+            try await bench.eventually("it is put back") { bench.kernel.programChanges == ["replace web1/ids"] }
         }
     }
 
     @Test func aFightIsGivenUpAfterFiveRounds() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
+        try await bench.run(untilActive: web1) {
             for _ in 1...8 {
                 try await bench.settle()
                 bench.kernel.sabotage()
@@ -105,7 +99,7 @@ import Testing
             // Once in a while it is tried all the same.
             await bench.advance(RemovalHistory<AttachmentID>.window + 1)
             await bench.event(web1)
-            try await eventually("it is put back") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it is put back") { await bench.tap(web1)?.state == .active }
             #expect(bench.kernel.changes.count { $0.hasPrefix("replace") } == restored + 1)
         }
     }
@@ -114,9 +108,7 @@ import Testing
     @Test func aStormOfChangesIsMerged() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
+        try await bench.run(untilActive: web1) {
             try await bench.settle()
             await bench.advance(2)
             try await bench.settle()
@@ -133,7 +125,7 @@ import Testing
             let storm = bench.kernel.programChanges.count
             #expect((2...Int(bench.now - start) + 2).contains(storm))
             await bench.advance(2)
-            try await eventually("the last wish stands") { bench.kernel.attached == ["web1/ids \(directions[39 % 3]) > ids"] }
+            try await bench.eventually("the last wish stands") { bench.kernel.attached == ["web1/ids \(directions[39 % 3]) > ids"] }
         }
     }
 
@@ -150,7 +142,7 @@ import Testing
         let told = { bench.log.lines.count { $0.contains("a later version of virt-tap attached something to ifindex 255") } }
         try await bench.run {
             await bench.connect()
-            try await eventually("it is told of") { told() == 1 }
+            try await bench.eventually("it is told of") { told() == 1 }
             await bench.event(domain)
             try await bench.settle()
             await bench.reconciler.request(.all)
@@ -166,7 +158,7 @@ import Testing
         bench.kernel.state.withLock { $0.attachments[id] = ObservedAttachment(id: id, spec: nil, hooks: [:], isCurrentBuild: false) }
         try await bench.run {
             await bench.connect()
-            try await eventually("it is removed") { bench.kernel.changes == ["detach nothing"] }
+            try await bench.eventually("it is removed") { bench.kernel.changes == ["detach nothing"] }
         }
     }
 }

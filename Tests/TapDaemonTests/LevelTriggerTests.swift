@@ -18,15 +18,15 @@ import Testing
         }
         try await bench.run {
             await bench.connect()
-            try await eventually("all are attached") { bench.kernel.attached.count == 6 }
+            try await bench.eventually("all are attached") { bench.kernel.attached.count == 6 }
             try await bench.settle()
             bench.libvirt.mood = .waits
             let asked = bench.libvirt.state.withLock { $0.asked }
             for domain in domains { await bench.event(domain, "undefined") }
-            try await eventually("all are asked for") { bench.libvirt.state.withLock { $0.asked } == asked + 6 }
+            try await bench.eventually("all are asked for") { bench.libvirt.state.withLock { $0.asked } == asked + 6 }
             let reads = bench.kernel.state.withLock { $0.deviceReads }
             bench.libvirt.mood = .knowsNobody
-            try await eventually("all are gone") { await domains.map(\.uuid).allSatisfy(bench.reconciler.domains.isAbsent) }
+            try await bench.eventually("all are gone") { await domains.map(\.uuid).allSatisfy(bench.reconciler.domains.isAbsent) }
             #expect(bench.kernel.state.withLock { $0.deviceReads } == reads + 1)
         }
     }
@@ -34,8 +34,7 @@ import Testing
     let web1 = TestDomain(1)
     let web2 = TestDomain(2)
 
-    @Test("Status says whether all domains are known, which they are not before libvirt has listed them")
-    func complete() async throws {
+    @Test func statusSaysWhetherLibvirtHasListedAllDomains() async throws {
         let bench = try Bench()
         try await bench.run {
             #expect(await bench.reconciler.status().daemon.complete == false)
@@ -50,18 +49,16 @@ import Testing
     @Test func aTapFollowsItsDomain() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached == ["web1/ids both > ids"] }
+        try await bench.run(untilActive: web1) {
             #expect(await bench.tap(web1)?.state == .active)
             bench.libvirt[web1.uuid] = web1.running("<v:tap to='ids' direction='inbound'/>")
             await bench.advance(2)
             await bench.event(web1)
-            try await eventually("it is changed in place") { bench.kernel.attached == ["web1/ids inbound > ids"] }
+            try await bench.eventually("it is changed in place") { bench.kernel.attached == ["web1/ids inbound > ids"] }
             bench.libvirt[web1.uuid] = web1.running("")
             await bench.advance(2)
             await bench.event(web1)
-            try await eventually("it is gone") { bench.kernel.attached.isEmpty }
+            try await bench.eventually("it is gone") { bench.kernel.attached.isEmpty }
         }
         #expect(bench.kernel.programChanges == ["attach web1/ids", "replace web1/ids", "detach web1/ids"])
     }
@@ -89,7 +86,7 @@ import Testing
             bench.libvirt[web2.uuid] = web2.running(states[1])
             await bench.advance(2)
             await bench.connect()
-            try await eventually("the kernel has what is wished") {
+            try await bench.eventually("the kernel has what is wished") {
                 bench.kernel.attached == ["web1/ids both > ids", "web1/span outbound > span", "web2/ids both > ids"]
             }
             try await bench.settle()
@@ -109,7 +106,7 @@ import Testing
         bench.libvirt[web2.uuid] = web2.running()
         try await bench.run {
             await bench.connect()
-            try await eventually("both are attached") { bench.kernel.attached.count == 2 }
+            try await bench.eventually("both are attached") { bench.kernel.attached.count == 2 }
             try await bench.settle()
             bench.kernel.forgetChanges()
             bench.libvirt.mood = mood
@@ -127,22 +124,20 @@ import Testing
             bench.kernel.remove(web1.device)
             await bench.reconciler.devicesChanged()
             await bench.advance(2)
-            try await eventually("the dead pins are collected") { bench.kernel.attached == ["web2/ids both > ids"] }
+            try await bench.eventually("the dead pins are collected") { bench.kernel.attached == ["web2/ids both > ids"] }
             // And so is libvirt's own word.
             bench.libvirt.mood = .answers
             bench.libvirt[web2.uuid] = web2.shutOff()
             await bench.advance(2)
             await bench.event(web2)
-            try await eventually("the other is detached") { bench.kernel.attached.isEmpty }
+            try await bench.eventually("the other is detached") { bench.kernel.attached.isEmpty }
         }
     }
 
     @Test func whatIsPinnedIsAdopted() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
+        try await bench.run(untilActive: web1) {
         }
         // A second daemon on the same kernel, which libvirt does not answer yet.
         let next = try Bench()
@@ -156,7 +151,7 @@ import Testing
             #expect(early.map(\.domain) == ["web1"])
             next.libvirt.mood = .answers
             await next.advance(10)
-            try await eventually("the domain is known") { await next.tap(web1)?.running == true }
+            try await next.eventually("the domain is known") { await next.tap(web1)?.running == true }
             try await next.settle()
             #expect(await next.tap(web1)?.state == .active)
         }
@@ -166,26 +161,22 @@ import Testing
     @Test func thePolicyDetachesAndAttaches() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
+        try await bench.run(untilActive: web1) {
             try await bench.settle()
             try await bench.reload("<virt-tap><policy taps='no'/></virt-tap>")
             await bench.advance(2)
-            try await eventually("it is detached") { bench.kernel.attached.isEmpty }
+            try await bench.eventually("it is detached") { bench.kernel.attached.isEmpty }
             #expect(await bench.tap(web1)?.reason == .disabledByHost)
             try await bench.reload()
             await bench.advance(2)
-            try await eventually("it is attached again") { bench.kernel.attached.count == 1 }
+            try await bench.eventually("it is attached again") { bench.kernel.attached.count == 1 }
         }
     }
 
     @Test func purgePausesUntilTheNextReload() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached.count == 1 }
+        try await bench.run(untilActive: web1) {
             try await bench.settle()
             #expect(try await bench.reconciler.purge() == 1)
             await bench.advance(2)
@@ -198,7 +189,7 @@ import Testing
             #expect(await bench.reconciler.status().daemon.paused == true)
             try await bench.reload()
             await bench.advance(2)
-            try await eventually("it is attached again") { bench.kernel.attached.count == 1 }
+            try await bench.eventually("it is attached again") { bench.kernel.attached.count == 1 }
         }
     }
 
@@ -206,9 +197,7 @@ import Testing
     @Test func theFirstClaimOnADeviceStands() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it is attached") { bench.kernel.attached == ["web1/ids both > ids"] }
+        try await bench.run(untilActive: web1) {
             bench.libvirt[web2.uuid] = web2.running(device: web1.device, number: 1)
             await bench.event(web2)
             try await bench.settle()
@@ -221,7 +210,7 @@ import Testing
             await bench.event(web1)
             try await bench.settle()
             await bench.advance(2)
-            try await eventually("the other has it") { bench.kernel.attached == ["web2/ids both > ids"] }
+            try await bench.eventually("the other has it") { bench.kernel.attached == ["web2/ids both > ids"] }
         }
     }
 }

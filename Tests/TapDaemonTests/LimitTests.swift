@@ -34,7 +34,7 @@ import Testing
         bench.libvirt[web2.uuid] = web2.running("<v:tap name='ids' to='span'/>")
         try await bench.run {
             await bench.connect()
-            try await eventually("both copy") {
+            try await bench.eventually("both copy") {
                 let states = [await bench.tap(web1)?.state, await bench.tap(web2)?.state]
                 return states == [.active, .active]
             }
@@ -44,7 +44,7 @@ import Testing
             sent(bench, "ids", 50_000_000)
             sent(bench, "span", 10_000)
             await bench.advance(1.1)
-            try await eventually("it is stopped") { bench.kernel.destination("ids") == 0 }
+            try await bench.eventually("it is stopped") { bench.kernel.destination("ids") == 0 }
             let tap = await bench.tap(web1)
             #expect(tap?.reason == .destinationOverloaded)
             #expect(tap?.state == .failed)
@@ -55,7 +55,7 @@ import Testing
             #expect(status?.message?.contains("over its <limit> of 8mbit") == true)
 
             await bench.advance(3.1)
-            try await eventually("it goes on") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it goes on") { await bench.tap(web1)?.state == .active }
             #expect(bench.kernel.destination("ids") == 20)
             #expect(bench.kernel.changes == ["destination ids 0", "destination ids 20"])
         }
@@ -64,16 +64,14 @@ import Testing
     @Test func withoutTheLimitItGoesOnAtOnce() async throws {
         let bench = try Bench(configuration("<limit rate='8mbit'/>"))
         bench.libvirt[web1.uuid] = web1.running()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+        try await bench.run(untilActive: web1) {
             await bench.advance(1.1)
             try await bench.settle()
             sent(bench, "ids", 50_000_000)
             await bench.advance(1.1)
-            try await eventually("it is stopped") { bench.kernel.destination("ids") == 0 }
+            try await bench.eventually("it is stopped") { bench.kernel.destination("ids") == 0 }
             try await bench.reload(configuration(""))
-            try await eventually("it goes on") { bench.kernel.destination("ids") == 20 }
+            try await bench.eventually("it goes on") { bench.kernel.destination("ids") == 20 }
             #expect(await bench.tap(web1)?.state == .active)
             sent(bench, "ids", 50_000_000)
             await bench.advance(1.1)

@@ -15,14 +15,14 @@ import Testing
         bench.libvirt[web1.uuid] = web1.running("<v:tap to='ids'/><v:tap to='nowhere'/>")
         try await bench.run {
             await bench.connect()
-            try await eventually("it was looked at everything") {
+            try await bench.eventually("it was looked at everything") {
                 bench.log.lines.contains { $0.hasPrefix("looked at every domain: 1 tap") }
             }
             bench.log.forget()
             for _ in 1...20 {
                 let asked = bench.libvirt.state.withLock { $0.asked }
                 await bench.advance(1.1)
-                try await eventually("and again") { bench.libvirt.state.withLock { $0.asked } > asked + 1 }
+                try await bench.eventually("and again") { bench.libvirt.state.withLock { $0.asked } > asked + 1 }
                 try await bench.settle()
             }
             #expect(bench.log.lines == [])
@@ -30,7 +30,7 @@ import Testing
             // What is another than before is worth a line.
             bench.libvirt[web1.uuid] = web1.running()
             await bench.advance(1.1)
-            try await eventually("the news is told") { bench.log.lines.contains("looked at every domain: 1 tap(s) active") }
+            try await bench.eventually("the news is told") { bench.log.lines.contains("looked at every domain: 1 tap(s) active") }
         }
     }
 
@@ -40,9 +40,7 @@ import Testing
         var monitor = Bench.monitor(20, "mon0")
         monitor.isLinkElsewhere = true
         bench.kernel.add(monitor)
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+        try await bench.run(untilActive: web1) {
             let id = try #require(bench.kernel.state.withLock { $0.attachments.keys.first })
             func lookAgain(_ marked: UInt64, after seconds: Double = 60.1) async throws {
                 bench.kernel.state.withLock {
@@ -50,7 +48,7 @@ import Testing
                 }
                 let asked = bench.libvirt.state.withLock { $0.asked }
                 await bench.advance(seconds)
-                try await eventually("it was looked again") { bench.libvirt.state.withLock { $0.asked } > asked }
+                try await bench.eventually("it was looked again") { bench.libvirt.state.withLock { $0.asked } > asked }
                 try await bench.settle()
             }
             func warnings() -> [String] { bench.log.lines.filter { $0.contains("had the mark of copies") } }
@@ -71,11 +69,11 @@ import Testing
         bench.libvirt.mood = .fails
         try await bench.run {
             await bench.connect()
-            try await eventually("it is told") { bench.log.lines.contains { $0.hasPrefix("domains not listed") } }
+            try await bench.eventually("it is told") { bench.log.lines.contains { $0.hasPrefix("domains not listed") } }
             for _ in 1...5 {
                 let asked = bench.libvirt.state.withLock { $0.asked }
                 await bench.advance(5.1)
-                try await eventually("it was tried again") { bench.libvirt.state.withLock { $0.asked } > asked + 1 }
+                try await bench.eventually("it was tried again") { bench.libvirt.state.withLock { $0.asked } > asked + 1 }
             }
             #expect(bench.log.lines.count { $0.hasPrefix("domains not listed") } == 1)
         }
@@ -91,11 +89,11 @@ import Testing
         }
         try await bench.run {
             await bench.connect()
-            try await eventually("it has failed") { await bench.tap(web1)?.state == .failed }
+            try await bench.eventually("it has failed") { await bench.tap(web1)?.state == .failed }
             for left in [1, 0] {
                 await bench.advance(10.1)
                 await bench.event(web1)
-                try await eventually("it was tried again") { bench.kernel.state.withLock { $0.failures.count } == left }
+                try await bench.eventually("it was tried again") { bench.kernel.state.withLock { $0.failures.count } == left }
             }
             #expect(bench.log.lines.filter { $0.contains("verifier refused") } == [refusal])
             #expect(bench.log.lines.contains("web1: tap ids is failed"))
@@ -106,7 +104,7 @@ import Testing
                     "web1: tap ids on net0 (vnet1): the verifier: R1 !read_ok",
                 ])
             await bench.advance(10.1)
-            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it copies") { await bench.tap(web1)?.state == .active }
         }
     }
 
@@ -114,9 +112,7 @@ import Testing
     @Test func whatCopiesOnAfterARefusalIsTold() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+        try await bench.run(untilActive: web1) {
         }
         bench.kernel.state.withLock {
             for id in $0.attachments.keys { $0.attachments[id]?.isCurrentBuild = false }
@@ -125,11 +121,11 @@ import Testing
         let next = try Bench(sharing: bench)
         try await next.run {
             await next.connect()
-            try await eventually("status says so") { await next.tap(web1)?.state == .degraded }
+            try await next.eventually("status says so") { await next.tap(web1)?.state == .degraded }
             let tap = try #require(await next.tap(web1))
             #expect(tap.reason == .attachFailed)
             #expect(tap.message == "vnet1 inbound: refused. The program before it (build test) goes on copying the same.")
-            try await eventually("the log, too, a moment later") {
+            try await next.eventually("the log, too, a moment later") {
                 next.log.lines.contains("web1: tap ids is degraded: The program before it (build test) goes on copying the same.")
             }
             #expect(bench.kernel.attached == ["web1/ids both > ids"])

@@ -35,21 +35,21 @@ import Testing
         set(bench, Self.path(nextHop: nil))
         try await bench.run {
             await bench.connect()
-            try await eventually("nobody answers") { await bench.tap(web1)?.reason == .neighbourUnreachable }
-            try await eventually("it is attached all the same") { bench.kernel.attached.count == 1 }
+            try await bench.eventually("nobody answers") { await bench.tap(web1)?.reason == .neighbourUnreachable }
+            try await bench.eventually("it is attached all the same") { bench.kernel.attached.count == 1 }
             #expect(bench.kernel.destination("ids") == 0)
             set(bench, Self.path(nextHop: "02:00:00:00:00:0b"))
             await bench.reconciler.pathsChanged()
-            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it copies") { await bench.tap(web1)?.state == .active }
             #expect(bench.kernel.destination("ids") == 20)
             bench.kernel.forgetChanges()
             set(bench, Self.path(nextHop: "02:00:00:00:00:0c"))
             // Also without an event.
             await bench.advance(6)
-            try await eventually("the new one is told to the kernel") { bench.kernel.changes == ["destination ids 20"] }
+            try await bench.eventually("the new one is told to the kernel") { bench.kernel.changes == ["destination ids 20"] }
             set(bench, .failure(Failure(.neighbourUnreachable, "no route")))
             await bench.reconciler.pathsChanged()
-            try await eventually("there is no route") { await bench.tap(web1)?.message?.contains("no route") == true }
+            try await bench.eventually("there is no route") { await bench.tap(web1)?.message?.contains("no route") == true }
             #expect(bench.kernel.destination("ids") == 0 && bench.kernel.programChanges.isEmpty)
         }
     }
@@ -60,32 +60,30 @@ import Testing
         bench.libvirt[web1.uuid] = web1.running()
         let byDefault = Self.path(nextHop: "02:00:00:00:00:0b", prefixLength: 0)
         set(bench, Self.path(nextHop: "02:00:00:00:00:0b"))
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+        try await bench.run(untilActive: web1) {
             #expect(await bench.reconciler.status().destinations.first?.warnings == [])
             set(bench, byDefault)
             await bench.reconciler.pathsChanged()
-            try await eventually("it is stopped") { await bench.tap(web1)?.reason == .defaultRoute }
+            try await bench.eventually("it is stopped") { await bench.tap(web1)?.reason == .defaultRoute }
             #expect(bench.kernel.destination("ids") == 0 && bench.kernel.programChanges == ["attach web1/ids"])
             // Not by having no route for a while, nor by a reload of what was there.
             set(bench, .failure(Failure(.neighbourUnreachable, "no route")))
             await bench.reconciler.pathsChanged()
-            try await eventually("there is no route") { await bench.tap(web1)?.reason == .neighbourUnreachable }
+            try await bench.eventually("there is no route") { await bench.tap(web1)?.reason == .neighbourUnreachable }
             set(bench, byDefault)
             try await bench.reload(Self.configuration)
-            try await eventually("it is stopped again") { await bench.tap(web1)?.reason == .defaultRoute }
+            try await bench.eventually("it is stopped again") { await bench.tap(web1)?.reason == .defaultRoute }
             #expect(bench.kernel.destination("ids") == 0)
             // Who says so gets it.
             let accepted = Self.configuration.replacing("vni='7'", with: "vni='7' device='mon0'")
             try await bench.reload(accepted)
-            try await eventually("it copies again") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it copies again") { await bench.tap(web1)?.state == .active }
             #expect(bench.kernel.destination("ids") == 20)
             try await bench.reload(Self.configuration)
-            try await eventually("it is stopped without that") { await bench.tap(web1)?.reason == .defaultRoute }
+            try await bench.eventually("it is stopped without that") { await bench.tap(web1)?.reason == .defaultRoute }
             set(bench, Self.path(nextHop: "02:00:00:00:00:0b"))
             await bench.reconciler.pathsChanged()
-            try await eventually("its own route is back") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("its own route is back") { await bench.tap(web1)?.state == .active }
         }
     }
 
@@ -96,7 +94,7 @@ import Testing
         try await bench.run {
             await bench.connect()
             // Nothing is known yet: it is told.
-            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it copies") { await bench.tap(web1)?.state == .active }
             let destination = try #require(await bench.reconciler.status().destinations.first)
             #expect(destination.warnings.map(\.reason) == [.defaultRoute] && destination.device == "mon0")
         }
@@ -105,13 +103,13 @@ import Testing
         bench.kernel.forgetChanges()
         try await next.run {
             await next.connect()
-            try await eventually("it is stopped") { await next.tap(web1)?.message?.contains("had a route of its own, by mon1") == true }
+            try await next.eventually("it is stopped") { await next.tap(web1)?.message?.contains("had a route of its own, by mon1") == true }
             #expect(next.kernel.destination("ids") == 0)
             #expect(!next.kernel.changes.contains("destination ids 20"))
             // `purge` forgets everything.
             _ = try await next.reconciler.purge()
             try await next.reload(Self.configuration)
-            try await eventually("it copies") { await next.tap(web1)?.state == .active }
+            try await next.eventually("it copies") { await next.tap(web1)?.state == .active }
         }
     }
 
@@ -121,11 +119,11 @@ import Testing
         set(first, Self.path(nextHop: "02:00:00:00:00:0b"))
         try await first.run {
             await first.connect()
-            try await eventually("its route is known") { await first.reconciler.status().destinations.first?.device == "mon0" }
+            try await first.eventually("its route is known") { await first.reconciler.status().destinations.first?.device == "mon0" }
             #expect(first.kernel.destination("ids") == nil, "the kernel is not told of what nothing uses")
             set(first, Self.path(nextHop: "02:00:00:00:00:0b", prefixLength: 0))
             await first.reconciler.pathsChanged()
-            try await eventually("it is refused") { await first.reconciler.status().destinations.first?.reason == .defaultRoute }
+            try await first.eventually("it is refused") { await first.reconciler.status().destinations.first?.reason == .defaultRoute }
         }
         // A daemon's life that ends before the first tap, and one that begins with it.
         for number in 1...2 {
@@ -133,7 +131,7 @@ import Testing
             next.libvirt[web1.uuid] = web1.running()
             try await next.run {
                 await next.connect()
-                try await eventually("daemon \(number) refuses it") {
+                try await next.eventually("daemon \(number) refuses it") {
                     await next.tap(web1)?.message?.contains("had a route of its own, by mon0") == true
                 }
             }
@@ -148,28 +146,26 @@ import Testing
         let first = try Bench(Self.configuration)
         first.libvirt[web1.uuid] = web1.running()
         set(first, Self.path(nextHop: "02:00:00:00:00:0b"))
-        try await first.run {
-            await first.connect()
-            try await eventually("it copies") { await first.tap(web1)?.state == .active }
+        try await first.run(untilActive: web1) {
             set(first, hasNoRoute ? .failure(Failure(.neighbourUnreachable, "no route")) : byDefault)
             await first.reconciler.pathsChanged()
-            try await eventually("it is stopped") { first.kernel.destination("ids") == 0 }
+            try await first.eventually("it is stopped") { first.kernel.destination("ids") == 0 }
         }
         let renamed = Self.configuration.replacing("name='ids'", with: "name='ids2'")
         first.libvirt[web1.uuid] = web1.shutOff()
         let second = try Bench(renamed, sharing: first)
         try await second.run {
             await second.connect()
-            try await eventually("nothing is attached") { first.kernel.attached.isEmpty }
+            try await second.eventually("nothing is attached") { first.kernel.attached.isEmpty }
             try await second.reload(renamed)
-            try await eventually("the former name is forgotten") { first.kernel.destination("ids") == nil }
+            try await second.eventually("the former name is forgotten") { first.kernel.destination("ids") == nil }
         }
         set(first, byDefault)
         let third = try Bench(renamed, sharing: first)
         third.libvirt[web1.uuid] = web1.running("<v:tap name='ids' to='ids2'/>")
         try await third.run {
             await third.connect()
-            try await eventually("it is refused") { await third.tap(web1)?.message?.contains("had a route of its own, by mon0") == true }
+            try await third.eventually("it is refused") { await third.tap(web1)?.message?.contains("had a route of its own, by mon0") == true }
         }
         #expect(first.kernel.destination("ids2") == 0 && !first.kernel.changes.contains("destination ids2 20"))
     }
@@ -185,11 +181,11 @@ import Testing
         }
         try await bench.run {
             await bench.connect()
-            try await eventually("it is looked at") { await bench.tap(web1) != nil }
+            try await bench.eventually("it is looked at") { await bench.tap(web1) != nil }
             #expect(bench.kernel.destination("ids") == nil)
             bench.kernel.state.withLock { $0.waysTrouble = nil }
             await bench.advance(6)
-            try await eventually("it is stopped") { await bench.tap(web1)?.reason == .defaultRoute }
+            try await bench.eventually("it is stopped") { await bench.tap(web1)?.reason == .defaultRoute }
             #expect(!bench.kernel.changes.contains("destination ids 20"))
         }
     }
@@ -202,13 +198,13 @@ import Testing
         }
         try await bench.run {
             await bench.connect()
-            try await eventually("all are set") { await bench.reconciler.status().destinations.allSatisfy { $0.reason == nil } }
+            try await bench.eventually("all are set") { await bench.reconciler.status().destinations.allSatisfy { $0.reason == nil } }
             let looks = bench.kernel.state.withLock { state in
                 state.confirmed = []
                 return state.clockLooks
             }
             await bench.advance(6)
-            try await eventually("it is asked") { bench.kernel.state.withLock { $0.confirmed } == [Self.remote] }
+            try await bench.eventually("it is asked") { bench.kernel.state.withLock { $0.confirmed } == [Self.remote] }
             // The time in headers goes with that.
             #expect(bench.kernel.state.withLock { $0.clockLooks } == looks + 1)
         }
@@ -223,10 +219,10 @@ import Testing
         bench.kernel.state.withLock { $0.paths[other] = Self.path(nextHop: nil) }
         try await bench.run {
             await bench.connect()
-            try await eventually("nobody answers") { await bench.tap(web1)?.reason == .neighbourUnreachable }
+            try await bench.eventually("nobody answers") { await bench.tap(web1)?.reason == .neighbourUnreachable }
             bench.kernel.state.withLock { $0.paths[other] = Self.path(nextHop: "02:00:00:00:00:0b") }
             await bench.reconciler.pathsChanged()
-            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it copies") { await bench.tap(web1)?.state == .active }
             #expect(bench.kernel.destination(label) == 20)
             #expect(await bench.reconciler.status().destinations.map(\.name) == ["ids", label])
             // Its link has no carrier, of which a path with a permanent neighbour says nothing.
@@ -237,10 +233,10 @@ import Testing
                 await bench.reconciler.devicesChanged()
             }
             await plug(false)
-            try await eventually("the link is known to be down") { await bench.tap(web1)?.reason == .destinationDown }
+            try await bench.eventually("the link is known to be down") { await bench.tap(web1)?.reason == .destinationDown }
             #expect(bench.kernel.destination(label) == 0)
             await plug(true)
-            try await eventually("it copies again") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it copies again") { await bench.tap(web1)?.state == .active }
             #expect(bench.kernel.destination(label) == 20)
         }
     }

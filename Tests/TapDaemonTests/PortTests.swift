@@ -25,7 +25,7 @@ import Testing
         try await bench.run {
             #expect(bench.kernel.changes.contains("port span0"))
             await bench.connect()
-            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+            try await bench.eventually("active") { await bench.tap(web, "ids0")?.state == .active }
             let destination = try #require(await bench.reconciler.status().destinations.first)
             #expect(destination.kind == .monitor && destination.device == "span0" && destination.state == .active)
             let own = try #require(try bench.kernel.device(named: "virttap-span0"))
@@ -46,7 +46,7 @@ import Testing
         let (bench, _) = try bench()
         try await bench.run {
             try await bench.reload(Self.configuration("span1"))
-            try await eventually("the one for the other") {
+            try await bench.eventually("the one for the other") {
                 bench.kernel.changes.contains("port span1") && bench.kernel.changes.contains("no port span0")
             }
         }
@@ -61,15 +61,13 @@ import Testing
             try await next.settle()
             #expect(!next.kernel.changes.contains { $0.contains("port") })
             try await next.reload(Self.configuration("span1"))
-            try await eventually("then it counts") { next.kernel.changes.contains("no port span0") }
+            try await next.eventually("then it counts") { next.kernel.changes.contains("no port span0") }
         }
     }
 
     @Test func aPurgeMakesNoneUntilTheNextReload() async throws {
         let (bench, web) = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+        try await bench.run(untilActive: web, "ids0") {
             _ = try await bench.reconciler.purge()
             _ = try bench.kernel.removePorts(but: [])
             bench.kernel.forgetChanges()
@@ -79,15 +77,13 @@ import Testing
             let destination = try #require(await bench.reconciler.status().destinations.first)
             #expect(destination.reason == .destinationDown && destination.message?.contains("`systemctl reload virt-tapd`") == true)
             try await bench.reload(Self.configuration("span0"))
-            try await eventually("made again") { bench.kernel.changes.contains("port span0") }
+            try await bench.eventually("made again") { bench.kernel.changes.contains("port span0") }
         }
     }
 
     @Test func oneThatIsRemovedIsMadeAgainAtOnceAndSaid() async throws {
         let (bench, web) = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+        try await bench.run(untilActive: web, "ids0") {
             bench.kernel.remove("virttap-span0", "span0")
             await bench.reconciler.devicesChanged()
             let own = try #require(try bench.kernel.device(named: "virttap-span0"))
@@ -103,13 +99,13 @@ import Testing
                 bench.kernel.remove("virttap-span0", "span0")
                 await bench.reconciler.devicesChanged()
             }
-            try await eventually("made") { bench.kernel.changes.contains("port span0") }
+            try await bench.eventually("made") { bench.kernel.changes.contains("port span0") }
             for _ in 0..<20 { await remove() }
             #expect(bench.kernel.changes.count { $0 == "port span0" } == RemovalHistory<String>.limit)
             let destination = try #require(await bench.reconciler.status().destinations.first)
             #expect(destination.reason == .detachedRepeatedly)
             await bench.advance(RemovalHistory<String>.window + 1)
-            try await eventually("made once more") { await bench.reconciler.status().destinations.first?.state == .active }
+            try await bench.eventually("made once more") { await bench.reconciler.status().destinations.first?.state == .active }
             bench.kernel.forgetChanges()
             await remove()
             #expect(!bench.kernel.changes.contains("port span0"))
@@ -118,11 +114,9 @@ import Testing
 
     @Test func oneWhoseProgramsAreTakenAwayAgainAndAgainGetsNoCopies() async throws {
         let (bench, web) = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+        try await bench.run(untilActive: web, "ids0") {
             bench.kernel.state.withLock { $0.portGuardsTaken = RemovalHistory<String>.limit }
-            try await eventually("given up") {
+            try await bench.eventually("given up") {
                 await bench.advance(2)
                 _ = await bench.reconciler.sweep()
                 return await bench.reconciler.status().destinations.first?.reason == .detachedRepeatedly
@@ -131,18 +125,16 @@ import Testing
             #expect(bench.kernel.state.withLock { $0.portGuardsTaken } == 0)
             await bench.advance(RemovalHistory<String>.window + 1)
             _ = await bench.reconciler.sweep()
-            try await eventually("looked at once more") { await bench.tap(web, "ids0")?.state == .active }
+            try await bench.eventually("looked at once more") { await bench.tap(web, "ids0")?.state == .active }
         }
     }
 
     @Test func noCopyGoesToOneThatIsNotKeptApart() async throws {
         let (bench, web) = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+        try await bench.run(untilActive: web, "ids0") {
             bench.kernel.state.withLock { $0.portTrouble = Failure(.attachFailed, "monitor port span0: no memory") }
             await bench.advance(2)
-            try await eventually("stopped") { bench.kernel.destination("ids0") == 0 }
+            try await bench.eventually("stopped") { bench.kernel.destination("ids0") == 0 }
             #expect(await bench.tap(web, "ids0")?.reason == .attachFailed)
             // Every sweep would be once a second.
             let tries = bench.kernel.state.withLock { $0.portTries }
@@ -153,7 +145,7 @@ import Testing
             #expect(bench.kernel.state.withLock { $0.portTries } == tries)
             bench.kernel.state.withLock { $0.portTrouble = nil }
             await bench.advance(PortTable.retryInterval)
-            try await eventually("on again") { bench.kernel.destination("ids0") != 0 }
+            try await bench.eventually("on again") { bench.kernel.destination("ids0") != 0 }
             #expect(bench.log.lines.count { $0.hasPrefix("monitor port span0: no memory") } == 1)
         }
     }
@@ -161,9 +153,7 @@ import Testing
     @Test(arguments: [Reason.attachFailed, .bpffsNotMounted])
     func copiesGoOnToOneThatCannotBeLookedAt(_ reason: Reason) async throws {
         let (bench, web) = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+        try await bench.run(untilActive: web, "ids0") {
             let own = bench.kernel.destination("ids0")
             bench.kernel.forgetChanges()
             let trouble = Failure(reason, "too many open files")
@@ -179,21 +169,19 @@ import Testing
             #expect(bench.log.lines.count { $0.hasPrefix("monitor port span0 could not be read") } == 1)
             bench.kernel.state.withLock { ($0.portsUnseen, $0.trouble) = (nil, nil) }
             await bench.advance(2)
-            try await eventually("seen again") { await bench.reconciler.ports["span0"].flatMap { try? $0.get() }?.unseen == nil }
+            try await bench.eventually("seen again") { await bench.reconciler.ports["span0"].flatMap { try? $0.get() }?.unseen == nil }
             #expect(!bench.kernel.changes.contains("destination ids0 0"))
         }
     }
 
     @Test func whatTapsStillHaveTheFormerMarkGetIn() async throws {
         let (bench, web) = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+        try await bench.run(untilActive: web, "ids0") {
             bench.kernel.forgetChanges()
             bench.kernel.state.withLock { $0.marksOfPorts = [:] }
             let mark = PacketMark(value: 0x40, mask: 0x40)
             try await bench.reload(Self.configuration("span0", mark: "<mark value='0x40'/>"))
-            try await eventually("both, then the one") {
+            try await bench.eventually("both, then the one") {
                 bench.kernel.state.withLock { $0.marksOfPorts["span0"] } == [[mark, PacketMark()], [mark]]
             }
         }
@@ -201,9 +189,7 @@ import Testing
 
     @Test func aReloadHasThemKnowTheNewMarkBeforeAnythingElseHappens() async throws {
         let (bench, web) = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+        try await bench.run(untilActive: web, "ids0") {
         }
         // Nobody works any more: what is done is done by the reload itself.
         bench.kernel.state.withLock { $0.marksOfPorts = [:] }
@@ -224,9 +210,7 @@ import Testing
 
     @Test func aGuestsChangeIsNoticedThatComesWithAPorts() async throws {
         let (bench, web) = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+        try await bench.run(untilActive: web, "ids0") {
             // Both are gone before anybody looks, and the sweep comes before the kernel's event.
             let before = await bench.reconciler.devices
             bench.kernel.remove("virttap-span0", "span0")
@@ -242,9 +226,7 @@ import Testing
 
     @Test func oneOfWhichOurEndIsRenamedGoesOn() async throws {
         let (bench, web) = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("active") { await bench.tap(web, "ids0")?.state == .active }
+        try await bench.run(untilActive: web, "ids0") {
             let own = bench.kernel.destination("ids0")
             bench.kernel.state.withLock { state in
                 for index in state.devices.indices where state.devices[index].name == "virttap-span0" { state.devices[index].name = "mine" }

@@ -28,23 +28,21 @@ import Testing
 
     @Test func oneMapUpdateFollowsIt() async throws {
         let bench = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it copies to the sensor") { await bench.tap(web1)?.state == .active }
+        try await bench.run(untilActive: web1) {
             #expect(destination(bench) == 11)
             bench.kernel.forgetChanges()
 
             bench.kernel.remove(sensor.device)
             bench.libvirt[sensor.uuid] = sensor.shutOff()
             await bench.event(sensor, "stopped")
-            try await eventually("it is off") { await bench.tap(web1)?.reason == .destinationDown }
+            try await bench.eventually("it is off") { await bench.tap(web1)?.reason == .destinationDown }
             #expect(destination(bench) == 0)
 
             bench.kernel.add(sensor.netdev(40))
             bench.libvirt[sensor.uuid] = sensor.running("")
             await bench.advance(2)
             await bench.event(sensor, "started")
-            try await eventually("it is back") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it is back") { await bench.tap(web1)?.state == .active }
             #expect(destination(bench) == 40)
             #expect(bench.kernel.changes == ["destination ids 0", "destination ids 40"])
         }
@@ -53,13 +51,11 @@ import Testing
     /// Its taps copy before libvirt's events say that it runs.
     @Test func itsHookBringsItBack() async throws {
         let bench = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it copies to the sensor") { await bench.tap(web1)?.state == .active }
+        try await bench.run(untilActive: web1) {
             bench.kernel.remove(sensor.device)
             bench.libvirt[sensor.uuid] = sensor.shutOff()
             await bench.event(sensor, "stopped")
-            try await eventually("it is off") { destination(bench) == 0 }
+            try await bench.eventually("it is off") { destination(bench) == 0 }
             bench.kernel.add(sensor.netdev(41))
             #expect(await bench.reconciler.hook(operation: "start", xml: sensor.xml("")).allow)
             #expect(destination(bench) == 41)
@@ -68,9 +64,7 @@ import Testing
 
     @Test func aRestartKeepsWhatItCannotAskFor() async throws {
         let bench = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it copies to the sensor") { await bench.tap(web1)?.state == .active }
+        try await bench.run(untilActive: web1) {
         }
         let next = try Bench(Self.configuration, sharing: bench)
         next.kernel.forgetChanges()
@@ -89,14 +83,12 @@ import Testing
 
     @Test func whereItHasGoneIsSaid() async throws {
         let bench = try bench()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it copies to the sensor") { await bench.tap(web1)?.state == .active }
+        try await bench.run(untilActive: web1) {
             bench.kernel.remove(sensor.device)
             await bench.reconciler.devicesChanged()
             bench.libvirt[sensor.uuid] = nil
             await bench.event(sensor, "stopped migrated")
-            try await eventually("it is elsewhere") { await bench.tap(web1)?.reason == .destinationElsewhere }
+            try await bench.eventually("it is elsewhere") { await bench.tap(web1)?.reason == .destinationElsewhere }
             #expect(destination(bench) == 0)
         }
     }

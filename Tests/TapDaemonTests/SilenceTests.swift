@@ -28,13 +28,13 @@ import Testing
             try await bench.settle()
             bench.libvirt[web1.uuid]?.persistentXML = web1.xml("")
             await bench.event(web1, "defined updated")
-            try await eventually("it is seen") { await bench.reconciler.tapLosses.nextLoss != nil }
+            try await bench.eventually("it is seen") { await bench.reconciler.tapLosses.nextLoss != nil }
             bench.libvirt[web1.uuid] = DomainSnapshot(
                 uuid: web1.uuid, name: "web1", isRunning: false, isPersistent: true, liveXML: [], persistentXML: web1.xml(""))
             await bench.event(web1, "stopped")
-            try await eventually("it is off") { await bench.reconciler.domains[web1.uuid]?.view.isRunning == false }
+            try await bench.eventually("it is off") { await bench.reconciler.domains[web1.uuid]?.view.isRunning == false }
             await bench.advance(TapLossWatch.patience)
-            try await eventually("it is said") { said("gone from its next start on", bench) == 1 }
+            try await bench.eventually("it is said") { said("gone from its next start on", bench) == 1 }
             #expect(said("What runs copies on", bench) == 0)
             #expect(said("virsh edit", bench) == 1)
         }
@@ -48,7 +48,7 @@ import Testing
             _ = await bench.reconciler.hook(operation: "start", xml: web1.xml(required).dropLast(9).map(\.self))
             try await start(web1, required, on: bench)
             await bench.advance(HookWatch.patience)
-            try await eventually("it is judged") { bench.log.debugLines.contains("web1: the hook was called at its start") }
+            try await bench.eventually("it is judged") { bench.log.debugLines.contains("web1: the hook was called at its start") }
             #expect(await bench.reconciler.status().hook.missed == nil)
             #expect(await bench.tap(web1)?.warnings.contains { $0.reason == .hookNotCalled } != true)
         }
@@ -62,7 +62,7 @@ import Testing
             try await start(web1, required, on: bench)
             #expect(await bench.reconciler.status().daemon.warnings == [])
             await bench.advance(HookWatch.patience)
-            try await eventually("it is noticed") { await bench.reconciler.status().hook.missed != nil }
+            try await bench.eventually("it is noticed") { await bench.reconciler.status().hook.missed != nil }
             let document = await bench.reconciler.status()
             #expect(document.daemon.warnings?.map(\.reason) == [.hookNotCalled])
             #expect(document.daemon.warnings?.first?.message.contains("libvirt started web1 at ") == true)
@@ -73,7 +73,7 @@ import Testing
 
             try await start(web2, TestDomain.tap, on: bench)
             await bench.advance(HookWatch.patience)
-            try await eventually("of this one, too") {
+            try await bench.eventually("of this one, too") {
                 await bench.reconciler.status().daemon.warnings?.first?.message.contains("started web2") == true
             }
             #expect(await bench.tap(web2)?.warnings.first { $0.reason == .hookNotCalled }?.message.contains("first packets") == true)
@@ -106,7 +106,7 @@ import Testing
             await bench.advance(HookWatch.settling)
             try await start(web1, required, on: bench)
             await bench.advance(HookWatch.patience)
-            try await eventually("it is noticed") { said("the guest was started without", bench) == 1 }
+            try await bench.eventually("it is noticed") { said("the guest was started without", bench) == 1 }
             let document = await bench.reconciler.status()
             #expect(document.daemon.warnings == [])
             #expect(document.hook.missed == nil)
@@ -121,7 +121,7 @@ import Testing
             await bench.advance(HookWatch.settling)
             try await start(web1, TestDomain.tap, on: bench)
             await bench.advance(HookWatch.patience)
-            try await eventually("it is noticed") { await bench.reconciler.status().hook.missed != nil }
+            try await bench.eventually("it is noticed") { await bench.reconciler.status().hook.missed != nil }
             _ = await bench.reconciler.hook(operation: "start", xml: web2.xml(TestDomain.tap))
             _ = await bench.reconciler.hook(operation: "started", xml: web2.xml(TestDomain.tap))
             #expect(await bench.reconciler.status().hook.missed != nil)
@@ -143,7 +143,7 @@ import Testing
             await bench.reconciler.handle(.metadataWritten(web1.uuid, namespace: "http://openstack.org/xmlns/libvirt/nova/1.1"))
             try await bench.settle()
             await bench.advance(TapLossWatch.patience)
-            try await eventually("it is said") { said("web1: tap ids is gone from its next start on", bench) == 1 }
+            try await bench.eventually("it is said") { said("web1: tap ids is gone from its next start on", bench) == 1 }
             bench.libvirt[web1.uuid] = DomainSnapshot(
                 uuid: web1.uuid, name: "web1", isRunning: false, isPersistent: true, liveXML: [], persistentXML: web1.xml(""))
             await bench.event(web1, "stopped")

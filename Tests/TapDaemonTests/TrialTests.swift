@@ -18,9 +18,7 @@ import Testing
     @Test func eachProgramOfEachTapGetsAFrame() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running("<v:tap to='ids'/><v:tap to='span' direction='inbound'/>")
-        try await bench.run {
-            await bench.connect()
-            try await eventually("both copy") { await bench.tap(web1, "span")?.state == .active }
+        try await bench.run(untilActive: web1, "span") {
             let all = await trials(bench)
             #expect(all.map(\.number) == [0, 1, 2])
             #expect(all.map(\.tap.text) == ["ids", "ids", "span"])
@@ -37,9 +35,7 @@ import Testing
     @Test func whatStandsAtNoHookIsNotTried() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()
-        try await bench.run {
-            await bench.connect()
-            try await eventually("it copies") { await bench.tap(web1)?.state == .active }
+        try await bench.run(untilActive: web1) {
             bench.kernel.forgetChanges()
             bench.kernel.state.withLock { state in
                 // Nor can it be put back meanwhile.

@@ -19,15 +19,13 @@ import Testing
     private func withoutConfiguration(_ body: (Bench) async throws -> Void) async throws {
         let before = try Bench()
         before.libvirt[web1.uuid] = web1.running()
-        try await before.run {
-            await before.connect()
-            try await eventually("it is attached") { before.kernel.attached == ["web1/ids both > ids"] }
+        try await before.run(untilActive: web1) {
         }
         before.kernel.forgetChanges()
         let bench = try Bench(Self.broken, sharing: before)
         try await bench.run {
             await bench.connect()
-            try await eventually("the domain is known") { await bench.tap(web1)?.running == true }
+            try await bench.eventually("the domain is known") { await bench.tap(web1)?.running == true }
             try await body(bench)
         }
     }
@@ -62,20 +60,20 @@ import Testing
             bench.kernel.state.withLock { $0.devices.removeAll { $0.name == web1.device } }
             await bench.advance(2)
             await bench.event(web1)
-            try await eventually("it is gone") { bench.kernel.attached.isEmpty }
+            try await bench.eventually("it is gone") { bench.kernel.attached.isEmpty }
         }
         // Its interface is another's by now.
         try await withoutConfiguration { bench in
             bench.libvirt[web1.uuid] = web1.running(device: "vnet9", number: 9)
             await bench.advance(2)
             await bench.event(web1)
-            try await eventually("it is gone") { bench.kernel.attached.isEmpty }
+            try await bench.eventually("it is gone") { bench.kernel.attached.isEmpty }
         }
         try await withoutConfiguration { bench in
             bench.libvirt[web1.uuid] = web1.running("")
             await bench.advance(2)
             await bench.event(web1)
-            try await eventually("it is gone") { bench.kernel.attached.isEmpty }
+            try await bench.eventually("it is gone") { bench.kernel.attached.isEmpty }
         }
     }
 
@@ -95,7 +93,7 @@ import Testing
                     $0.hasPrefix("destination ids: vnet2 is the device of a running domain; nothing is copied there")
                 })
             try await bench.reload()
-            try await eventually("it is as the configuration says") {
+            try await bench.eventually("it is as the configuration says") {
                 bench.kernel.state.withLock { $0.destinations["ids"]?.ifindex } ?? 0 != 0
             }
         }
@@ -106,7 +104,7 @@ import Testing
             bench.libvirt[web1.uuid] = web1.running("<v:tap to='ids' direction='inbound'/>")
             await bench.advance(2)
             await bench.event(web1)
-            try await eventually("it says so") {
+            try await bench.eventually("it says so") {
                 await bench.tap(web1)?.message?.hasPrefix("it copies as before and as is shown here") == true
             }
             let tap = try #require(await bench.tap(web1))
@@ -117,12 +115,10 @@ import Testing
 
     @Test func guestsStartUnlessATapIsRequired() async throws {
         try await withoutConfiguration { bench in
-            let began = ContinuousClock.now
             let answer = await bench.reconciler.hook(
                 operation: "start", xml: web2.xml("<v:tap to='ids'><v:filter>port 53</v:filter></v:tap>"))
             #expect(answer.allow)
-            // Nothing is waited for, a filter neither.
-            #expect(ContinuousClock.now - began < .milliseconds(900))
+            // Nothing was waited for, a filter neither, or it would not have ended: no time passes.
             #expect(
                 answer.lines.first?.hasPrefix("tap ids: failed: config-invalid: the host's configuration cannot be used: \(Bench.path): ")
                     == true)
@@ -137,11 +133,11 @@ import Testing
         try await withoutConfiguration { bench in
             bench.libvirt[web2.uuid] = web2.running()
             await bench.event(web2)
-            try await eventually("it waits") { await bench.tap(web2)?.reason == .configInvalid }
+            try await bench.eventually("it waits") { await bench.tap(web2)?.reason == .configInvalid }
             #expect(await bench.tap(web2)?.state == .failed)
             try await bench.reload()
-            try await eventually("it is attached") { await bench.tap(web2)?.state == .active }
-            try await eventually("the first one, too, is as it was") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it is attached") { await bench.tap(web2)?.state == .active }
+            try await bench.eventually("the first one, too, is as it was") { await bench.tap(web1)?.state == .active }
             #expect(bench.kernel.programChanges == ["attach web2/ids"], "what was right was not touched")
             #expect(await bench.reconciler.status().config.loaded != nil)
         }
@@ -168,7 +164,7 @@ import Testing
             #expect(await bench.reconciler.configuration.loaded == nil, "that it is gone is no configuration")
             try write(Bench.configuration)
             #expect(try await loader.load(.retry).isEmpty)
-            try await eventually("it is in force") { await bench.tap(web1)?.state == .active }
+            try await bench.eventually("it is in force") { await bench.tap(web1)?.state == .active }
             try write(Self.broken)
             await #expect { try await loader.load(.asked) } throws: { ($0 as? ConfigurationRefusal)?.reason == .configStale }
             #expect(await bench.tap(web1)?.warnings.map(\.reason).contains(.configStale) == true)
@@ -184,7 +180,7 @@ import Testing
             #expect(bench.kernel.attached.isEmpty)
             #expect(await bench.tap(web1)?.reason == .disabledByHost)
             try await bench.reload()
-            try await eventually("it is attached") { bench.kernel.attached == ["web1/ids both > ids"] }
+            try await bench.eventually("it is attached") { bench.kernel.attached == ["web1/ids both > ids"] }
         }
     }
 
