@@ -103,7 +103,9 @@ import Testing
         bench.kernel.forgetChanges()
         try await next.run {
             await next.connect()
-            try await next.eventually("it is stopped") { await next.tap(web1)?.message?.contains("had a route of its own, by mon1") == true }
+            try await next.eventually("it is stopped") {
+                await next.tap(web1)?.message?.contains("had a route of its own, by mon1") == true
+            }
             #expect(next.kernel.destination("ids") == 0)
             #expect(!next.kernel.changes.contains("destination ids 20"))
             // `purge` forgets everything.
@@ -165,7 +167,9 @@ import Testing
         third.libvirt[web1.uuid] = web1.running("<v:tap name='ids' to='ids2'/>")
         try await third.run {
             await third.connect()
-            try await third.eventually("it is refused") { await third.tap(web1)?.message?.contains("had a route of its own, by mon0") == true }
+            try await third.eventually("it is refused") {
+                await third.tap(web1)?.message?.contains("had a route of its own, by mon0") == true
+            }
         }
         #expect(first.kernel.destination("ids2") == 0 && !first.kernel.changes.contains("destination ids2 20"))
     }

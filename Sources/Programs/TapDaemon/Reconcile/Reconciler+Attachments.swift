@@ -8,9 +8,11 @@ extension Reconciler {
     /// What evaluation needs to know of the host. Asks the kernel how programs are attached here; the rest was read before.
     func readHost() -> HostState {
         HostState(
-            configuration: configuration.value, devices: devices, claims: domains.claims, directory: domains.directory, paths: underlay.paths,
+            configuration: configuration.value, devices: devices, claims: domains.claims, directory: domains.directory,
+            paths: underlay.paths,
             specificRoutes: underlay.specificRoutes, ports: ports.ports, overloads: destinations.overloads,
-            mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) }, isPaused: configuration.isPaused,
+            mechanism: Result { () throws(Failure) in try dataplane.mechanism(for: configuration.value.mechanism) },
+            isPaused: configuration.isPaused,
             filters: filters.results, refusedOptions: filters.refusedOptions, unconfigured: configuration.missing)
     }
 
@@ -139,7 +141,8 @@ extension Reconciler {
                 Failure(
                     .detachedRepeatedly,
                     "something on this host removes the tap's program from \(desired.interface.device.printable) again and again; it is put "
-                        + "back every \(Int(RemovalHistory<AttachmentID>.window / 60)) minutes. Find what detaches TCX or tc programs there"))
+                        + "back every \(Int(RemovalHistory<AttachmentID>.window / 60)) minutes. Find what detaches TCX or tc programs there"
+                ))
             request(.domain(desired.key.domain), after: RemovalHistory<AttachmentID>.window)
         }
     }

@@ -152,7 +152,8 @@ extension Reconciler {
     private func keepWays() {
         let host = readHost()
         for definition in configuration.value.destinations {
-            guard case .tunnel(let tunnel) = definition.target, let remote = IPAddress.bytes(tunnel.remote), underlay.ownWays[remote] != nil,
+            guard case .tunnel(let tunnel) = definition.target, let remote = IPAddress.bytes(tunnel.remote),
+                underlay.ownWays[remote] != nil,
                 case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host)
             else { continue }
             write(verdict)

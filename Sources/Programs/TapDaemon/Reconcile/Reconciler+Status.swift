@@ -29,7 +29,8 @@ extension Reconciler {
                 complete: domains.directory.isComplete,
                 since: identity.started,
                 paused: configuration.isPaused, warnings: daemonWarnings),
-            hook: StatusDocument.Hook(installed: isHookInstalled(), seen: hookRecord.lastCall, missed: isHookInstalled() ? hookRecord.missed?.time : nil),
+            hook: StatusDocument.Hook(
+                installed: isHookInstalled(), seen: hookRecord.lastCall, missed: isHookInstalled() ? hookRecord.missed?.time : nil),
             config: StatusDocument.Config(
                 path: configuration.path, loaded: configuration.loaded, stale: configuration.problem != nil,
                 message: configuration.problem?.description),

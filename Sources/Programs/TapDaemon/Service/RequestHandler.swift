@@ -15,6 +15,9 @@ struct RequestHandler: Sendable {
     /// `nil`: on a socket where nobody may ask for it.
     var examination: SelfExamination?
 
+    private static let refusal = ControlResponse(
+        error: "the status socket does not allow this: use the control socket", reason: .permissionDenied)
+
     func answer(_ request: ControlRequest) async -> ControlResponse {
         switch request {
         case .ping:
@@ -34,7 +37,7 @@ struct RequestHandler: Sendable {
                 return ControlResponse(error)
             }
         case .reload:
-            guard let loader else { return ControlResponse(error: "this socket does not allow reload: use the control socket", reason: .permissionDenied) }
+            guard let loader else { return Self.refusal }
             do throws(ConfigurationRefusal) {
                 return ControlResponse(lines: try await loader.load(.asked).map(\.message))
             } catch {
@@ -47,7 +50,7 @@ struct RequestHandler: Sendable {
                 return ControlResponse(error: "the result cannot be written: \(error)")
             }
         case .examine:
-            guard let examination else { return ControlResponse(error: "this socket does not allow examine: use the control socket", reason: .permissionDenied) }
+            guard let examination else { return Self.refusal }
             do {
                 let found = await examination.run(await reconciler.configuration.value.mechanism)
                 return ControlResponse(body: [UInt8](try JSONEncoder().encode(found)))

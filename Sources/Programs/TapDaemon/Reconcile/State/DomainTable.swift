@@ -115,7 +115,8 @@ struct DomainTable {
     private func isStarting(_ one: KnownDomain, at now: Double, _ devices: DeviceTable) -> Bool {
         guard let started = one.startedByHook, now - started < KnownDomain.startGrace else { return false }
         return one.view.live?.interfaces.contains { interface in
-            interface.device.flatMap { devices[$0] } ?? claims.proof(of: interface, in: one.view.uuid).flatMap { devices[$0.ifindex] } != nil
+            interface.device.flatMap { devices[$0] } ?? claims.proof(of: interface, in: one.view.uuid).flatMap { devices[$0.ifindex] }
+                != nil
         } ?? false
     }
 

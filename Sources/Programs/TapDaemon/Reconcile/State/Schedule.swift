@@ -43,7 +43,9 @@ struct Schedule {
     mutating func changedKernel(for uuid: DomainUUID, at now: Double) { queue.changedKernel(for: .domain(uuid), at: now) }
 
     /// Notes how long `item` took; see `WorkQueue.tookTime`.
-    mutating func tookTime(for item: WorkQueue.Item, at now: Double, seconds: Double) { queue.tookTime(for: item, at: now, seconds: seconds) }
+    mutating func tookTime(for item: WorkQueue.Item, at now: Double, seconds: Double) {
+        queue.tookTime(for: item, at: now, seconds: seconds)
+    }
 
     /// Has a domain reconciled when its turn comes.
     mutating func enqueue(_ uuid: DomainUUID) {
