@@ -34,7 +34,7 @@ extension Reconciler {
         tapStates.forget(uuid)
     }
 
-    /// Notes which devices a domain names. Who names one that it gave up is looked at again.
+    /// Notes which devices a domain names. Domains that name one that it gave up are read again.
     func claim(_ interfaces: [DomainInterface], for uuid: DomainUUID) {
         let (heirs, changed) = domains.claim(interfaces, for: uuid)
         for heir in heirs { request(.domain(heir)) }
@@ -75,5 +75,4 @@ extension Reconciler {
     func label(_ uuid: DomainUUID) -> String {
         domains[uuid].map { "\($0.view.name.printable)" } ?? "domain \(uuid)"
     }
-
 }

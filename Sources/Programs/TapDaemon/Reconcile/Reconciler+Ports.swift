@@ -64,8 +64,8 @@ extension Reconciler {
         return try dataplane.installPort(MonitorPort.Spec(name: name, marks: marks, mechanism: mechanism), known: known)
     }
 
-    /// Makes at once what is missing: where a device of ours has gone, or the sensors' end has come back from another network namespace: filters do not
-    /// move with a device, as programs of TCX do.
+    /// Makes at once what is missing: a device of ours has gone, or the sensors' end has come back from another network namespace without
+    /// its filters, which do not move with a device as programs of TCX do.
     func keepMissingPorts() {
         if ports.isAnyMissing(in: devices) { keepPorts(isComplete: false) }
     }

@@ -5,6 +5,7 @@ import TapModel
 
 /// The work loop: what was asked for is done one step after the other, and libvirt is asked beside it.
 extension Reconciler {
+    /// Asks for `item`, not before `delay` seconds from now.
     func request(_ item: WorkQueue.Item, after delay: Double = 0) {
         schedule.request(item, at: clock.monotonic(), after: delay)
         wakeup.wake()
@@ -84,7 +85,7 @@ extension Reconciler {
         domains.arrived(uuid)
     }
 
-    /// Logs how a look at everything ended, unless that is what the one before it found: a host where nothing happens is silent.
+    /// Logs how reading everything ended, unless that is what the time before found: a host where nothing happens is silent.
     private func logSummary() {
         let states = domains.running.values.flatMap { tapStates.states(of: $0.view.uuid) }
         let active = states.count { $0 == .active }
@@ -121,7 +122,7 @@ extension Reconciler {
         }
     }
 
-    /// Looks at everything: after a connection, at a reload, and once in a while in case something was missed.
+    /// Reads everything again: after a connection, at a reload, and once in a while in case something was missed.
     private func resynchronize() {
         refreshDevices()
         refreshAttachments()
@@ -180,7 +181,7 @@ extension Reconciler {
     }
 }
 
-/// What the log has of looks at everything: the same is not logged again at each.
+/// What the log has of readings of everything: the same is not logged again at each.
 struct ResyncLog {
     private var summary = ""
     private var failure: String?

@@ -24,6 +24,7 @@ actor Reconciler {
     /// Why there is no status socket although the configuration asks for one.
     var statusSocketTrouble: Failure?
 
+    // What is known, each with a private state of its own.
     var domains = DomainTable()
     var underlay = UnderlayTable()
     var knownDevices = KnownDevices()

@@ -53,8 +53,8 @@ struct PortTable {
         if case .success(let port)? = ports[name] { devices[port.ifindex] == nil } else { devices[MonitorPort.device(of: name)] == nil }
     }
 
-    /// Whether one is missing that was there: a device of ours has gone, or the sensors' end has come back from another network namespace:
-    /// filters do not move with a device, as programs of TCX do.
+    /// Whether one is missing that was there: a device of ours has gone, or the sensors' end has come back from another network namespace
+    /// without its filters.
     func isAnyMissing(in devices: DeviceTable) -> Bool {
         ports.contains { name, port in
             guard case .success(let known) = port else { return false }
