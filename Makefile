@@ -19,7 +19,7 @@ SWIFTFLAGS ?=
 
 release_flags = -c release --static-swift-stdlib $(SWIFTFLAGS)
 c_files = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
-shell_files = hooks/qemu .ci/run Tests/guest/init Tests/guest/kernel-init $(filter-out %.c %.service,$(wildcard Tests/host/*)) $(filter-out scripts/as-unit scripts/test-times scripts/undocumented,$(wildcard scripts/*))
+shell_files = hooks/qemu .ci/run Tests/guest/init Tests/guest/kernel-init $(filter-out %/guest %.service,$(wildcard Tests/host/*)) $(filter-out scripts/as-unit scripts/test-times scripts/undocumented,$(wildcard scripts/*))
 INSTALL_FILE = install -m 0644
 substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 
