@@ -20,6 +20,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "CTapABI.h"
+#include "message.h"
 
 /* By CPU, modulo their number: one may settle for another. */
 struct {

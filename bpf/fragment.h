@@ -17,6 +17,7 @@
 #include "destinations.h"
 #include "headers.h"
 #include "CTapABI.h"
+#include "message.h"
 #include "tunnel.h"
 
 /* How much of the payload of the outer IP packet each of so many fragments has but the last: RFC 791, 3.2. */

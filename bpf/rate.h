@@ -17,8 +17,7 @@
 
 /* More CPUs than this changing one number within nanoseconds: the frame is refused. */
 #define RATE_TRIES 16
-/* The most that one frame is charged; RateCost.swift keeps costs below 2^43. */
-#define RATE_UNITS (1 << 20)
+#define RATE_UNITS (1 << TAP_RATE_UNITS_SHIFT)
 
 /* - cost: what the frame takes of the time, and depth: what may be taken at once. */
 __noinline int tap_conforms(__u64 *paid_until, __u64 cost, __u64 depth)

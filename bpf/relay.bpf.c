@@ -26,6 +26,7 @@
 #include "destinations.h"
 #include "fragment.h"
 #include "headers.h"
+#include "message.h"
 #include "relay.h"
 #include "passing.h"
 #include "segments.h"

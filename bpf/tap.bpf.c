@@ -26,6 +26,7 @@
 #include "segments.h"
 #include "shape.h"
 #include "CTapABI.h"
+#include "message.h"
 
 /* Set by name when loading. */
 const volatile __u32 tap_mark_value = 0;
@@ -244,7 +245,7 @@ static __always_inline __u32 relay_device(void)
 
 /* Clones to the relay, which cuts the copy and sends it on. */
 static __always_inline long copy_by_relay(struct __sk_buff *skb, __u32 relay, __u32 destination,
-					__u32 flags, bool is_cut, __u64 packets)
+					  __u32 flags, bool is_cut, __u64 packets)
 {
 	__u32 place = skb->cb[TAP_CB_PLACE], length = skb->cb[TAP_CB_CUT];
 	__u32 device = skb->cb[TAP_CB_DEVICE], ticket = skb->cb[TAP_CB_TICKET];
@@ -254,7 +255,7 @@ static __always_inline long copy_by_relay(struct __sk_buff *skb, __u32 relay, __
 
 	skb->cb[TAP_CB_PLACE] = TAP_CB_MAGIC | tap_destination_slot |
 				(flags & TAP_DESTINATION_RECEIVES ? TAP_CB_RECEIVES : 0) |
-				(flags & TAP_DESTINATION_WRAPS ? TAP_CB_WRAPS : 0) |
+				(flags & TAP_DESTINATION_ENCAPSULATES ? TAP_CB_WRAPS : 0) |
 				(tap_finishes ? TAP_CB_FINISHES : 0) |
 				(tap_is_outbound ? TAP_CB_OUTBOUND : 0);
 	/* Where the headers of each segment end is found out there. */
@@ -340,15 +341,15 @@ int virt_tap(struct __sk_buff *skb)
 		flags = destination->flags;
 	}
 	/* As with a mark. Nothing else has it any more when it comes from another machine. */
-	if (flags & TAP_DESTINATION_WRAPS && is_own_tunnels(skb, slot)) {
+	if (flags & TAP_DESTINATION_ENCAPSULATES && is_own_tunnels(skb, slot)) {
 		count(TAP_MARKED, &frame);
 		return TC_ACT_UNSPEC;
 	}
-	by_relay = is_cut || flags & TAP_DESTINATION_WRAPS ||
-		 (tap_finishes && (shape.segment_size || tap_is_unfinished(skb)));
+	by_relay = is_cut || flags & TAP_DESTINATION_ENCAPSULATES ||
+		   (tap_finishes && (shape.segment_size || tap_is_unfinished(skb)));
 	/* The flag is of TCP's: few devices take other GSO packets. */
-	is_split = shape.segment_size &&
-		   (by_relay || flags & TAP_DESTINATION_SPLITS || headers.protocol != IPPROTO_TCP);
+	is_split = shape.segment_size && (by_relay || flags & TAP_DESTINATION_SEGMENTS ||
+					  headers.protocol != IPPROTO_TCP);
 	/* Many segments at once would fill a processor's backlog, in which originals may be, too. So the relay makes
 	 * fewer of them, which may be longer than a cut that none was longer than.
 	 */
@@ -368,7 +369,7 @@ int virt_tap(struct __sk_buff *skb)
 		remember(skb, false);
 		return TC_ACT_UNSPEC;
 	}
-	if (can_copy && flags & TAP_DESTINATION_WRAPS)
+	if (can_copy && flags & TAP_DESTINATION_ENCAPSULATES)
 		device = destination->tunnel;
 	if (can_copy && by_relay)
 		error = copy_by_relay(skb, relay, device, flags, is_cut, frame.packets);

@@ -26,6 +26,7 @@
 #include "headers.h"
 #include "segments.h"
 #include "CTapABI.h"
+#include "message.h"
 
 /* How many copies have been numbered, for ERSPAN. */
 struct {
@@ -35,20 +36,14 @@ struct {
 	__type(value, __u32);
 } tap_sequences SEC(".maps");
 
-/* A multiple of four, as bpf_csum_diff wants it. */
-#define SUM_AT_ONCE 512
 /* Of 65,535 bytes. */
-#define SUM_CHUNKS  128
-
-struct sum_buffer {
-	__u8 bytes[SUM_AT_ONCE];
-};
+#define SUM_CHUNKS 128
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, __u32);
-	__type(value, struct sum_buffer);
+	__type(value, struct tap_sum_buffer);
 } tap_sums SEC(".maps");
 
 #define OUTER_IPV4	(ETH_HLEN + sizeof(struct iphdr))
@@ -77,20 +72,20 @@ struct vlan_tag {
 __noinline int tap_sum_part(struct __sk_buff *skb, __u32 offset)
 {
 	__u32 zero = 0, size = skb->len - offset;
-	struct sum_buffer *buffer = bpf_map_lookup_elem(&tap_sums, &zero);
+	struct tap_sum_buffer *buffer = bpf_map_lookup_elem(&tap_sums, &zero);
 
 	if (!buffer)
 		return -1;
-	if (size >= SUM_AT_ONCE)
-		size = SUM_AT_ONCE;
+	if (size >= TAP_SUM_SIZE)
+		size = TAP_SUM_SIZE;
 	else
 		__builtin_memset(buffer, 0, sizeof(*buffer));
 	/* The same number, with bounds that the verifier sees. */
 	asm volatile("" : "+r"(size));
-	size = ((size - 1) & (SUM_AT_ONCE - 1)) + 1;
+	size = ((size - 1) & (TAP_SUM_SIZE - 1)) + 1;
 	if (bpf_skb_load_bytes(skb, offset, buffer, size))
 		return -1;
-	return fold((__u32)bpf_csum_diff(NULL, 0, (__be32 *)buffer, SUM_AT_ONCE, 0));
+	return fold((__u32)bpf_csum_diff(NULL, 0, (__be32 *)buffer, TAP_SUM_SIZE, 0));
 }
 
 /* The sum of all bytes (RFC 1071); negative: they cannot be read. */
@@ -105,7 +100,7 @@ __noinline int tap_sum(struct __sk_buff *skb)
 			return -1;
 		/* 128 of 16 bits. */
 		sum += part;
-		offset += SUM_AT_ONCE;
+		offset += TAP_SUM_SIZE;
 	}
 	return offset < length ? -1 : fold(sum);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import CLibbpf
+import CTapABI
 import TapModel
 
 /// The map of destinations that all attachments share, with its counters.
@@ -16,37 +17,29 @@ struct DestinationTable {
         var ifindex: UInt32
         var flags: UInt32
         var tunnel: UInt32 = 0
-        var rate = RateCost()
+        var limit = tap_limit()
     }
 
     private func slot(_ index: UInt32) throws -> Slot? {
-        let value = try kernel.read(maps.destinations, at: index, size: Int(MapLayout.destinations.valueSize))
-        let label = value[MapLayout.labelOffset...].prefix { $0 != 0 }
+        let bytes = try kernel.read(maps.destinations, at: index, size: MemoryLayout<tap_destination>.size)
+        let value = bytes.withUnsafeBytes { $0.loadUnaligned(as: tap_destination.self) }
+        let label = withUnsafeBytes(of: value.label) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
         guard !label.isEmpty else { return nil }
-        return value.withUnsafeBytes {
-            Slot(
-                label: String(decoding: label, as: UTF8.self),
-                kind: $0.loadUnaligned(fromByteOffset: MapLayout.kindOffset, as: UInt32.self),
-                ifindex: $0.loadUnaligned(as: UInt32.self),
-                flags: $0.loadUnaligned(fromByteOffset: MapLayout.flagsOffset, as: UInt32.self),
-                tunnel: $0.loadUnaligned(fromByteOffset: MapLayout.tunnelOffset, as: UInt32.self),
-                rate: $0.loadUnaligned(fromByteOffset: MapLayout.limitOffset, as: RateCost.self))
-        }
+        return Slot(
+            label: label, kind: value.kind, ifindex: value.ifindex, flags: value.flags, tunnel: value.tunnel, limit: value.limit)
     }
 
     private func write(_ slot: Slot?, at index: UInt32) throws {
-        var value = [UInt8](repeating: 0, count: Int(MapLayout.destinations.valueSize))
+        var value = tap_destination()
         if let slot {
-            value.withUnsafeMutableBytes {
-                $0.storeBytes(of: slot.ifindex, as: UInt32.self)
-                $0.storeBytes(of: slot.kind, toByteOffset: MapLayout.kindOffset, as: UInt32.self)
-                $0.storeBytes(of: slot.flags, toByteOffset: MapLayout.flagsOffset, as: UInt32.self)
-                $0.storeBytes(of: slot.tunnel, toByteOffset: MapLayout.tunnelOffset, as: UInt32.self)
-                $0.storeBytes(of: slot.rate, toByteOffset: MapLayout.limitOffset, as: RateCost.self)
-            }
-            value.replaceSubrange(MapLayout.labelOffset..<(MapLayout.labelOffset + slot.label.utf8.count), with: slot.label.utf8)
+            value.ifindex = slot.ifindex
+            value.kind = slot.kind
+            value.flags = slot.flags
+            value.tunnel = slot.tunnel
+            value.limit = slot.limit
+            withUnsafeMutableBytes(of: &value.label) { $0.copyBytes(from: slot.label.utf8) }
         }
-        try kernel.write(value, to: maps.destinations, at: index)
+        try kernel.write(withUnsafeBytes(of: value) { Array($0) }, to: maps.destinations, at: index)
     }
 
     func slot(of label: String) throws -> UInt32? {
@@ -54,24 +47,23 @@ struct DestinationTable {
     }
 
     func set(_ label: String, _ route: DestinationRoute) throws {
-        let room = Int(MapLayout.destinations.valueSize) - MapLayout.labelOffset - 1
+        let room = Int(TAP_LABEL_SIZE) - 1
         guard (1...room).contains(label.utf8.count) else {
             throw Failure(.attachFailed, "destination \"\(label)\": its name has \(label.utf8.count) bytes; use 1 to \(room)")
         }
         var free: UInt32?
         var index: UInt32?
-        var formerRate: RateCost?
+        var formerLimit: tap_limit?
         for candidate in 0..<MapLayout.destinationSlots where index == nil {
             if let slot = try slot(candidate) {
-                if slot.label == label { (index, formerRate) = (candidate, slot.rate) }
+                if slot.label == label { (index, formerLimit) = (candidate, slot.limit) }
             } else if free == nil {
                 free = candidate
             }
         }
         if index == nil, let free {
-            // Clear the counts of the slot's last owner. Copies are numbered from the beginning, since a receiver may drop lower numbers as
-            // old.
-            for counter in MapLayout.DestinationCounter.allCases { try clear(free, counter) }
+            // Its last owner's counts; and its copies are numbered from the beginning, or a receiver may take them for old ones.
+            for counter in 0..<TAP_DESTINATION_COUNTERS.rawValue { try clear(free, tap_destination_counter(counter)) }
             try kernel.write([UInt8](repeating: 0, count: Int(MapLayout.sequences.valueSize)), to: maps.sequences, at: free)
         }
         guard let index = index ?? free else {
@@ -82,11 +74,11 @@ struct DestinationTable {
         }
         let slot = Slot(
             label: label, kind: Self.number(route.kind), ifindex: route.ifindex,
-            flags: (route.isReceiving ? MapLayout.isReceiving : 0) | (route.kind.isTunnel ? MapLayout.isWrapping : 0)
-                | (Self.isSplitting(route.ifindex) ? MapLayout.isSplitting : 0),
+            flags: (route.isReceiving ? Self.receives : 0) | (route.kind.isTunnel ? Self.encapsulates : 0)
+                | (Self.isSegmenting(route.ifindex) ? Self.segments : 0),
             tunnel: TunnelEntry.number(of: label),
-            rate: RateCost(route.rate))
-        // Write the encapsulation before the destination: the programs read the number that identifies the destination in both.
+            limit: RateCost.limit(route.rate))
+        // First how copies are encapsulated, and by which device they leave then: the programs read the number in both.
         if let tunnel = route.tunnel {
             let entry = TunnelEntry(tunnel, of: label, clockOffset: TunnelEntry.clockOffset())
             try kernel.write(entry.bytes, to: maps.tunnels, at: index)
@@ -100,17 +92,22 @@ struct DestinationTable {
             try kernel.write(TunnelEntry(mtu: mtu).bytes, to: maps.tunnels, at: index)
         }
         try write(slot, at: index)
-        // A debt from another rate, or of another owner, does not count.
-        if formerRate != slot.rate { try kernel.write(RateCost.allPaid, to: maps.destinationRates, at: index) }
+        // What another rate would still have to pay for, or another owner, does not count.
+        if formerLimit.map({ $0 != slot.limit }) ?? true { try kernel.write(RateCost.allPaid, to: maps.destinationRates, at: index) }
     }
 
-    private static func isSplitting(_ ifindex: UInt32) -> Bool { ifindex != 0 && !SegmentationOffload.isOn(ifindex) }
+    private static let receives = UInt32(TAP_DESTINATION_RECEIVES)
+    private static let encapsulates = UInt32(TAP_DESTINATION_ENCAPSULATES)
+    private static let segments = UInt32(TAP_DESTINATION_SEGMENTS)
+
+    /// Whether the kernel has to segment GSO packets in front of the device.
+    private static func isSegmenting(_ ifindex: UInt32) -> Bool { ifindex != 0 && !SegmentationOffload.isOn(ifindex) }
 
     /// Reads again whether the destinations' devices accept GSO packets, and writes what has changed.
     func refreshOffloads() throws {
         for index in 0..<MapLayout.destinationSlots {
             guard var slot = try slot(index) else { continue }
-            let flags = slot.flags & ~MapLayout.isSplitting | (Self.isSplitting(slot.ifindex) ? MapLayout.isSplitting : 0)
+            let flags = slot.flags & ~Self.segments | (Self.isSegmenting(slot.ifindex) ? Self.segments : 0)
             guard flags != slot.flags else { continue }
             slot.flags = flags
             try write(slot, at: index)
@@ -128,15 +125,11 @@ struct DestinationTable {
         return ways
     }
 
-    /// Writes the clock offset into every ERSPAN destination where it has changed by more than a millisecond.
-    /// - Parameter offset: real-time clock minus monotonic clock, in nanoseconds.
+    /// - Parameter offset: the real-time clock less the monotonic clock, in nanoseconds.
     func refreshClock(offset: UInt64) throws {
         for index in 0..<MapLayout.destinationSlots where try slot(index)?.kind == Self.number(.erspan) {
-            var entry = try kernel.read(maps.tunnels, at: index, size: Int(MapLayout.tunnels.valueSize))
-            let known = entry.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: MapLayout.clockOffsetOffset, as: UInt64.self) }
-            guard Int64(bitPattern: offset &- known).magnitude > 1_000_000 else { continue }
-            entry.withUnsafeMutableBytes { $0.storeBytes(of: offset, toByteOffset: MapLayout.clockOffsetOffset, as: UInt64.self) }
-            try kernel.write(entry, to: maps.tunnels, at: index)
+            let entry = TunnelEntry(try kernel.read(maps.tunnels, at: index, size: Int(MapLayout.tunnels.valueSize)))
+            if let current = entry?.following(clockOffset: offset) { try kernel.write(current.bytes, to: maps.tunnels, at: index) }
         }
     }
 
@@ -148,23 +141,20 @@ struct DestinationTable {
         let counters = CounterMap(object: maps.destinationCounters, kernel: kernel)
         return try (0..<MapLayout.destinationSlots).compactMap { index -> DestinationRecord? in
             guard let slot = try slot(index), let kind = Self.kind(slot.kind) else { return nil }
-            func sum(_ counter: MapLayout.DestinationCounter) throws -> Counter { try counters.sum(at: Self.counterIndex(index, counter)) }
-            let given = try sum(.given)
-            let last = try counters.values(at: Self.counterIndex(index, .lastError)).map(\.packets).max() ?? 0
+            func sum(_ counter: tap_destination_counter) throws -> Counter { try counters.sum(at: CounterMap.index(index, counter)) }
+            let given = try sum(TAP_DESTINATION_GIVEN)
+            let last = try counters.values(at: CounterMap.index(index, TAP_DESTINATION_LAST_ERROR)).map(\.packets).max() ?? 0
             return DestinationRecord(
-                label: slot.label, kind: kind, ifindex: slot.ifindex, sent: given + (try sum(.spared)), given: given,
-                wanted: try sum(.wanted), errors: try sum(.errors), lastError: last == 0 ? nil : WallClock.time(sinceBoot: last),
-                rateLimited: try sum(.rateLimited),
-                fragmented: try sum(.fragmented), truncated: try sum(.truncated), oversized: try sum(.oversized))
+                label: slot.label, kind: kind, ifindex: slot.ifindex, sent: given + (try sum(TAP_DESTINATION_SPARED)), given: given,
+                wanted: try sum(TAP_DESTINATION_WANTED), errors: try sum(TAP_DESTINATION_ERRORS),
+                lastError: last == 0 ? nil : WallClock.time(sinceBoot: last),
+                rateLimited: try sum(TAP_DESTINATION_RATE_LIMITED), fragmented: try sum(TAP_DESTINATION_FRAGMENTED),
+                truncated: try sum(TAP_DESTINATION_TRUNCATED), oversized: try sum(TAP_DESTINATION_OVERSIZED))
         }
     }
 
-    private func clear(_ index: UInt32, _ counter: MapLayout.DestinationCounter) throws {
-        try CounterMap(object: maps.destinationCounters, kernel: kernel).clear(at: Self.counterIndex(index, counter))
-    }
-
-    private static func counterIndex(_ index: UInt32, _ counter: MapLayout.DestinationCounter) -> Int {
-        Int(index) * MapLayout.countersPerDestination + counter.rawValue
+    private func clear(_ index: UInt32, _ counter: tap_destination_counter) throws {
+        try CounterMap(object: maps.destinationCounters, kernel: kernel).clear(at: CounterMap.index(index, counter))
     }
 
     /// The number of a kind in pinned maps: never renumber.

@@ -1,75 +1,109 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-import CLibbpf
+import CTapABI
 import Glibc
 import TapModel
 
-/// struct tap_tunnel of bpf/tap.h: how copies for one destination are wrapped.
+/// How copies for one destination are encapsulated: `struct tap_tunnel` with what it is made of.
 struct TunnelEntry {
-    let bytes: [UInt8]
+    private let value: tap_tunnel
+
+    /// As it is written into the map.
+    var bytes: [UInt8] { withUnsafeBytes(of: value) { Array($0) } }
 
     /// - Parameters:
     ///   - label: the destination's.
-    ///   - clockOffset: what the monotonic clock lacks of the real one, in nanoseconds.
+    ///   - clockOffset: the real-time clock less the monotonic clock, in nanoseconds.
     init(_ tunnel: TunnelHeader, of label: String, clockOffset: UInt64) {
-        let oversize: UInt32 =
-            switch tunnel.oversize {
-            case .fragment: 0
-            case .truncate: 1
-            case .drop: 2
-            }
-        let numbers = [
-            UInt32(tunnel.bytes.count), tunnel.form.rawValue, tunnel.isIPv6 ? 1 : 0, tunnel.mtu, tunnel.room, oversize,
-            tunnel.inboundIdentifier.bigEndian, tunnel.outboundIdentifier.bigEndian,
-        ]
-        let header =
-            [tunnel.isSpecificRoute ? Self.isOwnWay : 0, 0] + tunnel.bytes
-            + [UInt8](repeating: 0, count: MapLayout.tunnelHeaderSize - tunnel.bytes.count)
-        bytes =
-            header + numbers.flatMap { withUnsafeBytes(of: $0, Array.init) } + withUnsafeBytes(of: clockOffset, Array.init)
-            + [Self.number(of: label), tunnel.ifindex].flatMap { withUnsafeBytes(of: $0, Array.init) }
+        var value = tap_tunnel()
+        value.header.user.0 = tunnel.isOwnWay ? Self.ownPath : 0
+        withUnsafeMutableBytes(of: &value.header.bytes) { $0.copyBytes(from: tunnel.bytes) }
+        value.length = UInt32(tunnel.bytes.count)
+        value.kind = Self.kind(tunnel.form).rawValue
+        value.is_ipv6 = tunnel.isIPv6 ? 1 : 0
+        value.mtu = tunnel.mtu
+        value.room = tunnel.room
+        value.oversize = Self.oversize(tunnel.oversize).rawValue
+        value.identifiers = (tunnel.inboundIdentifier.bigEndian, tunnel.outboundIdentifier.bigEndian)
+        value.clock_offset = clockOffset
+        value.number = Self.number(of: label)
+        value.ifindex = tunnel.ifindex
+        self.value = value
     }
 
     /// Of another machine to which nothing is to be sent, for the next daemon: with headers of no length the programs send nothing.
     init(_ way: SpecificRoute, of label: String) {
+        var value = tap_tunnel()
         let isIPv6 = way.remote.count == 16
-        var entry = [UInt8](repeating: 0, count: Int(MapLayout.tunnels.valueSize))
-        entry[0] = Self.isOwnWay
-        entry.replaceSubrange(Self.remote(isIPv6: isIPv6), with: way.remote)
-        entry.withUnsafeMutableBytes {
-            $0.storeBytes(of: isIPv6 ? 1 : 0, toByteOffset: Self.isIPv6Offset, as: UInt32.self)
-            $0.storeBytes(of: Self.number(of: label), toByteOffset: Self.numberOffset, as: UInt32.self)
-            $0.storeBytes(of: way.ifindex, toByteOffset: Self.numberOffset + 4, as: UInt32.self)
+        value.header.user.0 = Self.ownPath
+        withUnsafeMutableBytes(of: &value.header.bytes) {
+            UnsafeMutableRawBufferPointer(rebasing: $0[Self.remote(isIPv6: isIPv6)]).copyBytes(from: way.remote)
         }
-        bytes = entry
+        value.is_ipv6 = isIPv6 ? 1 : 0
+        value.number = Self.number(of: label)
+        value.ifindex = way.ifindex
+        self.value = value
     }
 
-    /// Of a device of this host: nothing is wrapped.
+    /// Of a device of this host: nothing is encapsulated.
     /// - Parameter mtu: bytes of an IP packet that fit.
     init(mtu: UInt32) {
-        let ethernet: UInt32 = 14
-        let numbers: [UInt32] = [0, 0, 0, mtu, mtu + ethernet]
-        let known = [UInt8](repeating: 0, count: 2 + MapLayout.tunnelHeaderSize) + numbers.flatMap { withUnsafeBytes(of: $0, Array.init) }
-        bytes = known + [UInt8](repeating: 0, count: Int(MapLayout.tunnels.valueSize) - known.count)
+        var value = tap_tunnel()
+        value.mtu = mtu
+        value.room = mtu + Self.ethernetLength
+        self.value = value
+    }
+
+    /// An entry as it is in the map; `nil`: of another size.
+    init?(_ bytes: [UInt8]) {
+        guard bytes.count == MemoryLayout<tap_tunnel>.size else { return nil }
+        value = bytes.withUnsafeBytes { $0.loadUnaligned(as: tap_tunnel.self) }
     }
 
     /// The remote address and the device of an entry as it was written; `nil`: it was the default route, or the entry is another's.
-    static func specificRoute(_ bytes: [UInt8], of label: String) -> SpecificRoute? {
-        guard bytes.count == Int(MapLayout.tunnels.valueSize), bytes[0] & isOwnWay != 0 else { return nil }
-        func word(_ offset: Int) -> UInt32 { bytes.withUnsafeBytes { $0.loadUnaligned(fromByteOffset: offset, as: UInt32.self) } }
-        guard word(numberOffset) == number(of: label) else { return nil }
-        return SpecificRoute(remote: Array(bytes[Self.remote(isIPv6: word(isIPv6Offset) != 0)]), ifindex: word(numberOffset + 4))
+    static func ownWay(_ bytes: [UInt8], of label: String) -> SpecificRoute? {
+        guard let value = TunnelEntry(bytes)?.value, value.header.user.0 & ownPath != 0, value.number == number(of: label) else {
+            return nil
+        }
+        let remote = withUnsafeBytes(of: value.header.bytes) { Array($0[Self.remote(isIPv6: value.is_ipv6 != 0)]) }
+        return SpecificRoute(remote: remote, ifindex: value.ifindex)
     }
 
+    /// The same entry with the clock as it is now; `nil`: it differs by at most a millisecond.
+    /// - Parameter offset: the real-time clock less the monotonic clock, in nanoseconds.
+    func following(clockOffset offset: UInt64) -> TunnelEntry? {
+        guard Int64(bitPattern: offset &- value.clock_offset).magnitude > 1_000_000 else { return nil }
+        var value = value
+        value.clock_offset = offset
+        return TunnelEntry(value)
+    }
+
+    private init(_ value: tap_tunnel) { self.value = value }
+
+    private static let ownPath = UInt8(TAP_HEADER_OWN_PATH)
+    private static let ethernetLength: UInt32 = 14
+
     /// Where the remote address is in the headers.
-    private static func remote(isIPv6: Bool) -> Range<Int> { isIPv6 ? 40..<56 : 32..<36 }
+    private static func remote(isIPv6: Bool) -> Range<Int> { isIPv6 ? 38..<54 : 30..<34 }
 
-    /// In the two bytes in front of the headers, which the programs do not read. Never to mean anything else: the next daemon reads it.
-    private static let isOwnWay: UInt8 = 1
-    private static let isIPv6Offset = 88
-    private static let numberOffset = 120
+    private static func kind(_ form: TunnelHeader.Form) -> tap_tunnel_kind {
+        switch form {
+        case .udp: TAP_TUNNEL_UDP
+        case .gre: TAP_TUNNEL_GRE
+        case .erspanII: TAP_TUNNEL_ERSPAN_II
+        case .erspanIII: TAP_TUNNEL_ERSPAN_III
+        }
+    }
 
-    /// What tells one destination's copies from those of another that has had its place: a hash of the label (FNV-1a).
+    private static func oversize(_ oversize: Tunnel.Oversize) -> tap_oversize {
+        switch oversize {
+        case .fragment: TAP_OVERSIZE_FRAGMENT
+        case .truncate: TAP_OVERSIZE_TRUNCATE
+        case .drop: TAP_OVERSIZE_DROP
+        }
+    }
+
+    /// What tells a destination's copies from those for a former owner of its slot: a hash of the label (FNV-1a).
     static func number(of label: String) -> UInt32 {
         label.utf8.reduce(0x811C_9DC5) { ($0 ^ UInt32($1)) &* 0x0100_0193 }
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import CTapABI
 import Glibc
 import PacketFilter
 import TapModel
@@ -33,8 +34,6 @@ struct TapProgram {
     }
 
     private static let elf = ProgramObject.decode(TapObject.base64)
-    /// TAP_FILTER_CALL.
-    private static let filterCall: Int32 = 0x7674_0001
 
     static func load(_ constants: Constants, _ maps: Maps, _ kernel: Kernel) throws -> TapProgram {
         let object = try ProgramObject(name, elf, kernel)
@@ -49,17 +48,17 @@ struct TapProgram {
         ] {
             try object.set(name, value)
         }
-        try object.set("tap_rate_limit", RateCost(options.rate))
+        try object.set("tap_rate_limit", RateCost.limit(options.rate))
         try object.use(maps.counters, as: MapLayout.counters)
         try object.use(maps.rate, as: MapLayout.rate)
         for (map, shape) in maps.shared.ofTaps { try object.use(map, as: shape) }
-        let program = try object.load(call: filterCall, function: constants.filter)
+        let program = try object.load(call: TAP_FILTER_CALL, function: constants.filter)
         return TapProgram(object: program, id: try program.programID())
     }
 }
 
 extension Sampling {
-    /// How many of the 2^32 random numbers choose a packet, or of the 2^32 hashes a flow, less one.
+    /// A packet or flow is copied if its 32-bit random number or hash is at most this.
     private static func threshold(_ oneIn: UInt32) -> UInt32 {
         UInt32(((UInt64(1) << 32) + UInt64(oneIn) - 1) / UInt64(oneIn) - 1)
     }
