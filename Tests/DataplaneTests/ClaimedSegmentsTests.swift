@@ -143,7 +143,7 @@ extension KernelSuite {
             defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination(
                 "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: 1_500))
-            let desired = try tapped.attach(.outbound) { $0.finished = true }
+            let desired = try tapped.attach(.outbound) { $0.resolvesOffloads = true }
             let most = GSOPacket(payload: 12_800, segmentSize: 100)
             try tapped.bench.guest.write(most.frame, most.offload)
             #expect(tapped.bench.peer.receive(1) == [most.frame])

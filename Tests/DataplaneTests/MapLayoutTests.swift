@@ -65,7 +65,7 @@ struct MapLayoutTests {
 
     @Test("A tunnel's entry has the bytes that former builds wrote")
     func tunnel() throws {
-        let way = OwnWay(remote: [192, 0, 2, 7], ifindex: 5)
+        let way = SpecificRoute(remote: [192, 0, 2, 7], ifindex: 5)
         let bytes = TunnelEntry(way, of: "far").bytes
         var expected = [UInt8](repeating: 0, count: 128)
         expected[0] = 1
@@ -74,13 +74,13 @@ struct MapLayoutTests {
         expected.replaceSubrange(120..<128, with: withUnsafeBytes(of: TunnelEntry.number(of: "far")) { Array($0) } + [5, 0, 0, 0])
         #expect(TunnelEntry.number(of: "far") == 3_170_376_174)
         #expect(bytes == expected)
-        #expect(TunnelEntry.ownWay(bytes, of: "far")?.remote == way.remote)
-        #expect(TunnelEntry.ownWay(bytes, of: "near") == nil)
+        #expect(TunnelEntry.specificRoute(bytes, of: "far")?.remote == way.remote)
+        #expect(TunnelEntry.specificRoute(bytes, of: "near") == nil)
 
-        let six = OwnWay(remote: Array(1...16), ifindex: 5)
+        let six = SpecificRoute(remote: Array(1...16), ifindex: 5)
         let entry = TunnelEntry(six, of: "far").bytes
         #expect(Array(entry[40..<56]) == six.remote && entry[88] == 1)
-        #expect(TunnelEntry.ownWay(entry, of: "far")?.remote == six.remote)
+        #expect(TunnelEntry.specificRoute(entry, of: "far")?.remote == six.remote)
 
         let local = TunnelEntry(mtu: 1_500).bytes
         #expect(Array(local[80..<100]) == [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xDC, 5, 0, 0, 0xEA, 5, 0, 0])
@@ -118,7 +118,7 @@ struct MapLayoutTests {
     @Test("A spec that a former build pinned is read, and written as it was")
     func spec() throws {
         let spec = try JSONDecoder().decode(AttachmentSpec.self, from: Data(Self.formerSpec.utf8))
-        #expect(spec.domainName == "web1" && spec.options.finished && spec.options.destination == "ids")
+        #expect(spec.domainName == "web1" && spec.options.resolvesOffloads && spec.options.destination == "ids")
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         #expect(String(decoding: try encoder.encode(spec), as: UTF8.self) == Self.formerSpec)

@@ -86,7 +86,7 @@ extension KernelDataplane {
         full.sampling = .flows(oneIn: 2)
         full.rate = RateLimit(perSecond: 1_000, unit: .bitsPerSecond, burst: 64, text: "1kbit", burstText: nil)
         full.once = true
-        full.finished = true
+        full.resolvesOffloads = true
         // The filter `ip`: a load, a comparison and two returns.
         let words: [UInt64] = [0x0000_000C_0000_0028, 0x0000_0800_0100_0015, 0x0004_0000_0000_0006, 0x6]
         let filter = try? FilterTranslation.translate(ClassicProgram(words.map { ClassicInstruction(word: $0) }))

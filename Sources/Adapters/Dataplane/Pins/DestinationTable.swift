@@ -82,7 +82,7 @@ struct DestinationTable {
         if let tunnel = route.tunnel {
             let entry = TunnelEntry(tunnel, of: label, clockOffset: TunnelEntry.clockOffset())
             try kernel.write(entry.bytes, to: maps.tunnels, at: index)
-        } else if let way = route.ownWay {
+        } else if let way = route.specificRoute {
             // An entry for the same machine stays: copies that are under way still need it.
             let entry = try kernel.read(maps.tunnels, at: index, size: Int(MapLayout.tunnels.valueSize))
             if TunnelEntry.specificRoute(entry, of: label)?.remote != way.remote {

@@ -16,7 +16,7 @@ struct TunnelEntry {
     ///   - clockOffset: the real-time clock less the monotonic clock, in nanoseconds.
     init(_ tunnel: TunnelHeader, of label: String, clockOffset: UInt64) {
         var value = tap_tunnel()
-        value.header.user.0 = tunnel.isOwnWay ? Self.ownPath : 0
+        value.header.user.0 = tunnel.isSpecificRoute ? Self.ownPath : 0
         withUnsafeMutableBytes(of: &value.header.bytes) { $0.copyBytes(from: tunnel.bytes) }
         value.length = UInt32(tunnel.bytes.count)
         value.kind = Self.kind(tunnel.form).rawValue
@@ -61,7 +61,7 @@ struct TunnelEntry {
     }
 
     /// The remote address and the device of an entry as it was written; `nil`: it was the default route, or the entry is another's.
-    static func ownWay(_ bytes: [UInt8], of label: String) -> SpecificRoute? {
+    static func specificRoute(_ bytes: [UInt8], of label: String) -> SpecificRoute? {
         guard let value = TunnelEntry(bytes)?.value, value.header.user.0 & ownPath != 0, value.number == number(of: label) else {
             return nil
         }

@@ -28,7 +28,7 @@ extension Reconciler {
             if used.contains(verdict.label) || isRefused { write(verdict) }
         }
         do {
-            try dataplane.followOffloads()
+            try dataplane.refreshOffloads()
         } catch {
             logger.debug("\(error.message)")
         }
@@ -91,7 +91,7 @@ extension Reconciler {
     /// - Parameter anew: writes it in any case.
     func write(_ verdict: DestinationVerdict, anew: Bool = false) {
         // What the daemon before this one knew of its way may be in pins that could not be read yet.
-        if verdict.tunnel?.isOwnWay == false, !underlay.isRecalled { return request(.all, after: 1) }
+        if verdict.tunnel?.isSpecificRoute == false, !underlay.isRecalled { return request(.all, after: 1) }
         let before = destinations[verdict.label]
         do {
             let route = try route(for: verdict)
@@ -118,7 +118,7 @@ extension Reconciler {
         if let ifindex = verdict.ifindex {
             return DestinationRoute(
                 kind: verdict.kind, ifindex: ifindex, isReceiving: verdict.isReceiving, rate: verdict.rate,
-                tunnel: verdict.tunnel, ownWay: verdict.ownWay, mtu: verdict.mtu)
+                tunnel: verdict.tunnel, specificRoute: verdict.specificRoute, mtu: verdict.mtu)
         }
         var last = destinations[verdict.label]?.route.ifindex
         if last == nil { last = try dataplane.destinations().first { $0.label == verdict.label }?.ifindex }
@@ -153,7 +153,7 @@ extension Reconciler {
         let host = readHost()
         for definition in configuration.value.destinations {
             guard case .tunnel(let tunnel) = definition.target, let remote = IPAddress.bytes(tunnel.remote),
-                underlay.ownWays[remote] != nil,
+                underlay.specificRoutes[remote] != nil,
                 case .success(let verdict) = DestinationEvaluation.evaluate(definition, host: host)
             else { continue }
             write(verdict)

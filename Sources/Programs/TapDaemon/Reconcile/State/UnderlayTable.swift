@@ -7,7 +7,7 @@ struct UnderlayTable {
     private(set) var paths: [UnderlayQuery: Result<UnderlayPath, Failure>] = [:]
     /// Remote addresses that had a way besides the default route in this daemon's life, or when the kernel's map was written last; the
     /// device.
-    private(set) var ownWays: [[UInt8]: String] = [:]
+    private(set) var specificRoutes: [[UInt8]: String] = [:]
     /// Whether what the map had before this daemon started is among them.
     private(set) var isRecalled = false
     /// Counts changes that a plan depends on.
@@ -27,10 +27,10 @@ struct UnderlayTable {
     @discardableResult
     mutating func note(_ query: UnderlayQuery, _ result: Result<UnderlayPath, Failure>, remotes: @autoclosure () -> Set<[UInt8]>) -> Bool {
         if case .success(let path) = result, !path.isByDefaultRoute {
-            ownWays[query.remote] = path.device
-            if ownWays.count > Self.rememberedWays {
+            specificRoutes[query.remote] = path.device
+            if specificRoutes.count > Self.rememberedWays {
                 let used = remotes().union([query.remote])
-                ownWays = ownWays.filter { used.contains($0.key) }
+                specificRoutes = specificRoutes.filter { used.contains($0.key) }
             }
         }
         guard paths.updateValue(result, forKey: query) != result else { return false }
@@ -40,12 +40,12 @@ struct UnderlayTable {
 
     /// Takes in what the daemon before this one knew, by remote address the ifindex.
     mutating func recall(_ ways: [[UInt8]: UInt32], _ devices: DeviceTable) {
-        for (remote, ifindex) in ways where ownWays[remote] == nil { ownWays[remote] = devices[ifindex]?.name ?? "a device that has gone" }
+        for (remote, ifindex) in ways where specificRoutes[remote] == nil { specificRoutes[remote] = devices[ifindex]?.name ?? "a device that has gone" }
         isRecalled = true
     }
 
     /// Forgets who had a way of its own.
-    mutating func forgetWays() { ownWays = [:] }
+    mutating func forgetWays() { specificRoutes = [:] }
 
     /// The devices by which packets get to other machines, as far as it matters whether they can: a path says nothing of a carrier.
     func links(in devices: DeviceTable) -> [UInt32: Bool] {
