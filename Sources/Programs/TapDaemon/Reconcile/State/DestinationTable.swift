@@ -25,7 +25,7 @@ struct DestinationTable {
     /// Takes in what the destinations have counted. - Returns: whether that stops or resumes copying to one.
     mutating func measure(_ records: [DestinationRecord], limit: RateLimit?, at now: Double) -> Bool {
         let before = breaker.failures
-        breaker.look(at: records, limit: limit, now: now)
+        breaker.update(with: records, limit: limit, now: now)
         guard breaker.failures != before else { return false }
         generation += 1
         return true
