@@ -117,7 +117,8 @@ extension KernelSuite {
             #expect(counters.copied == counters.seen && record.sent == counters.copied)
         }
 
-        @Test("No segment is longer than snaplen, however short the segments were", arguments: Mechanism.here, [Snaplen.bytes(200), .headers])
+        @Test(
+            "No segment is longer than snaplen, however short the segments were", arguments: Mechanism.here, [Snaplen.bytes(200), .headers])
         func areCut(_ mechanism: Mechanism, _ snaplen: Snaplen) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
             defer { _ = try? tapped.dataplane.purge() }

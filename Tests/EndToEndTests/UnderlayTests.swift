@@ -62,7 +62,9 @@ extension EndToEnd.RunningGuests {
             try await host.reload(Self.configuration("device='up0'"))
             try await host.setTap("web1", "--to", "tun")
             let early = try await host.wait(for: "web1", tap: "tun", .failed, .destinationDown)
-            #expect(early.message?.contains("device up0 is down, through which 10.9.0.2 is to be reached (device=)") == true, "\(early.message ?? "")")
+            #expect(
+                early.message?.contains("device up0 is down, through which 10.9.0.2 is to be reached (device=)") == true,
+                "\(early.message ?? "")")
             try await expectNoCopies(copies, gateway)
             try await far.connect()
             try await host.wait(for: "web1", tap: "tun")
