@@ -25,6 +25,8 @@ import Testing
             for domain in domains { await bench.event(domain, "undefined") }
             try await bench.eventually("all are asked for") { bench.libvirt.state.withLock { $0.asked } == asked + 6 }
             let reads = bench.kernel.state.withLock { $0.deviceReads }
+            // The answers take a moment: what is read then is news to all who asked.
+            await bench.advance(0.1)
             bench.libvirt.mood = .knowsNobody
             try await bench.eventually("all are gone") { await domains.map(\.uuid).allSatisfy(bench.reconciler.domains.isAbsent) }
             #expect(bench.kernel.state.withLock { $0.deviceReads } == reads + 1)

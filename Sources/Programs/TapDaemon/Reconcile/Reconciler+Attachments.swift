@@ -132,7 +132,7 @@ extension Reconciler {
 
     /// Notes for status what a plan says of failures, and when what it holds back is tried again.
     private func note(_ plan: DomainPlan, for uuid: DomainUUID) {
-        // What needs no step has not failed, whatever was noted of it before.
+        // An attachment that needs no step has not failed, whatever was noted before.
         if plan.isDecided { attachments.forgetFailures(of: uuid, but: plan.ids) }
         for action in plan.heldBack {
             guard let desired = action.desired else { continue }

@@ -39,6 +39,7 @@ extension Reconciler {
         }
     }
 
+    /// Logs why a configuration was not loaded.
     func report(_ problem: ConfigurationFileError) {
         let isMissing = configuration.missing != nil
         for (index, line) in problem.lines.enumerated() {

@@ -47,7 +47,8 @@ extension Reconciler {
 
     /// Notes which devices are found to be a running domain's, which they are from then on.
     func prove(_ uuid: DomainUUID) {
-        let own = destinations(in: uuid, called: domains.directory[uuid]?.name)
+        let isSensor = isSensor(uuid, domains.directory[uuid])
+        let own = isSensor ? destinations(in: uuid, called: domains[uuid]?.view.live?.name) : []
         domains.prove(uuid, devices, destinations: own.map(\.name.text))
     }
 
@@ -61,6 +62,7 @@ extension Reconciler {
         }
     }
 
+    /// Reads a domain's XML.
     func parseDomain(_ bytes: [UInt8]) -> Result<DomainDefinition, Failure> {
         Result { () throws(Failure) in
             do {

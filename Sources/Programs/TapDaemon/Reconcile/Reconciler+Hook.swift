@@ -8,8 +8,10 @@ import TapXML
 /// What the qemu hook asks for. libvirt holds the domain's lock and the guest waits, so nothing here asks libvirt and
 /// nothing waits for anything but the kernel and, briefly, for filters.
 extension Reconciler {
+    /// Answers one call of the hook.
+    ///
     /// - Parameters:
-    ///   - operation: libvirt's name of it: `prepare`, `start`, `started`, `stopped`, `release`, `migrate`, `restore`,
+    ///   - operation: libvirt's name of the operation: `prepare`, `start`, `started`, `stopped`, `release`, `migrate`, `restore`,
     ///     `reconnect`, `attach`.
     ///   - xml: the domain's XML as libvirt gave it to the hook.
     /// - Returns: whether libvirt may go on, and lines for the hook's standard error. Only at `start`, when the devices
@@ -57,6 +59,7 @@ extension Reconciler {
     /// How long a guest's start waits at most until its filters are compiled: seconds.
     private static let filterPatience = 1.0
 
+    /// Puts the taps of a domain in place that has its devices: at `start` before it runs.
     private func starting(_ definition: DomainDefinition, xml: [UInt8], isStart: Bool) async {
         let uuid = definition.uuid
         let now = clock.monotonic()
@@ -87,6 +90,7 @@ extension Reconciler {
         if let lead = hookRecord.placed(uuid, at: clock.monotonic()) { report(lead, uuid) }
     }
 
+    /// Logs how many seconds taps were in place before, or (negative) after, a guest ran.
     func report(_ lead: Double, _ uuid: DomainUUID) {
         let milliseconds = Int((abs(lead) * 1_000).rounded())
         if lead >= 0 {

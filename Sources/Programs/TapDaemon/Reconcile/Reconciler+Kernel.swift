@@ -50,7 +50,7 @@ extension Reconciler {
 
     /// Checks every attachment for what somebody else removed, or went in front of. - Returns: seconds until it is done again.
     ///
-    /// The kernel tells nobody when a link is detached, so it is asked: about once a second, and less often where there
+    /// The kernel tells nobody when a link is detached, so it is asked: about once per second, and less often where there
     /// is so much to ask about that it would cost more than a quarter of a per cent of a processor. Time that it waits (for RTNL,
     /// which others hold, or for a processor) does not count: else nothing would be checked while the host is busy.
     func sweep() async -> Double {
@@ -72,7 +72,7 @@ extension Reconciler {
             }
             left = left.dropFirst(64)
             spent += clock.processor() - start
-            // A hook must not wait for all of it.
+            // A hook must not wait for the whole sweep.
             await Task.yield()
         }
         return max(1, spent * 400)
@@ -89,6 +89,7 @@ extension Reconciler {
         }
     }
 
+    /// Notes why the kernel side cannot be used, and logs it once.
     func noteKernelTrouble(_ failure: Failure) {
         if kernelTrouble != failure { logger.error("\(failure.message)", metadata: ["reason": "\(failure.reason.rawValue)"]) }
         kernelTrouble = failure

@@ -93,7 +93,7 @@ extension Reconciler {
         )
     }
 
-    /// Logs taps that are gone. Whoever else is to know of it is to learn it from here.
+    /// Logs taps that are gone.
     private func report(_ loss: TapLossWatch.Loss) {
         let names = loss.taps.map(\.text).sorted().joined(separator: ", ")
         let (are, them) = loss.taps.count == 1 ? ("tap \(names) is", "it") : ("taps \(names) are", "them")

@@ -20,6 +20,7 @@ actor Reconciler {
     let logger: Logger
     let identity: DaemonIdentity
 
+    /// The configuration in force, and whether a purge holds all work.
     var configuration: LoadedConfiguration
     /// Why there is no status socket although the configuration asks for one.
     var statusSocketTrouble: Failure?
@@ -48,6 +49,7 @@ actor Reconciler {
             + ports.generation + destinations.generation
     }
 
+    /// What the work loop does next.
     var schedule = Schedule()
     let wakeup = Wakeup()
     private(set) var isStopped = false
@@ -91,6 +93,7 @@ actor Reconciler {
         request(.all)
     }
 
+    /// libvirt reports something.
     func handle(_ event: HypervisorEvent) {
         switch event {
         case .connected(let version):
@@ -148,6 +151,7 @@ actor Reconciler {
         return count
     }
 
+    /// Ends the work loop; what is attached copies on.
     func stop() {
         isStopped = true
         wakeup.wake()

@@ -106,7 +106,7 @@ struct ConfigurationRefusal: Error {
     var reason: Reason
     /// What that means.
     var message: String
-    /// Everything that is wrong, a line each.
+    /// Everything that is wrong, one line per fault.
     var lines: [String]
 }
 

@@ -26,7 +26,7 @@ struct Daemon {
         let inherited = InheritedSocket.adoptAll()
         let directory = RuntimeDirectory(runtimeDirectory)
         try directory.prepare()
-        // One daemon a runtime directory: two would undo each other's work.
+        // One daemon per runtime directory: two would undo each other's work.
         let lock = try DaemonLock(in: directory)
         defer { withExtendedLifetime(lock) {} }
         let listeners = try ListeningSocket.sockets(in: directory, inherited: inherited)

@@ -5,7 +5,7 @@ import Logging
 import TapModel
 import TapSystem
 
-/// One line an event on standard error. Under systemd the line begins with the priority that the journal
+/// One line per event on standard error. Under systemd the line begins with the priority that the journal
 /// understands (sd-daemon(3)) and has no time of its own, since the journal keeps that.
 struct StandardErrorLog: LogHandler {
     var logLevel = Logger.Level.info

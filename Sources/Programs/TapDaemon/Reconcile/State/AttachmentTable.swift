@@ -76,7 +76,7 @@ struct AttachmentTable {
     /// The failures of a domain's attachments that the log has.
     func loggedFailures(of domain: DomainUUID) -> [Failure] { logged.filter { $0.key.domain == domain.hex }.map(\.value) }
 
-    /// Notes that one was detached, and why else it is not there any more is of no interest.
+    /// Notes that one was detached: its failures and removals are forgotten.
     mutating func detached(_ id: AttachmentID) {
         self[id] = nil
         succeeded(id)

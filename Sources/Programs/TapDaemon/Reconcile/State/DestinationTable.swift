@@ -2,17 +2,17 @@
 
 import TapModel
 
-/// The destinations of this host: what each was found to be last, what the kernel's map has of it, and which are stopped to stay below the
-/// host's `<limit>`. Times are seconds of a clock that does not jump.
+/// The destinations of this host: the last verdict on each, its entry in the kernel's map, and which are stopped to stay below the host's
+/// `<limit>`. Times are seconds of a clock that does not jump.
 struct DestinationTable {
-    /// What the kernel's map has of one, and why.
+    /// The entry of one in the kernel's map, and why it is so.
     struct Written {
         var verdict: DestinationVerdict
         var route: DestinationRoute
     }
 
     private var written: [String: Written] = [:]
-    /// What each destination of the configuration was found to be last.
+    /// The last verdict on each destination of the configuration.
     private var verdicts: [String: DestinationVerdict] = [:]
     /// Keeps all copies together below the host's `<limit>`.
     private var breaker = CopyBreaker()
@@ -31,20 +31,20 @@ struct DestinationTable {
         return true
     }
 
-    /// Notes what a destination of the configuration is. - Returns: whether that is not what it was.
+    /// Records a verdict on a destination of the configuration. - Returns: whether it changed.
     mutating func note(_ verdict: DestinationVerdict) -> Bool {
         verdicts.updateValue(verdict, forKey: verdict.label) != verdict
     }
 
-    /// What the kernel's map was given last for a label; `nil`: nothing, as far as this daemon knows.
+    /// The entry that was written last for a label; `nil`: this daemon wrote none.
     subscript(label: String) -> Written? { written[label] }
 
-    /// Notes that the map has this.
+    /// Records an entry that was written.
     mutating func wrote(_ verdict: DestinationVerdict, _ route: DestinationRoute) {
         written[verdict.label] = Written(verdict: verdict, route: route)
     }
 
-    /// Forgets what the map has of a destination: it is written anew when it is used.
+    /// Forgets an entry: it is written anew when the destination is used.
     mutating func forget(_ label: String) { written[label] = nil }
 
     /// The map was removed.

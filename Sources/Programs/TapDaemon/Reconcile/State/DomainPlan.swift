@@ -12,7 +12,7 @@ struct DomainPlan {
     let isDecided: Bool
 
     /// - Parameters:
-    ///   - domain: what is known of it, with verdicts on its taps; `nil`: nothing, or that there is none.
+    ///   - domain: the domain with verdicts on its taps; `nil`: nothing is known of it, or there is none.
     ///   - isAbsent: whether libvirt said that there is no such domain.
     ///   - observed: its attachments as the kernel has them.
     ///   - mayRestore: whether one that somebody else removed may be put back now.

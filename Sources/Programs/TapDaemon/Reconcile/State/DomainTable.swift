@@ -124,7 +124,7 @@ struct DomainTable {
 
     mutating func setVerdicts(_ verdicts: [TapVerdict], of uuid: DomainUUID) { known[uuid]?.view.verdicts = verdicts }
 
-    /// Notes when a domain was started without a call of the hook; `nil`: that is not known of it.
+    /// Notes when a domain was started without a call of the hook; `nil`: it was not, as far as is known.
     mutating func setUncalledStart(_ time: Timestamp?, of uuid: DomainUUID) { known[uuid]?.view.uncalledStart = time }
 
     /// Notes that the taps of a domain that was seen to start are in place.
@@ -220,7 +220,7 @@ struct DomainTable {
 
     // MARK: Directory
 
-    /// Notes what is known of a domain that copies may go to; `nil`: it is not on this host. - Returns: what was known; not whether it changed.
+    /// Notes what is known of a domain that copies may go to; `nil`: it is not on this host. - Returns: what was known before.
     mutating func enlist(_ uuid: DomainUUID, _ entry: DomainDirectory.Entry?) -> DomainDirectory.Entry? {
         defer { directory[uuid] = entry }
         return directory[uuid]

@@ -66,8 +66,8 @@ struct HookRecord {
     /// Notes that a guest runs. - Returns: how many seconds its taps were in place by then, if it was waited for.
     mutating func runs(_ uuid: DomainUUID, at now: Double) -> Double? { arrivals.runs(uuid, at: now) }
 
-    /// Notes that the taps of a domain that starts are in place. - Returns: for how many seconds the guest ran without them (negative), if it
-    /// ran already.
+    /// Notes that the taps of a domain that starts are in place.
+    /// - Returns: for how many seconds the guest ran without them (negative), if it ran already.
     mutating func placed(_ uuid: DomainUUID, at now: Double) -> Double? { arrivals.placed(uuid, at: now) }
 
     /// Forgets when a domain ran: it stopped, or starts anew.

@@ -20,8 +20,9 @@ struct PortTable {
 
     subscript(name: String) -> Result<MonitorPort, Failure>? { ports[name] }
 
-    /// Replaces all of them by what was found now. - Returns: whether one is not what it was.
-    /// - Parameter isChanged: whether the kernel was changed for one, whatever is known of it now.
+    /// Replaces all of them by what was found now.
+    /// - Parameter isChanged: whether a port was made or mended in the kernel, which counts as a change also if it looks as before.
+    /// - Returns: whether one changed.
     mutating func replace(_ found: [String: Result<MonitorPort, Failure>], isChanged: Bool) -> Bool {
         guard isChanged || found != ports else { return false }
         ports = found

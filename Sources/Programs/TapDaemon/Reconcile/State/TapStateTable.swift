@@ -2,16 +2,17 @@
 
 import TapModel
 
-/// What each tap was found to be last, to log changes and to show how long it lasts, and of which taps frames came that have the mark of
-/// copies and are none.
+/// The last known state of each tap, to log changes and to show how long it lasts, and the taps that get frames with the mark of copies
+/// which are no copies.
 struct TapStateTable {
     private var records: [DomainUUID: [TapOccurrence: TapStateRecord]] = [:]
     /// How the counters of frames with our mark grew.
     private(set) var marks = MarkWatch()
-    /// Of which taps the log has such frames.
+    /// The taps for which the log has such frames.
     private var loggedMarks: Set<TapKey> = []
 
-    /// Takes in what a domain's taps are now. - Returns: those that are not what they were; `isNew`: nothing was known of it.
+    /// Records the states of a domain's taps.
+    /// - Returns: the taps whose state or reason changed; `isNew`: the tap was not known before.
     mutating func note(_ taps: [TapStatus], of uuid: DomainUUID, at now: Timestamp) -> [(tap: TapStatus, isNew: Bool)] {
         let keys = TapOccurrence.of(taps)
         var changed: [(tap: TapStatus, isNew: Bool)] = []
@@ -43,7 +44,7 @@ struct TapStateTable {
     /// Forgets the counters of all attachments but these.
     mutating func keepMarks(of ids: Set<AttachmentID>) { marks.keep(ids) }
 
-    /// Takes in of which taps such frames come now; all of them count as logged. - Returns: those that the log does not have.
+    /// Records which taps get such frames now; all of them count as logged. - Returns: those that the log does not have.
     mutating func newMarks(among taps: Set<TapKey>) -> Set<TapKey> {
         defer { loggedMarks = taps }
         return taps.subtracting(loggedMarks)
