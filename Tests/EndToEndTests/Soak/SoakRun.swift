@@ -70,7 +70,7 @@ struct SoakRun {
             let log = host.lab.log("virt-tapd")
             #expect(!log.contains("no call of the hook came"))
             #expect(!log.contains("If that is not meant"))
-            #expect(log.contains("the hook told of its start"))
+            #expect(log.contains("the hook was called at its start"))
         }
     }
 
