@@ -23,7 +23,7 @@ static __always_inline __u16 fold(__u64 sum)
 	return sum;
 }
 
-/* Of a number of 16-bit words. */
+/* The sum of count 16-bit words, not folded. */
 static __always_inline __u64 sum_of(const void *words, int count)
 {
 	const __u16 *word = words;
@@ -35,12 +35,13 @@ static __always_inline __u64 sum_of(const void *words, int count)
 }
 
 /*
- * Whether the transport checksum looks as it does before it is filled in: the
- * sum of the pseudo-header and no more. One in 65,536 that are filled in look
- * so, too, and take the longer way for nothing. A guest can have another one
- * filled in that does not look so: the kernel does that where the packet leaves.
+ * Whether the transport checksum looks as if it were left to the device
+ * (CHECKSUM_PARTIAL): it is the sum of the pseudo-header and no more. One in 65,536
+ * complete checksums looks like that, too, and its copy takes the longer way for
+ * nothing. A guest can leave another checksum to the device that does not look like
+ * that: the kernel fills it in where the packet leaves.
  */
-__noinline int tap_is_unfinished(struct __sk_buff *skb)
+__noinline int tap_needs_checksum(struct __sk_buff *skb)
 {
 	struct headers headers;
 	__u16 check = 0;

@@ -25,8 +25,9 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "destinations.h"
+#include "CTapABI.h"
 #include "headers.h"
+#include "maps.h"
 
 #define TUNNELS_IN_TUNNELS 4
 /* In the first byte of GRE: RFC 2784, RFC 2890. */
@@ -166,7 +167,7 @@ __noinline int tap_pass_tunnel(struct __sk_buff *skb, struct layer *layer, __u32
 	struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
 	struct outer outer = {};
 	__be16 type = 0, kind;
-	__u8 begin[4];
+	__u8 begin[4] __attribute__((aligned(4)));
 	__u32 offset, length;
 
 	if (!layer || !tunnel)
@@ -210,7 +211,7 @@ __noinline int tap_pass_tunnel(struct __sk_buff *skb, struct layer *layer, __u32
 }
 
 /* Whether a frame is, or has in it, a packet that this destination's tunnel has sent. */
-static __always_inline bool is_own_tunnels(struct __sk_buff *skb, __u32 slot)
+static __always_inline bool carries_own_tunnel(struct __sk_buff *skb, __u32 slot)
 {
 	struct layer layer = {};
 

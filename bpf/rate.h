@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The generic cell rate algorithm (ITU-T I.371, annex A): one number, the time
- * at which all that was let through will have been paid for.
+ * The generic cell rate algorithm (ITU-T I.371, annex A): one number, the time at
+ * which everything that was let through will have been paid for.
  *
  * All CPUs share it, by compare and swap; a refusal writes nothing, so a tap
  * far over its rate costs no more than a read.
@@ -15,11 +15,11 @@
 
 #include <bpf/bpf_helpers.h>
 
-/* More CPUs than this changing one number within nanoseconds: the frame is refused. */
+/* A frame is refused if this many tries in a row meet another CPU that changes the number. */
 #define RATE_TRIES 16
 #define RATE_UNITS (1 << TAP_RATE_UNITS_SHIFT)
 
-/* - cost: what the frame takes of the time, and depth: what may be taken at once. */
+/* Whether a frame that costs this much time may pass now; depth is how much may be used at once. */
 __noinline int tap_conforms(__u64 *paid_until, __u64 cost, __u64 depth)
 {
 	if (!paid_until)
@@ -32,8 +32,8 @@ __noinline int tap_conforms(__u64 *paid_until, __u64 cost, __u64 depth)
 
 		if (ahead < 0)
 			ahead = 0;
-		/* When all is paid for, a frame larger than the burst passes,
-		 * or it never would.
+		/* When everything is paid for, a frame larger than the burst passes: otherwise it
+		 * never would.
 		 */
 		if (ahead && ahead + cost > depth)
 			return 0;
@@ -48,7 +48,7 @@ static __always_inline bool conforms(__u64 *paid_until, const volatile struct ta
 {
 	__u64 units = limit->is_packets ? packets : bytes;
 
-	/* Or a guest that claims tiny segments makes the product wrap. */
+	/* Otherwise a guest that claims tiny segments makes the product wrap. */
 	if (units > RATE_UNITS)
 		units = RATE_UNITS;
 	return tap_conforms(paid_until, units * limit->cost >> limit->shift, limit->depth);

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Changes copies behind the clone, on a veth pair of ours, and sends them on to
- * their destination: cuts them, and wraps those for another machine. It never
- * meets an original.
+ * The relay: changes copies after the clone, on a veth pair of ours, and sends them on
+ * to their destination: truncates them, and encapsulates those for another machine.
+ * It never meets an original.
  *
- * It runs twice: where copies leave the sending end, and where they arrive at
- * the other. What can be cut is cut at once, within the call that cloned it, so
- * that the tap's program is told of errors. A GSO packet cut there would be
- * one short frame for forty, and the kernel cuts nothing in front of a checksum
- * that is still to be filled in. Those go on: the sending end can do nothing by
- * itself, so the kernel makes segments of them and fills the checksum in, and
- * each segment is cut where it arrives.
+ * Departure is where copies leave the sending end. What can be done there is done at
+ * once, within the call that cloned, so that the tap's program learns of errors. But a
+ * GSO packet truncated there would be one short frame instead of forty, and the kernel
+ * truncates nothing in front of a checksum that is left to the device. Such copies
+ * pass on: the sending end has no offloads, so the kernel segments them and fills in
+ * checksums, and each segment is truncated where it arrives, at the other end.
  *
- * A copy that cannot be cut as it was asked for is dropped and counted: what
- * was to be left out must not get out. Those that are to be wrapped go on in the
- * same way, since what leaves the host has to be finished.
+ * A copy that cannot be truncated as asked is dropped and counted: what was to be left
+ * out must not get out. Copies that are encapsulated pass on in the same way, since
+ * what leaves the host must be complete.
  */
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
@@ -22,65 +21,72 @@
 
 #include <bpf/bpf_helpers.h>
 
+#include "CTapABI.h"
 #include "backlog.h"
-#include "destinations.h"
+#include "counting.h"
 #include "fragment.h"
 #include "headers.h"
+#include "maps.h"
 #include "message.h"
-#include "relay.h"
 #include "passing.h"
 #include "segments.h"
 #include "tunnel.h"
 
-/* Ethernet with a tag, IPv4 and TCP with all their options: with more, each segment would be little else. */
+/* Ethernet with a tag, IPv4 and TCP with all options: with more, segments would be mostly headers. */
 #define MOST_HEADERS (ETH_HLEN + VLAN_TAG_LEN + 60 + 60)
 
-/* Whether this is the end where copies arrive. Nobody can be told of errors there, so they are counted. */
-const volatile __u32 hop_is_arrival = 0;
+/* --- Counting --- */
 
-static __always_inline void count(__u32 slot, enum tap_destination_counter which, __u32 bytes)
+static __always_inline void count_one(__u32 slot, enum tap_destination_counter which, __u32 bytes)
 {
-	struct tap_count frame = {.packets = 1, .bytes = bytes};
+	struct tap_count count = {.packets = 1, .bytes = bytes};
 
-	add_at(slot, which, &frame);
+	add_destination_count(slot, which, &count);
 }
 
-/* A copy that has left: so many bytes, and so many that were cut off. */
+/* Counts a copy of that many bytes that has left, and the bytes that were cut off before. */
 static __always_inline void count_sent(__u32 slot, __u32 bytes, __u32 cut_off)
 {
 	struct tap_count spared = {.bytes = cut_off};
 
-	count(slot, TAP_DESTINATION_GIVEN, bytes);
+	count_one(slot, TAP_DESTINATION_GIVEN, bytes);
 	if (cut_off)
-		add_at(slot, TAP_DESTINATION_SPARED, &spared);
+		add_destination_count(slot, TAP_DESTINATION_SPARED, &spared);
 }
 
+/* --- Sending to another machine --- */
+
 /*
- * Sends a frame that is too large for the path as fragments of one outer packet.
- * Each is made of a copy of its own, since nothing brings back what was cut off.
+ * Sends a frame that is too large for the path as fragments of one outer packet. Each
+ * is made of another clone, since nothing brings back what has been cut off.
  */
-__noinline int tap_send_fragments(struct __sk_buff *skb, const struct wrap *wrap, __u32 number,
-				  __u32 payload, __u32 mtu)
+__noinline int tap_send_fragments(struct __sk_buff *skb, const struct encapsulation *inner,
+				  __u32 tunnel, __u32 payload, __u32 mtu)
 {
-	__u32 zero = 0, fragments, fragment, most = mtu & ~7U;
+	__u32 zero = 0, count, most = mtu & ~7U;
 	struct tap_relay *relay = bpf_map_lookup_elem(&tap_hops, &zero);
+	struct fragment_message fragment;
 	int error = -1;
 
-	if (!wrap)
+	if (!inner)
 		return -1;
 	/* As even as can be: the last must not be shorter than a network header. */
-	fragments = most ? (payload + most - 1) / most : 0;
-	if (!relay || !relay->ifindex || fragments < 2 || fragments > TAP_FRAGMENTS)
+	count = most ? (payload + most - 1) / most : 0;
+	if (!relay || !relay->ifindex || count < 2 || count > MAX_FRAGMENTS)
 		return -1;
-	if (fragment_size(payload, fragments) > most)
-		fragments++;
-	for (fragment = 0; fragment < TAP_FRAGMENTS && fragment < fragments; fragment++) {
-		skb->cb[TAP_CB_PLACE] = wrap->place | TAP_CB_FRAGMENT;
-		/* One kind of tunnel needs this, others that. */
-		skb->cb[TAP_CB_SUM] = wrap->sum | wrap->vlan | wrap->is_truncated << 16;
-		skb->cb[TAP_CB_DEVICE] = number;
-		skb->cb[TAP_CB_PART] = fragment << 16 | fragments;
-		skb->cb[TAP_CB_ID] = wrap->fragment_id;
+	if (fragment_size(payload, count) > most)
+		count++;
+	fragment.slot = inner->slot;
+	fragment.is_outbound = inner->is_outbound & 1;
+	/* UDP over IPv6 needs the sum, ERSPAN the tag: one of them is 0. */
+	fragment.sum_or_vlan = inner->sum | inner->vlan;
+	fragment.is_truncated = inner->is_truncated & 1;
+	fragment.tunnel = tunnel;
+	fragment.count = count;
+	fragment.id = inner->fragment_id;
+	for (__u32 i = 0; i < MAX_FRAGMENTS && i < count; i++) {
+		fragment.index = i;
+		pack_fragment(skb, &fragment);
 		error = bpf_clone_redirect(skb, relay->ifindex, 0);
 		if (error)
 			break;
@@ -88,85 +94,90 @@ __noinline int tap_send_fragments(struct __sk_buff *skb, const struct wrap *wrap
 	return error;
 }
 
-/* Sends a copy to another machine, and counts it; of what it was, so many bytes are cut off already. */
-__noinline int tap_send_wrapped(struct __sk_buff *skb, __u32 place, __u32 device, __u32 cut_off)
+/*
+ * Encapsulates a complete copy, sends it and counts it. The outer headers are plain
+ * bytes to the kernel. cut_off says how many bytes have been cut off already.
+ */
+__noinline int tap_send_complete(struct __sk_buff *skb, __u32 slot, __u32 is_outbound, __u32 device,
+				 __u32 cut_off)
 {
-	__u32 slot = place & TAP_CB_SLOT, outer, original;
 	struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
-	struct wrap wrap = {};
+	struct encapsulation inner = {};
 	bool is_too_large, is_truncated = false;
+	__u32 outer, original;
+	int sum, vlan;
 	long error;
-	int sum = 0;
-	int vlan;
 
 	if (!tunnel)
 		return -1;
-	vlan = tap_put_tags(skb);
+	vlan = tap_write_tags(skb);
 	if (vlan < 0)
 		return -1;
-	wrap.place = place;
-	wrap.vlan = vlan;
-	wrap.is_truncated = cut_off > 0;
-	wrap.fragment_id = bpf_get_prandom_u32();
+	inner.slot = slot;
+	inner.is_outbound = is_outbound;
+	inner.vlan = vlan;
+	inner.is_truncated = cut_off > 0;
+	inner.fragment_id = bpf_get_prandom_u32();
 	original = skb->len;
 	is_too_large = original > tunnel->room;
 	if (is_too_large && tunnel->oversize == TAP_OVERSIZE_TRUNCATE) {
 		if (bpf_skb_change_tail(skb, tunnel->room, 0))
 			return -1;
-		wrap.is_truncated = 1;
+		inner.is_truncated = 1;
 		is_truncated = true;
 		is_too_large = false;
 	} else if (is_too_large && tunnel->oversize == TAP_OVERSIZE_DROP) {
-		count(slot, TAP_DESTINATION_OVERSIZED, original);
+		count_one(slot, TAP_DESTINATION_OVERSIZED, original);
 		return -1;
 	}
-	wrap.length = skb->len;
+	inner.length = skb->len;
 	if (tunnel->is_ipv6 && tunnel->kind == TAP_TUNNEL_UDP) {
 		sum = tap_sum(skb);
 		if (sum < 0)
 			return -1;
-		wrap.sum = sum;
-		wrap.vlan = 0;
-		wrap.is_truncated = 0;
+		inner.sum = sum;
+		inner.vlan = 0;
+		inner.is_truncated = 0;
 	}
 	if (is_too_large) {
 		outer = tunnel->is_ipv6 ? OUTER_IPV6 : OUTER_IPV4;
 		if (tap_send_fragments(
-			    skb, &wrap, tunnel->number, tunnel->length - outer + wrap.length,
+			    skb, &inner, tunnel->number, tunnel->length - outer + inner.length,
 			    tunnel->mtu - (outer - ETH_HLEN) -
 				    (tunnel->is_ipv6 ? sizeof(struct fragment_header) : 0)))
 			return -1;
-		count(slot, TAP_DESTINATION_FRAGMENTED, wrap.length);
-		count_sent(slot, wrap.length, cut_off);
+		count_one(slot, TAP_DESTINATION_FRAGMENTED, inner.length);
+		count_sent(slot, inner.length, cut_off);
 		return 0;
 	}
-	if (tap_wrap(skb, &wrap))
+	if (tap_push_outer(skb, &inner))
 		return -1;
-	skb->cb[TAP_CB_PLACE] = 0;
+	clear_message(skb);
 	error = bpf_clone_redirect(skb, device, 0);
 	if (error)
 		return error;
 	if (is_truncated)
-		count(slot, TAP_DESTINATION_TRUNCATED, original);
-	count_sent(slot, wrap.length, cut_off + original - wrap.length);
+		count_one(slot, TAP_DESTINATION_TRUNCATED, original);
+	count_sent(slot, inner.length, cut_off + original - inner.length);
 	return 0;
 }
 
 /*
- * Sends an IP frame to another machine as the kernel's own tunnels do: what the
- * guest left to its device is done to the frame in it where it leaves, by the
+ * Encapsulates a whole IP frame as the kernel's own tunnels do, sends it and counts it:
+ * what the guest left to its device is done to the inner frame where it leaves, by the
  * device or by the kernel for it. So a GSO packet costs what one frame costs.
  *
- * Not for UDP over IPv6, whose checksum covers all of that. Nor for GSO packets
- * in ERSPAN, of which each segment has a number of its own. Positive: it was
- * not possible, and nothing was changed.
+ * Not for UDP over IPv6, whose checksum covers everything. Nor for GSO packets in
+ * ERSPAN, where each segment has a number. Positive: it was not possible, and nothing
+ * was changed.
  */
-__noinline int tap_send_encapsulated(struct __sk_buff *skb, __u32 place, __u32 device)
+__noinline int tap_send_offloaded(struct __sk_buff *skb, __u32 slot, __u32 is_outbound,
+				  __u32 device)
 {
-	__u32 slot = place & TAP_CB_SLOT, length = skb->len, segment_size = skb->gso_size;
+	__u32 length = skb->len, segment_size = skb->gso_size;
 	struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
 	struct tap_count sent = {.packets = 1, .bytes = length};
-	struct wrap wrap = {};
+	struct encapsulation inner = {};
 	struct headers headers;
 	__u64 flags = 0;
 	__u32 excess;
@@ -186,7 +197,9 @@ __noinline int tap_send_encapsulated(struct __sk_buff *skb, __u32 place, __u32 d
 			return 1;
 		excess = headers.end + segment_size;
 		excess = excess > tunnel->room ? excess - tunnel->room : 0;
-		/* As much as is put in front the kernel takes off the segments, unless it is told not to. */
+		/* The kernel takes the length of what is put in front off the segments unless it is
+		 * asked not to.
+		 */
 		if (excess > tunnel->length || (excess && segment_size < 2 * tunnel->length))
 			return 1;
 		if (!excess)
@@ -200,145 +213,208 @@ __noinline int tap_send_encapsulated(struct __sk_buff *skb, __u32 place, __u32 d
 	} else if (length > tunnel->room) {
 		return 1;
 	}
-	wrap.place = place;
-	wrap.fragment_id = bpf_get_prandom_u32();
-	wrap.length = length;
-	error = tap_encapsulate(skb, &wrap, flags);
+	inner.slot = slot;
+	inner.is_outbound = is_outbound;
+	inner.fragment_id = bpf_get_prandom_u32();
+	inner.length = length;
+	error = tap_push_known_outer(skb, &inner, flags);
 	if (error)
 		return error;
-	skb->cb[TAP_CB_PLACE] = 0;
+	clear_message(skb);
 	error = bpf_clone_redirect(skb, device, 0);
 	if (!error)
-		add_at(slot, TAP_DESTINATION_GIVEN, &sent);
+		add_destination_count(slot, TAP_DESTINATION_GIVEN, &sent);
 	return error ? -1 : 0;
 }
 
+/* --- Both ends --- */
+
+/* Finds the device by which a copy leaves; false: the slot has had another owner since. */
+static __always_inline bool find_device(const struct copy_message *copy,
+					const struct tap_tunnel *tunnel, __u32 *device)
+{
+	*device = copy->device;
+	if (!copy->encapsulates)
+		return true;
+	if (!tunnel || tunnel->number != copy->device)
+		return false;
+	*device = tunnel->ifindex;
+	return true;
+}
+
 /*
- * Whether every byte has to be what it will be on the wire. That is so where
- * there is a checksum over all. And in fragments, which the kernel would fill a
- * checksum in for where the guest said, who could choose a place in front of
- * which the outer headers are.
+ * Truncates a copy as asked; returns how many bytes are left. Negative: it is what it
+ * was. A global function, so that the verifier walks it once.
  */
-static __always_inline bool needs_whole(const struct tap_tunnel *tunnel, __u32 length)
+__noinline int tap_truncate(struct __sk_buff *skb, enum snap snap, __u32 snap_length)
+{
+	__u32 length = skb->len;
+	struct headers headers;
+
+	if (snap == SNAP_WHOLE)
+		return length;
+	if (snap == SNAP_HEADERS) {
+		tap_parse(skb, &headers);
+		snap_length = headers.end;
+	}
+	if (length <= snap_length)
+		return length;
+	return bpf_skb_change_tail(skb, snap_length, 0) ? -1 : (int)snap_length;
+}
+
+/* Sends a copy of which that many bytes are left to its destination, and counts it. */
+static __always_inline long deliver(struct __sk_buff *skb, const struct copy_message *copy,
+				    __u32 device, __u32 tag, __u32 length, __u32 left)
+{
+	long error;
+
+	clear_message(skb);
+	if (copy->encapsulates)
+		return tap_send_complete(skb, copy->slot, copy->is_outbound, device, length - left);
+	/* Not a redirect: nothing would say what became of it. */
+	error = bpf_clone_redirect(skb, device, copy->receives ? BPF_F_INGRESS : 0);
+	if (!error)
+		count_sent(copy->slot, left + tag, length - left);
+	return error;
+}
+
+/* --- Departure --- */
+
+/*
+ * Whether every byte must be what it will be on the wire: if a checksum covers all of
+ * them; and in fragments, where the kernel would fill in a checksum at an offset that
+ * the guest has chosen, without knowing of the outer headers in front.
+ */
+static __always_inline bool must_be_complete(const struct tap_tunnel *tunnel, __u32 length)
 {
 	return (tunnel->is_ipv6 && tunnel->kind == TAP_TUNNEL_UDP) ||
 	       (length > tunnel->room && tunnel->oversize == TAP_OVERSIZE_FRAGMENT);
 }
 
-/* Has the kernel do its work on a copy, which comes out at the other end; so many segments of it. */
-static __always_inline int send_on(struct __sk_buff *skb, __u32 segments)
+/* How many segments the kernel is to make of a GSO packet, whose segments may be resized. */
+static __always_inline __u32 plan_segments(struct __sk_buff *skb, const struct copy_message *copy,
+					   const struct tap_tunnel *tunnel, __u32 tag,
+					   __u32 segment_size)
 {
-	if (passes_ingress_by(skb))
+	if (copy->segments > TAP_SEGMENTS + 1)
+		return enlarge_segments(skb, segment_size);
+	if ((copy->encapsulates || copy->resolves_offloads) && copy->snap == SNAP_WHOLE && tunnel)
+		return shrink_segments(skb, tunnel->room, segment_size, tag);
+	return copy->segments;
+}
+
+/*
+ * How many segments the kernel is to make of a copy, with their checksums filled in,
+ * before more can be done; 0: it can be sent at once.
+ */
+static __always_inline __u32 plan_departure(struct __sk_buff *skb, const struct copy_message *copy,
+					    const struct tap_tunnel *tunnel, __u32 tag)
+{
+	__u32 length = skb->len + tag, segment_size = skb->gso_size;
+
+	if (segment_size)
+		return plan_segments(skb, copy, tunnel, tag, segment_size);
+	if (copy->encapsulates) {
+		if (copy->snap == SNAP_HEADERS)
+			length = 0;
+		else if (copy->snap == SNAP_BYTES && copy->snap_length < length)
+			length = copy->snap_length;
+		if (tunnel && must_be_complete(tunnel, length))
+			return 1;
+	} else if (!copy->resolves_offloads || copy->snap != SNAP_WHOLE) {
+		return 0;
+	}
+	return tap_needs_checksum(skb) ? 1 : 0;
+}
+
+/* Lets a copy pass to the other end, where it arrives as that many segments. */
+static __always_inline int pass_on(struct __sk_buff *skb, __u32 segments)
+{
+	if (segments > TAP_SEGMENTS + 1 || passes_ingress_by(skb))
 		return TC_ACT_SHOT;
 	return may_wait(skb, segments) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
 }
 
-static __always_inline int send_fragment(struct __sk_buff *skb, __u32 place, __u32 device)
+static __always_inline int send_fragment(struct __sk_buff *skb, __u32 device)
 {
-	__u32 part = skb->cb[TAP_CB_PART];
-	__u32 sum = skb->cb[TAP_CB_SUM];
-	struct wrap wrap = {
-		.place = place,
-		.sum = sum & 0xffff,
-		.vlan = sum & 0xffff,
-		.is_truncated = sum >> 16,
-		.fragment = part >> 16,
-		.fragments = part & 0xffff,
-		.fragment_id = skb->cb[TAP_CB_ID],
-		.length = skb->len,
-	};
+	struct fragment_message fragment;
+	struct encapsulation inner = {};
 
-	skb->cb[TAP_CB_PLACE] = 0;
-	if (tap_wrap_fragment(skb, &wrap) || bpf_clone_redirect(skb, device, 0))
+	unpack_fragment(skb, &fragment);
+	inner.slot = fragment.slot;
+	inner.is_outbound = fragment.is_outbound;
+	inner.sum = fragment.sum_or_vlan;
+	inner.vlan = fragment.sum_or_vlan;
+	inner.is_truncated = fragment.is_truncated;
+	inner.fragment = fragment.index;
+	inner.fragments = fragment.count;
+	inner.fragment_id = fragment.id;
+	inner.length = skb->len;
+	clear_message(skb);
+	if (tap_push_fragment_outer(skb, &inner) || bpf_clone_redirect(skb, device, 0))
 		return TC_ACT_SHOT;
 	return TC_ACT_STOLEN;
 }
 
+/* Errors are answers to the tap's program, which counts them. */
 SEC("tap")
-int virt_tap_hop(struct __sk_buff *skb)
+int virt_tap_depart(struct __sk_buff *skb)
 {
-	__u32 place = skb->cb[TAP_CB_PLACE], cut = skb->cb[TAP_CB_CUT];
-	__u32 device = skb->cb[TAP_CB_DEVICE], ticket = skb->cb[TAP_CB_TICKET];
-	__u32 cpu = skb->cb[TAP_CB_CPU];
-	__u32 length = skb->len, segment_size = skb->gso_size;
-	__u32 tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
-	__u32 slot = place & TAP_CB_SLOT, most = TAP_UNCUT;
-	__u64 flags = place & TAP_CB_RECEIVES ? BPF_F_INGRESS : 0;
-	bool is_wrapped = place & TAP_CB_WRAPS, is_finished = place & TAP_CB_FINISHES;
-	struct headers headers;
-	struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
-	bool has_number = cut;
-	bool is_cut = false;
-	long error = 0;
+	__u32 length = skb->len, tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
+	__u32 device, segments;
+	struct copy_message copy;
+	struct tap_tunnel *tunnel;
+	long error;
+	int left;
 
-	/* Not sent here by a tap, or for the second time. */
-	if ((place & ~(TAP_CB_SLOT | TAP_CB_FLAGS)) != TAP_CB_MAGIC)
+	if (!unpack_copy(skb, &copy))
 		return TC_ACT_SHOT;
-	if (hop_is_arrival)
-		settle(cpu, ticket);
-	if (is_wrapped) {
-		/* The place has another owner since. */
-		if (!tunnel || tunnel->number != device) {
-			if (hop_is_arrival)
-				count(slot, TAP_DESTINATION_ERRORS, length + tag);
-			return TC_ACT_SHOT;
-		}
-		device = tunnel->ifindex;
-	}
-	/* One that comes out was not made at the other end, which has lost its program. */
-	if (place & TAP_CB_FRAGMENT)
-		return hop_is_arrival ? TC_ACT_SHOT : send_fragment(skb, place, device);
-	if (is_wrapped && !hop_is_arrival && cut == TAP_UNCUT) {
-		error = tap_send_encapsulated(skb, place, device);
+	tunnel = bpf_map_lookup_elem(&tap_tunnels, &copy.slot);
+	if (!find_device(&copy, tunnel, &device))
+		return TC_ACT_SHOT;
+	if (is_fragment_message(skb))
+		return send_fragment(skb, device);
+	if (copy.encapsulates && copy.snap == SNAP_WHOLE) {
+		error = tap_send_offloaded(skb, copy.slot, copy.is_outbound, device);
 		if (error <= 0)
 			return error ? TC_ACT_SHOT : TC_ACT_STOLEN;
-		error = 0;
 	}
-	if (hop_is_arrival) {
-		/* It has waited for what it needed. */
-	} else if (segment_size) {
-		if ((is_wrapped || is_finished) && cut == TAP_UNCUT && tunnel)
-			most = tunnel->room;
-		/* The tap has said how many segments it will be. */
-		if (ticket > TAP_SEGMENTS + 1)
-			ticket = join_segments(skb, segment_size);
-		else if (most != TAP_UNCUT)
-			ticket = fit_segments(skb, most, segment_size, tag);
-		if (ticket > TAP_SEGMENTS + 1)
-			return TC_ACT_SHOT;
-		return send_on(skb, ticket);
-	} else if ((is_wrapped && (needs_whole(tunnel, cut < length + tag ? cut : length + tag) ||
-				   tap_is_unfinished(skb))) ||
-		   (is_finished && !is_wrapped && cut == TAP_UNCUT && tap_is_unfinished(skb))) {
-		return send_on(skb, 1);
-	}
-	/* Somebody has given the sending end its offloads back. */
-	if (segment_size)
-		error = -1;
+	segments = plan_departure(skb, &copy, tunnel, tag);
+	if (segments)
+		return pass_on(skb, segments);
+	left = tap_truncate(skb, copy.snap, copy.snap_length - tag);
+	/* The checksum may be left to the device behind what is to be cut off. */
+	if (left < 0 && copy.snap == SNAP_BYTES)
+		return pass_on(skb, 1);
+	error = left < 0 ? -1 : deliver(skb, &copy, device, tag, length, left);
+	return error ? TC_ACT_SHOT : TC_ACT_STOLEN;
+}
 
-	if (has_number) {
-		cut -= tag;
-	} else {
-		tap_parse(skb, &headers);
-		cut = headers.end;
-	}
-	if (!error && length > cut) {
-		error = bpf_skb_change_tail(skb, cut, 0);
-		is_cut = true;
-	}
-	if (error && has_number && !hop_is_arrival)
-		return send_on(skb, 1);
-	skb->cb[TAP_CB_PLACE] = 0;
-	/* Not a redirect: nobody would tell what became of it. */
-	if (!error && is_wrapped)
-		error = tap_send_wrapped(skb, place, device, is_cut ? length - cut : 0);
-	else if (!error)
-		error = bpf_clone_redirect(skb, device, flags);
-	/* An error at once is told to the tap's program, which counts it. */
-	if (error && hop_is_arrival)
-		count(slot, TAP_DESTINATION_ERRORS, length + tag);
-	else if (!error && !is_wrapped)
-		count_sent(slot, (is_cut ? cut : length) + tag, is_cut ? length - cut : 0);
+/* --- Arrival --- */
+
+/* Errors are counted here: the tap's program does not wait for copies to arrive. */
+SEC("tap")
+int virt_tap_arrive(struct __sk_buff *skb)
+{
+	__u32 length = skb->len, tag = skb->vlan_present ? VLAN_TAG_LEN : 0;
+	__u32 segment_size = skb->gso_size, device;
+	struct copy_message copy;
+	struct tap_tunnel *tunnel;
+	long error = -1;
+	int left = -1;
+
+	/* A fragment here was not made at departure, which has lost its program. */
+	if (!unpack_copy(skb, &copy) || is_fragment_message(skb))
+		return TC_ACT_SHOT;
+	settle(ticket_cpu_of(skb), ticket_of(skb));
+	tunnel = bpf_map_lookup_elem(&tap_tunnels, &copy.slot);
+	/* A GSO packet arrives whole when somebody has given the sending end its offloads back. */
+	if (find_device(&copy, tunnel, &device) && !segment_size)
+		left = tap_truncate(skb, copy.snap, copy.snap_length - tag);
+	if (left >= 0)
+		error = deliver(skb, &copy, device, tag, length, left);
+	if (error)
+		count_one(copy.slot, TAP_DESTINATION_ERRORS, length + tag);
 	return error ? TC_ACT_SHOT : TC_ACT_STOLEN;
 }
 

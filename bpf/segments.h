@@ -16,27 +16,27 @@
 #include "headers.h"
 #include "CTapABI.h"
 
-/* The kernel takes no more than 4,095 bytes out at a time. */
+/* The kernel removes no more than 4,095 bytes at a time. */
 #define ROOM_AT_ONCE 4000
 
-/* The answer for what cannot be segmented as it has to be. */
+/* The number of segments of a packet that cannot be segmented as it has to be. */
 #define TOO_MANY_SEGMENTS (TAP_SEGMENTS + 2)
 
 /*
- * How large the relay makes the segments of a GSO packet of TCP that would be
- * more than TAP_SEGMENTS: so that they are one less at most. Larger than they were.
+ * The size of segments for a GSO packet of TCP that would be more than TAP_SEGMENTS of
+ * them: with this size there are at most TAP_SEGMENTS - 1.
  */
-static __always_inline __u32 joined_segment(__u32 payload)
+static __always_inline __u32 enlarged_segment(__u32 payload)
 {
 	return payload / (TAP_SEGMENTS - 1) + 1;
 }
 
 /*
- * Changes the size of a GSO packet's segments. 1: they are what they were;
- * negative: it has bytes in it that nobody sent.
+ * Changes the size of a GSO packet's segments. 1: the size is what it was; negative:
+ * the packet contains bytes that nobody sent.
  *
- * The kernel takes what is put in front of the payload off their size, and
- * gives it back when that goes again, unless it is asked not to.
+ * The kernel subtracts what is put in front of the payload from the size, and adds it
+ * when that is removed, unless BPF_F_ADJ_ROOM_FIXED_GSO is set.
  */
 static __always_inline long resize_segments(struct __sk_buff *skb, __s32 by)
 {
@@ -48,20 +48,20 @@ static __always_inline long resize_segments(struct __sk_buff *skb, __s32 by)
 				   by < 0 ? BPF_F_ADJ_ROOM_FIXED_GSO : 0);
 }
 
-/* Of so many bytes. */
+/* How many segments that much payload has. */
 static __always_inline __u32 segments_of(__u32 payload, __u32 segment_size)
 {
 	return (payload + segment_size - 1) / segment_size;
 }
 
 /*
- * Makes a GSO packet's segments smaller so that each fits into so many bytes,
- * by as much as they are too large. How many segments it will be, and one more,
- * since the kernel may make one more of a datagram; what cannot be helped is
- * seen to when each of them arrives.
+ * Makes a GSO packet's segments smaller so that each fits into most bytes. Returns how
+ * many segments there will be, and one more, since the kernel may make one more of a
+ * datagram. Segments that cannot be made to fit are dealt with when each of them
+ * arrives.
  */
-static __always_inline __u32 fit_segments(struct __sk_buff *skb, __u32 most, __u32 segment_size,
-					  __u32 tag)
+static __always_inline __u32 shrink_segments(struct __sk_buff *skb, __u32 most, __u32 segment_size,
+					     __u32 tag)
 {
 	__u32 length = skb->len, excess;
 	struct headers headers;
@@ -72,7 +72,7 @@ static __always_inline __u32 fit_segments(struct __sk_buff *skb, __u32 most, __u
 		return TAP_SEGMENTS;
 	excess = headers.end + tag + segment_size;
 	excess = excess > most ? excess - most : 0;
-	/* A guest must not make hundreds of packets of one frame by segments that hold hardly anything. */
+	/* A guest must not get hundreds of packets out of one frame by tiny segments. */
 	if (excess && 2 * excess <= segment_size && excess < ROOM_AT_ONCE &&
 	    headers.protocol == IPPROTO_TCP &&
 	    segments_of(length - headers.end, segment_size - excess) <= TAP_SEGMENTS) {
@@ -86,10 +86,10 @@ static __always_inline __u32 fit_segments(struct __sk_buff *skb, __u32 most, __u
 }
 
 /*
- * Puts a tag that is among the bytes, as in what a guest sends by a macvtap, beside
- * them: the kernel changes the segments of nothing else but IP. Not for two.
+ * Moves a VLAN tag from the bytes (as in what a guest sends by a macvtap) to skb
+ * metadata: the kernel resizes segments of IP packets only. Fails if there are two.
  */
-static __always_inline int put_tag_beside(struct __sk_buff *skb)
+static __always_inline int move_tag_to_metadata(struct __sk_buff *skb)
 {
 	__be16 tag[3]; /* protocol, control information, and what comes after */
 
@@ -103,29 +103,29 @@ static __always_inline int put_tag_beside(struct __sk_buff *skb)
 }
 
 /*
- * Makes fewer segments of a GSO packet that would be too many: each program
- * in a guest may ask for tiny ones (TCP_MAXSEG), and they are a stream's bytes
- * whatever their size. How many, as above. Those that are too large for the path
- * are seen to when they arrive.
+ * Makes fewer segments of a GSO packet that would have too many: each program in a
+ * guest may ask for tiny ones (TCP_MAXSEG), and they are a stream's bytes whatever
+ * their size. Returns how many as shrink_segments does. Segments that are too large
+ * for the path are dealt with when they arrive.
  */
-static __always_inline __u32 join_segments(struct __sk_buff *skb, __u32 segment_size)
+static __always_inline __u32 enlarge_segments(struct __sk_buff *skb, __u32 segment_size)
 {
 	struct headers headers;
-	__u32 length, joined;
+	__u32 length, size;
 
-	if (put_tag_beside(skb))
+	if (move_tag_to_metadata(skb))
 		return TOO_MANY_SEGMENTS;
 	length = skb->len;
 	tap_parse(skb, &headers);
 	if (headers.end >= length || !headers.has_transport || headers.protocol != IPPROTO_TCP)
 		return TOO_MANY_SEGMENTS;
-	joined = joined_segment(length - headers.end);
-	if (joined <= segment_size || joined - segment_size > ROOM_AT_ONCE)
+	size = enlarged_segment(length - headers.end);
+	if (size <= segment_size || size - segment_size > ROOM_AT_ONCE)
 		return TOO_MANY_SEGMENTS;
-	/* What was received as several buffers is segmented along them, whatever the size is now. */
-	if (bpf_skb_pull_data(skb, length) || resize_segments(skb, joined - segment_size))
+	/* The kernel segments what was received as several buffers along those, whatever the size is now. */
+	if (bpf_skb_pull_data(skb, length) || resize_segments(skb, size - segment_size))
 		return TOO_MANY_SEGMENTS;
-	return segments_of(length - headers.end, joined) + 1;
+	return segments_of(length - headers.end, size) + 1;
 }
 
 #endif

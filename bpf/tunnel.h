@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Wraps copies for another machine: VXLAN (RFC 7348), Geneve (RFC 8926), GRE
+ * Encapsulates copies for another machine: VXLAN (RFC 7348), Geneve (RFC 8926), GRE
  * with Ethernet in it (RFC 2784, RFC 2890), ERSPAN types II and III
  * (draft-foschiano-erspan-03).
  *
- * User space builds the outer headers, with next hop and all; here is added what
- * differs from copy to copy.
+ * User space builds the outer headers, the next hop's address included; this adds
+ * what differs from copy to copy.
  */
 #ifndef VIRT_TAP_TUNNEL_H
 #define VIRT_TAP_TUNNEL_H
@@ -21,53 +21,38 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
-#include "checksum.h"
-#include "destinations.h"
-#include "headers.h"
-#include "segments.h"
 #include "CTapABI.h"
-#include "message.h"
+#include "checksum.h"
+#include "headers.h"
+#include "maps.h"
+#include "segments.h"
 
-/* How many copies have been numbered, for ERSPAN. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, TAP_DESTINATIONS);
-	__type(key, __u32);
-	__type(value, __u32);
-} tap_sequences SEC(".maps");
-
-/* Of 65,535 bytes. */
+/* How often TAP_SUM_SIZE bytes are summed, at most: 65,535 bytes. */
 #define SUM_CHUNKS 128
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct tap_sum_buffer);
-} tap_sums SEC(".maps");
 
 #define OUTER_IPV4	(ETH_HLEN + sizeof(struct iphdr))
 #define OUTER_IPV6	(ETH_HLEN + sizeof(struct ipv6hdr))
 /* Source ports: RFC 7348, 5. */
 #define FIRST_PORT	49152
-/* How many of ERSPAN's first copies have numbers of one quarter. */
+/* How many of ERSPAN's first copies have a number of the same quarter. */
 #define SEQUENCE_STRIDE 64
 
-/* Between two comparisons of one number, which clang would make one of: verifiers before 6.13 learn nothing from that. */
+/* Stands between two comparisons of one number, which clang would otherwise merge: verifiers
+ * before 6.13 learn nothing from a merged one.
+ */
 #define SEPARATELY(number) asm volatile("" : "+r"(number))
 
-/* What is beside, or among, a frame's bytes. */
+/* A VLAN tag as it is in the bytes. */
 struct vlan_tag {
 	__be16 protocol;
 	__be16 control;
 };
 
-#define TAGS_BESIDE 4
+#define MAX_METADATA_TAGS 4
 
 /*
- * The sum of the bytes from an offset on, as many as are summed at once, folded;
- * negative: they cannot be read. A function of its own to the verifier, which
- * then walks it once.
+ * The folded sum of up to TAP_SUM_SIZE bytes from an offset on; negative: they cannot
+ * be read. A global function, so that the verifier walks it once.
  */
 __noinline int tap_sum_part(struct __sk_buff *skb, __u32 offset)
 {
@@ -80,7 +65,7 @@ __noinline int tap_sum_part(struct __sk_buff *skb, __u32 offset)
 		size = TAP_SUM_SIZE;
 	else
 		__builtin_memset(buffer, 0, sizeof(*buffer));
-	/* The same number, with bounds that the verifier sees. */
+	/* The number stays the same, and the verifier sees its bounds. */
 	asm volatile("" : "+r"(size));
 	size = ((size - 1) & (TAP_SUM_SIZE - 1)) + 1;
 	if (bpf_skb_load_bytes(skb, offset, buffer, size))
@@ -98,7 +83,7 @@ __noinline int tap_sum(struct __sk_buff *skb)
 
 		if (part < 0)
 			return -1;
-		/* 128 of 16 bits. */
+		/* 128 numbers of 16 bits fit. */
 		sum += part;
 		offset += TAP_SUM_SIZE;
 	}
@@ -106,37 +91,38 @@ __noinline int tap_sum(struct __sk_buff *skb)
 }
 
 /* What differs from copy to copy. */
-struct wrap {
-	__u32 place;
+struct encapsulation {
+	__u32 slot;
+	__u32 is_outbound;
 	/* The outermost tag's control information; 0: none. */
 	__u32 vlan;
 	__u32 is_truncated;
-	/* Of a fragment: which one, of how many; else 0 of 0. */
+	/* Index and number of fragments; of a whole packet 0 of 0. */
 	__u32 fragment;
 	__u32 fragments;
 	__u32 fragment_id;
-	/* Of the frame that is wrapped: how long it is, and for UDP over IPv6 the sum of it. */
+	/* Length of the inner frame, and its sum for UDP over IPv6. */
 	__u32 length;
 	__u32 sum;
 };
 
 /*
- * Writes the tags that are beside the bytes among them: the kernel would put
- * them into the outer header. The outermost tag; negative: they cannot be.
+ * Moves the VLAN tags from skb metadata to the bytes: the kernel would put them into
+ * the outer header. Returns the outermost tag, 0 if there is none; negative: it failed.
  */
-__noinline int tap_put_tags(struct __sk_buff *skb)
+__noinline int tap_write_tags(struct __sk_buff *skb)
 {
-	struct vlan_tag tags[TAGS_BESIDE] = {};
+	struct vlan_tag tags[MAX_METADATA_TAGS] = {};
 	__u8 macs[2 * ETH_ALEN];
 	__u32 count = 0;
 
-	for (int i = 0; i < TAGS_BESIDE; i++) {
+	for (int i = 0; i < MAX_METADATA_TAGS; i++) {
 		if (!skb->vlan_present)
 			break;
 		tags[i].protocol = skb->vlan_proto;
 		tags[i].control = bpf_htons(skb->vlan_tci);
 		count = i + 1;
-		/* One that is among the bytes comes beside them instead. */
+		/* The next tag in the bytes takes its place in the metadata. */
 		if (bpf_skb_vlan_pop(skb))
 			return -1;
 	}
@@ -151,15 +137,15 @@ __noinline int tap_put_tags(struct __sk_buff *skb)
 	return bpf_ntohs(tags[0].control);
 }
 
-static __always_inline void patch_ipv4(__u8 *header, const struct wrap *wrap, __u32 payload,
-				       __u32 offset)
+static __always_inline void patch_ipv4(__u8 *header, const struct encapsulation *inner,
+				       __u32 payload, __u32 offset)
 {
 	struct iphdr *ip = (void *)header + ETH_HLEN;
 
 	ip->tot_len = bpf_htons(sizeof(*ip) + payload);
-	ip->id = bpf_htons(wrap->fragment_id);
+	ip->id = bpf_htons(inner->fragment_id);
 	ip->frag_off = bpf_htons(offset / 8 |
-				 (wrap->fragment + 1 < wrap->fragments ? IP_MORE_FRAGMENTS : 0));
+				 (inner->fragment + 1 < inner->fragments ? IP_MORE_FRAGMENTS : 0));
 	ip->check = 0;
 	ip->check = ~fold(sum_of(ip, sizeof(*ip) / 2));
 }
@@ -169,19 +155,19 @@ static __always_inline void patch_ipv6(__u8 *header, __u32 payload, __u32 hash)
 	struct ipv6hdr *ip6 = (void *)header + ETH_HLEN;
 
 	ip6->payload_len = bpf_htons(payload);
-	/* RFC 6437: flows are told apart where ports cannot be seen. */
+	/* RFC 6437: routers tell flows apart by this where they cannot see ports. */
 	ip6->flow_lbl[0] = (ip6->flow_lbl[0] & 0xf0) | (hash >> 16 & 0x0f);
 	ip6->flow_lbl[1] = hash >> 8;
 	ip6->flow_lbl[2] = hash;
 }
 
 /*
- * The number of an ERSPAN packet, by how many there were before it. A receiver
- * takes none that it has passed (RFC 2890, 2.2; Linux's erspan does so): after a
- * reboot of this machine it would take nothing until it had seen as many as
- * before. So the first come in strides of a quarter of all numbers, which leads
- * every receiver round to zero, whatever it had last. Several each, since each
- * direction may have a receiver of its own.
+ * The sequence number of an ERSPAN packet that count packets came before. A receiver
+ * drops packets whose number is lower than the last one's (RFC 2890, 2.2; Linux does
+ * so): after a reboot of this machine it would drop everything until the numbers
+ * caught up. So the first packets have numbers in strides of a quarter of the number
+ * space, which leads every receiver round to zero, whatever it had last. Each stride
+ * has several packets, since each direction may have a receiver of its own.
  */
 static __always_inline __u32 sequence_number(__u32 count)
 {
@@ -190,20 +176,22 @@ static __always_inline __u32 sequence_number(__u32 count)
 	return count - 3 * SEQUENCE_STRIDE;
 }
 
-/* What is behind the outer IP header. */
+/* Fills in what follows the outer IP header. */
 static __always_inline void patch_tunnel(__u8 *at, const struct tap_tunnel *tunnel,
-					 const struct wrap *wrap, __u32 payload, __u32 hash)
+					 const struct encapsulation *inner, __u32 payload,
+					 __u32 hash)
 {
-	bool is_outbound = wrap->place & TAP_CB_OUTBOUND;
-	__be32 identifier = tunnel->identifiers[is_outbound ? 1 : 0];
-	__u32 slot = wrap->place & TAP_CB_SLOT, *sequence, number = 0;
+	/* One bit, so that there are no branches for the verifier to walk. */
+	__u32 is_outbound = inner->is_outbound & 1;
+	__be32 identifier = tunnel->identifiers[is_outbound];
+	__u32 slot = inner->slot, *sequence, number = 0;
 	struct udphdr *udp = (void *)at;
 
 	switch (tunnel->kind) {
 	case TAP_TUNNEL_UDP:
 		udp->source = bpf_htons(FIRST_PORT | (hash & 0x3fff));
 		udp->len = bpf_htons(payload);
-		/* The number has the same place in both kinds. */
+		/* The identifier is at the same offset in VXLAN and Geneve. */
 		*(__be32 *)(at + 12) = identifier;
 		break;
 	case TAP_TUNNEL_GRE:
@@ -212,35 +200,35 @@ static __always_inline void patch_tunnel(__u8 *at, const struct tap_tunnel *tunn
 		break;
 	default:
 		sequence = bpf_map_lookup_elem(&tap_sequences, &slot);
-		/* Of the packet as a whole. */
-		if (sequence && !wrap->fragment)
+		/* The first fragment has the number of the whole packet. */
+		if (sequence && !inner->fragment)
 			number = sequence_number(__sync_fetch_and_add(sequence, 1));
 		*(__be32 *)(at + 4) = bpf_htonl(number);
-		*(__be16 *)(at + 8) |= bpf_htons(wrap->vlan & 0x0fff);
+		*(__be16 *)(at + 8) |= bpf_htons(inner->vlan & 0x0fff);
 		/* Class of service, that the tag is in the frame (II), truncated, session. */
 		*(__be16 *)(at + 10) = bpf_htons(
-			(wrap->vlan & 0xe000) |
-			(tunnel->kind == TAP_TUNNEL_ERSPAN_II && wrap->vlan ? 0x1800 : 0) |
-			(wrap->is_truncated ? 0x0400 : 0) | (bpf_ntohl(identifier) & 0x03ff));
+			(inner->vlan & 0xe000) |
+			(tunnel->kind == TAP_TUNNEL_ERSPAN_II && inner->vlan ? 0x1800 : 0) |
+			(inner->is_truncated ? 0x0400 : 0) | (bpf_ntohl(identifier) & 0x03ff));
 		if (tunnel->kind == TAP_TUNNEL_ERSPAN_II) {
-			/* The index tells the direction: 0 from the guest into the switch. */
-			*(__be32 *)(at + 12) = bpf_htonl(is_outbound ? 0 : 1);
+			/* The index says the direction: 0 from the guest into the switch. */
+			*(__be32 *)(at + 12) = bpf_htonl(is_outbound ^ 1);
 		} else {
 			/* In 100 microseconds. */
 			*(__be32 *)(at + 12) =
 				bpf_htonl((bpf_ktime_get_ns() + tunnel->clock_offset) / 100000);
-			/* That it is an Ethernet frame; the direction in one bit. */
-			*(__be16 *)(at + 18) = bpf_htons(is_outbound ? 0x8000 : 0x8008);
+			/* An Ethernet frame; one bit says the direction. */
+			*(__be16 *)(at + 18) = bpf_htons(0x8008 ^ is_outbound << 3);
 		}
 		break;
 	}
 }
 
 /* RFC 8200, 8.1: over IPv6 a UDP checksum must be there. */
-static __always_inline __u16 udp_checksum(const __u8 *header, const struct wrap *wrap,
+static __always_inline __u16 udp_checksum(const __u8 *header, const struct encapsulation *inner,
 					  __u32 payload)
 {
-	__u64 sum = wrap->sum + sum_of(header + OUTER_IPV6, 8);
+	__u64 sum = inner->sum + sum_of(header + OUTER_IPV6, 8);
 	__u16 check;
 
 	sum += sum_of(header + ETH_HLEN + offsetof(struct ipv6hdr, saddr), 16);
@@ -249,44 +237,44 @@ static __always_inline __u16 udp_checksum(const __u8 *header, const struct wrap 
 	return check ? check : 0xffff;
 }
 
-/* The outer headers of a copy as a whole; how long they are, 0 when there is no tunnel. */
-static __always_inline __u32 build(struct __sk_buff *skb, const struct wrap *wrap,
-				   const struct tap_tunnel *tunnel, struct tap_header *outer)
+/* Builds the outer headers of an unfragmented copy; returns their length. */
+static __always_inline __u32 build_outer(struct __sk_buff *skb, const struct encapsulation *inner,
+					 const struct tap_tunnel *tunnel, struct tap_header *outer)
 {
 	__u32 hash = bpf_get_hash_recalc(skb), length = tunnel->length, payload;
 	__u8 *header = outer->bytes;
 
 	*outer = tunnel->header;
 	if (tunnel->is_ipv6) {
-		payload = length - OUTER_IPV6 + wrap->length;
+		payload = length - OUTER_IPV6 + inner->length;
 		patch_ipv6(header, payload, hash);
-		patch_tunnel(header + OUTER_IPV6, tunnel, wrap, payload, hash);
+		patch_tunnel(header + OUTER_IPV6, tunnel, inner, payload, hash);
 		if (tunnel->kind == TAP_TUNNEL_UDP)
 			*(__u16 *)(header + OUTER_IPV6 + offsetof(struct udphdr, check)) =
-				udp_checksum(header, wrap, payload);
+				udp_checksum(header, inner, payload);
 	} else {
-		payload = length - OUTER_IPV4 + wrap->length;
-		patch_ipv4(header, wrap, payload, 0);
-		patch_tunnel(header + OUTER_IPV4, tunnel, wrap, payload, hash);
+		payload = length - OUTER_IPV4 + inner->length;
+		patch_ipv4(header, inner, payload, 0);
+		patch_tunnel(header + OUTER_IPV4, tunnel, inner, payload, hash);
 	}
 	return length;
 }
 
-/* Puts the outer headers in front of a copy. */
-__noinline int tap_wrap(struct __sk_buff *skb, const struct wrap *wrap)
+/* Puts the outer headers in front of a copy; to the kernel they are plain bytes. */
+__noinline int tap_push_outer(struct __sk_buff *skb, const struct encapsulation *inner)
 {
 	struct tap_header outer;
 	__u8 *header = outer.bytes;
 	struct tap_tunnel *tunnel;
 	__u32 slot, length;
 
-	if (!wrap)
+	if (!inner)
 		return -1;
-	slot = wrap->place & TAP_CB_SLOT;
+	slot = inner->slot;
 	tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
 	if (!tunnel)
 		return -1;
-	length = build(skb, wrap, tunnel, &outer);
+	length = build_outer(skb, inner, tunnel, &outer);
 	if (bpf_skb_change_head(skb, length, 0) || length < OUTER_IPV4)
 		return -1;
 	SEPARATELY(length);
@@ -296,20 +284,21 @@ __noinline int tap_wrap(struct __sk_buff *skb, const struct wrap *wrap)
 }
 
 /*
- * Puts the outer headers in front of an IP frame so that the kernel knows them
- * for such, and the frame within for what it is. Positive: the kernel does not do
- * that to it, a tunnel's packet for one, and nothing was changed.
+ * Puts the outer headers in front of an IP frame in such a way that the kernel knows
+ * both for what they are. Positive: the kernel refuses that (for packets of a tunnel,
+ * for example), and nothing was changed.
  */
-__noinline int tap_encapsulate(struct __sk_buff *skb, const struct wrap *wrap, __u64 flags)
+__noinline int tap_push_known_outer(struct __sk_buff *skb, const struct encapsulation *inner,
+				    __u64 flags)
 {
 	struct tap_header outer;
 	__u8 *header = outer.bytes, macs[ETH_HLEN];
 	struct tap_tunnel *tunnel;
 	__u32 slot, length;
 
-	if (!wrap)
+	if (!inner)
 		return -1;
-	slot = wrap->place & TAP_CB_SLOT;
+	slot = inner->slot;
 	tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
 	if (!tunnel || bpf_skb_load_bytes(skb, 0, macs, sizeof(macs)))
 		return -1;
@@ -317,8 +306,8 @@ __noinline int tap_encapsulate(struct __sk_buff *skb, const struct wrap *wrap, _
 	flags |= tunnel->is_ipv6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4;
 	flags |= tunnel->kind == TAP_TUNNEL_UDP ? BPF_F_ADJ_ROOM_ENCAP_L4_UDP
 						: BPF_F_ADJ_ROOM_ENCAP_L4_GRE;
-	length = build(skb, wrap, tunnel, &outer);
-	/* In front of its IP header: its MAC addresses stay where they are, and become the outer ones. */
+	length = build_outer(skb, inner, tunnel, &outer);
+	/* The room is in front of the IP header: the MAC addresses in front of it become the outer ones. */
 	if (bpf_skb_adjust_room(skb, length, BPF_ADJ_ROOM_MAC, flags))
 		return 1;
 	if (bpf_skb_store_bytes(skb, length, macs, sizeof(macs), 0) || length < OUTER_IPV4)

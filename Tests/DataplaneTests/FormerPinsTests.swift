@@ -60,7 +60,7 @@ extension KernelSuite {
             #expect(tapped.bench.sensor.receive(10) == sent)
             #expect(try tapped.dataplane.destinations().map(\.sent.packets) == [17])
             // Those are the maps that were there.
-            let program = try #require(try tapped.dataplane.programPin(desired.key.id, .outbound))
+            let program = try #require(try tapped.dataplane.openProgram(desired.key.id, .outbound))
             let ids = try tapped.dataplane.kernel.maps(of: program)
             for pin in ["destinations", "destination-counters", "tunnels", "backlogs", "hops"] {
                 var info = bpf_map_info()

@@ -6,7 +6,6 @@ import TapModel
 
 /// Installs the relay when the first tap needs it, and removes it with the last.
 struct RelayInstaller {
-    private static let program = "virt_tap_hop"
     private static let elf = ProgramObject.decode(RelayObject.base64)
     private static let priority: UInt32 = 1
     private static let handle: UInt32 = 1
@@ -77,9 +76,7 @@ struct RelayInstaller {
 
     /// Loads the program of one end, and attaches nothing.
     static func load(_ end: RelayEnd, _ sums: KernelObject, _ maps: SharedMaps, _ kernel: Kernel) throws -> KernelObject {
-        let object = try ProgramObject(program, elf, kernel)
-        try object.set("hop_is_arrival", UInt32(end == .arrival ? 1 : 0))
-        try object.use(maps.destinations, as: MapLayout.destinations)
+        let object = try ProgramObject(end.program, elf, kernel)
         try object.use(maps.destinationCounters, as: MapLayout.destinationCounters)
         try object.use(maps.tunnels, as: MapLayout.tunnels)
         try object.use(maps.sequences, as: MapLayout.sequences)
@@ -142,6 +139,14 @@ enum RelayEnd: CaseIterable {
         switch self {
         case .departure: "\(HostDevice.ownPrefix)cut"
         case .arrival: "\(HostDevice.ownPrefix)cut-in"
+        }
+    }
+
+    /// The name of its program in bpf/relay.bpf.c.
+    var program: String {
+        switch self {
+        case .departure: "virt_tap_depart"
+        case .arrival: "virt_tap_arrive"
         }
     }
 

@@ -4,7 +4,7 @@ import CLibbpf
 import FoundationEssentials
 import Glibc
 
-/// One of the embedded eBPF objects, open to be specialised and loaded once.
+/// One program of an embedded eBPF object, open to be specialised and loaded once.
 final class ProgramObject {
     /// The section that programs are in: bpf/*.bpf.c.
     private static let section: CInt = clibbpf_register_section("tap")
@@ -13,7 +13,7 @@ final class ProgramObject {
     private let object: OpaquePointer
     private let kernel: Kernel
 
-    /// - Parameter name: what the object and its one program are called.
+    /// - Parameter name: what the program is called. The object may have others.
     init(_ name: String, _ elf: [UInt8]?, _ kernel: Kernel) throws {
         guard let elf, Self.section == 0 else { throw KernelError(call: .load, number: ENOEXEC, subject: "the embedded object") }
         var options = bpf_object_open_opts()
@@ -26,6 +26,17 @@ final class ProgramObject {
         self.name = name
         self.object = object
         self.kernel = kernel
+        // Every object declares all maps: bpf/maps.h. Those that are used here are pinned ones.
+        var map = bpf_object__next_map(object, nil)
+        while let declared = map {
+            if !bpf_map__is_internal(declared) { bpf_map__set_autocreate(declared, false) }
+            map = bpf_object__next_map(object, declared)
+        }
+        var program = bpf_object__next_program(object, nil)
+        while let other = program {
+            bpf_program__set_autoload(other, String(cString: bpf_program__name(other)) == name)
+            program = bpf_object__next_program(object, other)
+        }
     }
 
     deinit { bpf_object__close(object) }
@@ -48,13 +59,11 @@ final class ProgramObject {
         else {
             throw KernelError(call: .load, number: EINVAL, subject: "map \(shape.variable) has another layout")
         }
-        guard let map else {
-            try kernel.check(.load, shape.variable) { bpf_map__set_autocreate(declared, false) }
-            return
-        }
+        guard let map else { return }
         guard try shape.fits(kernel.mapInfo(map)) else {
             throw KernelError(call: .load, number: EINVAL, subject: "map \(shape.variable) has another layout")
         }
+        bpf_map__set_autocreate(declared, true)
         try kernel.check(.load, shape.variable) { bpf_map__reuse_fd(declared, map.descriptor) }
     }
 

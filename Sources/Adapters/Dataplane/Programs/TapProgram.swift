@@ -44,7 +44,7 @@ struct TapProgram {
             ("tap_filters", constants.filter.isEmpty ? 0 : 1), ("tap_sample_packets", options.sampling?.packetThreshold ?? .max),
             ("tap_sample_flows", options.sampling?.flowThreshold ?? .max), ("tap_snaplen", options.snaplen?.byteLimit ?? 0),
             ("tap_headers_only", options.snaplen == .headers ? 1 : 0), ("tap_once", options.once ? 1 : 0),
-            ("tap_finishes", options.resolvesOffloads ? 1 : 0), ("tap_is_outbound", constants.direction == .outbound ? 1 : 0),
+            ("tap_resolves_offloads", options.resolvesOffloads ? 1 : 0), ("tap_is_outbound", constants.direction == .outbound ? 1 : 0),
         ] {
             try object.set(name, value)
         }
