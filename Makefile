@@ -24,7 +24,7 @@ INSTALL_FILE = install -m 0644
 substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release release-check check test test-kernels test-host test-streams soak fuzz bench bench-ovs bench-scale demo install install-binaries install-data install-group uninstall fmt lint clean
+.PHONY: help deps build release test test-kernels test-host test-streams soak fuzz fuzz-parsers bench bench-ovs bench-scale demo install install-binaries install-data install-group uninstall fmt lint clean
 
 help: ## show this list
 	@echo 'virt-tap: taps for libvirt domains. Targets:'
@@ -75,6 +75,10 @@ fuzz: ## compare ten million answers of translated filters with libpcap's (root;
 	@scripts/deps build
 	$(SWIFT) build -c release $(SWIFTFLAGS) --product fuzz-filter
 	@.build/release/fuzz-filter $(FUZZ)
+
+# FUZZ are options of libFuzzer, such as -max_total_time=600. What it finds beyond the corpus is kept in .build/fuzz-parsers.
+fuzz-parsers: ## let libFuzzer feed frames to the parsers of bpf/, under sanitizers, for a minute
+	@SWIFT='$(SWIFT)' scripts/fuzz-parsers $(FUZZ)
 
 bench: ## measure what a tapped packet costs beside tc's mirror, in namespaces of its own (root; ten minutes after the build)
 	@scripts/deps build test bench

@@ -124,6 +124,11 @@ let package = Package(
             name: "DataplaneTests",
             dependencies: ["Dataplane", "TapModel", "PacketFilter", "CLibpcap", "CLibbpf", "CLibmnl", "CTapABI", "DataplaneTestSupport"],
             swiftSettings: strict),
+        // The parsers of bpf/ for this machine, with stubs for the kernel's helpers. fuzz/ is built by make fuzz-parsers.
+        .target(
+            name: "CTapParsers", dependencies: ["CTapABI"], path: "Tests/CTapParsers", exclude: ["fuzz"],
+            cSettings: [.headerSearchPath("stubs"), .headerSearchPath("../../bpf")]),
+        .testTarget(name: "ParserTests", dependencies: ["CTapParsers", "CTapABI"], swiftSettings: strict),
         // Expressions, frames and the oracles that tests and the fuzzer share.
         .target(
             name: "PacketFilterTestSupport", dependencies: ["PacketFilter", "CLibbpf", "CLibpcap"], path: "Tests/PacketFilterTestSupport",
