@@ -104,15 +104,19 @@ let package = Package(
             path: "Benchmarks/Tap", swiftSettings: strict),
         // Translated filters against libpcap's interpreter, by the million.
         .executableTarget(
-            name: "fuzz-filter", dependencies: ["PacketFilterTestSupport", "PacketFilter", "CLibbpf", "CLibpcap", argumentParser],
+            name: "fuzz-filter",
+            dependencies: ["PacketFilterTestSupport", "PacketFilter", "TestSupport", "CLibbpf", "CLibpcap", argumentParser],
             path: "Benchmarks/FilterFuzz", swiftSettings: strict),
+
+        // Waiting for what is to happen, and random numbers that can be had again: for all tests.
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
 
         .testTarget(name: "TapModelTests", dependencies: ["TapModel"], swiftSettings: strict),
         // RELAX NG is for tests only: the programs do not carry it.
         .target(
             name: "CRelaxNG", path: "Tests/CRelaxNG", cSettings: [.unsafeFlags(["-I/usr/include/libxml2"])],
             linkerSettings: [.linkedLibrary("xml2")]),
-        .testTarget(name: "TapXMLTests", dependencies: ["TapXML", "TapModel", "CRelaxNG"], swiftSettings: strict),
+        .testTarget(name: "TapXMLTests", dependencies: ["TapXML", "TapModel", "CRelaxNG", "TestSupport"], swiftSettings: strict),
         .testTarget(name: "HypervisorTests", dependencies: ["Hypervisor", "TapModel", "CLibvirt"], swiftSettings: strict),
         // A constructor that lowers the capabilities of tests and benchmarks to those of the unit.
         .target(name: "CUnitRights", path: "Tests/CUnitRights"),
@@ -131,14 +135,16 @@ let package = Package(
         .testTarget(name: "ParserTests", dependencies: ["CTapParsers", "CTapABI"], swiftSettings: strict),
         // Expressions, frames and the oracles that tests and the fuzzer share.
         .target(
-            name: "PacketFilterTestSupport", dependencies: ["PacketFilter", "CLibbpf", "CLibpcap"], path: "Tests/PacketFilterTestSupport",
+            name: "PacketFilterTestSupport", dependencies: ["PacketFilter", "CLibbpf", "CLibpcap", "TestSupport"],
+            path: "Tests/PacketFilterTestSupport",
             swiftSettings: strict),
         .testTarget(
             name: "PacketFilterTests",
-            dependencies: ["PacketFilter", "PacketFilterTestSupport", "DataplaneTestSupport", "CLibbpf", "CLibpcap"], swiftSettings: strict),
+            dependencies: ["PacketFilter", "PacketFilterTestSupport", "DataplaneTestSupport", "TestSupport", "CLibbpf", "CLibpcap"],
+            swiftSettings: strict),
         .testTarget(
             name: "FilterCompilerTests",
-            dependencies: ["FilterCompiler", "PacketFilter", "TapModel", "TapSystem", "CLibpcap", "DataplaneTestSupport"],
+            dependencies: ["FilterCompiler", "PacketFilter", "TapModel", "CLibpcap", "DataplaneTestSupport", "TestSupport"],
             swiftSettings: strict),
         .testTarget(name: "TapControlTests", dependencies: ["TapControl", "TapSystem"], swiftSettings: strict),
         .testTarget(name: "TapHostTests", dependencies: ["TapHost", "TapModel"], swiftSettings: strict),
@@ -148,7 +154,7 @@ let package = Package(
         .testTarget(
             name: "TapCommandsTests", dependencies: ["TapCommands", "TapControl", "TapModel", "TapXML", "Hypervisor", "Dataplane"],
             swiftSettings: strict),
-        .testTarget(name: "EndToEndTests", dependencies: ["TapModel", "TapControl", "CLibbpf"], swiftSettings: strict),
+        .testTarget(name: "EndToEndTests", dependencies: ["TapModel", "TapControl", "CLibbpf", "TestSupport"], swiftSettings: strict),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -2,6 +2,7 @@
 
 import PacketFilterTestSupport
 import Synchronization
+import TestSupport
 
 /// All the work of a run, handed out by program.
 final class Campaign: Sendable {
@@ -44,7 +45,7 @@ final class Campaign: Sendable {
     }
 
     private func attempt(_ number: Int, _ handle: PcapHandle) {
-        var random = SeededRandom(seed: seed &+ UInt64(number) &* 0x5851_F42D_4C95_7F2D)
+        var random = SeededGenerator(seed: seed &+ UInt64(number) &* 0x5851_F42D_4C95_7F2D)
         var found = Tally()
         defer { state.withLock { [found] in $0.add(found) } }
         found.programs = 1

@@ -3,6 +3,7 @@
 import Foundation
 import TapControl
 import TapModel
+import TestSupport
 import Testing
 
 extension EndToEnd.RunningGuests {

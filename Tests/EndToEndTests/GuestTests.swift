@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Foundation
+import TestSupport
 import Testing
 
 /// What every other test here builds on: the guests are real, reach each other, and have numbers in their packets.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Foundation
+import TestSupport
 import Testing
 
 /// The installed hook as libvirt really calls it, with programs in place of the binary that fail in every way.

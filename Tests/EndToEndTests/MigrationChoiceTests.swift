@@ -2,6 +2,7 @@
 
 import Foundation
 import TapModel
+import TestSupport
 import Testing
 
 extension EndToEnd {

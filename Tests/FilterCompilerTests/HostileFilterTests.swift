@@ -3,6 +3,7 @@
 import Foundation
 import Synchronization
 import TapModel
+import TestSupport
 import Testing
 
 @testable import FilterCompiler
@@ -94,14 +95,9 @@ struct HostileFilterTests {
             "vlan", "ether", "proto", "<", "0", "&", "len", "greater", "broadcast", "multicast", "\\tcp", "\"", "'", "\u{1F980}", "/", "-",
             "src",
         ]
-        var state = seed &* 0x9E37_79B9_7F4A_7C15 | 1
-        func next(_ limit: Int) -> Int {
-            state ^= state << 13
-            state ^= state >> 7
-            state ^= state << 17
-            return Int(state % UInt64(limit))
-        }
-        let expression = (0..<(1 + next(12))).map { _ in words[next(words.count)] }.joined(separator: " ")
+        var generator = SeededGenerator(seed: seed)
+        let expression = (0..<Int.random(in: 1...12, using: &generator)).map { _ in words.randomElement(using: &generator)! }
+            .joined(separator: " ")
         if case .failure(let failure) = await outcome(expression, FilterCompiler(command: Built.child, requiresTags: false)) {
             #expect(failure.reason == .invalidFilter, "\(expression): \(failure)")
         }

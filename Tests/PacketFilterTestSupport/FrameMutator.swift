@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 public import PacketFilter
+import TestSupport
 
 /// Makes other frames of frames: cut, bits turned, fields exchanged for values that filters look for, bytes put in or
 /// taken out, tags, parts of others, and what a program looks for.
@@ -9,7 +10,7 @@ public struct FrameMutator: Sendable {
     public static let shortest = 14
     public static let longest = 1_500
 
-    private var random: SeededRandom
+    private var random: SeededGenerator
     private let frames: [[UInt8]]
 
     /// Numbers that expressions have, one or two bytes.
@@ -33,7 +34,7 @@ public struct FrameMutator: Sendable {
 
     /// - Parameter program: frames are made to have, at times, what it looks for, or one more or less.
     public init(seed: UInt64, frames: [[UInt8]] = SampleFrames.all, program: [ClassicInstruction] = []) {
-        random = SeededRandom(seed: seed)
+        random = SeededGenerator(seed: seed)
         self.frames = frames
         comparisons = program.indices.flatMap { Self.comparisons(program, $0) }
     }

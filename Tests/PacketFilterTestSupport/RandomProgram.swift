@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 public import PacketFilter
+public import TestSupport
 
 /// Classic programs that no expression makes: every instruction beside every other.
 public enum RandomProgram {
@@ -15,7 +16,7 @@ public enum RandomProgram {
 
     /// A valid program, at most some 60 instructions.
     /// - Parameter tags: whether it may ask for the VLAN tag beside the frame.
-    public static func make(_ random: inout SeededRandom, tags: Bool = false) -> [ClassicInstruction] {
+    public static func make(_ random: inout SeededGenerator, tags: Bool = false) -> [ClassicInstruction] {
         let count = Int.random(in: 3...56, using: &random)
         let slots = UInt32.random(in: 1...16, using: &random)
         // Scratch memory has to be written before it is read, whichever way is taken.
@@ -53,16 +54,16 @@ public enum RandomProgram {
         return program
     }
 
-    private static func offset(_ random: inout SeededRandom) -> UInt32 {
+    private static func offset(_ random: inout SeededGenerator) -> UInt32 {
         random.once(in: 8) ? UInt32.random(in: 0...1600, using: &random) : offsets.randomElement(using: &random)!
     }
 
-    private static func constant(_ random: inout SeededRandom) -> UInt32 {
+    private static func constant(_ random: inout SeededGenerator) -> UInt32 {
         random.once(in: 8) ? UInt32.random(in: 0...UInt32.max, using: &random) : constants.randomElement(using: &random)!
     }
 
     /// At least one return follows what is left.
-    private static func branch(_ random: inout SeededRandom, _ left: Int) -> ClassicInstruction {
+    private static func branch(_ random: inout SeededGenerator, _ left: Int) -> ClassicInstruction {
         let reach = max(0, min(left, 20))
         let operation: UInt16 = [0x10, 0x10, 0x20, 0x30, 0x40].randomElement(using: &random)!
         return ClassicInstruction(
@@ -70,7 +71,7 @@ public enum RandomProgram {
             jumpFalse: random.once(in: 2) ? 0 : UInt8.random(in: 0...UInt8(reach), using: &random), constant: constant(&random))
     }
 
-    private static func instruction(_ random: inout SeededRandom, _ slots: UInt32, _ left: Int) -> ClassicInstruction {
+    private static func instruction(_ random: inout SeededGenerator, _ slots: UInt32, _ left: Int) -> ClassicInstruction {
         let slot = UInt32.random(in: 0..<slots, using: &random)
         switch Int.random(in: 0..<24, using: &random) {
         case 0, 1: return ClassicInstruction(code: [0x20, 0x28, 0x30].randomElement(using: &random)!, constant: offset(&random))
@@ -100,7 +101,7 @@ public enum RandomProgram {
         }
     }
 
-    private static func arithmetic(_ random: inout SeededRandom) -> ClassicInstruction {
+    private static func arithmetic(_ random: inout SeededGenerator) -> ClassicInstruction {
         let operation: UInt16 = [0x00, 0x10, 0x20, 0x30, 0x40, 0x50, 0x60, 0x70, 0x90, 0xA0].randomElement(using: &random)!
         if random.once(in: 2) { return ClassicInstruction(code: 0x0C | operation, constant: 0) }
         var value = constant(&random)

@@ -3,6 +3,7 @@
 import DataplaneTestSupport
 import PacketFilter
 import PacketFilterTestSupport
+import TestSupport
 import Testing
 
 extension KernelFilterSuite {
@@ -37,7 +38,7 @@ extension KernelFilterSuite {
         @Test("Random programs answer as bpf_filter, and as the kernel where that differs")
         func randomPrograms() throws {
             try PrivateNamespaces.require()
-            var random = SeededRandom(seed: Self.seed)
+            var random = SeededGenerator(seed: Self.seed)
             for number in 0..<(500 / KernelFilterSuite.stride) {
                 let trial = try FilterTrial("random program \(number)", PcapFilter(RandomProgram.make(&random)))
                 var mutator = FrameMutator(seed: Self.seed &+ UInt64(number), program: trial.instructions)

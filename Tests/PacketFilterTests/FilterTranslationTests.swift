@@ -2,6 +2,7 @@
 
 import PacketFilter
 import PacketFilterTestSupport
+import TestSupport
 import Testing
 
 @Suite("What is made of a classic program")
@@ -20,7 +21,7 @@ struct FilterTranslationTests {
     @Test("Every expression is translated, with no LD_ABS or LD_IND, and nothing newer than Linux 5.10", arguments: [false, true])
     func instructions(_ random: Bool) throws {
         let handle = PcapHandle.offline()
-        var seeded = SeededRandom(seed: 10)
+        var seeded = SeededGenerator(seed: 10)
         let programs =
             random
             ? (0..<500).map { _ in RandomProgram.make(&seeded) }

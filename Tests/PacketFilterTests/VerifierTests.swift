@@ -4,6 +4,7 @@ import DataplaneTestSupport
 import Foundation
 import PacketFilter
 import PacketFilterTestSupport
+import TestSupport
 import Testing
 
 extension KernelFilterSuite {
@@ -29,7 +30,7 @@ extension KernelFilterSuite {
         @Test("Random programs load")
         func loadsRandomPrograms() throws {
             try PrivateNamespaces.require()
-            var random = SeededRandom(seed: 4)
+            var random = SeededGenerator(seed: 4)
             for _ in 0..<(400 / KernelFilterSuite.stride) {
                 _ = try KernelFilter(FilterTranslation.translate(ClassicProgram(RandomProgram.make(&random))))
             }

@@ -4,6 +4,7 @@ import DataplaneTestSupport
 import Glibc
 import PacketFilter
 import PacketFilterTestSupport
+import TestSupport
 import Testing
 
 extension KernelFilterSuite {
@@ -72,7 +73,7 @@ extension KernelFilterSuite {
         @Test("Random programs answer as a socket filter")
         func randomPrograms() throws {
             let wire = try Wire()
-            var random = SeededRandom(seed: 9)
+            var random = SeededGenerator(seed: 9)
             for _ in 0..<(300 / KernelFilterSuite.stride) {
                 let program = RandomProgram.make(&random, tags: true)
                 try wire.attach(program)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import TapModel
+import TestSupport
 import Testing
 
 @testable import TapXML

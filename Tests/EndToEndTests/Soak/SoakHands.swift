@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Foundation
+import TestSupport
 
 /// Does to two real hosts what a soak's steps say.
 struct SoakHands: Sendable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import TapModel
+import TestSupport
 
 /// What ought to be on two hosts, and what is to be done to them next: a value, so that a seed decides the whole soak.
 ///

@@ -2,6 +2,7 @@
 
 import Foundation
 import TapModel
+import TestSupport
 import Testing
 
 /// A soak on two real hosts: steps that a seed decides, and from time to time a comparison of everything with the model.

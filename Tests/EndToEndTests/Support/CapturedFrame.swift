@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Foundation
+import TestSupport
 
 /// One frame of a capture file, from its Ethernet header on. When it came makes no difference between two.
 struct CapturedFrame: Hashable, Sendable {

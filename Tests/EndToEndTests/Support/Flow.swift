@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Foundation
+import TestSupport
 
 /// Numbered UDP packets that a guest sends until it is told to stop, told apart from other flows by a kind of their own.
 struct Flow: Sendable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Foundation
+import TestSupport
 
 /// A real, small guest: Debian's kernel under QEMU, and a shell on its serial port.
 struct Guest: Sendable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Foundation
+import TestSupport
 
 /// What a sensor VM sees: everything that arrives at its eth0, written by tcpdump inside the guest.
 struct GuestSensor: Sendable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Foundation
+import TestSupport
 
 /// Two hypervisors whose bridges are one segment, so that a guest that moves between them keeps its neighbours:
 /// `one` is 192.0.2.1, `two` 192.0.2.2.

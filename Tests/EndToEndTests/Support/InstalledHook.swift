@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Foundation
+import TestSupport
 
 /// hooks/qemu as `make install` writes it, with a shell script in place of the binary, in a folder of its own.
 struct InstalledHook: Sendable {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Foundation
+import TestSupport
 
 /// What a sensor would see: everything that arrives at one device of a host, written by tcpdump.
 struct Sensor: Sendable {

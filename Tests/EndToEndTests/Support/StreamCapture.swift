@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Foundation
+import TestSupport
 
 /// A capture with room for a long TCP stream, which tshark puts together again: what is around it (VXLAN, Geneve, GRE, ERSPAN,
 /// fragments) it takes away itself.

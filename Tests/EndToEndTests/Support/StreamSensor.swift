@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Foundation
+import TestSupport
 
 /// A sensor VM with room for a long stream: copies come in at its eth1, and what tcpdump has written there is fetched by eth0.
 struct StreamSensor: Sendable {

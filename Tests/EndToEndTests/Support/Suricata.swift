@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Foundation
+import TestSupport
 
 /// Suricata of Debian 12's backports, as it comes, with a few rules of ours.
 struct Suricata: Sendable {

@@ -3,6 +3,7 @@
 import Foundation
 import TapControl
 import TapModel
+import TestSupport
 
 /// A private hypervisor as virt-tap's users have it: the hook installed before libvirtd starts, a configuration, the
 /// real daemon.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import TestSupport
 import Testing
 
 /// What one guest sends to everybody, as the host's bridge gets it, and what arrives of it at the two sensors.
