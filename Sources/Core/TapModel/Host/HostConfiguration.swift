@@ -43,3 +43,77 @@ public struct HostConfiguration: Hashable, Sendable {
                 "this host's configuration defines no destination \(name)" + (nearest.map { "; did you mean \($0)?" } ?? "")))
     }
 }
+
+/// What the host lets domains' metadata do.
+public struct Policy: Hashable, Sendable {
+    /// `taps="no"` stops all copying on this host.
+    public var tapsAllowed: Bool
+    /// How many taps one domain may have, 1 to 32.
+    public var maximumTaps: UInt32
+    /// `nil`: no inline destinations at all.
+    public var inline: InlinePolicy?
+
+    public init(tapsAllowed: Bool = true, maximumTaps: UInt32 = 8, inline: InlinePolicy? = nil) {
+        self.tapsAllowed = tapsAllowed
+        self.maximumTaps = maximumTaps
+        self.inline = inline
+    }
+}
+
+/// Which inline destinations are allowed: both lists must allow one.
+public struct InlinePolicy: Hashable, Sendable {
+    public var kinds: Set<Tunnel.Kind>
+    /// Networks in CIDR notation, IPv4 or IPv6; checked by the parser.
+    public var remotes: [AddressRange]
+
+    public init(kinds: Set<Tunnel.Kind>, remotes: [AddressRange]) {
+        self.kinds = kinds
+        self.remotes = remotes
+    }
+}
+
+/// What copies carry in skb->mark, so that tapped devices pass them over.
+public struct PacketMark: Hashable, Codable, Sendable {
+    /// Not zero, and within `mask`.
+    public var value: UInt32
+    /// The bits that are looked at, and set in copies. Not zero.
+    public var mask: UInt32
+
+    /// Without a value the one that nobody is known to use: docs/configuration.md lists who uses which, and a test compares.
+    ///
+    /// It has bits of its own that are set and others that are not, so that no single bit of somebody else's is taken for it, and leaves
+    /// out those that others set and clear in passing (0x80, 0xef00, 0xff0000, 0x80000000): they would make copies unknown.
+    public init(value: UInt32 = 0x5600_1014, mask: UInt32 = 0x7f00_107f) {
+        self.value = value
+        self.mask = mask
+    }
+
+    /// Whether a frame with this skb->mark is taken for a copy.
+    public func isCarried(by mark: UInt32) -> Bool { mark & mask == value }
+
+    /// Whether a rule for packets whose mark has `other` in the bits of `otherMask` fits copies, or those packets are taken for copies.
+    public func collides(with other: UInt32, _ otherMask: UInt32 = .max) -> Bool {
+        isCarried(by: other) || (other & otherMask != 0 && value & otherMask == other & otherMask)
+    }
+}
+
+extension PacketMark: CustomStringConvertible {
+    /// Such as `0x2000/0x2000`.
+    public var description: String { "0x\(String(value, radix: 16))/0x\(String(mask, radix: 16))" }
+}
+
+/// How a program is attached to a device.
+public enum Mechanism: String, CaseIterable, Codable, Sendable {
+    /// TCX links, Linux 6.6 and later: no qdisc, replaced in place, gone with the device.
+    case tcx
+    /// A filter on the clsact qdisc, for older kernels.
+    case clsact
+}
+
+/// `<mechanism name>` of the configuration.
+public enum MechanismChoice: String, CaseIterable, Codable, Sendable {
+    /// TCX where the kernel has it, else clsact.
+    case auto
+    case tcx
+    case clsact
+}

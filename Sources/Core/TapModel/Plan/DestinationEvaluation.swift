@@ -1,5 +1,59 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+/// What a destination is at one moment.
+public struct DestinationVerdict: Hashable, Sendable {
+    /// Its name in the configuration, or its label.
+    public var label: String
+    public var kind: DestinationTarget.Kind
+    /// The device that takes the copies; 0: copies are not sent and are counted as errors; `nil`: not known, what the kernel was told
+    /// last stands as long as that is a guest's device.
+    public var ifindex: UInt32?
+    /// Whether copies are handed to the device as if they had come in by it, and not to be sent by it.
+    public var isReceiving: Bool
+    /// Why copies do not arrive there; `nil`: as far as this host can see, they do.
+    public var failure: Failure?
+    /// Whether `failure` is what this host's routes say now.
+    public var isOfRoute = false
+    /// Upper limit of all copies to it.
+    public var rate: RateLimit?
+
+    /// What copies are wrapped in; `nil`: nothing.
+    public var tunnel: TunnelHeader?
+    /// `DestinationRoute.specificRoute`.
+    public var specificRoute: SpecificRoute?
+    /// What to know of the way to another machine, or of the interface, although copies are sent there.
+    public var remark: TapStatus.Warning?
+    /// Of a monitor port: the device at which sensors listen.
+    public var listener: String?
+    /// What fits on a device of this host: `DestinationRoute.mtu`.
+    public var mtu: UInt32?
+
+    /// Whether it is defined and allowed, and nothing is wrong with it but the moment. A sensor VM may be given the interface while it
+    /// runs, or at its next start.
+    public var isOnlyDown: Bool {
+        if isOfRoute { return failure != nil }
+        return switch failure?.reason {
+        case nil: false
+        case .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned: kind == .domain
+        case .some(let reason): reason.isPassing
+        }
+    }
+
+    public init(
+        label: String, kind: DestinationTarget.Kind, ifindex: UInt32?, failure: Failure?, isReceiving: Bool = false,
+        rate: RateLimit? = nil, tunnel: TunnelHeader? = nil, remark: TapStatus.Warning? = nil
+    ) {
+        self.label = label
+        self.kind = kind
+        self.ifindex = ifindex
+        self.isReceiving = isReceiving
+        self.failure = failure
+        self.rate = rate
+        self.tunnel = tunnel
+        self.remark = remark
+    }
+}
+
 /// Decides where a destination's copies go now, and whether a domain may send copies there.
 public enum DestinationEvaluation {
     /// The destination that `reference` means for `domain`.
@@ -137,5 +191,50 @@ public enum DestinationEvaluation {
     /// Whether a running domain has the device, so that copies which are sent to it would reach that guest.
     public static func isGuests(_ device: HostDevice, _ claims: DeviceClaims) -> Bool {
         !claims.others(than: nil, claiming: device).isEmpty
+    }
+}
+
+/// Decides whether copies go into a monitor port of ours.
+enum MonitorEvaluation {
+    /// - Parameter name: of the device that sensors listen at.
+    static func verdict(_ name: String, label: String, host: HostState) -> DestinationVerdict {
+        func verdict(_ ifindex: UInt32, _ failure: Failure?) -> DestinationVerdict {
+            var verdict = DestinationVerdict(label: label, kind: .monitor, ifindex: ifindex, failure: failure)
+            // What it is called now, as far as that is known.
+            let own = host.devices[ifindex]
+            verdict.listener = (try? host.ports[name]?.get())?.listener ?? own.flatMap { host.devices.listener(ofPort: $0) }?.name ?? name
+            return verdict
+        }
+        // Without what keeps copies from the host's own network none may get there.
+        if case .failure(let failure)? = host.ports[name] {
+            return verdict(0, Failure(failure.reason, "destination \(label): \(failure.message)"))
+        }
+        let known = try? host.ports[name]?.get()
+        guard let own = known.map({ host.devices[$0.ifindex] }) ?? end(of: name, host) else {
+            guard host.devices[name] == nil else {
+                return verdict(
+                    0,
+                    Failure(
+                        .destinationUnsafe,
+                        "destination \(label): \(name) is there and is no monitor port of virt-tap's, which leaves it as it is; give the port "
+                            + "another name"))
+            }
+            let why = host.isPaused ? "everything was purged; `systemctl reload virt-tapd` has it made again" : "virt-tapd makes it"
+            return verdict(0, Failure(.destinationDown, "destination \(label): there is no monitor port \(name) yet: \(why)"))
+        }
+        guard own.isUp, own.hasCarrier else {
+            let listener = verdict(own.index, nil).listener ?? name
+            let why =
+                host.devices[listener] == nil
+                ? "\(name) is down in the network namespace that it was moved to; `ip link set \(name) up` there brings it back"
+                : "\(listener) is down; `ip link set \(listener) up` brings it back"
+            return verdict(own.index, Failure(.destinationDown, "destination \(label): \(why)"))
+        }
+        return verdict(own.index, nil)
+    }
+
+    /// Our end by its name, where virt-tapd has not said which device it is.
+    private static func end(of name: String, _ host: HostState) -> HostDevice? {
+        host.devices[MonitorPort.device(of: name)].flatMap { $0.isPaired ? $0 : nil }
     }
 }

@@ -1,5 +1,52 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+/// What is to become of one tap of a running domain, and why.
+public struct TapVerdict: Hashable, Sendable {
+    public enum Outcome: Hashable, Sendable {
+        /// Nothing of it is attached.
+        case refused(Failure)
+        /// Interface by interface; at least one.
+        case evaluated(DestinationVerdict, [InterfaceVerdict])
+    }
+
+    public var entry: TapEntry
+    public var outcome: Outcome
+
+    public init(entry: TapEntry, outcome: Outcome) {
+        self.entry = entry
+        self.outcome = outcome
+    }
+
+    /// Whether its copies go, or would go, to one of these destinations.
+    public func copies(toAnyOf labels: Set<String>) -> Bool {
+        if case .evaluated(let destination, _) = outcome { labels.contains(destination.label) } else { false }
+    }
+
+    /// What ought to be attached for it.
+    public var desired: [DesiredAttachment] {
+        guard case .evaluated(_, let interfaces) = outcome else { return [] }
+        return interfaces.compactMap {
+            if case .attach(let desired) = $0.result { desired } else { nil }
+        }
+    }
+}
+
+/// What is to become of one interface that a tap selects.
+public struct InterfaceVerdict: Hashable, Sendable {
+    public enum Outcome: Hashable, Sendable {
+        case attach(DesiredAttachment)
+        case refused(Failure)
+    }
+
+    public var interface: DomainInterface
+    public var result: Outcome
+
+    public init(interface: DomainInterface, result: Outcome) {
+        self.interface = interface
+        self.result = result
+    }
+}
+
 /// Decides for each tap of a domain what ought to be attached on this host: a pure function of the domain's live XML
 /// and the host.
 public enum TapEvaluation {
@@ -144,5 +191,44 @@ public enum TapEvaluation {
             direction: tap.direction, destination: tap.destination.label, mark: host.configuration.mark, filter: tap.filter,
             snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate, once: tap.once,
             resolvesOffloads: resolvesOffloads(tap.destination, on: host))
+    }
+}
+
+/// Decides whether a domain may start here: every tap with `required="yes"` has to be in place.
+///
+/// In place means attached in every direction asked for on every interface that the tap selects, with a destination
+/// that is defined and allowed. One that is only down does not count, nor one that is out of reach, elsewhere or stopped by the
+/// host's `<limit>`: it comes back without the guest, and another guest's flood must keep none from starting.
+public enum RequiredTaps {
+    /// Why the domain must not start, a line for each required tap that is not in place; empty: it may.
+    public static func missing(_ verdicts: [TapVerdict], kernel: KernelView) -> [String] {
+        verdicts.filter(\.entry.isRequired).compactMap { verdict in
+            obstacle(verdict, kernel).map { "required tap \(verdict.entry.name) is not in place: \($0)" }
+        }
+    }
+
+    /// The same when there is nobody who could have put them in place.
+    public static func unplaced(_ taps: [TapEntry], because why: String) -> [String] {
+        taps.filter(\.isRequired).map { "required tap \($0.name) is not in place: \(why)" }
+    }
+
+    private static func obstacle(_ verdict: TapVerdict, _ kernel: KernelView) -> Failure? {
+        switch verdict.outcome {
+        case .refused(let failure):
+            return failure
+        case .evaluated(let destination, let interfaces):
+            if let failure = destination.failure, !destination.isOnlyDown { return failure }
+            return interfaces.lazy.compactMap { obstacle($0, kernel) }.first
+        }
+    }
+
+    private static func obstacle(_ verdict: InterfaceVerdict, _ kernel: KernelView) -> Failure? {
+        switch verdict.result {
+        case .refused(let failure):
+            return failure
+        case .attach(let desired):
+            if kernel.attachments[desired.key.id]?.satisfies(desired) == true { return nil }
+            return kernel.failures[desired.key.id] ?? Failure(.attachFailed, "\(desired.interface.device) is not tapped")
+        }
     }
 }

@@ -45,3 +45,110 @@ public struct Tap: Hashable, Codable, Sendable {
         selectors.isEmpty || selectors.contains { $0.matches(interface) }
     }
 }
+
+/// One `<tap>` as the metadata has it: a options that can be carried out, or one that cannot be understood.
+public enum TapEntry: Hashable, Sendable {
+    case valid(Tap)
+    /// `name` is what the element would be called, as far as that could be read. `required` is kept apart because a
+    /// tap that must be in place is not in place when it is invalid.
+    case invalid(name: TapName, required: Bool, Failure)
+
+    public var name: TapName {
+        switch self {
+        case .valid(let tap): tap.name
+        case .invalid(let name, _, _): name
+        }
+    }
+
+    public var isRequired: Bool {
+        switch self {
+        case .valid(let tap): tap.required && tap.enabled
+        case .invalid(_, let required, _): required
+        }
+    }
+}
+
+/// Who wishes a tap.
+public enum TapOrigin: String, CaseIterable, Codable, Sendable {
+    /// The domain's own metadata.
+    case domain
+    /// The host's configuration, which selects domains.
+    case host
+}
+
+/// One tap of one domain, on whatever devices.
+public struct TapKey: Hashable, Sendable {
+    public var domain: DomainUUID
+    public var origin: TapOrigin
+    public var name: TapName
+
+    public init(domain: DomainUUID, origin: TapOrigin, name: TapName) {
+        self.domain = domain
+        self.origin = origin
+        self.name = name
+    }
+}
+
+/// One way of traffic, seen from the guest as in libvirt's `<bandwidth>`: the guest *receives* inbound and *sends*
+/// outbound. Which TC hook that is depends on the device and is decided in one place, `HookPoint` in Dataplane.
+public enum Direction: String, CaseIterable, Codable, Sendable {
+    case inbound
+    case outbound
+}
+
+/// The `direction` of a tap: one way or both.
+public enum TapDirection: String, CaseIterable, Codable, Sendable {
+    case inbound
+    case outbound
+    case both
+
+    public var directions: Set<Direction> {
+        switch self {
+        case .inbound: [.inbound]
+        case .outbound: [.outbound]
+        case .both: [.inbound, .outbound]
+        }
+    }
+}
+
+/// An `<interface>` child of a tap: all that it names must match one interface of the domain.
+public struct InterfaceSelector: Hashable, Codable, Sendable {
+    public var mac: MACAddress?
+    /// libvirt's alias, `net0` or the user's own `ua-…`.
+    public var alias: String?
+    /// The bridge that `<source bridge>` names.
+    public var bridge: String?
+    /// The network that `<source network>` names.
+    public var network: String?
+    /// The name in `<target dev>` that somebody wrote there, which libvirt keeps; what the device is called later does not count.
+    public var device: String?
+
+    public init(mac: MACAddress? = nil, alias: String? = nil, bridge: String? = nil, network: String? = nil, device: String? = nil) {
+        self.mac = mac
+        self.alias = alias
+        self.bridge = bridge
+        self.network = network
+        self.device = device
+    }
+
+    public func matches(_ interface: DomainInterface) -> Bool {
+        (mac == nil || mac == interface.mac) && (alias == nil || alias == interface.alias)
+            && (bridge == nil || bridge == interface.bridge) && (network == nil || network == interface.network)
+            && (device == nil || device == interface.device)
+    }
+
+    /// What the names begin with that libvirt gives devices itself, anew at each start. It drops a `<target dev>` like that from a
+    /// definition.
+    public static let generatedPrefixes = ["vnet", "vif", "macvtap", "macvlan"]
+
+    /// Whether a device's name is one of those.
+    public static func isGenerated(_ device: String) -> Bool { generatedPrefixes.contains { device.hasPrefix($0) } }
+
+    /// Whether libvirt may call an interface so: `net0`, `hostdev0`, or the user's own `ua-…`.
+    public static func mayBeAlias(_ text: String) -> Bool {
+        if text.hasPrefix("ua-") { return true }
+        guard let prefix = ["net", "hostdev"].first(where: { text.hasPrefix($0) }) else { return false }
+        let number = text.utf8.dropFirst(prefix.utf8.count)
+        return !number.isEmpty && number.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+    }
+}

@@ -50,3 +50,64 @@ public struct TestFrame: Hashable, Sendable {
 
     private static func big(_ value: Int) -> [UInt8] { [UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)] }
 }
+
+/// One test frame, where it was given to a tap, and what became of it there.
+public struct TestFrameResult: Hashable, Codable, Sendable {
+    /// `TestFrame.number`.
+    public var number: UInt16
+    public var tap: TapName
+    public var origin: TapOrigin
+    /// The tapped device.
+    public var device: String
+    @Nullable public var alias: String?
+    public var direction: Direction
+    /// `nil`: it was not sent.
+    @Nullable public var outcome: TestFrameOutcome?
+    /// Why not.
+    @Nullable public var message: String?
+
+    public init(
+        number: UInt16, tap: TapName, origin: TapOrigin, device: String, alias: String?, direction: Direction, outcome: TestFrameOutcome? = nil,
+        message: String? = nil
+    ) {
+        self.number = number
+        self.tap = tap
+        self.origin = origin
+        self.device = device
+        self.alias = alias
+        self.direction = direction
+        self.outcome = outcome
+        self.message = message
+    }
+}
+
+/// What a tap's program did with a test frame.
+public struct TestFrameOutcome: Hashable, Codable, Sendable {
+    /// What became of the copy, as the counters call it.
+    public enum Fate: String, Codable, Sendable {
+        case copied
+        /// The destination's `rate` was used up.
+        case rateLimited = "rate_limited"
+        /// The destination's device, or the relay, did not take it, or there is none.
+        case errors
+    }
+
+    /// Why the tap would have left the frame alone. It is sent all the same, by the same program without that choice.
+    public enum Choice: String, Codable, Sendable {
+        case filter, sample
+    }
+
+    public var fate: Fate
+    /// `nil`: the tap would have copied it.
+    public var leftOutBy: Choice?
+
+    private enum CodingKeys: String, CodingKey {
+        case fate
+        case leftOutBy = "left_out_by"
+    }
+
+    public init(fate: Fate, leftOutBy: Choice? = nil) {
+        self.fate = fate
+        self.leftOutBy = leftOutBy
+    }
+}
