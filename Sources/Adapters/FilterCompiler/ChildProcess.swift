@@ -92,3 +92,97 @@ struct ChildProcess: Sendable {
 
     private static func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
 }
+
+/// Who may run a child now. Slow ones, of which there is one at a time, keep nobody else from running.
+actor ChildLanes {
+    private var running = 0
+    private var isSlowRunning = false
+    private var quick: [CheckedContinuation<Void, Never>] = []
+    private var slow: [CheckedContinuation<Void, Never>] = []
+
+    /// Returns when there is room, which `leave` gives back.
+    func enter(slowly: Bool) async {
+        if running < ChildLimits.parallel, !slowly || !isSlowRunning {
+            running += 1
+            isSlowRunning = isSlowRunning || slowly
+        } else {
+            await withCheckedContinuation { if slowly { slow.append($0) } else { quick.append($0) } }
+        }
+    }
+
+    func leave(slowly: Bool) {
+        running -= 1
+        if slowly { isSlowRunning = false }
+        if !quick.isEmpty {
+            running += 1
+            quick.removeFirst().resume()
+        } else if !slow.isEmpty, !isSlowRunning {
+            running += 1
+            isSlowRunning = true
+            slow.removeFirst().resume()
+        }
+    }
+}
+
+/// Threads that start a child and wait for it: apart from those that run tasks, and each as long as its child lives, which
+/// is killed with it.
+enum ChildThread {
+    private static let stackSize = 512 * 1_024
+
+    /// Runs `body` on a thread of its own and waits for it without blocking the caller's. All signals are blocked in it:
+    /// a write to a child that has ended is an error of that write.
+    /// - Returns: `nil` when the system has no thread to give.
+    static func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value? {
+        await withCheckedContinuation { (continuation: CheckedContinuation<Value?, Never>) in
+            if !start({ continuation.resume(returning: body()) }) { continuation.resume(returning: nil) }
+        }
+    }
+
+    private static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
+        var attributes = pthread_attr_t()
+        pthread_attr_init(&attributes)
+        defer { pthread_attr_destroy(&attributes) }
+        pthread_attr_setdetachstate(&attributes, Int32(PTHREAD_CREATE_DETACHED))
+        pthread_attr_setstacksize(&attributes, stackSize)
+        // The new thread inherits the mask.
+        var (everything, before) = (sigset_t(), sigset_t())
+        sigfillset(&everything)
+        pthread_sigmask(SIG_SETMASK, &everything, &before)
+        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
+        let work = Unmanaged.passRetained(ChildWork(body))
+        var thread = pthread_t()
+        let code = pthread_create(&thread, &attributes, runChildWork, work.toOpaque())
+        if code != 0 { work.release() }
+        return code == 0
+    }
+}
+
+private final class ChildWork: Sendable {
+    let body: @Sendable () -> Void
+
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+}
+
+private func runChildWork(_ argument: UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? {
+    if let argument { Unmanaged<ChildWork>.fromOpaque(argument).takeRetainedValue().body() }
+    return nil
+}
+
+/// How a child ended, and what it had written by then.
+struct ChildEnd: Sendable {
+    enum Cause: Hashable, Sendable {
+        case exited(Int32)
+        case signalled(Int32)
+        /// It was killed because its time was up.
+        case outOfTime
+        /// It was killed because it wrote too much.
+        case wroteTooMuch
+        /// It was never started: errno, and what of.
+        case notStarted(Int32, String)
+    }
+
+    var cause: Cause
+    var output: [UInt8] = []
+    /// Seconds of processor time that it used.
+    var processorSeconds = 0.0
+}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 import Glibc
-import TapSystem
 public import TapModel
+import TapSystem
 
 /// Compiles filter expressions, each in a child that may do nothing else.
 ///
@@ -66,4 +66,81 @@ public actor FilterCompiler {
         await lanes.leave(slowly: slowly)
         return end ?? ChildEnd(cause: .notStarted(EAGAIN, "a thread"))
     }
+}
+
+extension FilterCompiler {
+    /// What keeps this process from compiling filters; `nil`: nothing. Found with one that looks for VLAN tags, which takes all that
+    /// compiling can need, by a compiler that remembers nothing.
+    public static func selfTest() async -> Failure? {
+        do throws(Failure) {
+            _ = try await FilterCompiler().compile("vlan and tcp")
+            return nil
+        } catch {
+            return error
+        }
+    }
+}
+
+/// What expressions compiled to, the last ones that were asked for.
+struct FilterCache {
+    private var entries: [String: (result: Result<CompiledFilter, Failure>, used: UInt64)] = [:]
+    private var clock: UInt64 = 0
+    private let capacity: Int
+
+    init(capacity: Int = 256) { self.capacity = capacity }
+
+    /// Asking counts as use.
+    subscript(expression: String) -> Result<CompiledFilter, Failure>? {
+        mutating get {
+            clock += 1
+            entries[expression]?.used = clock
+            return entries[expression]?.result
+        }
+        set {
+            clock += 1
+            entries[expression] = newValue.map { ($0, clock) }
+            guard entries.count > capacity, let oldest = entries.min(by: { $0.value.used < $1.value.used }) else { return }
+            entries[oldest.key] = nil
+        }
+    }
+}
+
+/// What can be said of an expression without compiling it.
+enum FilterText {
+    /// Why an expression is not even tried.
+    static func refusal(of expression: String) -> Failure? {
+        let bytes = expression.utf8
+        if bytes.allSatisfy({ $0 == 0x20 || (0x09...0x0D).contains($0) }) {
+            return invalid("the filter is empty: write a pcap-filter expression, or leave it out for everything")
+        }
+        guard bytes.count <= ChildLimits.expression else {
+            return invalid("the filter has \(bytes.count) bytes; at most \(ChildLimits.expression) are allowed: make it shorter")
+        }
+        if bytes.contains(0) { return invalid("the filter has a NUL character: remove it") }
+        if bytes.contains(UInt8(ascii: "#")) {
+            return invalid(
+                "the filter has a #, and libpcap knows no comments: remove them, or have `virt-tap set --filter-file` read the file, which "
+                    + "leaves them out")
+        }
+        let end = expression.split { $0.isWhitespace }.last ?? ""
+        if ["and", "or", "not"].contains(end) || ["&&", "||", "!"].contains(where: end.hasSuffix) {
+            return invalid("the filter ends with \(end), behind which something must stand: remove it, or write what is missing")
+        }
+        for word in ["inbound", "outbound"] where has(word, in: expression) {
+            return invalid(
+                "the filter says \(word), which libpcap sees from the host, the reverse of the guest's view: remove it and write "
+                    + "direction=\"\(word)\" on the tap")
+        }
+        return nil
+    }
+
+    /// Whether a word of the language occurs; names that only contain it do not count.
+    private static func has(_ word: String, in expression: String) -> Bool {
+        expression.split { !($0.isASCII && ($0.isLetter || $0.isNumber)) && !"_-.:\\".contains($0) }.contains { $0 == word[...] }
+    }
+
+    /// Whether the word `vlan` may be in it. Rather once too often: where it is not, this costs milliseconds.
+    static func asksAboutVLANs(_ expression: String) -> Bool { expression.contains("vlan") }
+
+    static func invalid(_ message: String) -> Failure { Failure(.invalidFilter, message) }
 }

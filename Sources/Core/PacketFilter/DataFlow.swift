@@ -1,5 +1,93 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+/// Which registers and scratch slots hold a number that the translator knows, at one point of the program: they are in no
+/// register of eBPF there. What is not needed any more is left out.
+struct KnownValues: Hashable {
+    private var values: [UInt32?] = Array(repeating: nil, count: 18)
+
+    /// At a program's start all is 0.
+    static let atStart: KnownValues = {
+        var known = KnownValues()
+        known.values = Array(repeating: 0, count: 18)
+        return known
+    }()
+
+    var a: UInt32? {
+        get { values[0] }
+        set { values[0] = newValue }
+    }
+
+    var x: UInt32? {
+        get { values[1] }
+        set { values[1] = newValue }
+    }
+
+    subscript(register: ClassicRegister) -> UInt32? {
+        get { register == .a ? a : x }
+        set { if register == .a { a = newValue } else { x = newValue } }
+    }
+
+    subscript(slot slot: Int) -> UInt32? {
+        get { values[2 + slot] }
+        set { values[2 + slot] = newValue }
+    }
+
+    mutating func forgetAll(but live: Liveness.Set) {
+        if !live.contains(.a) { a = nil }
+        if !live.contains(.x) { x = nil }
+        for slot in 0..<16 where !live.contains(.slot(slot)) { self[slot: slot] = nil }
+    }
+}
+
+/// What of the registers and the scratch memory may still be read before it is written.
+struct Liveness {
+    /// One bit each: A, X, then the 16 slots.
+    struct Set: OptionSet, Hashable {
+        var rawValue: UInt32
+
+        static let a = Set(rawValue: 1)
+        static let x = Set(rawValue: 2)
+        static func slot(_ number: Int) -> Set { Set(rawValue: 4 << UInt32(number)) }
+
+        static func register(_ register: ClassicRegister) -> Set { register == .a ? .a : .x }
+    }
+
+    /// Before each instruction.
+    private(set) var before: [Set]
+
+    init(_ operations: [ClassicOperation]) {
+        before = Array(repeating: [], count: operations.count)
+        // All jumps go forward.
+        for place in operations.indices.reversed() {
+            var live = operations[place].successors(place).reduce(into: Set()) { $0.formUnion(before[$1]) }
+            live.subtract(Self.writes(operations[place]))
+            live.formUnion(Self.reads(operations[place]))
+            before[place] = live
+        }
+    }
+
+    private static func reads(_ operation: ClassicOperation) -> Set {
+        switch operation {
+        case .loadAbsolute, .loadHeaderLength, .loadMetadatum, .loadConstant, .jump, .returnConstant: []
+        case .loadIndirect, .copyXToA: .x
+        case .loadScratch(let slot, _): .slot(slot)
+        case .store(_, let register): .register(register)
+        case .arithmetic(_, let operand), .branch(_, let operand, _, _): operand == .x ? [.a, .x] : .a
+        case .negate, .copyAToX, .returnA: .a
+        }
+    }
+
+    private static func writes(_ operation: ClassicOperation) -> Set {
+        switch operation {
+        case .loadAbsolute, .loadIndirect, .copyXToA, .arithmetic, .negate: .a
+        case .loadHeaderLength, .copyAToX: .x
+        case .loadMetadatum(_, let register), .loadConstant(_, let register), .loadScratch(_, let register): .register(register)
+        case .store(let slot, _): .slot(slot)
+        case .jump, .branch, .returnConstant, .returnA: []
+        }
+    }
+}
+
 /// Where A may be left in the order in which the frame has it, and constants turned round instead: what is only masked and
 /// compared for equality need not be converted, which is what a compiler does with `htons(0x0800)`.
 struct ByteOrder {
