@@ -97,3 +97,10 @@ public enum DomainXML {
         String(text.drop { $0.isWhitespace }.reversed().drop { $0.isWhitespace }.reversed())
     }
 }
+
+/// What a domain's XML says, and what is wrong with its taps.
+public struct DomainReading: Sendable {
+    public var domain: DomainDefinition
+    /// Everything that is wrong with the metadata, with lines; empty exactly when all taps are valid.
+    public var diagnostics: [Diagnostic]
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import CLibxml2
 import TapModel
 
 /// The values of a tap, as attributes of its metadata and options of the command write them.
@@ -131,5 +132,128 @@ enum TapValue {
         let bytes = text.utf8
         guard let first = bytes.first, bytes.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return false }
         return first != UInt8(ascii: "0") || bytes.count == 1
+    }
+}
+
+extension TapValue {
+    /// An address literal.
+    struct Address: Equatable {
+        /// 4 or 16 bytes, in network order.
+        var bytes: [UInt8]
+        /// As inet_ntop(3) writes it.
+        var text: String
+    }
+
+    /// An IPv4 or IPv6 address that a packet can be sent to or from.
+    static func address(_ text: String) throws(ValueProblem) -> Address {
+        guard let address = literal(text) else {
+            throw ValueProblem("\(Quotation.quoted(text)) is no IPv4 or IPv6 address; names are not looked up")
+        }
+        guard address.bytes.contains(where: { $0 != 0 }) else { throw ValueProblem("\(Quotation.quoted(text)) is nobody's address") }
+        guard address.bytes.count == 4 || address.bytes[..<12] != [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF] else {
+            throw ValueProblem("\(Quotation.quoted(text)) is an IPv4 address in IPv6 clothes: write the IPv4 address")
+        }
+        return address
+    }
+
+    /// A network in CIDR notation.
+    static func addressRange(_ text: some StringProtocol) throws(ValueProblem) -> AddressRange {
+        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, let address = literal(String(parts[0])), isPlainNumber(parts[1]), let length = Int(parts[1]),
+            let range = AddressRange(address: address.bytes, prefixLength: length)
+        else { throw ValueProblem("\(Quotation.quoted(String(text))) is no network: write an address and a prefix length, 192.0.2.0/24") }
+        guard range.address == address.bytes else {
+            throw ValueProblem("\(Quotation.quoted(String(text))) has bits set behind its prefix: write the network's first address")
+        }
+        return range
+    }
+
+    private static func literal(_ text: String) -> Address? {
+        guard text.utf8.count < 46 else { return nil }
+        var bytes = [UInt8](repeating: 0, count: 16)
+        var canonical = [CChar](repeating: 0, count: 46)
+        let count = Int(vtxml_address(text, &bytes, &canonical))
+        guard count > 0 else { return nil }
+        return Address(
+            bytes: Array(bytes.prefix(count)),
+            text: String(decoding: canonical.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self))
+    }
+}
+
+extension TapValue {
+    /// What one rate unit is, and how many digits may stand before it: no limit exceeds ten terabits or ten billion
+    /// packets a second, so that arithmetic on it stays within 64 bits.
+    private static let rateUnits: [(name: String, unit: RateLimit.Unit, factor: UInt64, digits: Int)] = [
+        ("bit", .bitsPerSecond, 1, 13), ("kbit", .bitsPerSecond, 1_000, 10), ("mbit", .bitsPerSecond, 1_000_000, 7),
+        ("gbit", .bitsPerSecond, 1_000_000_000, 4), ("pps", .packetsPerSecond, 1, 10), ("kpps", .packetsPerSecond, 1_000, 7),
+    ]
+
+    /// `k` and `m` as tc(8) has them, powers of 1,024.
+    private static let burstUnits: [(name: String, factor: UInt64, digits: Int)] = [("", 1, 10), ("k", 1_024, 7), ("m", 1_048_576, 4)]
+
+    /// A rate such as `100mbit` or `5kpps`, and what may come at once: bytes (`64k`, `1m`) for bits, a number for packets.
+    static func rate(_ text: String, burst: String? = nil) throws(ValueProblem) -> RateLimit {
+        let (number, name) = split(text)
+        guard let unit = rateUnits.first(where: { $0.name == name }) else { throw unitProblem(text, number: number, unit: name) }
+        guard isPlainNumber(number), number != "0", number.count <= unit.digits, let count = UInt64(number) else {
+            let greatest = String(repeating: "9", count: unit.digits)
+            throw ValueProblem("\(Quotation.quoted(text)) is no rate: write a whole number from 1 to \(greatest) before \(unit.name)")
+        }
+        return RateLimit(
+            perSecond: count * unit.factor, unit: unit.unit,
+            burst: try burst.map { text throws(ValueProblem) in try self.burst(text, unit.unit) },
+            text: text, burstText: burst)
+    }
+
+    private static func unitProblem(_ text: String, number: Substring, unit: String) -> ValueProblem {
+        let names = rateUnits.map(\.name)
+        let known = "write bit, kbit, mbit, gbit, pps or kpps"
+        if number.isEmpty { return ValueProblem("\(Quotation.quoted(text)) is no rate: write a number and its unit, such as 100mbit") }
+        if unit.isEmpty { return ValueProblem("\(Quotation.quoted(text)) has no unit: \(known)") }
+        let lower = unit.lowercased()
+        if lower.hasSuffix("bps"), let meant = ["bps": "bit", "kbps": "kbit", "mbps": "mbit", "gbps": "gbit"][lower] {
+            let bytes = ["bps": "bytes", "kbps": "kilobytes", "mbps": "megabytes", "gbps": "gigabytes"][lower] ?? "bytes"
+            return ValueProblem("tc's \(lower) means \(bytes) per second: write \(meant) for bits", suggestion: "\(number)\(meant)")
+        }
+        if lower.hasSuffix("bps") { return ValueProblem("tc's units that end in bps mean bytes per second: \(known)") }
+        if unit.hasPrefix(".") {
+            return ValueProblem("\(Quotation.quoted(text)) is no rate: write a whole number, with a smaller unit for a part of one")
+        }
+        // What begins with another prefix would come out a million times less.
+        let isPrefixed = lower.first.map { "tpegmk".contains($0) } ?? false
+        let nearest = NearestName.of(unit, among: names).flatMap { !isPrefixed || $0.first == lower.first ? $0 : nil }
+        return ValueProblem("\(Quotation.quoted(unit)) is no unit of a rate: \(known)", suggestion: nearest.map { "\(number)\($0)" })
+    }
+
+    private static func burst(_ text: String, _ unit: RateLimit.Unit) throws(ValueProblem) -> UInt64 {
+        let (number, name) = split(text)
+        let units = unit == .bitsPerSecond ? burstUnits : Array(burstUnits.prefix(1))
+        guard let match = units.first(where: { $0.name == name }), isPlainNumber(number), number != "0", number.count <= match.digits,
+            let count = UInt64(number)
+        else {
+            throw ValueProblem(
+                unit == .bitsPerSecond
+                    ? "\(Quotation.quoted(text)) is no burst: write bytes, such as 65536, 64k or 1m"
+                    : "\(Quotation.quoted(text)) is no burst: for a rate in packets write a number of packets")
+        }
+        return count * match.factor
+    }
+
+    private static func split(_ text: String) -> (number: Substring, unit: String) {
+        let number = text.prefix { $0.isASCII && $0.isNumber }
+        return (number, String(text[number.endIndex...]))
+    }
+}
+
+/// Why a value is not one, without saying where it stands.
+struct ValueProblem: Error, Hashable, Sendable {
+    /// What is wrong and what to write instead.
+    var message: String
+    /// What was probably meant.
+    var suggestion: String?
+
+    init(_ message: String, suggestion: String? = nil) {
+        self.message = message
+        self.suggestion = suggestion
     }
 }
