@@ -27,7 +27,7 @@ public struct ClassicInstruction: Hashable, Sendable {
     public var word: UInt64 { UInt64(code) | UInt64(jumpTrue) << 16 | UInt64(jumpFalse) << 24 | UInt64(constant) << 32 }
 }
 
-/// What one instruction of classic BPF does. Targets of jumps are places in the program.
+/// What one instruction of classic BPF does. Targets of jumps are positions in the program.
 enum ClassicOperation: Hashable, Sendable {
     /// A := bytes at an offset from the frame's start, at most `Int32.max`.
     case loadAbsolute(UInt32, LoadWidth)
@@ -48,13 +48,13 @@ enum ClassicOperation: Hashable, Sendable {
     case returnConstant(UInt32)
     case returnA
 
-    /// Where it goes on; `place` is its own.
-    func successors(_ place: Int) -> [Int] {
+    /// Where it goes on; `position` is its own.
+    func successors(_ position: Int) -> [Int] {
         switch self {
         case .returnConstant, .returnA: []
         case .jump(let target): [target]
         case .branch(_, _, let whenTrue, let whenFalse): whenTrue == whenFalse ? [whenTrue] : [whenTrue, whenFalse]
-        default: [place + 1]
+        default: [position + 1]
         }
     }
 }

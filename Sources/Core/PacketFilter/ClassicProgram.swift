@@ -19,8 +19,8 @@ public struct ClassicProgram: Hashable, Sendable {
         let decoder = ClassicDecoder(count: instructions.count)
         var operations: [ClassicOperation] = []
         operations.reserveCapacity(instructions.count)
-        for (place, instruction) in instructions.enumerated() {
-            operations.append(try decoder.decode(instruction, at: place))
+        for (position, instruction) in instructions.enumerated() {
+            operations.append(try decoder.decode(instruction, at: position))
         }
         // All jumps go forward, so that with a return at the end every path has one.
         guard operations[operations.count - 1].successors(0).isEmpty else { throw .malformed("it does not end in a return") }
@@ -41,29 +41,29 @@ struct ClassicDecoder {
         ancillary + 44: .vlanTag, ancillary + 48: .vlanTagPresent, ancillary + 60: .vlanProtocol,
     ]
 
-    func decode(_ instruction: ClassicInstruction, at place: Int) throws(FilterError) -> ClassicOperation {
+    func decode(_ instruction: ClassicInstruction, at position: Int) throws(FilterError) -> ClassicOperation {
         let constant = instruction.constant
         // Class, then size, mode, operation, source: BPF_CLASS and so on of linux/bpf_common.h.
         switch instruction.code {
-        case 0x20, 0x28, 0x30: return try absolute(constant, Self.width(instruction.code), place)
+        case 0x20, 0x28, 0x30: return try absolute(constant, Self.width(instruction.code), position)
         case 0x40, 0x48, 0x50: return .loadIndirect(constant, Self.width(instruction.code))
         case 0xB1:
-            guard constant <= UInt32(Int32.max) else { throw beforeTheFrame(constant, place) }
+            guard constant <= UInt32(Int32.max) else { throw beforeTheFrame(constant, position) }
             return .loadHeaderLength(constant)
         case 0x80: return .loadMetadatum(.length, .a)
         case 0x81: return .loadMetadatum(.length, .x)
         case 0x00: return .loadConstant(constant, .a)
         case 0x01: return .loadConstant(constant, .x)
-        case 0x60: return .loadScratch(try slot(constant, place), .a)
-        case 0x61: return .loadScratch(try slot(constant, place), .x)
-        case 0x02: return .store(try slot(constant, place), .a)
-        case 0x03: return .store(try slot(constant, place), .x)
+        case 0x60: return .loadScratch(try slot(constant, position), .a)
+        case 0x61: return .loadScratch(try slot(constant, position), .x)
+        case 0x02: return .store(try slot(constant, position), .a)
+        case 0x03: return .store(try slot(constant, position), .x)
         case 0x84: return .negate
         case 0x07: return .copyAToX
         case 0x87: return .copyXToA
         case 0x06: return .returnConstant(constant)
         case 0x16: return .returnA
-        case 0x05: return .jump(try target(place, constant))
+        case 0x05: return .jump(try target(position, constant))
         default: break
         }
         let operand: Operand = instruction.code & 0x08 == 0 ? .constant(constant) : .x
@@ -71,18 +71,18 @@ struct ClassicDecoder {
         switch instruction.code & ~0xF8 {
         case 0x04:
             guard let arithmetic = Arithmetic(rawValue: operation) else { break }
-            if operand == .constant(0), arithmetic.divides { throw .malformed("instruction \(place) divides by 0") }
+            if operand == .constant(0), arithmetic.divides { throw .malformed("instruction \(position) divides by 0") }
             if case .constant(32...) = operand, arithmetic.shifts {
-                throw .malformed("instruction \(place) shifts 32 bits by \(constant)")
+                throw .malformed("instruction \(position) shifts 32 bits by \(constant)")
             }
             return .arithmetic(arithmetic, operand)
         case 0x05:
             guard let comparison = Comparison(rawValue: operation) else { break }
             return .branch(
-                comparison, operand, try target(place, UInt32(instruction.jumpTrue)), try target(place, UInt32(instruction.jumpFalse)))
+                comparison, operand, try target(position, UInt32(instruction.jumpTrue)), try target(position, UInt32(instruction.jumpFalse)))
         default: break
         }
-        throw .malformed("instruction \(place) has the unknown code 0x\(String(instruction.code, radix: 16))")
+        throw .malformed("instruction \(position) has the unknown code 0x\(String(instruction.code, radix: 16))")
     }
 
     /// `BPF_SIZE` of a load.
@@ -94,37 +94,37 @@ struct ClassicDecoder {
         }
     }
 
-    private func absolute(_ offset: UInt32, _ width: LoadWidth, _ place: Int) throws(FilterError) -> ClassicOperation {
+    private func absolute(_ offset: UInt32, _ width: LoadWidth, _ position: Int) throws(FilterError) -> ClassicOperation {
         if let metadatum = Self.metadata[offset] { return .loadMetadatum(metadatum, .a) }
         if offset == Self.packetType {
             throw .unsupported(
                 "`inbound` and `outbound` are not for the filter: on the host's side of a guest's device they mean the reverse; "
                     + "use the tap's attribute `direction` instead")
         }
-        guard offset <= UInt32(Int32.max) else { throw beforeTheFrame(offset, place) }
+        guard offset <= UInt32(Int32.max) else { throw beforeTheFrame(offset, position) }
         return .loadAbsolute(offset, width)
     }
 
-    /// What the kernel takes as a place relative to another header, or as one more datum beside the frame.
-    private func beforeTheFrame(_ offset: UInt32, _ place: Int) -> FilterError {
+    /// What the kernel takes as a position relative to another header, or as one more datum beside the frame.
+    private func beforeTheFrame(_ offset: UInt32, _ position: Int) -> FilterError {
         .unsupported(
-            "instruction \(place) reads at offset \(Int32(bitPattern: offset)), which is not in the frame; "
+            "instruction \(position) reads at offset \(Int32(bitPattern: offset)), which is not in the frame; "
                 + "of what is beside the frame a filter can ask for the VLAN tag only")
     }
 
-    private func slot(_ number: UInt32, _ place: Int) throws(FilterError) -> Int {
-        guard number < 16 else { throw .malformed("instruction \(place) uses scratch slot \(number); there are 16, from 0") }
+    private func slot(_ number: UInt32, _ position: Int) throws(FilterError) -> Int {
+        guard number < 16 else { throw .malformed("instruction \(position) uses scratch slot \(number); there are 16, from 0") }
         return Int(number)
     }
 
-    private func target(_ place: Int, _ distance: UInt32) throws(FilterError) -> Int {
+    private func target(_ position: Int, _ distance: UInt32) throws(FilterError) -> Int {
         guard distance <= UInt32(Int32.max) else {
             throw .unsupported(
-                "it makes a loop at instruction \(place), as `protochain` does, and a filter in the kernel may have none; "
+                "it makes a loop at instruction \(position), as `protochain` does, and a filter in the kernel may have none; "
                     + "name the headers instead, such as `ip6 proto 0` or `ip6[40] == 6`")
         }
-        let target = place + 1 + Int(distance)
-        guard target < count else { throw .malformed("instruction \(place) jumps behind the end") }
+        let target = position + 1 + Int(distance)
+        guard target < count else { throw .malformed("instruction \(position) jumps behind the end") }
         return target
     }
 }

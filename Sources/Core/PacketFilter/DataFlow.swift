@@ -58,11 +58,11 @@ struct Liveness {
     init(_ operations: [ClassicOperation]) {
         before = Array(repeating: [], count: operations.count)
         // All jumps go forward.
-        for place in operations.indices.reversed() {
-            var live = operations[place].successors(place).reduce(into: Set()) { $0.formUnion(before[$1]) }
-            live.subtract(Self.writes(operations[place]))
-            live.formUnion(Self.reads(operations[place]))
-            before[place] = live
+        for position in operations.indices.reversed() {
+            var live = operations[position].successors(position).reduce(into: Set()) { $0.formUnion(before[$1]) }
+            live.subtract(Self.writes(operations[position]))
+            live.formUnion(Self.reads(operations[position]))
+            before[position] = live
         }
     }
 
@@ -117,10 +117,10 @@ struct ByteOrder {
         var incoming: [Int?] = Array(repeating: nil, count: operations.count)
         // A is 0 at first.
         incoming[0] = add(Value(isOther: true))
-        for (place, operation) in operations.enumerated() {
-            guard let current = incoming[place] else { continue }
-            let outgoing = step(operation, at: place, current)
-            for next in operation.successors(place) {
+        for (position, operation) in operations.enumerated() {
+            guard let current = incoming[position] else { continue }
+            let outgoing = step(operation, at: position, current)
+            for next in operation.successors(position) {
                 if let other = incoming[next] {
                     if liveness.before[next].contains(.a) { join(other, outgoing) }
                 } else {
@@ -131,24 +131,24 @@ struct ByteOrder {
     }
 
     /// The width in which A, as loaded or read by an instruction, is in the frame's order; `nil` if it is a number as usual.
-    mutating func width(at place: Int) -> LoadWidth? {
-        guard let value = valueOf[place].map({ values[root($0)] }), let width = value.width else { return nil }
+    mutating func width(at position: Int) -> LoadWidth? {
+        guard let value = valueOf[position].map({ values[root($0)] }), let width = value.width else { return nil }
         return width == .byte || value.isOther || value.largest > width.maximum ? nil : width
     }
 
-    private mutating func step(_ operation: ClassicOperation, at place: Int, _ current: Int) -> Int {
+    private mutating func step(_ operation: ClassicOperation, at position: Int, _ current: Int) -> Int {
         switch operation {
         case .loadAbsolute(_, let width), .loadIndirect(_, let width):
             let value = add(Value(width: width))
-            valueOf[place] = value
+            valueOf[position] = value
             return value
         case .branch(let comparison, .constant(let constant), _, _) where comparison == .equal || comparison == .anyBit:
-            valueOf[place] = current
+            valueOf[position] = current
             // Bits of a mask beyond the width meet zeros, and can be dropped.
             if comparison == .equal { note(current) { $0.largest = max($0.largest, constant) } }
             return current
         case .arithmetic(let arithmetic, .constant(let constant)) where arithmetic.isBitwise:
-            valueOf[place] = current
+            valueOf[position] = current
             if arithmetic != .and { note(current) { $0.largest = max($0.largest, constant) } }
             return current
         case .branch, .copyAToX, .store(_, .a), .returnA:

@@ -97,22 +97,22 @@ package enum EBPF {
 
 /// Instructions one after another, and jumps by name.
 struct Assembler {
-    /// A place to jump to, known before it is reached.
+    /// A position to jump to, known before it is reached.
     struct Label: Hashable {
         fileprivate let number: Int
     }
 
     private(set) var instructions: [UInt64] = []
-    private var places: [Int?] = []
-    private var jumps: [(place: Int, to: Label)] = []
+    private var positions: [Int?] = []
+    private var jumps: [(position: Int, to: Label)] = []
 
     mutating func label() -> Label {
-        places.append(nil)
-        return Label(number: places.count - 1)
+        positions.append(nil)
+        return Label(number: positions.count - 1)
     }
 
-    mutating func place(_ label: Label) { places[label.number] = instructions.count }
-    func isPlaced(_ label: Label) -> Bool { places[label.number] != nil }
+    mutating func place(_ label: Label) { positions[label.number] = instructions.count }
+    func isPlaced(_ label: Label) -> Bool { positions[label.number] != nil }
 
     mutating func emit(_ instruction: UInt64) { instructions.append(instruction) }
 
@@ -124,21 +124,21 @@ struct Assembler {
     /// Without what no path reaches, which the verifier would refuse.
     /// - Returns: `nil` when a jump is too far for 16 bits.
     func finished() -> [UInt64]? {
-        let targets = Dictionary(uniqueKeysWithValues: jumps.map { ($0.place, places[$0.to.number]!) })
+        let targets = Dictionary(uniqueKeysWithValues: jumps.map { ($0.position, positions[$0.to.number]!) })
         let reached = reached(targets)
         var kept = 0
-        let newPlaces = reached.map { isReached in
+        let newPositions = reached.map { isReached in
             defer { kept += isReached ? 1 : 0 }
             return kept
         }
         var result: [UInt64] = []
         result.reserveCapacity(kept)
-        for (place, instruction) in instructions.enumerated() where reached[place] {
-            guard let target = targets[place] else {
+        for (position, instruction) in instructions.enumerated() where reached[position] {
+            guard let target = targets[position] else {
                 result.append(instruction)
                 continue
             }
-            guard let offset = Int16(exactly: newPlaces[target] - newPlaces[place] - 1) else { return nil }
+            guard let offset = Int16(exactly: newPositions[target] - newPositions[position] - 1) else { return nil }
             result.append(EBPF.setting(instruction, offset: offset))
         }
         return result
@@ -148,19 +148,19 @@ struct Assembler {
         var reached = Array(repeating: false, count: instructions.count)
         var waiting = [0]
         while let first = waiting.popLast() {
-            var place = first
-            while !reached[place] {
-                reached[place] = true
-                if instructions[place] == EBPF.exit { break }
-                guard let target = targets[place] else {
-                    place += 1
+            var position = first
+            while !reached[position] {
+                reached[position] = true
+                if instructions[position] == EBPF.exit { break }
+                guard let target = targets[position] else {
+                    position += 1
                     continue
                 }
-                if instructions[place] == EBPF.jump {
-                    place = target
+                if instructions[position] == EBPF.jump {
+                    position = target
                 } else {
                     waiting.append(target)
-                    place += 1
+                    position += 1
                 }
             }
         }
@@ -179,13 +179,13 @@ enum PendingBranches {
     static func most(_ instructions: [UInt64]) -> Int {
         var most: [Int?] = Array(repeating: nil, count: instructions.count)
         var waiting = [0]
-        while let place = waiting.last {
-            let next = successors(instructions[place], place)
+        while let position = waiting.last {
+            let next = successors(instructions[position], position)
             let unknown = next.filter { most[$0] == nil }
             if unknown.isEmpty {
                 // What falls through comes first.
                 let isBranch = next.count == 2
-                most[place] = next.enumerated().map { most[$1]! + (isBranch && $0 == 0 ? 1 : 0) }.max() ?? 0
+                most[position] = next.enumerated().map { most[$1]! + (isBranch && $0 == 0 ? 1 : 0) }.max() ?? 0
                 waiting.removeLast()
             } else {
                 waiting += unknown
@@ -194,12 +194,12 @@ enum PendingBranches {
         return most[0] ?? 0
     }
 
-    private static func successors(_ instruction: UInt64, _ place: Int) -> [Int] {
+    private static func successors(_ instruction: UInt64, _ position: Int) -> [Int] {
         let (code, offset) = EBPF.jump(of: instruction)
         // BPF_JMP and BPF_JMP32; an exit and a call are among them.
-        guard code & 0x07 == 0x05 || code & 0x07 == 0x06, code != 0x85 else { return [place + 1] }
+        guard code & 0x07 == 0x05 || code & 0x07 == 0x06, code != 0x85 else { return [position + 1] }
         if code == 0x95 { return [] }
-        let target = place + 1 + Int(offset)
-        return code == 0x05 ? [target] : [place + 1, target]
+        let target = position + 1 + Int(offset)
+        return code == 0x05 ? [target] : [position + 1, target]
     }
 }

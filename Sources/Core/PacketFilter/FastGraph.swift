@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// The fast copy before it is written down: the classic program, each instruction once for each set of values known there.
+/// The fast path before it is written down: the classic program, each instruction once for each set of values known there.
 ///
 /// An unprivileged loader (CAP_BPF without CAP_PERFMON) may add no variable to a packet pointer, so that X has to be a
 /// number that is known here. Most are: 4 × (byte & 15) is an IPv4 header's length, and 20 but for options; libpcap keeps
 /// offsets behind VLAN tags in the scratch memory, and they are 0 or 4.
 struct FastGraph {
-    /// How many sets of known values an instruction may have. What is more goes to the slow copy.
+    /// How many sets of known values an instruction may have. What is more goes to the slow path.
     private static let maximumVariants = 4
     /// Displacements of loads are 16 bits with a sign.
     private static let maximumOffset: UInt32 = 32_000
@@ -25,9 +25,9 @@ struct FastGraph {
         nodes.append(FastNode(0, known, .none))
         numbers[0] = [known: 0]
         waiting[0] = [0]
-        // All jumps go forward: when a place's turn comes, nothing can be added to it any more.
-        for place in operations.indices {
-            for number in waiting[place] { expand(number, &waiting) }
+        // All jumps go forward: when a position's turn comes, nothing can be added to it any more.
+        for position in operations.indices {
+            for number in waiting[position] { expand(number, &waiting) }
         }
         findNeeds()
         findProofs()
@@ -35,9 +35,9 @@ struct FastGraph {
 
     private mutating func expand(_ number: Int, _ waiting: inout [[Int]]) {
         var node = nodes[number]
-        let (known, place) = (node.known, node.place)
+        let (known, position) = (node.known, node.position)
         var after = known
-        switch operations[place] {
+        switch operations[position] {
         case .loadAbsolute(let offset, let width):
             load(at: offset, width, &node, &after)
         case .loadIndirect(let offset, let width):
@@ -84,7 +84,7 @@ struct FastGraph {
         case .slow:
             node.needed = 0
             node.guess = nil
-            node.targets = [.slow(node.place, node.known)]
+            node.targets = [.slow(node.position, node.known)]
         case .returnConstant, .returnA: node.targets = []
         case .branch: break
         default:
@@ -94,11 +94,11 @@ struct FastGraph {
                 for number in guess.numbers {
                     var guessed = after
                     guessed[guess.register] = number
-                    targets.append(target(node.place + 1, guessed, &waiting))
+                    targets.append(target(node.position + 1, guessed, &waiting))
                 }
-                node.targets = targets + [.slow(node.place + 1, after)]
+                node.targets = targets + [.slow(node.position + 1, after)]
             } else {
-                node.targets = [target(node.place + 1, after, &waiting)]
+                node.targets = [target(node.position + 1, after, &waiting)]
             }
         }
     }
@@ -126,14 +126,14 @@ struct FastGraph {
             let masked = right.map { arithmetic.shifts ? $0 & 31 : $0 }
             node.step = .arithmetic(arithmetic, masked.map { .constant($0) } ?? .x)
             node.loadingA = node.known.a
-            node.guess = lengthGuess(arithmetic, masked, node.place)
+            node.guess = lengthGuess(arithmetic, masked, node.position)
         }
     }
 
     /// Headers' lengths as expressions work them out: IPv4's as above; TCP's is (byte & 0xf0) >> 2, and mostly 32, with
     /// timestamps, or 20.
-    private func lengthGuess(_ arithmetic: Arithmetic, _ right: UInt32?, _ place: Int) -> (ClassicRegister, [UInt32])? {
-        guard place > 0, case .arithmetic(.and, .constant(let mask)) = operations[place - 1] else { return nil }
+    private func lengthGuess(_ arithmetic: Arithmetic, _ right: UInt32?, _ position: Int) -> (ClassicRegister, [UInt32])? {
+        guard position > 0, case .arithmetic(.and, .constant(let mask)) = operations[position - 1] else { return nil }
         switch (mask, arithmetic, right) {
         case (0x0F, .shiftLeft, 2), (0x0F, .multiply, 4): return (.a, [20])
         case (0xF0, .shiftRight, 2): return (.a, [32, 20])
@@ -160,19 +160,19 @@ struct FastGraph {
     }
 
     /// The node for an instruction with what is known before it.
-    private mutating func target(_ place: Int, _ known: KnownValues, _ waiting: inout [[Int]]) -> FastNode.Target {
+    private mutating func target(_ position: Int, _ known: KnownValues, _ waiting: inout [[Int]]) -> FastNode.Target {
         var known = known
-        known.forgetAll(but: liveness.before[place])
-        if let number = numbers[place]?[known] { return .node(number) }
-        guard waiting[place].count < Self.maximumVariants else { return .slow(place, known) }
-        nodes.append(FastNode(place, known, .none))
-        numbers[place, default: [:]][known] = nodes.count - 1
-        waiting[place].append(nodes.count - 1)
+        known.forgetAll(but: liveness.before[position])
+        if let number = numbers[position]?[known] { return .node(number) }
+        guard waiting[position].count < Self.maximumVariants else { return .slow(position, known) }
+        nodes.append(FastNode(position, known, .none))
+        numbers[position, default: [:]][known] = nodes.count - 1
+        waiting[position].append(nodes.count - 1)
         return .node(nodes.count - 1)
     }
 
-    /// Nodes in the order of their places: each after all that lead to it.
-    var inOrder: [Int] { nodes.indices.sorted { (nodes[$0].place, $0) < (nodes[$1].place, $1) } }
+    /// Nodes in the order of their positions: each after all that lead to it.
+    var inOrder: [Int] { nodes.indices.sorted { (nodes[$0].position, $0) < (nodes[$1].position, $1) } }
 
     private mutating func findNeeds() {
         for number in inOrder.reversed() {
@@ -192,12 +192,12 @@ struct FastGraph {
     }
 }
 
-/// One instruction of the fast copy: one of the classic program, at a point where certain values are known.
+/// One instruction of the fast path: one of the classic program, at a point where certain values are known.
 struct FastNode {
     /// Where it goes on.
     enum Target: Hashable {
         case node(Int)
-        /// To the slow copy, before the instruction of that place. What is known has to be put where that copy looks for it.
+        /// To the slow path, before the instruction of that position. What is known has to be put where that copy looks for it.
         case slow(Int, KnownValues)
     }
 
@@ -221,7 +221,7 @@ struct FastNode {
         case slow
     }
 
-    let place: Int
+    let position: Int
     /// Before the instruction.
     let known: KnownValues
     var step: Step
@@ -229,7 +229,7 @@ struct FastNode {
     var loadingA: UInt32?
     /// For a branch: when it holds, and when not. For a guess: one for each number. Else one or none.
     var targets: [Target] = []
-    /// What the result, in this register, ought to be for this copy to go on; with anything else the slow copy does.
+    /// What the result, in this register, ought to be for this copy to go on; with anything else the slow path does.
     var guess: (register: ClassicRegister, numbers: [UInt32])?
     /// How many bytes from the frame's start it needs in the linear part.
     var needed = 0
@@ -240,7 +240,7 @@ struct FastNode {
 
     /// How many bytes have to be checked for before it, `nil` if they are proven to be there.
     ///
-    /// To ask for more than is needed is not wrong, since the slow copy is there, and saves checks further on: up to the
+    /// To ask for more than is needed is not wrong, since the slow path is there, and saves checks further on: up to the
     /// shortest frames that there are, ARP and UDP (42), bare TCP (54), UDP and TCP over IPv6 (62, 74).
     var check: Int? {
         guard needed > proven else { return nil }
@@ -248,8 +248,8 @@ struct FastNode {
         return max(needed, min(neededLater, usual ?? needed))
     }
 
-    init(_ place: Int, _ known: KnownValues, _ step: Step) {
-        self.place = place
+    init(_ position: Int, _ known: KnownValues, _ step: Step) {
+        self.position = position
         self.known = known
         self.step = step
     }

@@ -1,35 +1,35 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Writes down the fast copy: the linear part of the frame is read directly, nothing is called and little is on the stack.
-struct FastCopy {
+/// Writes down the fast path: the linear part of the frame is read directly, nothing is called and little is on the stack.
+struct FastPath {
     private let graph: FastGraph
     private let liveness: Liveness
     private let slotRegisters: [Int: EBPF.Register]
     private var labels: [Assembler.Label] = []
     private var noMatch: Assembler.Label
     private var match: Assembler.Label
-    /// Ways to the slow copy.
+    /// Ways to the slow path.
     private var exits: [FastNode.Target: Assembler.Label] = [:]
-    private var exitsInOrder: [(place: Int, known: KnownValues)] = []
+    private var exitsInOrder: [(position: Int, known: KnownValues)] = []
 
     init(_ graph: FastGraph, _ liveness: Liveness, _ emission: inout Emission) {
         self.graph = graph
         self.liveness = liveness
         var slots = Set<Int>()
         for node in graph.nodes { if case .store(let slot, _) = node.step { slots.insert(slot) } }
-        slotRegisters = Dictionary(uniqueKeysWithValues: zip(slots.sorted(), Frame.forSlots))
+        slotRegisters = Dictionary(uniqueKeysWithValues: zip(slots.sorted(), Layout.forSlots))
         noMatch = emission.assembler.label()
         match = emission.assembler.label()
         labels = graph.nodes.map { _ in emission.assembler.label() }
     }
 
-    /// - Returns: for each place at which the slow copy is entered, the label that it has to place there.
+    /// - Returns: for each position at which the slow path is entered, the label that it has to position there.
     mutating func write(_ emission: inout Emission) -> [Int: Assembler.Label] {
-        emission.assembler.emit(EBPF.move(Frame.context, 1))
+        emission.assembler.emit(EBPF.move(Layout.context, 1))
         if graph.nodes.contains(where: { $0.needed > 0 }) {
             // struct __sk_buff's data and data_end.
-            emission.assembler.emit(EBPF.load(Frame.data, Frame.context, 76, bytes: 4))
-            emission.assembler.emit(EBPF.load(Frame.dataEnd, Frame.context, 80, bytes: 4))
+            emission.assembler.emit(EBPF.load(Layout.data, Layout.context, 76, bytes: 4))
+            emission.assembler.emit(EBPF.load(Layout.dataEnd, Layout.context, 80, bytes: 4))
         }
         for first in graph.inOrder where !isReturn(first) {
             var number: Int? = first
@@ -50,37 +50,37 @@ struct FastCopy {
         guard !emission.assembler.isPlaced(labels[number]) else { return nil }
         emission.assembler.place(labels[number])
         if let check = node.check {
-            emission.assembler.emit(EBPF.move(Frame.result, Frame.data))
-            emission.assembler.emit(EBPF.add64(Frame.result, Int32(check)))
-            let exit = label(.slow(node.place, node.known), &emission)
-            emission.assembler.emit(EBPF.jump64(Comparison.greater.rawValue, Frame.result, Frame.dataEnd), to: exit)
+            emission.assembler.emit(EBPF.move(Layout.result, Layout.data))
+            emission.assembler.emit(EBPF.add64(Layout.result, Int32(check)))
+            let exit = label(.slow(node.position, node.known), &emission)
+            emission.assembler.emit(EBPF.jump64(Comparison.greater.rawValue, Layout.result, Layout.dataEnd), to: exit)
         }
-        if let a = node.loadingA { emission.assembler.emit(EBPF.move32(Frame.a, constant: a)) }
+        if let a = node.loadingA { emission.assembler.emit(EBPF.move32(Layout.a, constant: a)) }
         switch node.step {
         case .none, .slow: break
         case .loadAbsolute(let offset, let width):
-            emission.assembler.emit(EBPF.load(Frame.a, Frame.data, Int16(offset), bytes: width.rawValue))
-            emission.convert(width, at: node.place)
+            emission.assembler.emit(EBPF.load(Layout.a, Layout.data, Int16(offset), bytes: width.rawValue))
+            emission.convert(width, at: node.position)
         case .loadHeaderLength(let offset):
-            emission.assembler.emit(EBPF.load(Frame.x, Frame.data, Int16(offset), bytes: 1))
-            emission.assembler.emit(EBPF.arithmetic32(Arithmetic.and.rawValue, Frame.x, constant: 0x0F))
-            emission.assembler.emit(EBPF.arithmetic32(Arithmetic.shiftLeft.rawValue, Frame.x, constant: 2))
+            emission.assembler.emit(EBPF.load(Layout.x, Layout.data, Int16(offset), bytes: 1))
+            emission.assembler.emit(EBPF.arithmetic32(Arithmetic.and.rawValue, Layout.x, constant: 0x0F))
+            emission.assembler.emit(EBPF.arithmetic32(Arithmetic.shiftLeft.rawValue, Layout.x, constant: 2))
         case .loadMetadatum(let metadatum, let register): emission.metadatum(metadatum, register)
-        case .arithmetic(let arithmetic, let operand): emission.arithmetic(arithmetic, operand, at: node.place, noMatch: noMatch)
-        case .negate: emission.assembler.emit(EBPF.negate32(Frame.a))
-        case .copyAToX: emission.assembler.emit(EBPF.move32(Frame.x, Frame.a))
-        case .copyXToA: emission.assembler.emit(EBPF.move32(Frame.a, Frame.x))
+        case .arithmetic(let arithmetic, let operand): emission.arithmetic(arithmetic, operand, at: node.position, noMatch: noMatch)
+        case .negate: emission.assembler.emit(EBPF.negate32(Layout.a))
+        case .copyAToX: emission.assembler.emit(EBPF.move32(Layout.x, Layout.a))
+        case .copyXToA: emission.assembler.emit(EBPF.move32(Layout.a, Layout.x))
         case .store(let slot, let register):
             if let holder = slotRegisters[slot] {
-                emission.assembler.emit(EBPF.move32(holder, Frame.register(register)))
+                emission.assembler.emit(EBPF.move32(holder, Layout.register(register)))
             } else {
-                emission.assembler.emit(EBPF.store(Frame.end, Frame.slot(slot), Frame.register(register), bytes: 4))
+                emission.assembler.emit(EBPF.store(Layout.end, Layout.slot(slot), Layout.register(register), bytes: 4))
             }
         case .loadScratch(let slot, let register):
             if let held = slotRegisters[slot] {
-                emission.assembler.emit(EBPF.move32(Frame.register(register), held))
+                emission.assembler.emit(EBPF.move32(Layout.register(register), held))
             } else {
-                emission.assembler.emit(EBPF.load(Frame.register(register), Frame.end, Frame.slot(slot), bytes: 4))
+                emission.assembler.emit(EBPF.load(Layout.register(register), Layout.end, Layout.slot(slot), bytes: 4))
             }
         case .branch(let comparison, let operand):
             return emitBranch(comparison, operand, node, &emission)
@@ -99,11 +99,11 @@ struct FastCopy {
         _ comparison: Comparison, _ operand: Operand, _ node: FastNode, _ emission: inout Emission
     ) -> Int? {
         let (whenTrue, whenFalse) = (label(node.targets[0], &emission), label(node.targets[1], &emission))
-        let next = nextOf(node.targets.sorted { place($0) < place($1) }, emission)
+        let next = nextOf(node.targets.sorted { position($0) < position($1) }, emission)
         // With no node to go on to, a return that is not written yet does as well.
         let isReturn = next == nil && !emission.assembler.isPlaced(whenFalse) && (whenFalse == match || whenFalse == noMatch)
         emission.branch(
-            comparison, operand, at: node.place, whenTrue, whenFalse, next: next.map { labels[$0] } ?? (isReturn ? whenFalse : nil))
+            comparison, operand, at: node.position, whenTrue, whenFalse, next: next.map { labels[$0] } ?? (isReturn ? whenFalse : nil))
         if isReturn { returns(whenFalse == match, &emission) }
         return next
     }
@@ -115,7 +115,7 @@ struct FastCopy {
         for (index, number) in numbers.enumerated() {
             let equal = index == last ? 0x50 : Comparison.equal.rawValue
             let target = index == last ? node.targets[last + 1] : node.targets[index]
-            emission.assembler.emit(EBPF.jump32(equal, Frame.register(register), constant: number), to: label(target, &emission))
+            emission.assembler.emit(EBPF.jump32(equal, Layout.register(register), constant: number), to: label(target, &emission))
         }
         return goOn(node.targets[last], &emission)
     }
@@ -146,10 +146,10 @@ struct FastCopy {
         return nil
     }
 
-    private func place(_ target: FastNode.Target) -> Int {
+    private func position(_ target: FastNode.Target) -> Int {
         switch target {
-        case .node(let number): graph.nodes[number].place
-        case .slow(let place, _): place
+        case .node(let number): graph.nodes[number].position
+        case .slow(let position, _): position
         }
     }
 
@@ -158,30 +158,30 @@ struct FastCopy {
         case .node(let number):
             if case .returnConstant(let constant) = graph.nodes[number].step, number != 0 { return constant == 0 ? noMatch : match }
             return labels[number]
-        case .slow(let place, var known):
-            known.forgetAll(but: liveness.before[place])
-            if let label = exits[.slow(place, known)] { return label }
+        case .slow(let position, var known):
+            known.forgetAll(but: liveness.before[position])
+            if let label = exits[.slow(position, known)] { return label }
             let label = emission.assembler.label()
-            exits[.slow(place, known)] = label
-            exitsInOrder.append((place, known))
+            exits[.slow(position, known)] = label
+            exitsInOrder.append((position, known))
             return label
         }
     }
 
-    /// Puts what the slow copy needs where it looks for it, and goes there.
+    /// Puts what the slow path needs where it looks for it, and goes there.
     private func writeExits(_ emission: inout Emission) -> [Int: Assembler.Label] {
         var entries: [Int: Assembler.Label] = [:]
-        for (place, known) in exitsInOrder {
-            let entry = entries[place] ?? emission.assembler.label()
-            entries[place] = entry
-            emission.assembler.place(exits[.slow(place, known)]!)
-            if let a = known.a { emission.assembler.emit(EBPF.move32(Frame.a, constant: a)) }
-            if let x = known.x { emission.assembler.emit(EBPF.move32(Frame.x, constant: x)) }
-            for slot in 0..<16 where liveness.before[place].contains(.slot(slot)) {
+        for (position, known) in exitsInOrder {
+            let entry = entries[position] ?? emission.assembler.label()
+            entries[position] = entry
+            emission.assembler.place(exits[.slow(position, known)]!)
+            if let a = known.a { emission.assembler.emit(EBPF.move32(Layout.a, constant: a)) }
+            if let x = known.x { emission.assembler.emit(EBPF.move32(Layout.x, constant: x)) }
+            for slot in 0..<16 where liveness.before[position].contains(.slot(slot)) {
                 if let value = known[slot: slot] {
-                    emission.assembler.emit(EBPF.store32(Frame.end, Frame.slot(slot), constant: value))
+                    emission.assembler.emit(EBPF.store32(Layout.end, Layout.slot(slot), constant: value))
                 } else if let register = slotRegisters[slot] {
-                    emission.assembler.emit(EBPF.store(Frame.end, Frame.slot(slot), register, bytes: 4))
+                    emission.assembler.emit(EBPF.store(Layout.end, Layout.slot(slot), register, bytes: 4))
                 }
             }
             emission.assembler.emit(EBPF.jump, to: entry)

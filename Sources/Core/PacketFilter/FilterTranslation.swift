@@ -12,7 +12,7 @@ public enum FilterTranslation {
     ///
     /// What it answers is what the kernel's socket filter would answer about the same frame: a load beyond the frame's end
     /// and a division by 0 are no match, arithmetic is in 32 bits, shifts count modulo 32. Only what the kernel takes as
-    /// another header's place, an offset below 0 that comes of arithmetic, is no match here, as with libpcap.
+    /// another header's position, an offset below 0 that comes of arithmetic, is no match here, as with libpcap.
     ///
     /// It needs Linux 5.11, CAP_BPF and CAP_NET_ADMIN; it reads packets directly, calls bpf_skb_load_bytes, and changes nothing.
     /// - Returns: `struct bpf_insn` of linux/bpf.h each, in the machine's byte order.
@@ -21,10 +21,10 @@ public enum FilterTranslation {
     public static func translate(_ program: ClassicProgram) throws(FilterError) -> [UInt64] {
         let liveness = Liveness(program.operations)
         var emission = Emission(program.operations, liveness)
-        var fast = FastCopy(FastGraph(program.operations, liveness), liveness, &emission)
+        var fast = FastPath(FastGraph(program.operations, liveness), liveness, &emission)
         let entries = fast.write(&emission)
         if !entries.isEmpty {
-            var slow = SlowCopy(entries, &emission)
+            var slow = SlowPath(entries, &emission)
             slow.write(&emission)
         }
         guard let instructions = emission.assembler.finished(), PendingBranches.most(instructions) <= PendingBranches.limit else {
@@ -48,29 +48,29 @@ struct Emission {
     }
 
     /// A := what was loaded so, unless all that reads it can do without.
-    mutating func convert(_ width: LoadWidth, at place: Int) {
-        if width != .byte, widths[place] == nil { assembler.emit(EBPF.fromNetwork(Frame.a, bytes: width.rawValue)) }
+    mutating func convert(_ width: LoadWidth, at position: Int) {
+        if width != .byte, widths[position] == nil { assembler.emit(EBPF.fromNetwork(Layout.a, bytes: width.rawValue)) }
     }
 
-    mutating func arithmetic(_ arithmetic: Arithmetic, _ operand: Operand, at place: Int, noMatch: Assembler.Label) {
+    mutating func arithmetic(_ arithmetic: Arithmetic, _ operand: Operand, at position: Int, noMatch: Assembler.Label) {
         switch operand {
         case .constant(let constant):
-            let constant = widths[place]?.asLoaded(constant) ?? constant
-            assembler.emit(EBPF.arithmetic32(arithmetic.rawValue, Frame.a, constant: constant))
+            let constant = widths[position]?.asLoaded(constant) ?? constant
+            assembler.emit(EBPF.arithmetic32(arithmetic.rawValue, Layout.a, constant: constant))
         case .x:
             // eBPF itself would go on with 0.
-            if arithmetic.divides { assembler.emit(EBPF.jump32(Comparison.equal.rawValue, Frame.x, constant: 0), to: noMatch) }
-            assembler.emit(EBPF.arithmetic32(arithmetic.rawValue, Frame.a, Frame.x))
+            if arithmetic.divides { assembler.emit(EBPF.jump32(Comparison.equal.rawValue, Layout.x, constant: 0), to: noMatch) }
+            assembler.emit(EBPF.arithmetic32(arithmetic.rawValue, Layout.a, Layout.x))
         }
     }
 
     /// - Parameter next: what the next instruction will be, if it is one of the two.
     mutating func branch(
-        _ comparison: Comparison, _ operand: Operand, at place: Int, _ whenTrue: Assembler.Label, _ whenFalse: Assembler.Label,
+        _ comparison: Comparison, _ operand: Operand, at position: Int, _ whenTrue: Assembler.Label, _ whenFalse: Assembler.Label,
         next: Assembler.Label?
     ) {
         let operand: Operand =
-            if case .constant(let constant) = operand { .constant(widths[place]?.asLoaded(constant) ?? constant) } else { operand }
+            if case .constant(let constant) = operand { .constant(widths[position]?.asLoaded(constant) ?? constant) } else { operand }
         if next == whenTrue, let opposite = comparison.opposite {
             jump(opposite, operand, to: whenFalse)
         } else {
@@ -81,41 +81,41 @@ struct Emission {
 
     private mutating func jump(_ operation: UInt8, _ operand: Operand, to label: Assembler.Label) {
         switch operand {
-        case .constant(let constant): assembler.emit(EBPF.jump32(operation, Frame.a, constant: constant), to: label)
-        case .x: assembler.emit(EBPF.jump32(operation, Frame.a, Frame.x), to: label)
+        case .constant(let constant): assembler.emit(EBPF.jump32(operation, Layout.a, constant: constant), to: label)
+        case .x: assembler.emit(EBPF.jump32(operation, Layout.a, Layout.x), to: label)
         }
     }
 
     mutating func metadatum(_ metadatum: Metadatum, _ register: ClassicRegister) {
-        let to = Frame.register(register)
-        assembler.emit(EBPF.load(to, Frame.context, metadatum.offset, bytes: 4))
+        let to = Layout.register(register)
+        assembler.emit(EBPF.load(to, Layout.context, metadatum.offset, bytes: 4))
         // A __be16 in 32 bits.
         if metadatum == .vlanProtocol { assembler.emit(EBPF.fromNetwork(to, bytes: 2)) }
     }
 
     mutating func returnA() {
-        assembler.emit(EBPF.move32(Frame.result, Frame.a))
+        assembler.emit(EBPF.move32(Layout.result, Layout.a))
         assembler.emit(EBPF.exit)
     }
 
     mutating func returns(_ value: UInt32, at label: Assembler.Label) {
         assembler.place(label)
-        assembler.emit(EBPF.move32(Frame.result, constant: value))
+        assembler.emit(EBPF.move32(Layout.result, constant: value))
         assembler.emit(EBPF.exit)
     }
 }
 
-/// Which registers of eBPF and which places below r10 hold what.
-enum Frame {
+/// Which registers of eBPF and which positions below r10 hold what.
+enum Layout {
     static let context: EBPF.Register = 6
     static let a: EBPF.Register = 7
     static let x: EBPF.Register = 8
     static let end: EBPF.Register = 10
     static let result: EBPF.Register = 0
-    /// In the fast copy: where the linear part begins and ends.
+    /// In the fast path: where the linear part begins and ends.
     static let data: EBPF.Register = 2
     static let dataEnd: EBPF.Register = 3
-    /// In the fast copy, scratch slots are here as far as these go: the first write to a place on the stack is followed by
+    /// In the fast path, scratch slots are here as far as these go: the first write to a position on the stack is followed by
     /// a barrier against speculation when the loader has no CAP_PERFMON.
     static let forSlots: [EBPF.Register] = [9, 1, 4, 5]
 
