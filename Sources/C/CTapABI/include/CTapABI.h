@@ -171,7 +171,7 @@ struct tap_relay {
 /* Where copies are segmented, a GSO packet of TCP that has more segments than this is
  * resegmented into at most this many; such a packet of any other protocol is not
  * copied. Rates and limits count it as this many packets, since what a guest only
- * claims would use them up. docs/metadata.md and docs/security.md mention the number.
+ * claims would use them up. docs/reference/metadata.md and docs/explanation/security.md mention the number.
  */
 #define TAP_SEGMENTS 128
 

@@ -79,7 +79,7 @@ public struct PacketMark: Hashable, Codable, Sendable {
     /// The bits that are looked at, and set in copies. Not zero.
     public var mask: UInt32
 
-    /// Without a value the one that nobody is known to use: docs/configuration.md lists who uses which, and a test compares.
+    /// Without a value the one that nobody is known to use: docs/reference/configuration.md lists who uses which, and a test compares.
     ///
     /// It has bits of its own that are set and others that are not, so that no single bit of somebody else's is taken for it, and leaves
     /// out those that others set and clear in passing (0x80, 0xef00, 0xff0000, 0x80000000): they would make copies unknown.
