@@ -51,7 +51,9 @@ extension EndToEnd {
             try await strict.destroy()
             try await strict.start()
             #expect(try await host.wait(for: "strict").warnings.isEmpty)
-            try await eventually("its start was judged", within: .seconds(30)) { !lines("strict: the hook was called at its start").isEmpty }
+            try await eventually("its start was judged", within: .seconds(30)) {
+                !lines("strict: the hook was called at its start").isEmpty
+            }
             #expect(try await host.wait(for: "strict").warnings.isEmpty)
             #expect(try await host.status().hook.missed == nil)
             #expect(try await host.virtTap("doctor").text.contains(/ok +hook +installed, last seen/))
