@@ -32,30 +32,30 @@
 #define TCP_LENGTH	    20
 
 struct headers {
-	/* Offsets from the frame's begin, tags beside the bytes not counted. */
+	/* Offsets from the first byte of the frame; a VLAN tag in skb metadata does not count. */
 	__u32 network;
-	/* Behind the network header and what extends it; equal to network when
-	 * that is not IP.
+	/* After the network header and its extension headers; equal to network if that is not
+	 * IP.
 	 */
 	__u32 transport;
-	/* Behind the last header that is understood. */
+	/* After the last header that is understood. */
 	__u32 end;
-	/* Behind the VLAN tags; network byte order. */
+	/* The EtherType after the VLAN tags, in network byte order. */
 	__be16 type;
-	/* Of the transport header. */
+	/* The number of the transport protocol. */
 	__u32 protocol;
-	/* What every fragment of the packet says, and not only the first. */
+	/* The number that every fragment of the packet has, and not only the first. */
 	__u32 flow_protocol;
 	__u32 is_fragment;
 	__u32 has_transport;
 };
 
 /*
- * The same number, of which the verifier then knows only that it has 16 bits:
- * part of a stack slot holds bytes to it and no value. It would otherwise walk
- * all that follows once for each value that a loop can have led to, which made
- * loading take 13 ms, most of what a tap costs the host. It does remember a
- * zero, so there is none.
+ * Returns the same number, and makes the verifier forget everything but that it has 16
+ * bits: the verifier keeps no values for parts of a stack slot. Otherwise it would walk
+ * everything that follows once for each value that a loop can lead to, which made
+ * loading take 13 ms, most of what a tap costs the host. The verifier does remember
+ * zeros, so the exclusive or makes sure that there is none.
  */
 static __always_inline __u32 forget(__u32 number)
 {
@@ -65,7 +65,7 @@ static __always_inline __u32 forget(__u32 number)
 	return cell[1] ^ 0x8000;
 }
 
-/* How long a transport header is; 0 when it is none, or not understood. */
+/* The length of a transport header; 0 if there is none, or it is not understood. */
 __noinline __u32 tap_transport_length(struct __sk_buff *skb, __u32 offset, __u32 protocol)
 {
 	__u8 data_offset;
@@ -78,7 +78,7 @@ __noinline __u32 tap_transport_length(struct __sk_buff *skb, __u32 offset, __u32
 		    data_offset < 0x50)
 			return 0;
 		length = (data_offset >> 4) * 4;
-		/* Options that are not there. */
+		/* The options are not all there. */
 		return offset + length > skb->len ? TCP_LENGTH : length;
 	case IPPROTO_UDP:
 	case IPPROTO_UDPLITE:
@@ -114,11 +114,11 @@ static __always_inline void parse_ipv4(struct __sk_buff *skb, struct headers *he
 }
 
 /*
- * Passes over one extension header of IPv6; 0 when there is none.
+ * Passes over one extension header of IPv6; 0 if there is none.
  *
- * A function of its own to the verifier too, as are the others of this kind: it
- * walks them once, and knows nothing afterwards of what was found, so that the
- * rest is walked once and not once for each way through them.
+ * A global function, as are all that are __noinline: the verifier walks it once by
+ * itself and knows nothing afterwards of what it found, so that the rest is walked
+ * once, and not once for each way through it.
  */
 __noinline int tap_pass_extension(struct __sk_buff *skb, struct headers *headers)
 {
@@ -146,10 +146,10 @@ __noinline int tap_pass_extension(struct __sk_buff *skb, struct headers *headers
 	length = (extension[1] + 1) * 8;
 	if (headers->protocol == IPPROTO_AH)
 		length = (extension[1] + 2) * 4;
-	/* What is not there is not passed over: its end would be beyond the cut. */
+	/* A header that is not all there is not passed over: its end is beyond the frame's. */
 	if (headers->protocol != IPPROTO_FRAGMENT && headers->transport + length > skb->len)
 		return 0;
-	/* Behind a fragment header only the first fragment has more. */
+	/* After a fragment header only the first fragment has more headers. */
 	if (!headers->is_fragment)
 		headers->flow_protocol = extension[0];
 	if (headers->protocol == IPPROTO_FRAGMENT) {
@@ -179,7 +179,7 @@ static __always_inline void parse_ipv6(struct __sk_buff *skb, struct headers *he
 	}
 }
 
-/* See tap_pass_extension. */
+/* Finds the headers of a frame. A global function: see tap_pass_extension. */
 __noinline int tap_parse(struct __sk_buff *skb, struct headers *headers)
 {
 	__u32 offset = offsetof(struct ethhdr, h_proto), length = 0;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Recognises what our own tunnels send, where it comes by without its mark.
+ * Recognises packets of our own tunnels that have lost their mark.
  *
- * On this host a copy keeps its mark inside the packet that carries it. Where
- * such a packet comes back from another machine, or from a guest that forwards it,
- * the mark is gone, and copied again it would never end: a guest that routes
- * the tunnel is tapped, or the receiver on another host is tapped too and its
- * copies come back here, wrapped once more. So a tap passes over packets of its own
- * destination's tunnel, also inside other tunnels: as many as hosts in a ring.
- * Whoever sent them: a guest that routes may give them an address of its own. What
- * another host sends by the same tunnel reaches the same receiver without us.
+ * On this host a copy keeps its mark inside the packet that carries it. When such a
+ * packet comes back from another machine, or from a guest that forwards it, the mark is
+ * gone, and copying it again would never end: a tapped guest routes the tunnel, or the
+ * receiver on another host is tapped too, and its copies come back here, encapsulated
+ * once more. So a tap does not copy packets of its own destination's tunnel, also
+ * inside other tunnels: as many as there are hosts in a ring. The sender does not
+ * matter: a guest that routes may give them an address of its own. What another host
+ * sends through the same tunnel reaches the same receiver without us.
  */
 #ifndef VIRT_TAP_LOOP_H
 #define VIRT_TAP_LOOP_H
@@ -39,20 +39,22 @@
 
 /* A frame within the frame. */
 struct layer {
-	/* Where its Ethernet header begins. */
+	/* The offset of its Ethernet header. */
 	__u32 offset;
-	/* That the tunnel which it belongs to is the destination's. */
+	/* Whether it belongs to the destination's tunnel. */
 	__u32 is_own;
 };
 
-/* What is before the transport header. */
+/* What is known from the headers before the transport header. */
 struct outer {
 	__u32 transport;
 	__u32 protocol;
-	/* To where the destination's packets go, by what protocol; and from where they come. */
+	/* Whether it has the address and protocol that the tunnel sends to; and the one it sends
+	 * from.
+	 */
 	bool is_to_own;
 	bool is_from_own;
-	/* Not the first fragment. */
+	/* Whether it is a fragment, and not the first. */
 	bool is_rest;
 };
 
@@ -104,15 +106,15 @@ static __always_inline bool parse_outer_ipv6(struct __sk_buff *skb, __u32 offset
 }
 
 /*
- * Of what UDP or GRE carries: the port, or the kind, and the tunnel's number. What
- * was cut off is taken as the same. A tunnel without a number is known by the
- * sender, too.
+ * Whether what UDP or GRE carries is the tunnel's: by the port or the kind, and the
+ * tunnel's number. A number that was cut off counts as the same. A tunnel without a
+ * number is recognised by its sender, too.
  */
 static __always_inline bool is_own(struct __sk_buff *skb, const struct tap_tunnel *tunnel,
 				   const struct outer *outer, const __u8 begin[4])
 {
 	const __u8 *own = tunnel->header.bytes + ETH_HLEN;
-	/* Of GRE the key, of ERSPAN the session. */
+	/* GRE has a key, ERSPAN a session. */
 	__u32 at = outer->transport + (tunnel->kind == TAP_TUNNEL_UDP ? 12 : 4), mask = ~0U;
 	__be32 identifier;
 
@@ -132,17 +134,17 @@ static __always_inline bool is_own(struct __sk_buff *skb, const struct tap_tunne
 	       !((identifier ^ tunnel->identifiers[1]) & mask);
 }
 
-/* How long the tunnel's header is behind IP, of those kinds that tunnel.h writes; 0: it is none. */
+/* The length of a tunnel's header after IP, for the kinds that tunnel.h writes; 0: it is no tunnel. */
 static __always_inline __u32 tunnel_length(struct __sk_buff *skb, const struct outer *outer,
 					   __u8 flags, __be16 kind)
 {
-	/* Flags, length of options, and of Geneve the kind of frame. */
+	/* Flags, length of options, and for Geneve the kind of frame. */
 	__u8 header[4];
 
 	if (outer->protocol == IPPROTO_UDP) {
 		if (bpf_skb_load_bytes(skb, outer->transport + 8, header, sizeof(header)))
 			return 0;
-		/* Whatever its port is: that can be chosen. */
+		/* Its port does not matter: it can be configured. */
 		if (header[2] == ETH_P_TEB >> 8 && header[3] == (ETH_P_TEB & 0xff))
 			return 16 + (header[0] & 0x3f) * 4;
 		return header[0] == 0x08 ? 16 : 0;
@@ -161,7 +163,9 @@ static __always_inline __u32 tunnel_length(struct __sk_buff *skb, const struct o
 	}
 }
 
-/* Whether the frame is a tunnel's packet that is not the destination's: then the layer becomes the frame in it. */
+/* If the layer is a packet of a tunnel that is not the destination's, the layer becomes the frame in
+ * it, and the answer is 1.
+ */
 __noinline int tap_pass_tunnel(struct __sk_buff *skb, struct layer *layer, __u32 slot)
 {
 	struct tap_tunnel *tunnel = bpf_map_lookup_elem(&tap_tunnels, &slot);
@@ -193,7 +197,7 @@ __noinline int tap_pass_tunnel(struct __sk_buff *skb, struct layer *layer, __u32
 	}
 	if (outer.protocol != IPPROTO_UDP && outer.protocol != IPPROTO_GRE)
 		return 0;
-	/* It has no number to go by. */
+	/* A later fragment has no number. */
 	if (outer.is_rest) {
 		layer->is_own = outer.is_to_own && outer.is_from_own;
 		return 0;
@@ -210,7 +214,7 @@ __noinline int tap_pass_tunnel(struct __sk_buff *skb, struct layer *layer, __u32
 	return length > 0;
 }
 
-/* Whether a frame is, or has in it, a packet that this destination's tunnel has sent. */
+/* Whether a frame is, or has in it, a packet of this destination's tunnel. */
 static __always_inline bool carries_own_tunnel(struct __sk_buff *skb, __u32 slot)
 {
 	struct layer layer = {};

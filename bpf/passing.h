@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Frames that come in without meeting a program. */
+/* Frames that the kernel hands past the programs of the receiving device. */
 #ifndef VIRT_TAP_PASSING_H
 #define VIRT_TAP_PASSING_H
 
@@ -9,7 +9,7 @@
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-/* The one field that is needed of the kernel's own structure; where it is, the kernel says. */
+/* The one field that we need of the kernel's own structure; its offset comes from the kernel's BTF. */
 struct sk_buff {
 	__u8 tc_skip_classify : 1;
 } __attribute__((preserve_access_index));
