@@ -20,7 +20,6 @@ extension KernelSuite {
         @Test("They are counted as a wire would carry them, and for the host's limit as the device was given them")
         func doNotTripTheLimit() throws {
             let tapped = try TappedBench(Mechanism.here[0], withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             _ = try tapped.attach(.outbound)
             for _ in 1...4 { try tapped.bench.guest.write(Self.frame, Self.claim) }
             #expect(tapped.bench.sensor.receive(4).map(\.count) == Array(repeating: Self.frame.count, count: 4))
@@ -37,7 +36,6 @@ extension KernelSuite {
         @Test("Where the device has segments made in front of it and nothing of ours is there, they count, and too many are not tried")
         func countAsTheyAreMade() throws {
             let tapped = try TappedBench(Mechanism.here[0], withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound)
             try DeviceOffloads.end(on: tapped.bench.destination)
             try tapped.dataplane.refreshOffloads()
@@ -68,7 +66,6 @@ extension KernelSuite {
         @Test("Too many segments become fewer, of the same stream, and count as they were", arguments: Mechanism.here, [false, true])
         func areJoined(_ mechanism: Mechanism, _ isFinished: Bool) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             // Either is made segments of, by the relay or in front of the device.
             try tapped.dataplane.setDestination(
                 "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: isFinished ? 1_500 : nil))
@@ -97,7 +94,6 @@ extension KernelSuite {
         @Test("A small mtu keeps none out", arguments: Mechanism.here)
         func areNotRefused(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination(
                 "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: 576))
             let desired = try tapped.attach(.outbound) { $0.resolvesOffloads = true }
@@ -121,7 +117,6 @@ extension KernelSuite {
             "No segment is longer than snaplen, however short the segments were", arguments: Mechanism.here, [Snaplen.bytes(200), .headers])
         func areCut(_ mechanism: Mechanism, _ snaplen: Snaplen) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) { $0.snaplen = snaplen }
             // A device that took them whole would get them whole, none being longer.
             try DeviceOffloads.end(on: tapped.bench.destination)
@@ -141,7 +136,6 @@ extension KernelSuite {
         @Test("As many as may be stay as they are, and what is no stream is not tried")
         func areLeftAlone() throws {
             let tapped = try TappedBench(Mechanism.here[0], withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination(
                 "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: 1_500))
             let desired = try tapped.attach(.outbound) { $0.resolvesOffloads = true }
@@ -163,7 +157,6 @@ extension KernelSuite {
         @Test("Copies of a guest's datagrams of many fragments cost none of the originals", arguments: Mechanism.here)
         func sparesOriginals(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound)
             let datagram = FrameBuilder.udp(1, payload: 60_000)
             for (size, count) in [(UInt16(104), 577), (1_480, 41)] {
@@ -179,7 +172,6 @@ extension KernelSuite {
         @Test("One frame takes of a destination's rate what 128 packets take, at most")
         func doNotUseUpARate() throws {
             let tapped = try TappedBench(Mechanism.here[0], withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             let rate = RateLimit(perSecond: 1_000, unit: .packetsPerSecond, burst: 1_000, text: "1kpps", burstText: nil)
             try tapped.dataplane.setDestination(
                 "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, rate: rate))

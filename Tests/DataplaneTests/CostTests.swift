@@ -99,7 +99,6 @@ extension KernelSuite {
         @Test("The relay's program, too", arguments: Mechanism.here)
         func relayIsVerifiedQuickly(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            defer { _ = try? tapped.dataplane.purge() }
             try tapped.attach { $0.snaplen = .headers }
             for end in RelayEnd.allCases {
                 let program = try #require(try tapped.dataplane.kernel.open(tapped.dataplane.pins.relay(end), CLIBBPF_PROGRAM))

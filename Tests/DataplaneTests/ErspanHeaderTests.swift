@@ -34,7 +34,6 @@ extension KernelSuite {
         @Test("Whoever has a place in the table after another begins to number his copies anew")
         func numbersAnew() throws {
             let tapped = try TappedBench(Mechanism.here[0])
-            defer { _ = try? tapped.dataplane.purge() }
             for label in ["far", "other", "far"] {
                 let desired = try tap(tapped, to: label)
                 for _ in 0..<5 { try tapped.bench.guest.write(FrameBuilder.udp(1)) }
@@ -48,7 +47,6 @@ extension KernelSuite {
         @Test("The time follows the real clock when that is set")
         func follows() throws {
             let tapped = try TappedBench(Mechanism.here[0])
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tap(tapped, to: "far")
 
             func sent() throws -> UInt32 {

@@ -13,7 +13,6 @@ extension KernelSuite {
         @Test("With everything else that a tap can ask for", arguments: Mechanism.here, [Snaplen.headers, .bytes(64)])
         func goesWithAll(_ mechanism: Mechanism, _ snaplen: Snaplen) throws {
             let tapped = try TappedBench(mechanism)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach {
                 $0.filter = "udp port 5000 and (host 10.0.0.1 or ip6) and len < 1000 and udp[11] & 3 != 0"
                 $0.snaplen = snaplen

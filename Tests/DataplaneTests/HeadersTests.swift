@@ -87,7 +87,6 @@ extension KernelSuite {
         @Test("Every protocol that is parsed, and those that are not", arguments: Mechanism.here)
         func cuts(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) { $0.snaplen = .headers }
             var before = DirectionCounters()
             for one in Self.cases {
@@ -113,7 +112,6 @@ extension KernelSuite {
         @Test("Fragments that the kernel makes of a GSO packet have no UDP header", arguments: Mechanism.here)
         func cutsFragments(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             try tapped.attach(.outbound) { $0.snaplen = .headers }
             let body = [UInt8](repeating: 0xEE, count: 4_000)
             let frame =

@@ -32,7 +32,6 @@ extension KernelSuite {
         @Test("Maps of another layout are made anew, and attachments that use the former maps are recognised")
         func replacesOldMaps() throws {
             let tapped = try TappedBench(Mechanism.here[0])
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach()
             // Labels were at 8 in the first version, and then at 40 of the same 128 bytes.
             let path = tapped.bench.bpffs + "/virt-tap/1/destinations"

@@ -24,7 +24,6 @@ extension KernelSuite {
         @Test("GSO packets arrive as segments that fit, with checksums", arguments: Mechanism.here, [1_500, 1_000])
         func segments(_ mechanism: Mechanism, _ mtu: UInt32) throws {
             let (tapped, desired) = try bench(mechanism, mtu: mtu)
-            defer { _ = try? tapped.dataplane.purge() }
             let frame = FrameBuilder.tcp(payload: 20_000).withPseudoSum
             try tapped.bench.guest.write(frame, Self.offload)
             #expect(tapped.bench.peer.receive(1) == [frame], "the original is what it was")
@@ -45,7 +44,6 @@ extension KernelSuite {
             "A checksum that was left to the device is filled in; other frames stay as they are", arguments: Mechanism.here)
         func fillsIn(_ mechanism: Mechanism) throws {
             let (tapped, desired) = try bench(mechanism, mtu: 1_500)
-            defer { _ = try? tapped.dataplane.purge() }
             let original = FrameBuilder.tcp(payload: 500).withPseudoSum
             for _ in 0..<50 { try tapped.bench.guest.write(original, Self.partial) }
             let copies = tapped.bench.sensor.receive(50)
@@ -78,7 +76,6 @@ extension KernelSuite {
                 "ids", DestinationRoute(kind: .interface, ifindex: tapped.bench.destinationIndex, mtu: 1_500))
             let desired = try tapped.desired(.outbound) { $0.resolvesOffloads = true }
             try tapped.dataplane.replace(desired, at: TappedBench.now)
-            defer { _ = try? tapped.dataplane.purge() }
             try tapped.bench.guest.write(frame, Self.offload)
             #expect(tapped.bench.sensor.receive(14).count == 14)
             #expect(try tapped.counters(desired)[.outbound]?.copied.packets == 28)

@@ -75,7 +75,6 @@ extension KernelSuite {
         @Test("Exact over seconds, the burst on top, and the rest counted", arguments: Mechanism.here, cases)
         func limits(_ mechanism: Mechanism, _ one: Case) throws {
             let tapped = try TappedBench(mechanism)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) {
                 $0.rate = limit(one.perSecond, one.unit, burst: one.burst)
                 $0.snaplen = one.snaplen

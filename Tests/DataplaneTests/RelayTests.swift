@@ -20,7 +20,6 @@ extension KernelSuite {
         @Test("Without its programs nothing gets back into the guests' path", arguments: Mechanism.here, [false, true])
         func losesPrograms(_ mechanism: Mechanism, _ losesBoth: Bool) throws {
             let tapped = try TappedBench(mechanism)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach { $0.snaplen = .bytes(64) }
             try run("tc", "qdisc", "del", "dev", "virttap-cut", "clsact")
             if losesBoth { try run("tc", "qdisc", "del", "dev", "virttap-cut-in", "clsact") }
@@ -40,7 +39,6 @@ extension KernelSuite {
         @Test("With offloads again no GSO packet becomes one short frame, and they are ended again", arguments: Mechanism.here)
         func hasOffloads(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) { $0.snaplen = .bytes(128) }
             try setOffloads(of: "virttap-cut", to: 1)
             try gsoPacket(tapped)
@@ -57,7 +55,6 @@ extension KernelSuite {
         @Test("One end that was renamed, or is another's: made again, or left alone", arguments: Mechanism.here)
         func losesAnEnd(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) { $0.snaplen = .bytes(64) }
             try ip("link set virttap-cut-in down\nlink set virttap-cut-in name elsewhere\n")
             #expect(try tapped.dataplane.attachment(desired.key.id)?.satisfies(desired) == false)
@@ -113,7 +110,6 @@ extension KernelSuite {
         @Test("What cannot be copied takes nothing of the rate", arguments: Mechanism.here)
         func chargesNothing(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) {
                 $0.snaplen = .bytes(64)
                 $0.rate = RateLimit(perSecond: 1, unit: .packetsPerSecond, burst: 10, text: "", burstText: nil)
@@ -134,7 +130,6 @@ extension KernelSuite {
         @Test("Segments wait up to a share of the backlog, and whichever comes out settles for all before it")
         func sharesTheBacklog() throws {
             let tapped = try TappedBench(.clsact)
-            defer { _ = try? tapped.dataplane.purge() }
             // On one processor: a test that is moved to another begins anew.
             for _ in 1...50 {
                 try tapped.attach { $0.snaplen = .bytes(64) }

@@ -66,7 +66,6 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism)
             let sensor = try Sensor(kind, tapped.bench.number)
             defer { sensor.remove() }
-            defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination("vm", sensor.route(kind))
             let desired = try tapped.attach(to: "vm")
             let (sent, areWhole) = try tapped.exchange(5)
@@ -99,7 +98,6 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism, withHeader: true)
             let sensor = try Sensor(kind, tapped.bench.number)
             defer { sensor.remove() }
-            defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination("vm", sensor.route(kind))
             let gsoPacket = FrameBuilder.tcp(payload: 3 * 1_448)
             let offload = TapDevice.Offload(type: 1, segmentSize: 1_448, headerLength: 66, checksumStart: 34, checksumOffset: 16)
@@ -132,7 +130,6 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism)
             let sensor = try Sensor(kind, tapped.bench.number)
             defer { sensor.remove() }
-            defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination("vm", sensor.route(kind))
             let desired = try tapped.attach(.outbound, to: "vm")
             // More than its queue has room for.

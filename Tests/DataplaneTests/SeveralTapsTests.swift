@@ -13,7 +13,6 @@ extension KernelSuite {
         @Test("Each chooses for itself, and its counters add up", arguments: Mechanism.here)
         func areIndependent(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            defer { _ = try? tapped.dataplane.purge() }
             let all = try tapped.attach(tap: "all")
             let none = try tapped.attach(tap: "none") { $0.filter = "tcp" }
             let odd = try tapped.attach(tap: "odd") { $0.filter = "udp[11] & 1 == 1" }
@@ -37,7 +36,6 @@ extension KernelSuite {
         @Test("Adding, changing and removing one loses no packet of another, and none of itself", arguments: Mechanism.here)
         func changesInPlace(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            defer { _ = try? tapped.dataplane.purge() }
             let other = try tapped.attach(.outbound, tap: "other")
             // Both of what it is changed to and fro match everything that is sent.
             var desired = try tapped.attach(.outbound) { $0.filter = "udp" }

@@ -12,7 +12,6 @@ extension KernelSuite {
         @Test("A copy has at most snaplen bytes, a VLAN tag included, and short frames are whole", arguments: Mechanism.here)
         func cuts(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach { $0.snaplen = .bytes(128) }
             var sent: [[UInt8]] = []
             for payload in [4, 85, 86, 87, 200, 1_472] {
@@ -41,7 +40,6 @@ extension KernelSuite {
         @Test("A GSO packet arrives as its segments, each truncated", arguments: Mechanism.here, [0, 1])
         func cutsSegments(_ mechanism: Mechanism, _ tags: Int) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) { $0.snaplen = .bytes(128) }
             let frame = FrameBuilder.tcp(payload: 20_000, tags: tags == 0 ? [] : [7])
             let header = 66 + 4 * tags
@@ -70,7 +68,6 @@ extension KernelSuite {
         @Test("GSO packets of unknown kind are dropped and counted, or arrive truncated", arguments: Mechanism.here)
         func cutsStrangeSegments(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) { $0.snaplen = .bytes(64) }
             let frame = FrameBuilder.tcp(payload: 9_000)
             // The checksum's place beyond the cut, and beyond the headers.
@@ -94,7 +91,6 @@ extension KernelSuite {
         @Test("A relay that is gone costs copies and no frame, and is put back", arguments: Mechanism.here)
         func losesRelay(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) { $0.snaplen = .bytes(64) }
             try ip("link del virttap-cut\n")
             #expect(try tapped.exchange(5).areWhole)
@@ -113,7 +109,6 @@ extension KernelSuite {
             arguments: Mechanism.here)
         func sparesTheBacklog(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism, withHeader: true)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) { $0.snaplen = .headers }
             let frame = FrameBuilder.tcp(payload: 60_000)
             // Of 8 bytes at least: Linux 6.1 makes no smaller ones.
@@ -135,7 +130,6 @@ extension KernelSuite {
         @Test("A destination that is down, or gone, is counted as errors", arguments: Mechanism.here)
         func isRefused(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            defer { _ = try? tapped.dataplane.purge() }
             let desired = try tapped.attach(.outbound) { $0.snaplen = .bytes(64) }
             try ip("link set \(tapped.bench.destination) down\n")
             #expect(try tapped.exchange(5).areWhole)
@@ -150,7 +144,6 @@ extension KernelSuite {
         @Test("Our devices have no addresses and go with the last tap that needs them; another's are left alone", arguments: Mechanism.here)
         func leavesNoDevice(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            defer { _ = try? tapped.dataplane.purge() }
             let names = ["virttap-cut", "virttap-cut-in"]
             let first = try tapped.attach { $0.snaplen = .bytes(64) }
             let second = try tapped.attach(tap: "other") { $0.snaplen = .headers }

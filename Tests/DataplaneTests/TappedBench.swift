@@ -11,13 +11,24 @@ struct TappedBench {
     let bench: TestBench
     var dataplane: KernelDataplane
     let mechanism: Mechanism
+    private let end: End
     static let now = Timestamp(seconds: 1_800_000_000)
 
     init(_ mechanism: Mechanism, withHeader: Bool = false) throws {
         bench = try TestBench(withHeader: withHeader)
         dataplane = KernelDataplane(bpffs: bench.bpffs)
+        end = End(bench)
         self.mechanism = mechanism
         try dataplane.setDestination("ids", kind: .interface, ifindex: bench.destinationIndex)
+    }
+
+    /// With the last copy of a bench goes what outlives its devices: the relay, monitor ports and pins.
+    private final class End {
+        private let bench: TestBench
+
+        init(_ bench: TestBench) { self.bench = bench }
+
+        deinit { _ = try? KernelDataplane(bpffs: bench.bpffs).purge() }
     }
 
     /// - Parameter choose: what the tap asks for beyond copying everything.

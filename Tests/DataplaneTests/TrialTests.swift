@@ -42,7 +42,6 @@ extension KernelSuite {
         @Test("It says what left a frame out, and sends it past that", arguments: Mechanism.here)
         func isLeftOut(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
-            defer { _ = try? tapped.dataplane.purge() }
             func outcome(_ choose: (inout CopyOptions) -> Void) throws -> TestFrameOutcome {
                 let desired = try tapped.attach(tap: "t\(Int.random(in: 0 ..< 1_000_000))", choose)
                 defer { try? tapped.dataplane.detach(desired.key.id) }
@@ -72,7 +71,6 @@ extension KernelSuite {
         @Test("It is known within every tunnel", arguments: [false, true])
         func isSeenInTunnels(_ isIPv6: Bool) throws {
             let tapped = try TappedBench(Mechanism.here[0])
-            defer { _ = try? tapped.dataplane.purge() }
             let kinds: [(Tunnel.Kind, UInt8, UInt32?)] = [
                 (.vxlan, 1, 7), (.geneve, 1, 7), (.gre, 1, nil), (.gre, 1, 7), (.erspan, 1, 7), (.erspan, 2, 7),
             ]

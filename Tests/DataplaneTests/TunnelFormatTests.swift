@@ -68,7 +68,6 @@ extension KernelSuite {
         @Test("tshark reads it without a warning, and finds in it what was sent", arguments: cases)
         func reads(_ isIPv6: Bool, _ kind: Kind) throws {
             let tapped = try TappedBench(Mechanism.here[0])
-            defer { _ = try? tapped.dataplane.purge() }
             let bench = tapped.bench
             let remote = try #require(IPAddress.bytes(kind.tunnel.remote))
             let path = UnderlayPath(

@@ -104,7 +104,6 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism)
             let receiver = try Receiver(tapped.bench, isIPv6: isIPv6)
             defer { receiver.remove() }
-            defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination("far", receiver.route())
             let desired = try attach(tapped)
             let (sent, areWhole) = try tapped.exchange(20)
@@ -129,7 +128,6 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism, withHeader: true)
             let receiver = try Receiver(tapped.bench, isIPv6: isIPv6)
             defer { receiver.remove() }
-            defer { _ = try? tapped.dataplane.purge() }
             let route = try receiver.route()
             try tapped.dataplane.setDestination("far", route)
             let desired = try attach(tapped, .outbound)
@@ -165,7 +163,6 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism, withHeader: true)
             let receiver = try Receiver(tapped.bench, isIPv6: false)
             defer { receiver.remove() }
-            defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination("far", receiver.route())
             let desired = try attach(tapped, .outbound)
             let frame = FrameBuilder.tcp(payload: 20_000).withPseudoSum
@@ -191,7 +188,6 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism)
             let receiver = try Receiver(tapped.bench, isIPv6: isIPv6)
             defer { receiver.remove() }
-            defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination("far", receiver.route())
             let desired = try attach(tapped)
             func record() throws -> DestinationRecord { try #require(try tapped.dataplane.destinations().first { $0.label == "far" }) }
@@ -235,7 +231,6 @@ extension KernelSuite {
             let tapped = try TappedBench(mechanism, withHeader: true)
             let receiver = try Receiver(tapped.bench, isIPv6: isIPv6)
             defer { receiver.remove() }
-            defer { _ = try? tapped.dataplane.purge() }
             try tapped.dataplane.setDestination(
                 "far",
                 receiver.route {
