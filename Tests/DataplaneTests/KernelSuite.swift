@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 /// Everything that works on the real kernel, one test at a time.
-@Suite(.serialized, .enabled(if: PrivateNamespaces.mayRun, "\(PrivateNamespaces.why)"), .timeLimit(.minutes(2)))
+@Suite(.serialized, .enabled(if: PrivateNamespaces.mayRun, "\(PrivateNamespaces.why)"), .timeLimit(.minutes(10)))
 enum KernelSuite {
     /// In `make test-kernels` each load of a program takes a quarter of a second, so that a test that makes every single
     /// call fail takes each third one, and one that repeats does so less often.
