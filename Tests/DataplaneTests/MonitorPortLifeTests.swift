@@ -86,6 +86,9 @@ extension KernelSuite {
             #expect(try port.keep() == MonitorPort(ifindex: port.port.ifindex, listener: nil))
             try run("ip", "-n", namespace.name, "link", "set", port.name, "up")
             let sensor = try namespace.run { try PacketSocket(on: port.name) }
+            // The kernel's link watch lets our end send, a moment after the other end is up.
+            let state = "/sys/class/net/\(port.own)/operstate"
+            for _ in 0..<1_000 where try String(contentsOfFile: state, encoding: .utf8) != "up\n" { usleep(10_000) }
             let frame = FrameBuilder.udp(1)
             try port.tapped.bench.guest.write(frame)
             #expect(sensor.receive(1) == [frame])
