@@ -3,9 +3,9 @@
 /// One instruction of classic BPF, `struct sock_filter` of linux/filter.h.
 public struct ClassicInstruction: Hashable, Sendable {
     public var code: UInt16
-    /// How many instructions to pass over when a comparison holds.
+    /// How many instructions to skip when the comparison holds.
     public var jumpTrue: UInt8
-    /// How many when it does not.
+    /// How many instructions to skip when the comparison does not hold.
     public var jumpFalse: UInt8
     public var constant: UInt32
 
@@ -27,7 +27,7 @@ public struct ClassicInstruction: Hashable, Sendable {
     public var word: UInt64 { UInt64(code) | UInt64(jumpTrue) << 16 | UInt64(jumpFalse) << 24 | UInt64(constant) << 32 }
 }
 
-/// What one instruction of classic BPF does. Targets of jumps are positions in the program.
+/// One decoded instruction of classic BPF. Targets of jumps are positions in the program.
 enum ClassicOperation: Hashable, Sendable {
     /// A := bytes at an offset from the frame's start, at most `Int32.max`.
     case loadAbsolute(UInt32, LoadWidth)
@@ -48,7 +48,7 @@ enum ClassicOperation: Hashable, Sendable {
     case returnConstant(UInt32)
     case returnA
 
-    /// Where it goes on; `position` is its own.
+    /// The positions that may follow an instruction at `position`.
     func successors(_ position: Int) -> [Int] {
         switch self {
         case .returnConstant, .returnA: []
@@ -85,7 +85,7 @@ enum Arithmetic: UInt8, Hashable, Sendable {
 
     var divides: Bool { self == .divide || self == .modulo }
     var shifts: Bool { self == .shiftLeft || self == .shiftRight }
-    /// Whether it makes no difference to it in which order the bytes are.
+    /// Whether the result is the same in any byte order.
     var isBitwise: Bool { self == .or || self == .and || self == .exclusiveOr }
 
     /// `nil` for a division by 0. A shift counts modulo 32, as the kernel's does.
@@ -105,7 +105,7 @@ enum Arithmetic: UInt8, Hashable, Sendable {
     }
 }
 
-/// What a conditional jump asks of A, without a sign. Raw values are `BPF_OP` of linux/bpf_common.h; eBPF has the same.
+/// How a conditional jump compares A, as unsigned numbers. Raw values are `BPF_OP` of linux/bpf_common.h; eBPF has the same.
 enum Comparison: UInt8, Hashable, Sendable {
     case equal = 0x10
     case greater = 0x20
@@ -113,7 +113,7 @@ enum Comparison: UInt8, Hashable, Sendable {
     /// Any bit in common.
     case anyBit = 0x40
 
-    /// BPF_OP of eBPF that jumps when this does not hold; there is none for `anyBit`.
+    /// The BPF_OP of eBPF that jumps when the comparison does not hold; `nil` for `anyBit`, which has none.
     var opposite: UInt8? {
         switch self {
         case .equal: 0x50
@@ -133,13 +133,13 @@ enum Comparison: UInt8, Hashable, Sendable {
     }
 }
 
-/// How many bytes of the frame one load takes, in the network's order.
+/// The number of bytes that one load reads from the frame, in network byte order.
 enum LoadWidth: Int, Hashable, Sendable {
     case byte = 1
     case half = 2
     case word = 4
 
-    /// The largest value that so many bytes hold.
+    /// The largest value of this width.
     var maximum: UInt32 {
         switch self {
         case .byte: 0xFF
@@ -148,7 +148,7 @@ enum LoadWidth: Int, Hashable, Sendable {
         }
     }
 
-    /// What a value looks like when the machine loads it as if it were in the machine's own order. Bits that do not fit are dropped.
+    /// A value as the machine sees it when it loads network byte order as its own. Bits beyond the width are dropped.
     func asLoaded(_ value: UInt32) -> UInt32 {
         switch self {
         case .byte: value & 0xFF
@@ -158,18 +158,18 @@ enum LoadWidth: Int, Hashable, Sendable {
     }
 }
 
-/// What a filter can ask about a frame beside its bytes.
+/// What a filter can ask about a frame other than its bytes.
 enum Metadatum: Hashable, Sendable {
-    /// Bytes of the frame; a VLAN tag beside it does not count.
+    /// Length of the frame in bytes, without a VLAN tag in skb metadata.
     case length
-    /// TCI of the tag beside the frame, 0 without one. All 16 bits, whatever the width of the load, as in the kernel.
+    /// TCI of the VLAN tag in skb metadata, 0 if there is none. All 16 bits for any width of the load, as in the kernel.
     case vlanTag
-    /// 1 if there is a tag beside the frame, else 0.
+    /// 1 if there is a VLAN tag in skb metadata, else 0.
     case vlanTagPresent
-    /// Its TPID, such as 0x8100; 0 without one.
+    /// TPID of the VLAN tag in skb metadata, such as 0x8100; 0 if there is none.
     case vlanProtocol
 
-    /// Where `struct __sk_buff` of linux/bpf.h has it, 32 bits.
+    /// Offset of the 32 bits in `struct __sk_buff` of linux/bpf.h.
     var offset: Int16 {
         switch self {
         case .length: 0

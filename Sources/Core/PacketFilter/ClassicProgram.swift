@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// A classic BPF program that was found to be well formed: every path ends in a return, each instruction is known and
-/// reads what is there. Scratch memory is 0 before it is written: the kernel refuses a socket filter that reads it earlier,
-/// but libpcap makes such a one of `vlan and pppoes`.
+/// A classic BPF program that has been checked: every path ends in a return, each instruction is known and reads only what exists.
+///
+/// Scratch memory is 0 before it is written. The kernel refuses a socket filter that reads it earlier, but libpcap compiles
+/// `vlan and pppoes` to one.
 public struct ClassicProgram: Hashable, Sendable {
     public let instructions: [ClassicInstruction]
-    /// The same, read.
+    /// The same instructions, decoded.
     let operations: [ClassicOperation]
 
-    /// libpcap makes more than the 4,096 (`BPF_MAXINSNS`) that the kernel accepts of a socket filter.
+    /// More than the 4,096 (`BPF_MAXINSNS`) that the kernel accepts for a socket filter, since libpcap emits longer programs.
     public static let maximumCount = 32_768
 
     /// - Throws: `FilterError.malformed` when it is not what libpcap emits, `.unsupported` when it asks for something that
@@ -29,8 +30,8 @@ public struct ClassicProgram: Hashable, Sendable {
     }
 }
 
-/// Reads single instructions, and refuses what the kernel's own check of a socket filter (`bpf_check_classic`) does and
-/// what a tap cannot answer.
+/// Decodes single instructions. Refuses what the kernel's check of socket filters (`bpf_check_classic`) refuses, and what a tap cannot
+/// answer.
 struct ClassicDecoder {
     let count: Int
 
@@ -43,7 +44,7 @@ struct ClassicDecoder {
 
     func decode(_ instruction: ClassicInstruction, at position: Int) throws(FilterError) -> ClassicOperation {
         let constant = instruction.constant
-        // Class, then size, mode, operation, source: BPF_CLASS and so on of linux/bpf_common.h.
+        // Codes are BPF_CLASS, BPF_SIZE, BPF_MODE, BPF_OP and BPF_SRC of linux/bpf_common.h.
         switch instruction.code {
         case 0x20, 0x28, 0x30: return try absolute(constant, Self.width(instruction.code), position)
         case 0x40, 0x48, 0x50: return .loadIndirect(constant, Self.width(instruction.code))
@@ -105,11 +106,11 @@ struct ClassicDecoder {
         return .loadAbsolute(offset, width)
     }
 
-    /// What the kernel takes as a position relative to another header, or as one more datum beside the frame.
+    /// The kernel takes such an offset as relative to another header, or as a metadatum.
     private func beforeTheFrame(_ offset: UInt32, _ position: Int) -> FilterError {
         .unsupported(
             "instruction \(position) reads at offset \(Int32(bitPattern: offset)), which is not in the frame; "
-                + "of what is beside the frame a filter can ask for the VLAN tag only")
+                + "of the metadata a filter can read the VLAN tag only")
     }
 
     private func slot(_ number: UInt32, _ position: Int) throws(FilterError) -> Int {
@@ -129,13 +130,13 @@ struct ClassicDecoder {
     }
 }
 
-/// Why a filter cannot be carried out.
+/// Why a filter cannot be translated.
 public enum FilterError: Error, Hashable, Sendable {
-    /// Not classic BPF that ends, stays within itself and asks only for what the frame holds; the text says what is wrong.
+    /// It is not valid classic BPF. The text says what is wrong.
     case malformed(String)
-    /// It asks for what this host's side of the guest cannot tell, as `inbound` does, or for a loop, as `protochain` does;
-    /// the text says what, and what to write instead.
+    /// It needs what the host's side of a guest's device cannot tell (`inbound`), or a loop (`protochain`). The text says what it needs, and
+    /// what to write instead.
     case unsupported(String)
-    /// So many instructions that a jump, or the verifier, does not reach over them.
+    /// It has too many instructions for a jump or for the verifier.
     case tooLarge(instructions: Int)
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Which registers and scratch slots hold a number that the translator knows, at one point of the program: they are in no
-/// register of eBPF there. What is not needed any more is left out.
+/// The registers and scratch slots whose value the translator knows at one point of the program. Known values are in no eBPF register.
+/// Values that are not read later are left out.
 struct KnownValues: Hashable {
     private var values: [UInt32?] = Array(repeating: nil, count: 18)
 
-    /// At a program's start all is 0.
+    /// The start of a program: all values are 0.
     static let atStart: KnownValues = {
         var known = KnownValues()
         known.values = Array(repeating: 0, count: 18)
@@ -39,9 +39,9 @@ struct KnownValues: Hashable {
     }
 }
 
-/// What of the registers and the scratch memory may still be read before it is written.
+/// The registers and scratch slots that may be read before they are written again.
 struct Liveness {
-    /// One bit each: A, X, then the 16 slots.
+    /// One bit for A, one for X and one for each of the 16 slots.
     struct Set: OptionSet, Hashable {
         var rawValue: UInt32
 
@@ -52,7 +52,7 @@ struct Liveness {
         static func register(_ register: ClassicRegister) -> Set { register == .a ? .a : .x }
     }
 
-    /// Before each instruction.
+    /// The live registers and slots before each instruction.
     private(set) var before: [Set]
 
     init(_ operations: [ClassicOperation]) {
@@ -88,14 +88,14 @@ struct Liveness {
     }
 }
 
-/// Where A may be left in the order in which the frame has it, and constants turned round instead: what is only masked and
-/// compared for equality need not be converted, which is what a compiler does with `htons(0x0800)`.
+/// Finds where A may stay in network byte order while constants are converted instead: a value that is only masked and compared for equality
+/// needs no conversion. A compiler does the same with `htons(0x0800)`.
 struct ByteOrder {
-    /// One value of A, or several that meet: whether all of them and all that reads them can do with the frame's order.
+    /// One value of A, or several that meet at a point: whether all of them, and everything that reads them, can use network byte order.
     private struct Value {
         var width: LoadWidth?
         var isOther = false
-        /// The largest constant that it is compared or joined with.
+        /// The largest constant that the value is compared or combined with.
         var largest: UInt32 = 0
 
         mutating func merge(_ other: Value) {
@@ -109,13 +109,13 @@ struct ByteOrder {
 
     private var values: [Value] = []
     private var parents: [Int] = []
-    /// Of each instruction that loads A, or reads it.
+    /// The value of each instruction that loads or reads A.
     private var valueOf: [Int?]
 
     init(_ operations: [ClassicOperation], _ liveness: Liveness) {
         valueOf = Array(repeating: nil, count: operations.count)
         var incoming: [Int?] = Array(repeating: nil, count: operations.count)
-        // A is 0 at first.
+        // A is 0 at the start.
         incoming[0] = add(Value(isOther: true))
         for (position, operation) in operations.enumerated() {
             guard let current = incoming[position] else { continue }
@@ -130,7 +130,7 @@ struct ByteOrder {
         }
     }
 
-    /// The width in which A, as loaded or read by an instruction, is in the frame's order; `nil` if it is a number as usual.
+    /// The width in which A, as an instruction loads or reads it, is in network byte order; `nil`: A is an ordinary number.
     mutating func width(at position: Int) -> LoadWidth? {
         guard let value = valueOf[position].map({ values[root($0)] }), let width = value.width else { return nil }
         return width == .byte || value.isOther || value.largest > width.maximum ? nil : width
@@ -144,7 +144,7 @@ struct ByteOrder {
             return value
         case .branch(let comparison, .constant(let constant), _, _) where comparison == .equal || comparison == .anyBit:
             valueOf[position] = current
-            // Bits of a mask beyond the width meet zeros, and can be dropped.
+            // Bits of a mask beyond the width meet zeros, so they can be dropped.
             if comparison == .equal { note(current) { $0.largest = max($0.largest, constant) } }
             return current
         case .arithmetic(let arithmetic, .constant(let constant)) where arithmetic.isBitwise:

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Instructions of eBPF as `struct bpf_insn` of linux/bpf.h, in the machine's byte order. Nothing newer than Linux 5.10
-/// knows (`-mcpu=v3`). Targets of jumps are left at 0, for the assembler.
+/// Instructions of eBPF as `struct bpf_insn` of linux/bpf.h, in the machine's byte order. Only instructions
+/// that Linux 5.10 knows (`-mcpu=v3`). Targets of jumps are 0 until the assembler sets them.
 package enum EBPF {
-    /// Registers by number: r1 to r5 are lost in a call, r10 is the frame's end.
+    /// Registers by number. A call clobbers r1 to r5; r10 is the end of the stack frame.
     package typealias Register = UInt8
 
     package static func instruction(_ code: UInt8, _ to: Register = 0, _ from: Register = 0, offset: Int16 = 0, immediate: UInt32 = 0)
@@ -34,7 +34,7 @@ package enum EBPF {
         instruction(0x04 | operation, to, immediate: constant)
     }
     package static func negate32(_ register: Register) -> UInt64 { instruction(0x84, register) }
-    /// From the network's order; 2 or 4 bytes. The rest of the register becomes 0.
+    /// Converts 2 or 4 bytes from network byte order and clears the rest of the register.
     package static func fromNetwork(_ register: Register, bytes: Int) -> UInt64 {
         instruction(0xDC, register, immediate: UInt32(bytes * 8))
     }
@@ -50,21 +50,21 @@ package enum EBPF {
     package static func store32(_ to: Register, _ offset: Int16, constant: UInt32) -> UInt64 {
         instruction(0x62, to, offset: offset, immediate: constant)
     }
-    /// Of the kernel's helpers (`enum bpf_func_id`).
+    /// Calls one of the kernel's helpers (`enum bpf_func_id`).
     package static func call(helper: UInt32) -> UInt64 { instruction(0x85, immediate: helper) }
-    /// Of a function of this program, so many instructions behind the next one.
+    /// Calls a function of this program. `distance` counts instructions from the next one.
     package static func call(function distance: Int32) -> UInt64 { instruction(0x85, 0, 1, immediate: UInt32(bitPattern: distance)) }
     package static let exit = instruction(0x95)
 
     package static let jump = instruction(0x05)
-    /// Jumps when left ∘ right, 64 bits without a sign; `operation` is BPF_OP, also 0x50: unequal.
+    /// Jumps when left ∘ right, compared as unsigned 64 bits. `operation` is a BPF_OP; 0x50 means unequal.
     package static func jump64(_ operation: UInt8, _ left: Register, _ right: Register) -> UInt64 {
         instruction(0x0D | operation, left, right)
     }
     package static func jump64(_ operation: UInt8, _ left: Register, constant: Int32) -> UInt64 {
         instruction(0x05 | operation, left, immediate: UInt32(bitPattern: constant))
     }
-    /// The same of the lower halves.
+    /// Jumps when left ∘ right, compared as unsigned 32 bits.
     package static func jump32(_ operation: UInt8, _ left: Register, _ right: Register) -> UInt64 {
         instruction(0x0E | operation, left, right)
     }
@@ -72,7 +72,7 @@ package enum EBPF {
         instruction(0x06 | operation, left, immediate: constant)
     }
 
-    /// The instruction with another offset, a jump's distance.
+    /// The instruction with another offset: the distance of a jump.
     package static func setting(_ instruction: UInt64, offset: Int16) -> UInt64 {
         var word = instruction
         withUnsafeMutableBytes(of: &word) { $0.storeBytes(of: offset, toByteOffset: 2, as: Int16.self) }
@@ -95,9 +95,9 @@ package enum EBPF {
     }
 }
 
-/// Instructions one after another, and jumps by name.
+/// Collects instructions, and resolves jumps to labels.
 struct Assembler {
-    /// A position to jump to, known before it is reached.
+    /// A target of jumps, which may be used before it is placed.
     struct Label: Hashable {
         fileprivate let number: Int
     }
@@ -121,7 +121,7 @@ struct Assembler {
         instructions.append(jump)
     }
 
-    /// Without what no path reaches, which the verifier would refuse.
+    /// The program without instructions that no path reaches, since the verifier refuses those.
     /// - Returns: `nil` when a jump is too far for 16 bits.
     func finished() -> [UInt64]? {
         let targets = Dictionary(uniqueKeysWithValues: jumps.map { ($0.position, positions[$0.to.number]!) })
@@ -168,14 +168,14 @@ struct Assembler {
     }
 }
 
-/// How many branches the verifier has to keep in mind at once: it follows what falls through, and comes back to the other
-/// side of each branch later.
+/// Counts the branches that the verifier keeps pending at once: it follows the fall-through and returns to the other side of each branch
+/// later.
 enum PendingBranches {
-    /// It gives up at 8,192 (BPF_COMPLEXITY_LIMIT_JMP_SEQ of kernel/bpf/verifier.c), with EFAULT, of all errors. The rest is for the
+    /// The verifier gives up at 8,192 (BPF_COMPLEXITY_LIMIT_JMP_SEQ of kernel/bpf/verifier.c), with EFAULT. The difference is left to the
     /// program that calls the filter.
     static let limit = 8_100
 
-    /// The most on any way through a program that has no loops.
+    /// The largest number of pending branches on any path through a program without loops.
     static func most(_ instructions: [UInt64]) -> Int {
         var most: [Int?] = Array(repeating: nil, count: instructions.count)
         var waiting = [0]
@@ -183,7 +183,7 @@ enum PendingBranches {
             let next = successors(instructions[position], position)
             let unknown = next.filter { most[$0] == nil }
             if unknown.isEmpty {
-                // What falls through comes first.
+                // The verifier follows the fall-through first, while the other side is pending.
                 let isBranch = next.count == 2
                 most[position] = next.enumerated().map { most[$1]! + (isBranch && $0 == 0 ? 1 : 0) }.max() ?? 0
                 waiting.removeLast()
@@ -196,7 +196,7 @@ enum PendingBranches {
 
     private static func successors(_ instruction: UInt64, _ position: Int) -> [Int] {
         let (code, offset) = EBPF.jump(of: instruction)
-        // BPF_JMP and BPF_JMP32; an exit and a call are among them.
+        // Classes BPF_JMP and BPF_JMP32, which include exit and call.
         guard code & 0x07 == 0x05 || code & 0x07 == 0x06, code != 0x85 else { return [position + 1] }
         if code == 0x95 { return [] }
         let target = position + 1 + Int(offset)

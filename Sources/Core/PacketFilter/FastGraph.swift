@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// The fast path before it is written down: the classic program, each instruction once for each set of values known there.
+/// The fast path as a graph: the classic program, with one node for each instruction and set of values known there.
 ///
-/// An unprivileged loader (CAP_BPF without CAP_PERFMON) may add no variable to a packet pointer, so that X has to be a
-/// number that is known here. Most are: 4 × (byte & 15) is an IPv4 header's length, and 20 but for options; libpcap keeps
-/// offsets behind VLAN tags in the scratch memory, and they are 0 or 4.
+/// A loader with CAP_BPF and without CAP_PERFMON may not add a variable to a packet pointer, so X has to be a known number. It mostly is:
+/// 4 × (byte & 15) is the length of an IPv4 header, which is 20 without options; libpcap keeps offsets behind VLAN tags in scratch memory,
+/// and these are 0 or 4.
 struct FastGraph {
-    /// How many sets of known values an instruction may have. What is more goes to the slow path.
+    /// The number of nodes that an instruction may have. Further sets of values go to the slow path.
     private static let maximumVariants = 4
     /// Displacements of loads are 16 bits with a sign.
     private static let maximumOffset: UInt32 = 32_000
@@ -25,7 +25,7 @@ struct FastGraph {
         nodes.append(FastNode(0, known, .none))
         numbers[0] = [known: 0]
         waiting[0] = [0]
-        // All jumps go forward: when a position's turn comes, nothing can be added to it any more.
+        // All jumps go forward, so a position gets no further nodes after its turn.
         for position in operations.indices {
             for number in waiting[position] { expand(number, &waiting) }
         }
@@ -78,7 +78,7 @@ struct FastGraph {
         nodes[number] = node
     }
 
-    /// Where it goes on, unless that is known already.
+    /// Sets the targets of a node that has none yet.
     private mutating func finish(_ node: inout FastNode, _ after: KnownValues, _ waiting: inout [[Int]]) {
         switch node.step {
         case .slow:
@@ -130,7 +130,7 @@ struct FastGraph {
         }
     }
 
-    /// Headers' lengths as expressions work them out: IPv4's as above; TCP's is (byte & 0xf0) >> 2, and mostly 32, with
+    /// Recognizes the length of a header as expressions compute it: of IPv4 as above; of TCP as (byte & 0xf0) >> 2, which is mostly 32 with
     /// timestamps, or 20.
     private func lengthGuess(_ arithmetic: Arithmetic, _ right: UInt32?, _ position: Int) -> (ClassicRegister, [UInt32])? {
         guard position > 0, case .arithmetic(.and, .constant(let mask)) = operations[position - 1] else { return nil }
@@ -153,13 +153,13 @@ struct FastGraph {
             node.step = .branch(comparison, right.map { .constant($0) } ?? .x)
             node.loadingA = node.known.a
             var after = node.known
-            // It is in its register from now on.
+            // A is in its register from here on.
             if node.loadingA != nil { after.a = nil }
             node.targets = [target(whenTrue, after, &waiting), target(whenFalse, after, &waiting)]
         }
     }
 
-    /// The node for an instruction with what is known before it.
+    /// The node of an instruction with a set of values known before it.
     private mutating func target(_ position: Int, _ known: KnownValues, _ waiting: inout [[Int]]) -> FastNode.Target {
         var known = known
         known.forgetAll(but: liveness.before[position])
@@ -171,7 +171,7 @@ struct FastGraph {
         return .node(nodes.count - 1)
     }
 
-    /// Nodes in the order of their positions: each after all that lead to it.
+    /// The nodes in the order of their positions: each comes after all that lead to it.
     var inOrder: [Int] { nodes.indices.sorted { (nodes[$0].position, $0) < (nodes[$1].position, $1) } }
 
     private mutating func findNeeds() {
@@ -192,18 +192,18 @@ struct FastGraph {
     }
 }
 
-/// One instruction of the fast path: one of the classic program, at a point where certain values are known.
+/// One node of the fast path: an instruction of the classic program at a point where certain values are known.
 struct FastNode {
-    /// Where it goes on.
+    /// What follows a node.
     enum Target: Hashable {
         case node(Int)
-        /// To the slow path, before the instruction of that position. What is known has to be put where that copy looks for it.
+        /// The slow path, before the instruction at that position. The known values have to be put where the slow path reads them.
         case slow(Int, KnownValues)
     }
 
-    /// What is done, with the known values put in.
+    /// What the node does, with known values filled in.
     enum Step {
-        /// Nothing is left of it.
+        /// The instruction needs no code.
         case none
         case loadAbsolute(UInt32, LoadWidth)
         case loadHeaderLength(UInt32)
@@ -217,31 +217,32 @@ struct FastNode {
         case branch(Comparison, Operand)
         case returnConstant(UInt32)
         case returnA
-        /// It cannot be done in this copy.
+        /// The fast path cannot do it.
         case slow
     }
 
     let position: Int
-    /// Before the instruction.
+    /// The values known before the instruction.
     let known: KnownValues
     var step: Step
-    /// A's number, which has to be put into its register first.
+    /// The known value of A that has to be loaded into its register first.
     var loadingA: UInt32?
-    /// For a branch: when it holds, and when not. For a guess: one for each number. Else one or none.
+    /// For a branch: the target when it holds, then the target when it does not. For a guess: one target for each number, then the slow path. Else
+    /// one target or none.
     var targets: [Target] = []
-    /// What the result, in this register, ought to be for this copy to go on; with anything else the slow path does.
+    /// The numbers with which the fast path goes on when the result in this register is one of them; with any other the slow path goes on.
     var guess: (register: ClassicRegister, numbers: [UInt32])?
-    /// How many bytes from the frame's start it needs in the linear part.
+    /// How many bytes of the linear part the node reads, from the start of the frame.
     var needed = 0
-    /// The most that is needed from here on.
+    /// The largest `needed` of this node and those that follow.
     var neededLater = 0
-    /// How many are proven to be there before it.
+    /// How many bytes are known to be in the linear part before the node.
     var proven = Int.max
 
-    /// How many bytes have to be checked for before it, `nil` if they are proven to be there.
+    /// How many bytes have to be checked for before the node; `nil`: enough are known to be there.
     ///
-    /// To ask for more than is needed is not wrong, since the slow path is there, and saves checks further on: up to the
-    /// shortest frames that there are, ARP and UDP (42), bare TCP (54), UDP and TCP over IPv6 (62, 74).
+    /// It may check for more than the node needs, which saves later checks: up to the lengths of the shortest usual frames, ARP and UDP (42),
+    /// TCP without data (54), UDP and TCP over IPv6 (62, 74). Shorter frames take the slow path.
     var check: Int? {
         guard needed > proven else { return nil }
         let usual = [42, 54, 62, 74].first { needed <= $0 }

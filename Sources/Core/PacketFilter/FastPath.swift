@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Writes down the fast path: the linear part of the frame is read directly, nothing is called and little is on the stack.
+/// Emits the fast path: it reads the linear part of the frame directly, calls no helper and uses little stack.
 struct FastPath {
     private let graph: FastGraph
     private let liveness: Liveness
@@ -8,7 +8,7 @@ struct FastPath {
     private var labels: [Assembler.Label] = []
     private var noMatch: Assembler.Label
     private var match: Assembler.Label
-    /// Ways to the slow path.
+    /// Labels of the transitions to the slow path.
     private var exits: [FastNode.Target: Assembler.Label] = [:]
     private var exitsInOrder: [(position: Int, known: KnownValues)] = []
 
@@ -23,7 +23,7 @@ struct FastPath {
         labels = graph.nodes.map { _ in emission.assembler.label() }
     }
 
-    /// - Returns: for each position at which the slow path is entered, the label that it has to position there.
+    /// - Returns: the label of each position at which the slow path is entered.
     mutating func write(_ emission: inout Emission) -> [Int: Assembler.Label] {
         emission.assembler.emit(EBPF.move(Layout.context, 1))
         if graph.nodes.contains(where: { $0.needed > 0 }) {
@@ -44,7 +44,7 @@ struct FastPath {
         if case .returnConstant = graph.nodes[number].step { number != 0 } else { false }
     }
 
-    /// - Returns: the node to be written next, since this one falls through to it.
+    /// - Returns: the node to emit next, to which this one falls through.
     private mutating func emit(_ number: Int, _ emission: inout Emission) -> Int? {
         let node = graph.nodes[number]
         guard !emission.assembler.isPlaced(labels[number]) else { return nil }
@@ -100,7 +100,7 @@ struct FastPath {
     ) -> Int? {
         let (whenTrue, whenFalse) = (label(node.targets[0], &emission), label(node.targets[1], &emission))
         let next = nextOf(node.targets.sorted { position($0) < position($1) }, emission)
-        // With no node to go on to, a return that is not written yet does as well.
+        // Without a next node, fall through to a return that has not been emitted yet.
         let isReturn = next == nil && !emission.assembler.isPlaced(whenFalse) && (whenFalse == match || whenFalse == noMatch)
         emission.branch(
             comparison, operand, at: node.position, whenTrue, whenFalse, next: next.map { labels[$0] } ?? (isReturn ? whenFalse : nil))
@@ -120,7 +120,7 @@ struct FastPath {
         return goOn(node.targets[last], &emission)
     }
 
-    /// Goes on at a target that the instruction before does not jump to: by writing it next, or by a jump.
+    /// Continues at a target: by emitting it next, or by a jump.
     private mutating func goOn(_ target: FastNode.Target, _ emission: inout Emission) -> Int? {
         if let next = nextOf([target], emission) { return next }
         if case .node(let number) = target, case .returnConstant(let constant) = graph.nodes[number].step {
@@ -140,7 +140,7 @@ struct FastPath {
         }
     }
 
-    /// The first that is a node not yet written.
+    /// The first target that is a node and has not been emitted yet.
     private func nextOf(_ targets: [FastNode.Target], _ emission: Emission) -> Int? {
         for case .node(let number) in targets where !isReturn(number) && !emission.assembler.isPlaced(labels[number]) { return number }
         return nil
@@ -168,7 +168,7 @@ struct FastPath {
         }
     }
 
-    /// Puts what the slow path needs where it looks for it, and goes there.
+    /// Emits the transitions: each puts known values into the registers and slots that the slow path reads, and jumps there.
     private func writeExits(_ emission: inout Emission) -> [Int: Assembler.Label] {
         var entries: [Int: Assembler.Label] = [:]
         for (position, known) in exitsInOrder {

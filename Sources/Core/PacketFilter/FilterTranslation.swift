@@ -1,23 +1,25 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Classic BPF, as libpcap makes it of a pcap-filter(7) expression, to eBPF. docs/decisions/0009-filter-translation.md
-/// says what it makes of it, and why.
+/// Translates classic BPF, as libpcap compiles a pcap-filter(7) expression, to eBPF.
+///
+/// The result has two bodies. The fast path reads the linear part of the frame directly. Where that does not suffice it goes on in the
+/// slow path, which loads with a helper. docs/decisions/0009-filter-translation.md says why.
 public enum FilterTranslation {
-    /// Changes whenever the same filter is translated otherwise, so that programs of an older version are replaced.
+    /// Changes whenever the translation of a filter changes, so that programs of an older version are replaced.
     public static let version = 2
 
     /// A function of eBPF: the program's context (`struct __sk_buff *`) in r1; r0 is 0 when the frame does not match, else
-    /// another number. It has its own frame, as a BPF-to-BPF call gives it (64 bytes or so, and r6 to r9), and is a whole program
-    /// of type BPF_PROG_TYPE_SCHED_CLS just as well.
+    /// another number. It has a stack frame and r6 to r9 of its own, as in a BPF-to-BPF call, and uses about 64 bytes of stack. It is also a
+    /// complete program of type BPF_PROG_TYPE_SCHED_CLS.
     ///
     /// What it answers is what the kernel's socket filter would answer about the same frame: a load beyond the frame's end
-    /// and a division by 0 are no match, arithmetic is in 32 bits, shifts count modulo 32. Only what the kernel takes as
-    /// another header's position, an offset below 0 that comes of arithmetic, is no match here, as with libpcap.
+    /// and a division by 0 are no match, arithmetic is in 32 bits, shifts count modulo 32. One case differs: the
+    /// kernel takes a computed negative offset as relative to another header; here it is no match, as in libpcap.
     ///
     /// It needs Linux 5.11, CAP_BPF and CAP_NET_ADMIN; it reads packets directly, calls bpf_skb_load_bytes, and changes nothing.
     /// - Returns: `struct bpf_insn` of linux/bpf.h each, in the machine's byte order.
-    /// - Throws: `FilterError.tooLarge` when a jump does not reach over it, or it has more branches on one path than the verifier
-    ///   keeps in mind: from some sixteen thousand instructions on.
+    /// - Throws: `FilterError.tooLarge` when a jump cannot span it, or one path has more branches than the verifier can keep pending: from
+    ///   about 16,000 instructions on.
     public static func translate(_ program: ClassicProgram) throws(FilterError) -> [UInt64] {
         let liveness = Liveness(program.operations)
         var emission = Emission(program.operations, liveness)
@@ -34,11 +36,11 @@ public enum FilterTranslation {
     }
 }
 
-/// What both copies write down in the same way.
+/// Emits what is the same in the fast path and in the slow path.
 struct Emission {
     var assembler = Assembler()
     let operations: [ClassicOperation]
-    /// In which order A's bytes are at each instruction: `nil` for a number as usual.
+    /// At each instruction, the width in which A is still in network byte order; `nil`: A is an ordinary number.
     let widths: [LoadWidth?]
 
     init(_ operations: [ClassicOperation], _ liveness: Liveness) {
@@ -47,7 +49,7 @@ struct Emission {
         widths = operations.indices.map { order.width(at: $0) }
     }
 
-    /// A := what was loaded so, unless all that reads it can do without.
+    /// Converts A from network byte order, unless everything that reads it can use that order.
     mutating func convert(_ width: LoadWidth, at position: Int) {
         if width != .byte, widths[position] == nil { assembler.emit(EBPF.fromNetwork(Layout.a, bytes: width.rawValue)) }
     }
@@ -58,13 +60,13 @@ struct Emission {
             let constant = widths[position]?.asLoaded(constant) ?? constant
             assembler.emit(EBPF.arithmetic32(arithmetic.rawValue, Layout.a, constant: constant))
         case .x:
-            // eBPF itself would go on with 0.
+            // In eBPF a division by 0 gives 0 and goes on; in classic BPF it is no match.
             if arithmetic.divides { assembler.emit(EBPF.jump32(Comparison.equal.rawValue, Layout.x, constant: 0), to: noMatch) }
             assembler.emit(EBPF.arithmetic32(arithmetic.rawValue, Layout.a, Layout.x))
         }
     }
 
-    /// - Parameter next: what the next instruction will be, if it is one of the two.
+    /// - Parameter next: the label of the instruction that is emitted next, if it is one of the two targets.
     mutating func branch(
         _ comparison: Comparison, _ operand: Operand, at position: Int, _ whenTrue: Assembler.Label, _ whenFalse: Assembler.Label,
         next: Assembler.Label?
@@ -89,7 +91,7 @@ struct Emission {
     mutating func metadatum(_ metadatum: Metadatum, _ register: ClassicRegister) {
         let to = Layout.register(register)
         assembler.emit(EBPF.load(to, Layout.context, metadatum.offset, bytes: 4))
-        // A __be16 in 32 bits.
+        // The kernel keeps it as a __be16 in a field of 32 bits.
         if metadatum == .vlanProtocol { assembler.emit(EBPF.fromNetwork(to, bytes: 2)) }
     }
 
@@ -105,23 +107,23 @@ struct Emission {
     }
 }
 
-/// Which registers of eBPF and which positions below r10 hold what.
+/// The registers of eBPF and the stack slots below r10, and what they hold.
 enum Layout {
     static let context: EBPF.Register = 6
     static let a: EBPF.Register = 7
     static let x: EBPF.Register = 8
     static let end: EBPF.Register = 10
     static let result: EBPF.Register = 0
-    /// In the fast path: where the linear part begins and ends.
+    /// Only in the fast path: the begin and the end of the frame's linear part.
     static let data: EBPF.Register = 2
     static let dataEnd: EBPF.Register = 3
-    /// In the fast path, scratch slots are here as far as these go: the first write to a position on the stack is followed by
-    /// a barrier against speculation when the loader has no CAP_PERFMON.
+    /// Registers that hold scratch slots in the fast path; further slots are on the stack. The kernel follows the first write to a stack slot
+    /// with a barrier against speculation when the loader has no CAP_PERFMON.
     static let forSlots: [EBPF.Register] = [9, 1, 4, 5]
 
-    /// What a helper loads.
+    /// Stack offset of the bytes that a helper loads.
     static let loaded: Int16 = -4
-    /// Four bytes each.
+    /// Stack offset of a scratch slot of 4 bytes.
     static func slot(_ number: Int) -> Int16 { -8 - 4 * Int16(number) }
 
     static func register(_ register: ClassicRegister) -> EBPF.Register { register == .a ? a : x }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Writes down the slow path, which is right for every frame: each load is a call of bpf_skb_load_bytes, which reaches what
-/// is not in the linear part, and fails beyond the frame's end. Scratch slots are on the stack.
+/// Emits the slow path, which works for every frame: each load calls bpf_skb_load_bytes, which also reads beyond the linear part and fails
+/// beyond the end of the frame. Scratch slots are on the stack.
 struct SlowPath {
     private var labels: [Assembler.Label?]
     private var noMatch: Assembler.Label
     private var match: Assembler.Label
 
-    /// - Parameter entries: where the fast path enters, with the labels it jumps to.
+    /// - Parameter entries: the labels of the positions at which the fast path enters.
     init(_ entries: [Int: Assembler.Label], _ emission: inout Emission) {
         noMatch = emission.assembler.label()
         match = emission.assembler.label()
@@ -38,7 +38,7 @@ struct SlowPath {
             load(width, to: Layout.a, &emission)
             emission.convert(width, at: position)
         case .loadIndirect(let offset, let width):
-            // Modulo 2³²; the helper takes what is negative for beyond the end.
+            // The sum is modulo 2³². The helper takes a negative offset as beyond the end.
             emission.assembler.emit(EBPF.move32(2, Layout.x))
             if offset != 0 { emission.assembler.emit(EBPF.arithmetic32(Arithmetic.add.rawValue, 2, constant: offset)) }
             load(width, to: Layout.a, &emission)
@@ -71,13 +71,13 @@ struct SlowPath {
         }
     }
 
-    /// A return needs no jump to a jump.
+    /// The label of a position; of a return the label of the shared return, to save a jump to a jump.
     private func label(_ target: Int, _ emission: Emission) -> Assembler.Label {
         if case .returnConstant(let constant) = emission.operations[target] { return constant == 0 ? noMatch : match }
         return labels[target]!
     }
 
-    /// bpf_skb_load_bytes(context, r2, below r10, width); what it loaded goes to a register as it is.
+    /// Calls bpf_skb_load_bytes(context, r2, stack, width) and puts the loaded bytes into a register, in network byte order.
     private func load(_ width: LoadWidth, to register: EBPF.Register, _ emission: inout Emission) {
         emission.assembler.emit(EBPF.move(1, Layout.context))
         emission.assembler.emit(EBPF.move(3, Layout.end))
