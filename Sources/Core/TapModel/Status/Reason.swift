@@ -98,100 +98,102 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
     case foreignMark = "foreign-mark"
     case deviceChanged = "device-changed"
 
-    /// The state that a tap or an interface has for this reason; `nil` for what is only ever a warning.
+    /// What a reason means for those who decide by it.
+    private struct Meaning {
+        var state: TapState?
+        var isPassing: Bool
+        var patience: Int64?
+        var isOfFilterExpression: Bool?
+
+        init(_ state: TapState?, passes isPassing: Bool = false, patience: Int64? = 0, isOfFilterExpression: Bool? = nil) {
+            self.state = state
+            self.isPassing = isPassing
+            self.patience = patience
+            self.isOfFilterExpression = isOfFilterExpression
+        }
+    }
+
+    /// The one table of what reasons mean: a new reason gets a case above, a row here and a row in docs/reasons.md.
+    private var meaning: Meaning {
+        switch self {
+        case .invalidMetadata: Meaning(.failed)
+        case .duplicateName: Meaning(.failed)
+        case .invalidFilter: Meaning(.failed, isOfFilterExpression: true)
+        case .filterPending: Meaning(.pending, passes: true, patience: 10, isOfFilterExpression: false)
+        case .tooManyTaps: Meaning(.denied)
+        case .noSuchDestination: Meaning(.failed)
+        case .inlineDestinationDenied: Meaning(.denied)
+        case .destinationNotAllowed: Meaning(.denied)
+        case .destinationUnsafe: Meaning(.denied)
+        case .hostListens: Meaning(nil, passes: true)
+        case .destinationLoop: Meaning(.denied)
+        case .destinationDown: Meaning(.failed, passes: true)
+        case .neighbourUnreachable: Meaning(.failed, passes: true)
+        case .defaultRoute: Meaning(.failed, passes: true)
+        case .mtuTooSmall: Meaning(.failed, passes: true)
+        case .noMatchingInterface: Meaning(.failed)
+        case .interfaceTypeUnsupported: Meaning(.unsupported)
+        case .deviceNotOwned: Meaning(.denied)
+        case .deviceGone: Meaning(.pending, passes: true, patience: 10)
+        case .qdiscConflict: Meaning(.failed, passes: true)
+        case .kernelTooOld: Meaning(.unsupported)
+        case .attachFailed: Meaning(.failed, passes: true, patience: 10, isOfFilterExpression: false)
+        case .detachedRepeatedly: Meaning(.failed, passes: true)
+        case .domainNotRunning: Meaning(.pending, passes: true, patience: nil)
+        case .nextStart: Meaning(.pending, passes: true, patience: nil)
+        case .disabledByHost: Meaning(.disabled, passes: true, patience: nil)
+        case .disabledByMetadata: Meaning(.disabled, passes: true, patience: nil)
+        case .notImplemented: Meaning(.failed)
+        case .filterTooLarge: Meaning(.failed, isOfFilterExpression: true)
+        case .destinationElsewhere: Meaning(.failed, passes: true)
+        case .destinationOverloaded: Meaning(.failed, passes: true)
+        case .bpffsNotMounted: Meaning(.failed, passes: true)
+        case .permissionDenied: Meaning(.failed, passes: true, isOfFilterExpression: false)
+        case .libvirtDisconnected: Meaning(.pending, passes: true, patience: 60)
+        case .hookMissing: Meaning(nil, passes: true)
+        case .hookNotCalled: Meaning(nil, passes: true)
+        case .notFirst: Meaning(nil, passes: true)
+        case .configStale: Meaning(nil, passes: true)
+        case .definitionDiffers: Meaning(nil, passes: true)
+        case .configInvalid: Meaning(.failed, passes: true)
+        case .statusSocketMissing: Meaning(nil, passes: true)
+        case .restartNeeded: Meaning(nil, passes: true)
+        case .foreignMark: Meaning(nil, passes: true)
+        case .deviceChanged: Meaning(nil, passes: true)
+        }
+    }
+
+    /// The state that a tap or an interface has for this reason; `nil` for a reason that is only ever a warning.
     ///
-    /// `pending` is for what ends by itself in the ordinary course of things, `denied` for what a rule of the host
-    /// forbids, `unsupported` for what this host cannot do, `failed` for all else that keeps copies from arriving.
-    public var state: TapState? {
-        switch self {
-        case .hostListens: nil
-        case .filterPending, .domainNotRunning, .nextStart, .deviceGone, .libvirtDisconnected: .pending
-        case .tooManyTaps, .inlineDestinationDenied, .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .deviceNotOwned: .denied
-        case .interfaceTypeUnsupported, .kernelTooOld: .unsupported
-        case .disabledByHost, .disabledByMetadata: .disabled
-        case .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .statusSocketMissing, .restartNeeded, .foreignMark,
-            .deviceChanged:
-            nil
-        case .invalidMetadata, .duplicateName, .invalidFilter, .noSuchDestination, .destinationDown, .neighbourUnreachable,
-            .defaultRoute, .mtuTooSmall, .noMatchingInterface, .qdiscConflict, .attachFailed, .detachedRepeatedly, .notImplemented,
-            .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied, .configInvalid:
-            .failed
-        }
-    }
-}
+    /// `pending` is for what ends by itself in the ordinary course of things, `denied` for what a rule of the host forbids, `unsupported`
+    /// for what this host cannot do, `failed` for everything else that keeps copies from arriving.
+    public var state: TapState? { meaning.state }
 
-extension Reason {
-    /// Whether it tells of the host or of the moment, and not of what the tap or the destination is: it may end, and copies begin,
-    /// without a change of the metadata or of a `<destination>`.
-    public var isPassing: Bool {
-        switch self {
-        case .hostListens, .destinationDown, .neighbourUnreachable, .defaultRoute, .destinationElsewhere, .destinationOverloaded,
-            .mtuTooSmall,
-            .deviceGone,
-            .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata, .libvirtDisconnected, .bpffsNotMounted, .permissionDenied,
-            .attachFailed, .qdiscConflict, .detachedRepeatedly, .filterPending, .hookMissing, .hookNotCalled, .notFirst, .configStale,
-            .definitionDiffers,
-            .configInvalid, .statusSocketMissing, .restartNeeded, .foreignMark, .deviceChanged:
-            true
-        case .invalidMetadata, .duplicateName, .invalidFilter, .tooManyTaps, .noSuchDestination, .inlineDestinationDenied,
-            .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned,
-            .kernelTooOld, .notImplemented, .filterTooLarge:
-            false
-        }
-    }
+    /// Whether the reason is about the host or the moment and not about the tap or the destination: it may end, and copying begin, without
+    /// a change of the metadata or of a `<destination>`.
+    public var isPassing: Bool { meaning.isPassing }
 
-    /// What it says where a filter was to be compiled: `true`: something of the expression, for good; `false`: that nothing is known of
-    /// the expression yet; `nil`: it has nothing to do with that.
-    public var isOfFilterExpression: Bool? {
-        switch self {
-        case .invalidFilter, .filterTooLarge: true
-        // The last two are this host's.
-        case .filterPending, .permissionDenied, .attachFailed: false
-        case .invalidMetadata, .duplicateName, .tooManyTaps, .noSuchDestination, .inlineDestinationDenied, .destinationNotAllowed,
-            .destinationUnsafe, .hostListens, .destinationLoop, .destinationDown, .neighbourUnreachable, .defaultRoute, .mtuTooSmall,
-            .noMatchingInterface,
-            .interfaceTypeUnsupported, .deviceNotOwned, .deviceGone, .qdiscConflict, .kernelTooOld, .detachedRepeatedly, .domainNotRunning,
-            .nextStart, .disabledByHost, .disabledByMetadata, .notImplemented, .destinationElsewhere, .destinationOverloaded,
-            .bpffsNotMounted, .libvirtDisconnected, .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers,
-            .configInvalid,
-            .statusSocketMissing, .restartNeeded, .foreignMark, .deviceChanged:
-            nil
-        }
-    }
+    /// What the reason says when a filter could not be compiled. `true`: the expression is wrong, for good; `false`: nothing is known of the
+    /// expression yet, since the host could not compile it; `nil`: the reason has nothing to do with filters.
+    public var isOfFilterExpression: Bool? { meaning.isOfFilterExpression }
 
-    /// How long a tap of a running domain may be pending for this reason before `status --check` takes it for a problem: seconds;
-    /// `nil`: for as long as it likes, since it is as somebody wants it.
+    /// How many seconds a tap of a running domain may be pending for this reason before `status --check` reports a problem; `nil`: without
+    /// limit, since somebody wants it so.
     ///
-    /// What passes by itself has passed by then in the ordinary course of things: a device is made, a program attached, a filter
-    /// compiled. libvirt's daemon may take longer to restart. All that is not pending is a problem at once: what would be copied
-    /// meanwhile is lost.
-    public var patience: Int64? {
-        switch self {
-        case .deviceGone, .attachFailed, .filterPending: 10
-        case .libvirtDisconnected: 60
-        case .domainNotRunning, .nextStart, .disabledByHost, .disabledByMetadata: nil
-        case .invalidMetadata, .duplicateName, .invalidFilter, .tooManyTaps, .noSuchDestination, .inlineDestinationDenied,
-            .destinationNotAllowed, .destinationUnsafe, .destinationLoop, .destinationDown, .neighbourUnreachable, .defaultRoute,
-            .mtuTooSmall,
-            .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned, .qdiscConflict, .kernelTooOld, .detachedRepeatedly,
-            .notImplemented, .filterTooLarge, .destinationElsewhere, .destinationOverloaded, .bpffsNotMounted, .permissionDenied,
-            .hookMissing, .hookNotCalled, .notFirst, .configStale, .definitionDiffers, .configInvalid, .statusSocketMissing, .restartNeeded,
-            .foreignMark, .hostListens, .deviceChanged:
-            0
-        }
-    }
+    /// What passes by itself has passed by then in the ordinary course of things: a device is made, a program attached, a filter compiled.
+    /// libvirt's daemon may take longer to restart. Whatever is not pending is a problem at once, since copies are lost meanwhile.
+    public var patience: Int64? { meaning.patience }
 }
 
 /// How a tap, one of its interfaces, or a destination fares.
 public enum TapState: String, CaseIterable, Codable, Sendable {
     /// Attached, with a destination that, as far as this host can see, takes the copies.
     case active
-    /// Some of the tap's interfaces are active and some are not; or what was attached before goes on, since it could not be exchanged
-    /// for what is asked for now.
+    /// Some of the tap's interfaces are active and some are not; or what was attached before copies on, since it could not be replaced.
     case degraded
     /// Waits for something that comes in the ordinary course of things.
     case pending
-    /// Something keeps copies from arriving that somebody has to mend.
+    /// Something keeps copies from arriving, and somebody has to repair it.
     case failed
     /// This host, or this kind of interface, cannot be tapped.
     case unsupported
