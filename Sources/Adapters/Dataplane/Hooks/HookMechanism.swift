@@ -54,7 +54,7 @@ extension AttachmentSpec {
     var programs: Set<UInt32> { Set([inboundProgram, outboundProgram].compactMap(\.self)) }
 
     func hookPoint(_ direction: Direction) -> HookPoint {
-        HookPoint(direction, ifindex: key.ifindex, isMacvtap: interface.isMacvtap)
+        HookPoint(direction, ifindex: attachment.key.ifindex, isMacvtap: attachment.interface.isMacvtap)
     }
 }
 
