@@ -100,10 +100,7 @@ extension KernelSuite {
                     mechanism: .success(.tcx))
                 let definition = DestinationDefinition(name: try #require(TapName(label)), target: .tunnel(tunnel))
                 let verdict = try DestinationEvaluation.evaluate(definition, host: host).get()
-                try dataplane.setDestination(
-                    label,
-                    DestinationRoute(
-                        kind: verdict.kind, ifindex: verdict.ifindex ?? 0, tunnel: verdict.tunnel, specificRoute: verdict.specificRoute))
+                try dataplane.setDestination(label, verdict.route)
                 return verdict
             }
 

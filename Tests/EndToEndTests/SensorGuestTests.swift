@@ -116,7 +116,8 @@ extension EndToEnd.RunningGuests {
             try await sensor.plug(interface("52:54:00:77:77:78"))
             let tap = try await host.wait(for: "web1", tap: "vm", .failed, .noMatchingInterface)
             #expect(
-                tap.message?.contains("net0 \(Self.mac), net1 52:54:00:77:77:78: which of them takes the copies? write its mac=") == true,
+                tap.message?.contains(
+                    "net0 \(Self.mac), net1 52:54:00:77:77:78, and the <domain> does not say which takes the copies; add mac=") == true,
                 "\(tap.message ?? "")")
             let asked = try await host.virtTap("check", TappedHost.configurationPath)
             #expect(asked.status == 0 && asked.text.contains("which of them takes the copies?"), "\(asked.text)")

@@ -122,7 +122,8 @@ struct EvaluationTests {
         host.filters["tcp"] = .success(compiled)
         var larger = tap
         larger.snaplen = .headers
-        host.refusedOptions[TapEvaluation.evaluate(Fixture.domain([larger]), on: host)[0].desired[0].options] = Failure(.filterTooLarge, "why")
+        host.refusedOptions[TapEvaluation.evaluate(Fixture.domain([larger]), on: host)[0].desired[0].options] = Failure(
+            .filterTooLarge, "why")
         #expect(failure(Fixture.domain([tap]), host) == nil)
         #expect(failure(Fixture.domain([larger]), host) == Failure(.filterTooLarge, "why"))
         host.filters["tcp"] = nil
@@ -183,7 +184,9 @@ struct EvaluationTests {
     }
 
     @Test func unsafeDestinations() {
-        func reason(_ device: HostDevice, allowShared: Bool = false, others: [DomainDefinition] = []) -> (Reason?, UInt32?) {
+        func reason(_ device: HostDevice, allowShared: Bool = false, others: [DomainDefinition] = []) -> (
+            Reason?, DestinationVerdict.Device?
+        ) {
             let configuration = Fixture.configuration {
                 $0.destinations[0].target = .interface(name: device.name, allowShared: allowShared)
             }
@@ -191,31 +194,31 @@ struct EvaluationTests {
             guard case .success(let verdict) = DestinationEvaluation.evaluate(configuration.destinations[0], host: host) else {
                 return (nil, nil)
             }
-            return (verdict.failure?.reason, verdict.ifindex)
+            return (verdict.failure?.reason, verdict.device)
         }
         let shared = Fixture.span { $0.hasAddress = true }
-        #expect(reason(shared) == (.destinationUnsafe, 0))
-        #expect(reason(shared, allowShared: true) == (nil, 20))
+        #expect(reason(shared) == (.destinationUnsafe, .nowhere))
+        #expect(reason(shared, allowShared: true) == (nil, .known(20)))
         // Which ones there are: InterfaceSafetyTests.
         for isShared in [false, true] {
-            #expect(reason(Fixture.span { $0.kind = .other("ifb") }, allowShared: isShared) == (.destinationUnsafe, 0))
+            #expect(reason(Fixture.span { $0.kind = .other("ifb") }, allowShared: isShared) == (.destinationUnsafe, .nowhere))
         }
-        #expect(reason(Fixture.span()) == (nil, 20))
+        #expect(reason(Fixture.span()) == (nil, .known(20)))
         let ours = Fixture.span { $0.name = "virttap-cut" }
-        for isShared in [false, true] { #expect(reason(ours, allowShared: isShared) == (.destinationUnsafe, 0)) }
+        for isShared in [false, true] { #expect(reason(ours, allowShared: isShared) == (.destinationUnsafe, .nowhere)) }
         // Also while it is not there.
         let absent = Fixture.configuration { $0.destinations[0].target = .interface(name: "virttap-cut", allowShared: true) }
         let verdict = try? DestinationEvaluation.evaluate(absent.destinations[0], host: Fixture.host(absent)).get()
-        #expect(verdict?.failure?.reason == .destinationUnsafe && verdict?.ifindex == 0)
+        #expect(verdict?.failure?.reason == .destinationUnsafe && verdict?.device == .nowhere)
         // Another domain's device, but only when it is that domain's provably.
         let mac = MACAddress("52:54:00:00:00:07")!
         let vnet = Fixture.vnet(30, "vnet7", guest: mac)
         var free = vnet
         free.masterKind = nil
         let owner = Fixture.domain([], interfaces: [Fixture.interface(mac: mac, device: "vnet7")], uuid: Fixture.otherUUID, name: "db1")
-        for isShared in [false, true] { #expect(reason(free, allowShared: isShared, others: [owner]) == (.destinationUnsafe, 0)) }
+        for isShared in [false, true] { #expect(reason(free, allowShared: isShared, others: [owner]) == (.destinationUnsafe, .nowhere)) }
         // Nor a tap device that is nobody's yet.
-        for isShared in [false, true] { #expect(reason(free, allowShared: isShared) == (.destinationUnsafe, 0)) }
+        for isShared in [false, true] { #expect(reason(free, allowShared: isShared) == (.destinationUnsafe, .nowhere)) }
     }
 
     @Test func whatIsSaidOfUnsafeDestinations() throws {
@@ -244,14 +247,14 @@ struct EvaluationTests {
         }
         #expect(try verdict(Fixture.span()).failure?.reason == .destinationDown)
         let named = try verdict(Fixture.span { $0.alternativeNames = ["other", "enp5s0f0np0-a-long-name"] })
-        #expect(named.failure == nil && named.ifindex == 20)
+        #expect(named.failure == nil && named.device == .known(20))
         let ours = try verdict(
             Fixture.span { ($0.name, $0.alternativeNames) = ("virttap-cut", ["enp5s0f0np0-a-long-name"]) })
         #expect(ours.failure?.reason == .destinationUnsafe)
     }
 
-    /// What fits on a device says that copies for it are finished; what fits on a path is a tunnel's.
-    @Test func copiesAreFinishedWhereTheDestinationSaysWhatFits() throws {
+    /// An mtu on a device of this host has offloads resolved; on a tunnel it is the path's.
+    @Test func offloadsAreResolvedWhereTheDestinationHasAnMTU() throws {
         func desired(_ change: (inout DestinationDefinition) -> Void) throws -> (options: CopyOptions, verdict: DestinationVerdict) {
             let host = Fixture.host(Fixture.configuration { change(&$0.destinations[0]) })
             let tap = TapEvaluation.evaluate(Fixture.domain(), on: host)[0]
@@ -259,14 +262,14 @@ struct EvaluationTests {
             return (try #require(tap.desired.first).options, verdict)
         }
         let plain = try desired { _ in }
-        #expect(!plain.options.resolvesOffloads && !plain.options.needsRelay(for: .interface) && plain.verdict.mtu == nil)
+        #expect(!plain.options.resolvesOffloads && !plain.options.needsRelay(for: .interface) && plain.verdict.route.mtu == nil)
         let finished = try desired { $0.mtu = 1_500 }
-        #expect(finished.options.resolvesOffloads && finished.options.needsRelay(for: .interface) && finished.verdict.mtu == 1_500)
+        #expect(finished.options.resolvesOffloads && finished.options.needsRelay(for: .interface) && finished.verdict.route.mtu == 1_500)
         let far = try desired {
             $0.target = .tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 7))
             $0.mtu = 1_500
         }
-        #expect(!far.options.resolvesOffloads && far.verdict.mtu == nil)
+        #expect(!far.options.resolvesOffloads && far.verdict.route.mtu == nil)
         // A spec of a version that did not know it.
         let old = #"{"direction":"both","destination":"ids","mark":{"value":8192,"mask":8192}}"#
         #expect(

@@ -32,7 +32,7 @@ struct SensorTests {
     @Test func itsDeviceIsFound() throws {
         for (name, uuid) in [("sensor", nil), (nil, Self.uuid), ("sensor", Self.uuid)] as [(String?, DomainUUID?)] {
             let verdict = try Self.verdict(name: name, uuid: uuid)
-            #expect(verdict.ifindex == 30 && verdict.failure == nil && !verdict.isReceiving && verdict.kind == .domain)
+            #expect(verdict.device == .known(30) && verdict.failure == nil && !verdict.route.isReceiving && verdict.kind == .domain)
         }
     }
 
@@ -43,7 +43,7 @@ struct SensorTests {
             ("other", Self.uuid, "is called sensor"),
         ] {
             let verdict = try Self.verdict(name: name, uuid: uuid)
-            #expect(verdict.failure?.reason == .destinationElsewhere && verdict.ifindex == 0)
+            #expect(verdict.failure?.reason == .destinationElsewhere && verdict.device == .nowhere)
             #expect(verdict.failure?.message.contains(why) == true)
         }
     }
@@ -68,27 +68,28 @@ struct SensorTests {
         let host = Self.host(
             [Self.sensor(interfaces)],
             devices: [Fixture.vnet(30, "vnet7", guest: Self.macs[0]), Fixture.vnet(31, "vnet8", guest: Self.macs[1])])
-        #expect(try Self.verdict(mac: Self.macs[1], host).ifindex == 31)
-        #expect(try Self.verdict(mac: nil, alias: "net1", host).ifindex == 31)
+        #expect(try Self.verdict(mac: Self.macs[1], host).device == .known(31))
+        #expect(try Self.verdict(mac: nil, alias: "net1", host).device == .known(31))
         #expect(try Self.verdict(mac: Self.macs[0], alias: "net1", host).failure?.reason == .noMatchingInterface)
         let wrong = try Self.verdict(mac: nil, alias: "net9", host)
-        #expect(wrong.ifindex == 0)
-        #expect(wrong.failure?.message.contains("has net0 52:54:00:00:00:07, net1 52:54:00:00:00:08; alias=\"net9\" is not one") == true)
+        #expect(wrong.device == .nowhere)
+        #expect(
+            wrong.failure?.message.contains("has net0 52:54:00:00:00:07, net1 52:54:00:00:00:08; alias=\"net9\" is not among them") == true)
         #expect(try Self.verdict(Self.host([Self.sensor([])])).failure?.message.contains("no network interface") == true)
     }
 
     @Test func theOnlyInterfaceNeedsNoChoice() throws {
-        #expect(try Self.verdict(mac: nil).ifindex == 30)
-        #expect(try Self.verdict(name: nil, uuid: Self.uuid, mac: nil).ifindex == 30)
+        #expect(try Self.verdict(mac: nil).device == .known(30))
+        #expect(try Self.verdict(name: nil, uuid: Self.uuid, mac: nil).device == .known(30))
         let both = [
             Fixture.interface("net0", mac: Self.macs[0], device: "vnet7"), Fixture.interface("net1", mac: Self.macs[1], device: "vnet8"),
         ]
         let several = try Self.verdict(mac: nil, Self.host([Self.sensor(both)]))
-        #expect(several.ifindex == 0 && several.failure?.reason == .noMatchingInterface)
+        #expect(several.device == .nowhere && several.failure?.reason == .noMatchingInterface)
         #expect(
             several.failure?.message
-                == "destination ids: the sensor VM sensor has net0 52:54:00:00:00:07, net1 52:54:00:00:00:08: which of them takes the copies? "
-                + "write its mac=\"…\" or alias=\"…\" on the <domain>")
+                == "destination ids: the sensor VM sensor has net0 52:54:00:00:00:07, net1 52:54:00:00:00:08, and the <domain> does not "
+                + "say which takes the copies; add mac=\"…\" or alias=\"…\" to the <domain>")
         let none = try Self.verdict(mac: nil, Self.host([Self.sensor([])]))
         #expect(none.failure?.reason == .noMatchingInterface && none.failure?.message.contains("give it one") == true)
     }
@@ -97,16 +98,16 @@ struct SensorTests {
         let other = HostDevice(index: 30, name: "vnet7", mac: Self.macs[0].tapSide, kind: .bridge)
         #expect(try Self.verdict(Self.host(devices: [other])).failure?.reason == .deviceNotOwned)
         // Its address is its own business.
-        #expect(try Self.verdict(Self.host(devices: [Fixture.vnet(30, "vnet7", guest: Self.macs[1])])).ifindex == 30)
+        #expect(try Self.verdict(Self.host(devices: [Fixture.vnet(30, "vnet7", guest: Self.macs[1])])).device == .known(30))
         let gone = try Self.verdict(Self.host(devices: []))
-        #expect(gone.failure?.reason == .deviceGone && gone.ifindex == 0)
+        #expect(gone.failure?.reason == .deviceGone && gone.device == .nowhere)
         var down = Fixture.vnet(30, "vnet7", guest: Self.macs[0])
         down.hasCarrier = false
         #expect(try Self.verdict(Self.host(devices: [down])).failure?.reason == .deviceNotOwned)
         // It was QEMU's: copies go there again when it is.
         let host = Self.host(devices: [down]) { $0.claims.prove(down, is: Self.sensor().interfaces[0], of: Self.uuid) }
         let verdict = try Self.verdict(host)
-        #expect(verdict.failure?.reason == .destinationDown && verdict.ifindex == 30)
+        #expect(verdict.failure?.reason == .destinationDown && verdict.device == .known(30))
         let user = Self.sensor([Fixture.interface("net0", mac: Self.macs[0], type: .user, device: nil)])
         #expect(try Self.verdict(Self.host([user])).failure?.reason == .interfaceTypeUnsupported)
     }
@@ -120,7 +121,7 @@ struct SensorTests {
                 $0.claims.prove(Fixture.vnet(30, "vnet7", guest: Self.macs[0]), is: interface, of: Self.uuid)
             }
             let verdict = try Self.verdict(host)
-            #expect(verdict.ifindex == 30 && verdict.failure == nil)
+            #expect(verdict.device == .known(30) && verdict.failure == nil)
             // As before, copies for another destination do not go there.
             #expect(DestinationEvaluation.isGuests(renamed, host.claims))
         }
@@ -136,23 +137,23 @@ struct SensorTests {
         let sensor = Self.sensor([Fixture.interface("net0", mac: Self.macs[0], type: .direct, device: "macvtap0")])
         let device = HostDevice(index: 30, name: "macvtap0", mac: Self.macs[0], kind: .macvtap, hasCarrier: false)
         let verdict = try Self.verdict(Self.host([sensor], devices: [device]))
-        #expect(verdict.ifindex == 30 && verdict.isReceiving && verdict.failure == nil)
+        #expect(verdict.device == .known(30) && verdict.route.isReceiving && verdict.failure == nil)
     }
 
     @Test func whereItDoesNotRun() throws {
         let off = try Self.verdict(Self.host { $0.directory[Self.uuid]?.interfaces = nil })
-        #expect(off.failure?.reason == .destinationDown && off.ifindex == 0)
+        #expect(off.failure?.reason == .destinationDown && off.device == .nowhere)
         let migrated = try Self.verdict(
             Self.host {
                 $0.directory[Self.uuid]?.interfaces = nil
                 $0.directory[Self.uuid]?.hasMigratedAway = true
             })
-        #expect(migrated.failure?.reason == .destinationElsewhere && migrated.ifindex == 0)
+        #expect(migrated.failure?.reason == .destinationElsewhere && migrated.device == .nowhere)
         // In no list: no evidence, so what the kernel was told stands.
         let absent = try Self.verdict(Self.host([]))
-        #expect(absent.failure?.reason == .destinationElsewhere && absent.ifindex == nil)
+        #expect(absent.failure?.reason == .destinationElsewhere && absent.device == .unknown)
         let unknown = try Self.verdict(Self.host([]) { $0.directory.isComplete = false })
-        #expect(unknown.failure?.reason == .libvirtDisconnected && unknown.failure?.state == .pending && unknown.ifindex == nil)
+        #expect(unknown.failure?.reason == .libvirtDisconnected && unknown.failure?.state == .pending && unknown.device == .unknown)
     }
 
     @Test func aTapOfTheSensorsOwnInterfaceIsALoop() throws {

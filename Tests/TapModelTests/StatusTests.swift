@@ -66,7 +66,7 @@ struct StatusTests {
         (ends[0].link, ends[1].link) = (41, 40)
         let vnet = Fixture.vnet()
         func warning() -> TapStatus.Warning? {
-            let verdict = DestinationVerdict(label: "ids", kind: kind, ifindex: 40, failure: nil)
+            let verdict = DestinationVerdict(label: "ids", kind: kind, device: .known(40), failure: nil)
             let host = Fixture.host(Fixture.configuration { _ in }, devices: [vnet] + ends)
             return DestinationStatus(verdict, on: host, sources: [CopySource(vnet, snaplen: nil)].compactMap { $0 }).warnings.first
         }
@@ -109,7 +109,7 @@ struct StatusTests {
         #expect(warning(device: 1_500, source: 9_000, snaplen: .headers) == nil)
         #expect(warning(device: 1_500, source: 1_500, snaplen: .bytes(4_000)) == nil)
         let cut = try #require(warning(device: 1_500, source: 9_000, snaplen: .bytes(4_000)))
-        #expect(cut.message.hasPrefix("mon0 takes packets of 1500 bytes, and copies from vnet0 are cut to 4000 bytes"))
+        #expect(cut.message.hasPrefix("mon0 takes packets of 1500 bytes, and copies from vnet0 are truncated to 4000 bytes"))
         #expect(cut.message.contains("`ip link set mon0 mtu 3986`"))
         let made = try #require(warning(device: 1_400, source: 1_500, mtu: 1_450))
         #expect(made.message.hasPrefix("mon0 takes packets of 1400 bytes, and copies are made to fit mtu=\"1450\""))
@@ -245,7 +245,7 @@ struct StatusTests {
             observed.excludesLimits = true
             let builder = TapStatusBuilder(hostWarnings: [], kernel: kernel([observed]))
             let outcome = TapVerdict.Outcome.evaluated(
-                DestinationVerdict(label: "ids", kind: .interface, ifindex: 2, failure: nil),
+                DestinationVerdict(label: "ids", kind: .interface, device: .known(2), failure: nil),
                 [InterfaceVerdict(interface: domain.interfaces[0], result: .attach(desired))])
             var view = view(domain)
             view.verdicts = [TapVerdict(entry: .valid(Fixture.tap()), outcome: outcome)]

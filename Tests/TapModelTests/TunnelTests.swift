@@ -23,10 +23,10 @@ struct TunnelTests {
 
     @Test func theWayIsTaken() throws {
         let verdict = try Self.verdict(.success(Self.path()))
-        #expect(verdict.failure == nil && verdict.ifindex == 20 && verdict.kind == .vxlan)
-        #expect(verdict.tunnel?.room == 1_464)
-        #expect(try Self.verdict(.success(Self.path()), mtu: 1_400).tunnel?.room == 1_364)
-        #expect(try Self.verdict(.success(Self.path(mtu: 1_300)), mtu: 1_400).tunnel?.mtu == 1_300)
+        #expect(verdict.failure == nil && verdict.device == .known(20) && verdict.kind == .vxlan)
+        #expect(verdict.route.tunnel?.room == 1_464)
+        #expect(try Self.verdict(.success(Self.path()), mtu: 1_400).route.tunnel?.room == 1_364)
+        #expect(try Self.verdict(.success(Self.path(mtu: 1_300)), mtu: 1_400).route.tunnel?.mtu == 1_300)
     }
 
     @Test(arguments: [false, true])
@@ -40,7 +40,7 @@ struct TunnelTests {
         host.paths[UnderlayQuery(Self.tunnel)!] = .success(Self.path(nextHop: nil))
         let definition = DestinationDefinition(name: TapName("far")!, target: .tunnel(Self.tunnel))
         let verdict = try DestinationEvaluation.evaluate(definition, host: host).get()
-        #expect(verdict.ifindex == 0 && verdict.failure?.reason == .destinationDown)
+        #expect(verdict.device == .nowhere && verdict.failure?.reason == .destinationDown)
         let why = isUp ? "has no carrier: its cable or its other end is down" : "is down"
         #expect(verdict.failure?.message == "destination far: mon0, by which 192.0.2.10 is reached, \(why)")
     }
@@ -51,18 +51,18 @@ struct TunnelTests {
         host.paths[UnderlayQuery(Self.tunnel)!] = .success(Self.path())
         let definition = DestinationDefinition(name: TapName("far")!, target: .tunnel(Self.tunnel))
         let failure = try DestinationEvaluation.evaluate(definition, host: host).get().failure
-        #expect(failure == Failure(.destinationDown, "destination far: mon0, by which 192.0.2.10 was reached, has gone"))
+        #expect(failure == Failure(.destinationDown, "mon0, by which 192.0.2.10 was reached, has gone", about: "destination far"))
     }
 
     @Test func whyNothingIsSent() throws {
         let silent = try Self.verdict(.success(Self.path(nextHop: nil)))
-        #expect(silent.ifindex == 0 && silent.failure?.reason == .neighbourUnreachable)
+        #expect(silent.device == .nowhere && silent.failure?.reason == .neighbourUnreachable)
         #expect(silent.failure?.message.contains("192.0.2.254, the next hop to 192.0.2.10, has not answered ARP on mon0") == true)
         #expect(try Self.verdict(nil).failure?.reason == .neighbourUnreachable)
         let refused = try Self.verdict(.failure(Failure(.destinationUnsafe, "it is this host")))
-        #expect(refused.failure == Failure(.destinationUnsafe, "destination far: it is this host"))
+        #expect(refused.failure == Failure(.destinationUnsafe, "it is this host", about: "destination far"))
         let small = try Self.verdict(.success(Self.path(mtu: 90)))
-        #expect(small.failure?.reason == .mtuTooSmall && small.failure?.message.contains("90 bytes, of which the headers take 36") == true)
+        #expect(small.failure?.reason == .mtuTooSmall && small.failure?.message.contains("90 bytes, and the headers take 36") == true)
     }
 
     /// Against the figures of the RFCs.

@@ -143,13 +143,13 @@ struct UnderlayRulesTests {
         host.paths[try #require(UnderlayQuery(tunnel))] = .success(Self.byDefault)
         let definition = DestinationDefinition(name: try #require(TapName("far")), target: .tunnel(tunnel))
         let verdict = try DestinationEvaluation.evaluate(definition, host: host).get()
-        #expect(verdict.ifindex == 0 && verdict.tunnel == nil && verdict.isOnlyDown)
+        #expect(verdict.device == .nowhere && verdict.route.tunnel == nil && verdict.isOnlyDown)
         #expect(verdict.failure?.message.hasPrefix("destination far: 10.9.0.5 is in the network of ens4") == true)
         host.devices.update("ens4", nil)
         let told = try DestinationEvaluation.evaluate(definition, host: host).get()
-        #expect(told.ifindex == 3 && told.tunnel?.isSpecificRoute == false)
+        #expect(told.device == .known(3) && told.route.tunnel?.isSpecificRoute == false)
         #expect(DestinationStatus(told, on: host).warnings.map(\.reason) == [.defaultRoute])
         host.paths[try #require(UnderlayQuery(tunnel))] = .success(Self.path(3, "ens3", 24))
-        #expect(try DestinationEvaluation.evaluate(definition, host: host).get().tunnel?.isSpecificRoute == true)
+        #expect(try DestinationEvaluation.evaluate(definition, host: host).get().route.tunnel?.isSpecificRoute == true)
     }
 }

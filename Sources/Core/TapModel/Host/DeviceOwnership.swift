@@ -32,7 +32,8 @@ public enum DeviceOwnership {
         }
         guard let name = interface.device else {
             return .failure(
-                Failure(.deviceGone, "libvirt names no device for this interface yet; it is looked at again at the domain's next event"))
+                Failure(
+                    .deviceGone, "libvirt names no device for this interface yet", advice: "it is read again at the domain's next event"))
         }
         guard let mac = interface.mac else {
             return .failure(
@@ -46,7 +47,7 @@ public enum DeviceOwnership {
                 Failure(
                     .deviceGone,
                     "device \(name) is not there: the guest stops, its interface was removed, somebody gave the device another name before "
-                        + "it was seen, or virt-tapd runs in another network namespace; it is tapped as soon as it appears"))
+                        + "it was seen, or virt-tapd runs in another network namespace", advice: "it is tapped as soon as it appears"))
         }
         if let why = implausibility(of: device) { return .failure(notOwned(name, why)) }
         if let other = claims.others(than: domain, claiming: device).first {
@@ -107,24 +108,26 @@ public enum DeviceOwnership {
     }
 
     private static func unsupported(_ interface: DomainInterface) -> Failure {
-        let hint =
+        let mirrorPort = "use the adapter's or the switch's own mirror port"
+        let otherType = "use type network or bridge"
+        let (why, advice): (String, String) =
             switch interface.type {
-            case .hostdev:
-                "its frames go from the adapter to the guest without passing the host's kernel; use the adapter's or the switch's own mirror port"
+            case .hostdev, .vdpa:
+                ("its frames go from the adapter to the guest without passing the host's kernel", mirrorPort)
             case .vhostuser where interface.backend == "passt":
-                "passt turns its frames into connections of the host, which has no device for it; use type network or bridge"
+                ("passt turns its frames into connections of the host, which has no device for it", otherType)
             case .vhostuser:
-                "its frames go through shared memory to another process, mostly Open vSwitch with DPDK or VPP; use that switch's own mirror"
-            case .vdpa:
-                "its frames go from the adapter to the guest without passing the host's kernel; use the adapter's or the switch's own mirror port"
-            case .user:
-                "QEMU or passt turns its frames into connections of the host, which has no device for it; use type network or bridge"
+                (
+                    "its frames go through shared memory to another process, mostly Open vSwitch with DPDK or VPP",
+                    "use that switch's own mirror"
+                )
+            case .user: ("QEMU or passt turns its frames into connections of the host, which has no device for it", otherType)
             case .mcast, .udp, .server, .client:
-                "QEMU carries its frames inside a socket of its own and the host has no device for it; use type network or bridge"
-            case .other("null"): "it is connected to nothing; use type network or bridge"
-            default: "virt-tap knows no host device for it; use type network or bridge"
+                ("QEMU carries its frames inside a socket of its own and the host has no device for it", otherType)
+            case .other("null"): ("it is connected to nothing", otherType)
+            default: ("virt-tap knows no host device for it", otherType)
             }
-        return Failure(.interfaceTypeUnsupported, "interface type \(interface.type.text) cannot be tapped: \(hint)")
+        return Failure(.interfaceTypeUnsupported, "interface type \(interface.type.text) cannot be tapped: \(why)", advice: advice)
     }
 }
 

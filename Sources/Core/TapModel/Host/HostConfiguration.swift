@@ -39,8 +39,8 @@ public struct HostConfiguration: Hashable, Sendable {
         let nearest = NearestName.of(name.text, among: destinations.map(\.name.text))
         return .failure(
             Failure(
-                .noSuchDestination,
-                "this host's configuration defines no destination \(name)" + (nearest.map { "; did you mean \($0)?" } ?? "")))
+                .noSuchDestination, "this host's configuration defines no destination \(name)",
+                advice: nearest.map { "did you mean \($0)?" }))
     }
 }
 

@@ -2,32 +2,32 @@
 
 /// Enforces the host's `<limit>`: while all copies together exceed it, copying to the destination that has the most stops.
 ///
-/// It works on what destinations have counted, from one look to the next. What exceeds the limit adds up, and what stays below pays
-/// it off, as in a leaky bucket: when that comes to more than the limit's `burst` (what the limit lets through in a second,
-/// where none is given) it stops so many destinations, the heaviest first, that the rest stay below.
+/// It compares what destinations have counted from one update to the next, as a leaky bucket: what exceeds the limit adds up, and what
+/// stays below it is subtracted. When the sum exceeds the limit's `burst` (by default what the limit allows in one second), destinations
+/// are stopped, the heaviest first, until the others stay below the limit.
 ///
-/// A destination that was stopped is tried again as soon as what its taps would have sent fits below the limit again, or else after
-/// a while: what they count then is more than they would send where they cut or have a rate.
+/// A stopped destination is tried again as soon as what its taps would have sent fits below the limit, or else after a pause, since
+/// stopped taps count more than they would send where they truncate or have a rate.
 public struct CopyBreaker: Sendable {
     /// Why copying to a destination is stopped, and until when.
     private struct Stop {
-        /// Not tried again earlier, whatever would fit.
+        /// It is not tried again earlier, even if it would fit.
         var notBefore: Double
-        /// Tried again then, whatever the counters say.
+        /// It is tried again at this time, whatever the counters say.
         var until: Double
         var failure: Failure
     }
 
     private struct Trouble {
-        /// How long it is stopped the next time, in seconds.
+        /// How long the next stop lasts, in seconds.
         var pause: Double
-        /// Without another stop until then it begins with the shortest pause again.
+        /// Without another stop until this time, the next stop has the first pause again.
         var until: Double
     }
 
-    /// How often to look, in seconds.
+    /// The time between two updates, in seconds.
     public static let interval = 1.0
-    /// How long a destination is stopped at least, the first time at most, and at most.
+    /// The shortest stop, the longest first stop and the longest stop, in seconds.
     static let leastPause = 3.0
     static let firstPause = 10.0
     static let longestPause = 320.0
@@ -36,7 +36,7 @@ public struct CopyBreaker: Sendable {
     private var troubles: [String: Trouble] = [:]
     private var before: (time: Double, loads: [String: DestinationRecord])?
     private var limit: RateLimit?
-    /// What exceeded the limit and was not paid off.
+    /// What exceeded the limit and has not been subtracted yet, in units of the limit.
     private var excess = 0.0
 
     public init() {}
@@ -44,9 +44,9 @@ public struct CopyBreaker: Sendable {
     /// Why copying is stopped, by destination.
     public var failures: [String: Failure] { stops.mapValues(\.failure) }
 
-    /// Takes in what the destinations have counted until `now`, in seconds of a clock that does not jump.
+    /// Evaluates what the destinations have counted until `now`, in seconds of a clock that does not jump.
     ///
-    /// - Parameter limit: the one in force; `nil`, or another than before: nothing is stopped any more.
+    /// - Parameter limit: the limit in force; when it is `nil` or has changed, all stops end.
     public mutating func update(with records: [DestinationRecord], limit: RateLimit?, now: Double) {
         let loads = Dictionary(records.map { ($0.label, $0) }) { first, _ in first }
         let last = before
@@ -62,7 +62,7 @@ public struct CopyBreaker: Sendable {
         func rates(_ amount: (DestinationRecord) -> UInt64) -> [String: Double] {
             loads.mapValues { load in
                 let (new, old) = (amount(load), last.loads[load.label].map(amount) ?? 0)
-                // A place that was given to another: what it had before is unknown, and nothing that was sent now.
+                // The slot has been reused for this destination: what it had counted before is not its own.
                 return Double(new >= old ? new - old : 0) / seconds
             }
         }
@@ -77,7 +77,7 @@ public struct CopyBreaker: Sendable {
         if excess > most.burst(of: limit) {
             excess = 0
             let all = total
-            // What was stopped during this interval has sent in it, too.
+            // A destination that was stopped during this interval may have sent before.
             sending = sending.filter { stops[$0.key] == nil }
             total = sending.values.reduce(0, +)
             for (label, rate) in sending.sorted(by: { ($0.value, $1.key) > ($1.value, $0.key) }) where total > most && rate > 0 {
@@ -107,14 +107,14 @@ public struct CopyBreaker: Sendable {
             notBefore: now + Self.leastPause, until: now + pause,
             failure: Failure(
                 .destinationOverloaded,
-                "destination \(label): this host's copies came to \(why), so copying to it is stopped; it is tried again within "
-                    + "\(Int(pause)) s; copy less (filter, sample, snaplen, rate), or raise the limit"))
+                "this host's copies came to \(why), so copying to it is stopped; it is tried again within \(Int(pause)) s",
+                advice: "copy less (filter, sample, snaplen, rate), or raise the limit", about: "destination \(label)"))
     }
 }
 
 extension DestinationRecord {
-    /// What has left for it, as a limit counts: bits after the cut and before encapsulation, or packets. Not what a wire would have
-    /// carried: a guest can claim that one frame is 50,000 segments with long headers, and so would end everybody's copies.
+    /// What has left for the destination, as a limit counts it: packets, or bits after truncation and before encapsulation. What a wire would
+    /// have carried does not count: a guest can claim that one frame is 50,000 segments with long headers, and could stop everybody's copies.
     fileprivate func amount(in unit: RateLimit.Unit) -> UInt64 {
         switch unit {
         case .bitsPerSecond: given.bytes &* 8
@@ -124,7 +124,7 @@ extension DestinationRecord {
 }
 
 extension Double {
-    /// How much may exceed a limit of so much a second before it acts, in bits or packets.
+    /// How much may exceed a limit of this rate per second before it acts, in bits or packets.
     fileprivate func burst(of limit: RateLimit) -> Double {
         guard let burst = limit.burst else { return self }
         return limit.unit == .bitsPerSecond ? 8 * Double(burst) : Double(burst)

@@ -2,36 +2,46 @@
 
 /// What a destination is at one moment.
 public struct DestinationVerdict: Hashable, Sendable {
-    /// Its name in the configuration, or its label.
+    /// The device that takes the copies.
+    public enum Device: Hashable, Sendable {
+        /// The device with this ifindex.
+        case known(UInt32)
+        /// There is none: copies are not sent and are counted as errors.
+        case nowhere
+        /// It is not known at the moment: copies go on to where they went, as long as that is a guest's device.
+        case unknown
+    }
+
+    /// The destination's name in the configuration, or its label.
     public var label: String
-    public var kind: DestinationTarget.Kind
-    /// The device that takes the copies; 0: copies are not sent and are counted as errors; `nil`: not known, what the kernel was told
-    /// last stands as long as that is a guest's device.
-    public var ifindex: UInt32?
-    /// Whether copies are handed to the device as if they had come in by it, and not to be sent by it.
-    public var isReceiving: Bool
+    /// How copies get there, for the kernel. It has no device unless `device` is `known`.
+    public var route: DestinationRoute
     /// Why copies do not arrive there; `nil`: as far as this host can see, they do.
     public var failure: Failure?
-    /// Whether `failure` is what this host's routes say now.
-    public var isOfRoute = false
-    /// Upper limit of all copies to it.
-    public var rate: RateLimit?
-
-    /// What copies are wrapped in; `nil`: nothing.
-    public var tunnel: TunnelHeader?
-    /// `DestinationRoute.specificRoute`.
-    public var specificRoute: SpecificRoute?
-    /// What to know of the way to another machine, or of the interface, although copies are sent there.
+    /// Whether `failure` comes from this host's routes, so that another route may end it.
+    public var isFromRoutes = false
+    /// What to know about the route to another machine, or about the interface, although copies are sent there.
     public var remark: TapStatus.Warning?
-    /// Of a monitor port: the device at which sensors listen.
+    /// Only for a monitor port: the name of the device at which sensors listen.
     public var listener: String?
-    /// What fits on a device of this host: `DestinationRoute.mtu`.
-    public var mtu: UInt32?
+    private var isDeviceUnknown = false
 
-    /// Whether it is defined and allowed, and nothing is wrong with it but the moment. A sensor VM may be given the interface while it
-    /// runs, or at its next start.
+    /// Where copies go.
+    public var kind: DestinationTarget.Kind { route.kind }
+
+    /// The device that takes the copies.
+    public var device: Device {
+        get { isDeviceUnknown ? .unknown : route.ifindex == 0 ? .nowhere : .known(route.ifindex) }
+        set {
+            isDeviceUnknown = newValue == .unknown
+            route.ifindex = if case .known(let ifindex) = newValue { ifindex } else { 0 }
+        }
+    }
+
+    /// Whether it is defined and allowed, and only down at the moment. A sensor VM may get the interface while it runs, or at its next
+    /// start.
     public var isOnlyDown: Bool {
-        if isOfRoute { return failure != nil }
+        if isFromRoutes { return failure != nil }
         return switch failure?.reason {
         case nil: false
         case .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned: kind == .domain
@@ -39,18 +49,24 @@ public struct DestinationVerdict: Hashable, Sendable {
         }
     }
 
+    /// The route on which copies go on while the device is unknown.
+    /// - Parameter last: the device that copies went to; `nil`: there was none, or it has gone.
+    public func route(keeping last: HostDevice?) -> DestinationRoute {
+        var route = route
+        guard let last, last.kind == .tap || last.kind == .macvtap else { return route }
+        (route.ifindex, route.isReceiving) = (last.index, last.kind == .macvtap)
+        return route
+    }
+
     public init(
-        label: String, kind: DestinationTarget.Kind, ifindex: UInt32?, failure: Failure?, isReceiving: Bool = false,
-        rate: RateLimit? = nil, tunnel: TunnelHeader? = nil, remark: TapStatus.Warning? = nil
+        label: String, kind: DestinationTarget.Kind, device: Device, failure: Failure?, isReceiving: Bool = false,
+        tunnel: TunnelHeader? = nil, remark: TapStatus.Warning? = nil
     ) {
         self.label = label
-        self.kind = kind
-        self.ifindex = ifindex
-        self.isReceiving = isReceiving
+        route = DestinationRoute(kind: kind, ifindex: 0, isReceiving: isReceiving, tunnel: tunnel)
         self.failure = failure
-        self.rate = rate
-        self.tunnel = tunnel
         self.remark = remark
+        self.device = device
     }
 }
 
@@ -71,7 +87,7 @@ public enum DestinationEvaluation {
                     return .failure(
                         Failure(
                             .destinationNotAllowed,
-                            "destination \(name) is not open to this domain: no <allow> of it in this host's configuration matches"))
+                            "destination \(name) is not open to this domain: none of its <allow> in this host's configuration matches"))
                 }
                 return evaluate(definition, host: host)
             }
@@ -80,7 +96,7 @@ public enum DestinationEvaluation {
         }
     }
 
-    /// A destination of the configuration as it is now, whoever uses it.
+    /// The present verdict on a destination of the configuration, independent of who uses it.
     public static func evaluate(_ definition: DestinationDefinition, host: HostState) -> Result<DestinationVerdict, Failure> {
         let label = definition.name.text
         var verdict: DestinationVerdict
@@ -94,16 +110,16 @@ public enum DestinationEvaluation {
         case .tunnel(let tunnel):
             verdict = TunnelEvaluation.verdict(tunnel, label: label, mtu: definition.mtu, host: host)
         }
-        verdict.rate = definition.rate
-        verdict.mtu = definition.resolvingMTU
+        verdict.route.rate = definition.rate
+        verdict.route.mtu = definition.resolvingMTU
         return .success(stopped(verdict, host: host))
     }
 
-    /// The same, if the host's `<limit>` does not stop it.
+    /// The verdict, or without a device where the host's `<limit>` stops the destination.
     private static func stopped(_ verdict: DestinationVerdict, host: HostState) -> DestinationVerdict {
         guard let overload = host.overloads[verdict.label] else { return verdict }
         var verdict = verdict
-        verdict.ifindex = 0
+        verdict.device = .nowhere
         verdict.failure = verdict.failure ?? overload
         return verdict
     }
@@ -113,14 +129,14 @@ public enum DestinationEvaluation {
             return .failure(
                 Failure(
                     .inlineDestinationDenied,
-                    "a destination of kind \(target.kind.rawValue) cannot stand in the metadata; define it in the host's configuration and name it with to="
-                ))
+                    "a destination of kind \(target.kind.rawValue) is not possible in the metadata",
+                    advice: "define it in the host's configuration and name it with to="))
         }
         guard let policy = host.configuration.policy.inline else {
             return .failure(
                 Failure(
                     .inlineDestinationDenied,
-                    "this host allows no inline destinations; define it in the host's configuration and name it with to="))
+                    "this host allows no inline destinations", advice: "define it in the host's configuration and name it with to="))
         }
         guard policy.kinds.contains(tunnel.kind) else {
             return .failure(Failure(.inlineDestinationDenied, "this host allows no inline destinations of kind \(tunnel.kind.rawValue)"))
@@ -130,8 +146,8 @@ public enum DestinationEvaluation {
             return .failure(
                 Failure(
                     .inlineDestinationDenied,
-                    "device= says how copies leave this host, which only its configuration may: leave it out, or define the destination there and name it with to="
-                ))
+                    "device= says how copies leave this host, which only its configuration may",
+                    advice: "leave it out, or define the destination there and name it with to="))
         }
         guard let remote = IPAddress.bytes(tunnel.remote), policy.remotes.contains(where: { $0.contains(remote) }) else {
             return .failure(Failure(.inlineDestinationDenied, "this host's policy allows no inline destination at \(tunnel.remote)"))
@@ -140,33 +156,39 @@ public enum DestinationEvaluation {
     }
 
     private static func interface(_ name: String, allowShared: Bool, label: String, host: HostState) -> DestinationVerdict {
-        func verdict(_ ifindex: UInt32, _ failure: Failure?) -> DestinationVerdict {
-            DestinationVerdict(label: label, kind: .interface, ifindex: ifindex, failure: failure)
+        func verdict(_ device: DestinationVerdict.Device, _ failure: Failure?) -> DestinationVerdict {
+            DestinationVerdict(label: label, kind: .interface, device: device, failure: failure)
         }
-        // Also while it is absent: it comes with the first tap that needs it.
+        // The device may be absent: virt-tap makes its own when the first tap needs them.
         if HostDevice.isOurs(name) {
-            return verdict(0, unsafe(.never(InterfaceSafety.isOwn), name, allowShared, label))
+            return verdict(.nowhere, unsafe(.never(InterfaceSafety.isOwn), name, allowShared, label))
         }
         guard let device = host.devices.device(called: name) else {
             return verdict(
-                0, Failure(.destinationDown, "destination \(label): interface \(name) does not exist; copying begins when it appears"))
+                .nowhere,
+                Failure(
+                    .destinationDown, "interface \(name) does not exist", advice: "copying begins when it appears",
+                    about: "destination \(label)"))
         }
         let name = device.name == name ? name : "\(name) (\(device.name))"
-        if let failure = unsafe(InterfaceSafety.verdict(on: device, host: host), name, allowShared, label) { return verdict(0, failure) }
+        if let failure = unsafe(InterfaceSafety.verdict(on: device, host: host), name, allowShared, label) {
+            return verdict(.nowhere, failure)
+        }
         guard device.isUp else {
             return verdict(
-                device.index,
-                Failure(.destinationDown, "destination \(label): interface \(name) is down; `ip link set \(device.name) up` brings it back")
-            )
+                .known(device.index),
+                Failure(
+                    .destinationDown, "interface \(name) is down", advice: "`ip link set \(device.name) up` brings it back",
+                    about: "destination \(label)"))
         }
         guard device.hasCarrier else {
             return verdict(
-                device.index,
+                .known(device.index),
                 Failure(
-                    .destinationDown,
-                    "destination \(label): interface \(name) has no carrier: its other end is down, or nobody holds it open"))
+                    .destinationDown, "interface \(name) has no carrier: its other end is down, or nobody holds it open",
+                    about: "destination \(label)"))
         }
-        var safe = verdict(device.index, nil)
+        var safe = verdict(.known(device.index), nil)
         safe.remark = InterfaceSafety.remark(on: device, host: host)
         return safe
     }
@@ -179,61 +201,60 @@ public enum DestinationEvaluation {
         case .shared(let why):
             guard !allowShared else { return nil }
             return Failure(
-                .destinationUnsafe,
-                "destination \(label): \(name) \(why), so copies would reach more than a sensor; \(remedy), or allow-shared=\"yes\"")
+                .destinationUnsafe, "\(name) \(why), so copies would reach more than a sensor",
+                advice: "\(remedy), or allow-shared=\"yes\"", about: "destination \(label)")
         case .never(let why):
             return Failure(
-                .destinationUnsafe,
-                "destination \(label): \(name) \(why); \(remedy)" + (allowShared ? ": allow-shared=\"yes\" does not permit this" : ""))
+                .destinationUnsafe, "\(name) \(why)",
+                advice: remedy + (allowShared ? ": allow-shared=\"yes\" does not permit this" : ""), about: "destination \(label)")
         }
     }
 
-    /// Whether a running domain has the device, so that copies which are sent to it would reach that guest.
+    /// Whether a device is a running domain's, so that copies sent to it would reach that guest.
     public static func isGuests(_ device: HostDevice, _ claims: DeviceClaims) -> Bool {
         !claims.others(than: nil, claiming: device).isEmpty
     }
 }
 
-/// Decides whether copies go into a monitor port of ours.
+/// Decides whether copies go into a monitor port.
 enum MonitorEvaluation {
-    /// - Parameter name: of the device that sensors listen at.
+    /// - Parameter name: the device at which sensors listen.
     static func verdict(_ name: String, label: String, host: HostState) -> DestinationVerdict {
-        func verdict(_ ifindex: UInt32, _ failure: Failure?) -> DestinationVerdict {
-            var verdict = DestinationVerdict(label: label, kind: .monitor, ifindex: ifindex, failure: failure)
-            // What it is called now, as far as that is known.
-            let own = host.devices[ifindex]
+        func verdict(_ own: HostDevice?, _ failure: Failure?) -> DestinationVerdict {
+            var verdict = DestinationVerdict(
+                label: label, kind: .monitor, device: own.map { .known($0.index) } ?? .nowhere, failure: failure)
+            // Somebody may have renamed it.
             verdict.listener = (try? host.ports[name]?.get())?.listener ?? own.flatMap { host.devices.listener(ofPort: $0) }?.name ?? name
             return verdict
         }
-        // Without what keeps copies from the host's own network none may get there.
-        if case .failure(let failure)? = host.ports[name] {
-            return verdict(0, Failure(failure.reason, "destination \(label): \(failure.message)"))
-        }
+        // Nothing may be sent there while the programs that keep copies from the host's own network are not in place.
+        if case .failure(let failure)? = host.ports[name] { return verdict(nil, failure.about("destination \(label)")) }
         let known = try? host.ports[name]?.get()
         guard let own = known.map({ host.devices[$0.ifindex] }) ?? end(of: name, host) else {
             guard host.devices[name] == nil else {
                 return verdict(
-                    0,
+                    nil,
                     Failure(
-                        .destinationUnsafe,
-                        "destination \(label): \(name) is there and is no monitor port of virt-tap's, which leaves it as it is; give the port "
-                            + "another name"))
+                        .destinationUnsafe, "a device \(name) exists that is not a monitor port of virt-tap, which leaves it as it is",
+                        advice: "give the port another name", about: "destination \(label)"))
             }
             let why = host.isPaused ? "everything was purged; `systemctl reload virt-tapd` has it made again" : "virt-tapd makes it"
-            return verdict(0, Failure(.destinationDown, "destination \(label): there is no monitor port \(name) yet: \(why)"))
+            return verdict(
+                nil, Failure(.destinationDown, "there is no monitor port \(name) yet: \(why)", about: "destination \(label)"))
         }
         guard own.isUp, own.hasCarrier else {
-            let listener = verdict(own.index, nil).listener ?? name
-            let why =
+            let listener = verdict(own, nil).listener ?? name
+            let (why, advice) =
                 host.devices[listener] == nil
-                ? "\(name) is down in the network namespace that it was moved to; `ip link set \(name) up` there brings it back"
-                : "\(listener) is down; `ip link set \(listener) up` brings it back"
-            return verdict(own.index, Failure(.destinationDown, "destination \(label): \(why)"))
+                ? (
+                    "\(name) is down in the network namespace that it was moved to", "`ip link set \(name) up` there brings it back"
+                ) : ("\(listener) is down", "`ip link set \(listener) up` brings it back")
+            return verdict(own, Failure(.destinationDown, why, advice: advice, about: "destination \(label)"))
         }
-        return verdict(own.index, nil)
+        return verdict(own, nil)
     }
 
-    /// Our end by its name, where virt-tapd has not said which device it is.
+    /// Our end, found by its name, as long as virt-tapd has not said which device it is.
     private static func end(of name: String, _ host: HostState) -> HostDevice? {
         host.devices[MonitorPort.device(of: name)].flatMap { $0.isPaired ? $0 : nil }
     }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// What is to become of one tap of a running domain, and why.
+/// The decision about one tap of a running domain, and why.
 public struct TapVerdict: Hashable, Sendable {
     public enum Outcome: Hashable, Sendable {
-        /// Nothing of it is attached.
+        /// Nothing is attached for the tap.
         case refused(Failure)
-        /// Interface by interface; at least one.
+        /// The destination, and one verdict for each selected interface, at least one.
         case evaluated(DestinationVerdict, [InterfaceVerdict])
     }
 
@@ -17,12 +17,12 @@ public struct TapVerdict: Hashable, Sendable {
         self.outcome = outcome
     }
 
-    /// Whether its copies go, or would go, to one of these destinations.
+    /// Whether the tap's copies go, or would go, to one of these destinations.
     public func copies(toAnyOf labels: Set<String>) -> Bool {
         if case .evaluated(let destination, _) = outcome { labels.contains(destination.label) } else { false }
     }
 
-    /// What ought to be attached for it.
+    /// The desired attachments of the tap.
     public var desired: [DesiredAttachment] {
         guard case .evaluated(_, let interfaces) = outcome else { return [] }
         return interfaces.compactMap {
@@ -31,7 +31,7 @@ public struct TapVerdict: Hashable, Sendable {
     }
 }
 
-/// What is to become of one interface that a tap selects.
+/// The decision about one interface that a tap selects.
 public struct InterfaceVerdict: Hashable, Sendable {
     public enum Outcome: Hashable, Sendable {
         case attach(DesiredAttachment)
@@ -47,8 +47,7 @@ public struct InterfaceVerdict: Hashable, Sendable {
     }
 }
 
-/// Decides for each tap of a domain what ought to be attached on this host: a pure function of the domain's live XML
-/// and the host.
+/// Decides for each tap of a domain what is desired on this host: a pure function of the domain's live XML and the host.
 public enum TapEvaluation {
     /// One verdict for each entry of the metadata, in its order.
     public static func evaluate(_ domain: DomainDefinition, on host: HostState) -> [TapVerdict] {
@@ -63,7 +62,7 @@ public enum TapEvaluation {
         }
     }
 
-    /// What stops a tap whatever its destination and interfaces are.
+    /// Why a tap is refused independent of its destination and interfaces; `nil`: it is not.
     private static func refusal(of tap: Tap, at index: Int, host: HostState) -> Failure? {
         let policy = host.configuration.policy
         if !tap.enabled { return .switchedOff }
@@ -71,15 +70,16 @@ public enum TapEvaluation {
             return Failure(.disabledByHost, "this host's configuration stops all copying: <policy taps=\"no\"/>")
         }
         if host.isPaused {
-            return Failure(.disabledByHost, "`virt-tap purge --now` stopped all copying; `systemctl reload virt-tapd` (SIGHUP) resumes it")
+            return Failure(
+                .disabledByHost, "`virt-tap purge --now` stopped all copying", advice: "`systemctl reload virt-tapd` (SIGHUP) resumes it")
         }
-        // What the domain says of itself still counts; of all else the host's word is missing.
+        // A tap that its domain has switched off is off in any case; all others need the host's configuration.
         if let unconfigured = host.unconfigured { return unconfigured }
         if index >= Int(policy.maximumTaps) {
             return Failure(
                 .tooManyTaps,
-                "this would be number \(index + 1) of the domain's taps, of which this host allows \(policy.maximumTaps) (max-taps); the first ones "
-                    + "stand")
+                "this is tap number \(index + 1) of the domain, and this host allows \(policy.maximumTaps) (max-taps); the first ones stand"
+            )
         }
         return nil
     }
@@ -104,14 +104,14 @@ public enum TapEvaluation {
             selected.map { InterfaceVerdict(interface: $0, result: verdict($0, of: tap, filter, to: destination, in: domain, host: host)) })
     }
 
-    /// Whether nothing is known yet of what a tap asks for, since its filter is not compiled, this host could not do it, or there is no
-    /// configuration: what was attached for it stays as it is.
+    /// Whether it is not known yet what a tap needs, since its filter is not compiled, this host could not compile it, or there is no
+    /// configuration. What was attached for the tap stays as it is.
     public static func isUndecided(_ verdict: TapVerdict) -> Bool {
         if case .refused(let failure) = verdict.outcome, failure.reason == .configInvalid { return true }
         return awaitsFilter(verdict)
     }
 
-    /// Whether that is for its filter.
+    /// Whether a tap is undecided because of its filter.
     public static func awaitsFilter(_ verdict: TapVerdict) -> Bool {
         guard case .valid(let tap) = verdict.entry, tap.filter != nil, case .refused(let failure) = verdict.outcome else { return false }
         return failure.reason.isOfFilterExpression == false
@@ -120,15 +120,16 @@ public enum TapEvaluation {
     private static func compiled(_ expression: String?, host: HostState) -> Result<CompiledFilter?, Failure> {
         guard let expression else { return .success(nil) }
         return host.filters[expression]?.map { $0 }
-            ?? .failure(Failure(.filterPending, "its filter is being compiled; copying begins, or goes on as before, when that is done"))
+            ?? .failure(
+                Failure(.filterPending, "its filter is being compiled", advice: "copying begins, or goes on as before, when that is done"))
     }
 
     private static func noMatch(_ tap: Tap, in domain: DomainDefinition) -> String {
         if domain.interfaces.isEmpty { return "the domain has no network interface" }
-        // Names that libvirt gives say nothing of the next start.
+        // Names that libvirt generates change at the next start, so they are no help.
         let isByDevice = tap.selectors.contains { $0.device != nil }
         let present = domain.interfaces.prefix(8).map { interface in
-            // Nor do those with a space, which stand for a device that is yet to be made.
+            // Names with a space stand for a device that does not exist yet.
             let isWritten = isByDevice && interface.device.map { !InterfaceSelector.isGenerated($0) && !$0.contains(" ") } == true
             let device = isWritten ? interface.device.map { "device \($0)" } : nil
             return [interface.alias, interface.mac?.description, device].compactMap { $0 }.joined(separator: " ")
@@ -156,7 +157,7 @@ public enum TapEvaluation {
         case .success(let found): owned = found
         }
         let device = owned.device
-        guard device.index != destination.ifindex else {
+        guard destination.device != .known(device.index) else {
             return .refused(
                 Failure(.destinationLoop, "\(device.name) is this tap's own destination (\(destination.label)): copies would be copied"))
         }
@@ -185,7 +186,7 @@ public enum TapEvaluation {
         return definition.resolvingMTU != nil
     }
 
-    /// What the programs of a tap are to do.
+    /// The options of a tap's attachments.
     static func options(of tap: Tap, on host: HostState) -> CopyOptions {
         CopyOptions(
             direction: tap.direction, destination: tap.destination.label, mark: host.configuration.mark, filter: tap.filter,
@@ -196,18 +197,18 @@ public enum TapEvaluation {
 
 /// Decides whether a domain may start here: every tap with `required="yes"` has to be in place.
 ///
-/// In place means attached in every direction asked for on every interface that the tap selects, with a destination
-/// that is defined and allowed. One that is only down does not count, nor one that is out of reach, elsewhere or stopped by the
-/// host's `<limit>`: it comes back without the guest, and another guest's flood must keep none from starting.
+/// In place means: attached in every direction that the tap has on every interface that it selects, with a destination that is defined and
+/// allowed. A destination that is only down, unreachable, elsewhere or stopped by the host's `<limit>` is no obstacle: it comes back
+/// without the guest, and another guest's flood must not keep a guest from starting.
 public enum RequiredTaps {
-    /// Why the domain must not start, a line for each required tap that is not in place; empty: it may.
+    /// Why the domain must not start: one line for each required tap that is not in place; empty: it may start.
     public static func missing(_ verdicts: [TapVerdict], kernel: KernelView) -> [String] {
         verdicts.filter(\.entry.isRequired).compactMap { verdict in
             obstacle(verdict, kernel).map { "required tap \(verdict.entry.name) is not in place: \($0)" }
         }
     }
 
-    /// The same when there is nobody who could have put them in place.
+    /// The same lines when no daemon could have put the taps in place.
     public static func unplaced(_ taps: [TapEntry], because why: String) -> [String] {
         taps.filter(\.isRequired).map { "required tap \($0.name) is not in place: \(why)" }
     }

@@ -9,25 +9,28 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     public var state: TapState
     @Nullable public var reason: Reason?
     @Nullable public var message: String?
-    /// Copies that left for it.
+    /// `message` without the name of the destination at its begin, for a place where that already stands; `nil`: the message does not name
+    /// it.
+    @Nullable public var detail: String?
+    /// Copies that left for the destination.
     public var sent: Counter
-    /// Copies that its device did not take, or that could not be made what was asked for (cut) on the way.
+    /// Copies that its device did not take, or that could not be made as the tap asks for (truncated, for example).
     public var errors: Counter
-    /// When the latest of them was; `nil`: there was none, or a daemon that does not say it.
+    /// The time of the latest error; `nil`: there was none, or the daemon does not say it.
     @Nullable public var lastError: Timestamp?
     /// Frames that were not copied because its `rate` was used up.
     public var rateLimited: Counter
-    /// Copies to another machine that were too large for the path: sent in several packets,
+    /// Copies to another machine that were too large for the path and were sent in several packets.
     public var fragmented: Counter
-    /// cut,
+    /// Copies to another machine that were too large for the path and were truncated.
     public var truncated: Counter
-    /// or dropped.
+    /// Copies to another machine that were too large for the path and were dropped.
     public var oversized: Counter
-    /// What to know about it although copies arrive.
+    /// What to know about the destination although copies arrive.
     public var warnings: [TapStatus.Warning]
 
     private enum CodingKeys: String, CodingKey {
-        case name, kind, device, state, reason, message, sent, errors, fragmented, truncated, oversized, warnings
+        case name, kind, device, state, reason, message, detail, sent, errors, fragmented, truncated, oversized, warnings
         case rateLimited = "rate_limited"
         case lastError = "last_error"
     }
@@ -45,6 +48,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         state = failure?.state ?? .active
         reason = failure?.reason
         message = failure?.message
+        detail = failure.flatMap { $0.subject == nil ? nil : $0.explanation }
         sent = record?.sent ?? Counter()
         errors = record?.errors ?? Counter()
         lastError = record?.lastError
@@ -55,7 +59,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         self.warnings = warnings
     }
 
-    /// Accepts a document of a daemon that did not say all of it yet.
+    /// Accepts a document of an older daemon, which lacks some keys.
     public init(from decoder: any Decoder) throws {
         let container = try decoder.container(keyedBy: CodingKeys.self)
         name = try container.decode(String.self, forKey: .name)
@@ -64,6 +68,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         state = try container.decode(TapState.self, forKey: .state)
         _reason = try container.decode(Nullable<Reason>.self, forKey: .reason)
         _message = try container.decode(Nullable<String>.self, forKey: .message)
+        _detail = try container.decode(Nullable<String>.self, forKey: .detail)
         sent = try container.decode(Counter.self, forKey: .sent)
         errors = try container.decode(Counter.self, forKey: .errors)
         _lastError = try container.decode(Nullable<Timestamp>.self, forKey: .lastError)
@@ -96,10 +101,10 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         _ verdict: DestinationVerdict, on host: HostState, record: DestinationRecord? = nil, sources: [CopySource] = [],
         limit: UInt32? = nil
     ) {
-        let device = verdict.ifindex.flatMap { host.devices[$0] }
-        var warning = verdict.tunnel.flatMap { Self.oversize(record, $0, limit) }
+        let device = host.devices[verdict.route.ifindex]
+        var warning = verdict.route.tunnel.flatMap { Self.oversize(record, $0, limit) }
         if verdict.kind == .interface || verdict.kind == .monitor, let device {
-            // What one end of a pair sends the other has to take; of the two the narrower counts.
+            // What one end of a pair sends, the other has to take: the smaller MTU counts.
             let ends = [device, device.peer.flatMap { host.devices[$0] }].compactMap { $0 }
             warning = ends.min { $0.mtu < $1.mtu }.flatMap { Self.narrow($0, sources, limit) }
         }
@@ -108,10 +113,13 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
             warnings: [verdict.remark, warning].compactMap { $0 })
     }
 
-    /// What to know of where copies go, before any was made.
+    /// Why copies do not arrive, for a place where the destination already stands.
+    public var explanation: String? { detail ?? message }
+
+    /// The warnings about where copies go, which hold before any copy was made.
     public var routeWarnings: [TapStatus.Warning] { warnings.filter { $0.reason == .defaultRoute || $0.reason == .hostListens } }
 
-    /// That a device of this host takes smaller packets than come: what is too large is lost there, and a veth tells nobody.
+    /// A warning when a device of this host takes smaller packets than taps copy: larger copies are lost there, and a veth does not count them.
     private static func narrow(_ device: HostDevice, _ sources: [CopySource], _ limit: UInt32?) -> TapStatus.Warning? {
         let why: String
         let most: UInt32
@@ -120,7 +128,7 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
         } else if let source = sources.max(by: { $0.largest < $1.largest }), source.largest > device.mtu {
             most = source.largest
             why =
-                source.cut.map { "copies from \(source.device) are cut to \($0) bytes" }
+                source.truncation.map { "copies from \(source.device) are truncated to \($0) bytes" }
                 ?? "\(source.device), which is tapped to it, has an MTU of \(source.largest)"
         } else {
             return nil
@@ -131,10 +139,10 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
                 + "`ip link set \(device.name) mtu \(most)`\(device.isPaired ? ", and its other end, too" : "")")
     }
 
-    /// That some copies did not fit the path, as soon as one did not.
+    /// A warning as soon as one copy did not fit the path.
     private static func oversize(_ record: DestinationRecord?, _ tunnel: TunnelHeader, _ limit: UInt32?) -> TapStatus.Warning? {
         guard let record else { return nil }
-        let counts = [(record.fragmented, "sent in fragments"), (record.truncated, "cut"), (record.oversized, "dropped")]
+        let counts = [(record.fragmented, "sent in fragments"), (record.truncated, "truncated"), (record.oversized, "dropped")]
         let texts = counts.filter { $0.0.packets > 0 }.map { "\($0.0.packets) \($0.1)" }
         guard !texts.isEmpty else { return nil }
         let needed = tunnel.mtu - tunnel.room + largestFrame
@@ -154,12 +162,12 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
 /// A device that is tapped to a destination, and how large the copies of its frames may be.
 public struct CopySource: Hashable, Sendable {
     public var device: String
-    /// Bytes of an IP packet in the largest copy, as an MTU counts them; GSO packets aside.
+    /// Bytes of an IP packet in the largest copy, as an MTU counts them, without GSO packets.
     public var largest: UInt32
-    /// Where that is so because copies are cut: to so many bytes of a frame.
-    public var cut: UInt16?
+    /// The snap length in bytes where it limits the largest copy; `nil`: the device's MTU does.
+    public var truncation: UInt16?
 
-    /// - Parameter snaplen: what the tap leaves of a frame.
+    /// - Parameter snaplen: the tap's snap length; `nil`: whole frames.
     /// - Returns: `nil` for copies of headers alone, which fit everywhere.
     public init?(_ device: HostDevice, snaplen: Snaplen?) {
         self.device = device.name
@@ -170,7 +178,7 @@ public struct CopySource: Hashable, Sendable {
         case .bytes(let count):
             // An Ethernet header is no part of an MTU.
             guard UInt32(count) < device.mtu + 14 else { break }
-            (largest, cut) = (UInt32(count) - 14, count)
+            (largest, truncation) = (UInt32(count) - 14, count)
         }
     }
 }

@@ -62,7 +62,8 @@ extension StatusDocument {
                 reason: nil,
                 message: nil)
             let options = spec.options
-            status.tell(filter: options.filter, snaplen: options.snaplen, sampling: options.sampling, rate: options.rate, once: options.once)
+            status.setChoice(
+                filter: options.filter, snaplen: options.snaplen, sampling: options.sampling, rate: options.rate, once: options.once)
             status.interfaces = attachments.compactMap { interface($0, kernel.counters[$0.id] ?? [:], destinations, devices) }
             status.combine()
             return status
@@ -85,8 +86,9 @@ extension StatusDocument {
         if !missing.isEmpty {
             let which = missing.map(\.rawValue).sorted().joined(separator: " and ")
             status.set(
-                Failure(.attachFailed, "\(which): somebody removed virt-tap's program from the device; virt-tapd puts it back when it runs")
-            )
+                Failure(
+                    .attachFailed, "\(which): somebody removed virt-tap's program from the device",
+                    advice: "virt-tapd puts it back when it runs"))
         } else if let failure = destinations[spec.options.destination] ?? nil {
             status.set(failure)
         }
@@ -96,18 +98,21 @@ extension StatusDocument {
     private static func failure(of record: DestinationRecord, devices: DeviceTable?) -> Failure? {
         guard record.ifindex != 0 else {
             return Failure(
-                .destinationDown, "destination \(record.label): it had no device when virt-tapd last ran: copies are counted as errors")
+                .destinationDown, "it had no device when virt-tapd last ran: copies are counted as errors",
+                about: "destination \(record.label)")
         }
         guard let devices else { return nil }
         guard let device = devices[record.ifindex] else {
-            return Failure(.destinationDown, "destination \(record.label): its device is gone; virt-tapd follows it when it runs")
+            return Failure(
+                .destinationDown, "its device is gone", advice: "virt-tapd follows it when it runs",
+                about: "destination \(record.label)")
         }
         guard device.isUp, device.hasCarrier else {
             let device = self.device(of: record, devices) ?? device
             return Failure(
                 .destinationDown,
-                "destination \(record.label): interface \(device.name) \(device.isUp ? "has no carrier" : "is down"): copies are counted as errors"
-            )
+                "interface \(device.name) \(device.isUp ? "has no carrier" : "is down"): copies are counted as errors",
+                about: "destination \(record.label)")
         }
         return nil
     }

@@ -93,9 +93,17 @@ public struct TapStatus: Hashable, Codable, Sendable {
     }
 }
 
+extension InterfaceStatus {
+    /// Why the interface has its state, for a place where the tap already stands.
+    public var explanation: String? { detail ?? message }
+}
+
 extension TapStatus {
-    /// What the tap chooses, as the metadata write it.
-    mutating func tell(filter: String?, snaplen: Snaplen?, sampling: Sampling?, rate: RateLimit?, once: Bool) {
+    /// Why the tap has its state, for a place where the tap already stands.
+    public var explanation: String? { (interfaces.count == 1 ? interfaces[0].detail : nil) ?? message }
+
+    /// Sets what the tap copies, as the metadata write it.
+    mutating func setChoice(filter: String?, snaplen: Snaplen?, sampling: Sampling?, rate: RateLimit?, once: Bool) {
         self.filter = filter
         self.snaplen = snaplen?.description
         switch sampling {
@@ -118,13 +126,15 @@ public struct InterfaceStatus: Hashable, Codable, Sendable {
     @Nullable public var type: InterfaceType?
     /// `nil` while nothing is attached.
     @Nullable public var mechanism: Mechanism?
-    /// Place in the hook's chain of programs, 0 the first; the later one where the directions differ.
+    /// Position in the hook's chain of programs, 0 is the first; the later one where the directions differ.
     @Nullable public var position: Int?
     /// Since when the counters count.
     @Nullable public var since: Timestamp?
     public var state: TapState
     @Nullable public var reason: Reason?
     @Nullable public var message: String?
+    /// `message` without the name of the tap at its begin, for a place where that already stands; `nil`: the message does not name it.
+    @Nullable public var detail: String?
     /// `nil`: this direction is not tapped.
     @Nullable public var inbound: DirectionCounters?
     @Nullable public var outbound: DirectionCounters?
@@ -145,6 +155,7 @@ public struct InterfaceStatus: Hashable, Codable, Sendable {
         self.state = state
         self.reason = reason
         self.message = message
+        self.detail = nil
         self.inbound = inbound
         self.outbound = outbound
     }

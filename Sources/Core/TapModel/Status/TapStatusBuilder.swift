@@ -8,7 +8,7 @@ public struct TapStatusBuilder: Sendable {
     public var kernel: KernelView
     /// Why libvirt cannot be asked at the moment; `nil`: it can.
     public var disconnected: String?
-    /// To tell where what is kept copies to; `nil`: not known.
+    /// The host's devices, to show where kept attachments copy to; `nil`: not known.
     public var devices: DeviceTable?
 
     public init(hostWarnings: [TapStatus.Warning], kernel: KernelView, disconnected: String? = nil, devices: DeviceTable? = nil) {
@@ -44,16 +44,16 @@ public struct TapStatusBuilder: Sendable {
             status.set(failure)
             if TapEvaluation.isUndecided(verdict) {
                 let kept = kept(status)
-                status.goOn(with: kept.flatMap(\.interfaces))
-                // What copies is what was asked for before, and not what is asked for now and cannot be carried out.
-                if failure.reason == .configInvalid, status.state == .degraded, let former = kept.first { status.tellOf(former) }
+                status.keep(kept.flatMap(\.interfaces))
+                // What copies is what the tap asked for before.
+                if failure.reason == .configInvalid, status.state == .degraded, let former = kept.first { status.show(former) }
             }
         case .evaluated(let destination, let verdicts):
             status.interfaces = verdicts.map { interface($0, destination: destination) }
             status.combine()
         }
         if status.state == .pending, let disconnected {
-            // What it waits for would be told by libvirt.
+            // It waits for something that libvirt would report.
             status.set(Failure(.libvirtDisconnected, "\(status.message ?? ""); libvirt cannot be asked: \(disconnected)"))
         }
         if status.state == .active || status.state == .degraded {
@@ -63,7 +63,7 @@ public struct TapStatusBuilder: Sendable {
         return status
     }
 
-    /// That no hook was called when the guest started: of a required tap that is worth knowing whatever became of it.
+    /// A warning when no hook was called at the guest's start. A required tap shows it in any state.
     private func uncalledStart(_ status: TapStatus, of domain: DomainView) -> TapStatus.Warning? {
         guard let time = domain.uncalledStart, !hostWarnings.contains(where: { $0.reason == .hookMissing }) else { return nil }
         if status.required == true {
@@ -78,7 +78,7 @@ public struct TapStatusBuilder: Sendable {
             reason: .hookNotCalled, message: "the guest was started without a call of the hook: its first packets may not have been copied")
     }
 
-    /// What was attached before for a tap of which it is not known what it asks for.
+    /// What was attached before for a tap while it is not known what the tap needs.
     private func kept(_ tap: TapStatus) -> [TapStatus] {
         var own = kernel
         own.attachments = kernel.attachments.filter { _, attachment in
@@ -108,7 +108,7 @@ public struct TapStatusBuilder: Sendable {
         status.origin = tap.origin
         status.destination = tap.destination.label
         status.direction = tap.direction
-        status.tell(filter: tap.filter, snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate, once: tap.once)
+        status.setChoice(filter: tap.filter, snaplen: tap.snaplen, sampling: tap.sampling, rate: tap.rate, once: tap.once)
         status.required = tap.required
         status.enabled = tap.enabled
         return status
@@ -129,14 +129,18 @@ public struct TapStatusBuilder: Sendable {
         }
         let id = desired.key.id
         status.ifindex = desired.key.ifindex
-        // What the host calls it now, where somebody gave it another name than libvirt did.
+        // Somebody may have renamed the device since libvirt made it.
         if let name = devices?[desired.key.ifindex]?.name { status.device = name }
         if let observed = kernel.attachments[id] { status.fill(from: observed, counters: kernel.counters[id] ?? [:]) }
         if let failure = kernel.failures[id] {
             status.set(failure)
+            // Such a failure names the tap, which stands before the detail wherever it is shown.
+            status.detail = failure.subject == nil ? nil : failure.explanation
             if let former = kernel.attachments[id]?.former(to: desired) {
                 status.state = .degraded
-                status.message = failure.message + (failure.message.hasSuffix(".") ? " " : ". ") + former
+                func adding(_ text: String) -> String { text + (text.hasSuffix(".") ? " " : ". ") + former }
+                status.message = adding(failure.message)
+                status.detail = status.detail.map(adding)
             }
         } else if kernel.attachments[id]?.satisfies(desired) != true {
             status.set(Failure(.attachFailed, "it is being attached"))
@@ -157,7 +161,7 @@ public struct TapStatusBuilder: Sendable {
                     reason: .notFirst, message: "\(foreign) program(s) of others run before the tap and may hide packets from it"))
         }
         if let one = verdict.desired.first(where: { kernel.attachments[$0.key.id]?.excludesLimits == true }) {
-            // libvirt, too, turns its limits round for a macvtap.
+            // For a macvtap libvirt swaps the directions of its limits.
             let direction = one.interface.isMacvtap ? Direction.inbound : .outbound
             warnings.append(
                 TapStatus.Warning(
@@ -173,7 +177,7 @@ public struct TapStatusBuilder: Sendable {
             warnings[index].message += "; and required=\"yes\" cannot hold without it"
         }
         switch status.definition {
-        // A transient domain has no next start that could be different.
+        // A transient domain has no next start.
         case .liveOnly where domain.persistent != nil:
             warnings.append(
                 TapStatus.Warning(reason: .definitionDiffers, message: "only in the live definition: gone at the domain's next start"))
@@ -186,7 +190,7 @@ public struct TapStatusBuilder: Sendable {
         return warnings
     }
 
-    /// That frames of the guest's were taken for copies, where no copies can come.
+    /// A warning when frames of the guest carry the mark where no copies can come, so that they were not copied.
     public func foreignMarks(_ verdict: TapVerdict) -> TapStatus.Warning? {
         var packets: [Direction: UInt64] = [:]
         var since: Timestamp?
@@ -224,7 +228,7 @@ public struct TapStatusBuilder: Sendable {
     }
 }
 
-/// What has a state, and a reason for it.
+/// A part of the status document that has a state and a reason for it.
 protocol Stateful {
     var state: TapState { get set }
     var reason: Reason? { get set }
@@ -240,10 +244,10 @@ extension Stateful {
 }
 
 extension TapStatus: Stateful {
-    /// Has what was attached before go on while it is not known what the tap asks for.
-    mutating func goOn(with interfaces: [InterfaceStatus]) {
+    /// Shows that what was attached before copies on while it is not known what the tap needs.
+    mutating func keep(_ interfaces: [InterfaceStatus]) {
         self.interfaces = interfaces
-        // What is only being waited for is no trouble.
+        // A tap that only waits for something keeps its state.
         guard state == .failed, interfaces.contains(where: { $0.state == .active }) else { return }
         state = .degraded
         message = "it copies on as before: \(message ?? "")"
@@ -254,14 +258,14 @@ extension TapStatus: Stateful {
         }
     }
 
-    /// Says what is copied in the place of what the metadata ask for, where the two differ.
-    mutating func tellOf(_ former: TapStatus) {
-        let wished = self
+    /// Shows what is copied instead of what the metadata asks for, where the two differ.
+    mutating func show(_ former: TapStatus) {
+        let desired = self
         (destination, direction) = (former.destination, former.direction)
         (filter, snaplen, sample, sampleFlows) = (former.filter, former.snaplen, former.sample, former.sampleFlows)
         (rate, burst, once) = (former.rate, former.burst, former.once)
-        guard self != wished else { return }
-        message = "it copies as before and as is shown here, not as its metadata ask for now: \(wished.message ?? "")"
+        guard self != desired else { return }
+        message = "it copies as before, as shown here, and not as its metadata asks for now: \(desired.message ?? "")"
     }
 
     /// Puts the states of the interfaces together: active if all are, degraded if some copy, else the most severe.
@@ -280,7 +284,7 @@ extension TapStatus: Stateful {
         message =
             interfaces.count == 1
             ? worst.message
-            : "\(others.count) of \(interfaces.count) interfaces not tapped\(worst.state == .degraded ? " as asked for" : ""); \(name): \(worst.message ?? "")"
+            : "\(others.count) of \(interfaces.count) interfaces not tapped\(worst.state == .degraded ? " as asked for" : ""); \(name): \(worst.detail ?? worst.message ?? "")"
     }
 }
 
