@@ -100,6 +100,7 @@ struct DaemonEchoTests {
         let failed = document(.failed, .attachFailed) { tap in
             tap.message = "tap \"ids\" of web1 on vnet3: the kernel's verifier refused the program"
             tap.interfaces = [Samples.interface("net0", device: "vnet3", state: .failed, reason: .attachFailed, message: tap.message)]
+            tap.interfaces[0].detail = "the kernel's verifier refused the program"
         }
         var one = expectation
         one.interfaces = [DomainInterface(mac: MACAddress("52:54:00:00:00:01"), type: .bridge)]

@@ -23,7 +23,7 @@ struct StatusTableTests {
         ],
         destinations: [
             DestinationStatus(
-                name: "ids", kind: .interface, failure: Failure(.destinationDown, "destination ids: mon0 is down"))
+                name: "ids", kind: .interface, failure: Failure(.destinationDown, "mon0 is down", about: "destination ids"))
         ])
 
     @Test("A line for each tap and interface, sentences below")
@@ -223,12 +223,15 @@ struct StatusTableTests {
 
     @Test("A refusal of the verifier: the tap first, once for all interfaces, wrapped as wide as the terminal")
     func refusal() {
-        func message(_ device: String) -> String {
-            "tap \"ids\" of web1 on \(device): the kernel's verifier refused the program (Permission denied): invalid indirect read from stack "
-                + "R4 off -64+0 size 48. `virt-tap doctor` says whether virt-tapd has the rights that the program needs."
-        }
-        let interfaces = [("net0", "vnet0"), ("net1", "vnet1")].map {
-            Samples.interface($0, device: $1, state: .failed, reason: .attachFailed, message: message($1), copied: nil)
+        let detail =
+            "the kernel's verifier refused the program (Permission denied): invalid indirect read from stack R4 off -64+0 size 48. "
+            + "`virt-tap doctor` says whether virt-tapd has the rights that the program needs."
+        let interfaces = [("net0", "vnet0"), ("net1", "vnet1")].map { alias, device in
+            var status = Samples.interface(
+                alias, device: device, state: .failed, reason: .attachFailed, message: "tap \"ids\" of web1 on \(device): \(detail)",
+                copied: nil)
+            status.detail = detail
+            return status
         }
         let document = Samples.document([Samples.tap("web1", state: .failed, reason: .attachFailed, interfaces: interfaces)])
         let lines = StatusTable.text(document, for: Terminal(isTerminal: true, width: 80, isColoured: false)).split(separator: "\n")

@@ -69,7 +69,8 @@ struct TestReportTests {
         var report = Self.report(.vxlan, device: nil, fate: .errors, [])
         report.destinations = [
             DestinationStatus(
-                name: "ids", kind: .vxlan, failure: Failure(.neighbourUnreachable, "destination ids: 10.9.0.2 has not answered ARP on up0"))
+                name: "ids", kind: .vxlan,
+                failure: Failure(.neighbourUnreachable, "10.9.0.2 has not answered ARP on up0", about: "destination ids"))
         ]
         #expect(report.lines.contains { $0.hasSuffix("copy   not made: 10.9.0.2 has not answered ARP on up0") }, "\(report.lines)")
         #expect(report.lines.contains { $0.contains("DID NOT ARRIVE: destination ids: 10.9.0.2") })
@@ -116,9 +117,11 @@ struct TestReportTests {
         var report = Self.report(.interface, [])
         report.trials = []
         func refused(_ alias: String, _ device: String) -> InterfaceStatus {
-            InterfaceStatus(
+            var status = InterfaceStatus(
                 alias: alias, mac: nil, device: device, ifindex: 7, type: .bridge, state: .failed, reason: .attachFailed,
                 message: "tap \"ids\" of web1 on \(device): the kernel's verifier refused the program")
+            status.detail = "the kernel's verifier refused the program"
+            return status
         }
         report.taps[0].interfaces = [refused("net0", "vnet0")]
         (report.taps[0].state, report.taps[0].reason) = (.failed, .attachFailed)

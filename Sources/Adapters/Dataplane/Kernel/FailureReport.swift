@@ -10,20 +10,20 @@ enum FailureReport {
     static func failure(_ error: any Error, _ what: String) -> Failure {
         if let failure = error as? Failure { return failure }
         if let error = error as? FilterError { return failure(error, what) }
-        guard let error = error as? KernelError else { return Failure(.attachFailed, "\(what): \(error)") }
+        guard let error = error as? KernelError else { return Failure(.attachFailed, "\(error)", about: what) }
         if error.call == .load, let log = error.log, error.number == E2BIG || isTooLarge(log) {
-            return Failure(.filterTooLarge, "\(what): \(tooLarge(log))")
+            return Failure(.filterTooLarge, tooLarge(log), about: what)
         }
         if let refusal = refusal(error) {
             return Failure(
                 .attachFailed,
-                "\(what): \(refusal). `virt-tap doctor` says whether virt-tapd has the rights for it; if it has, report this with "
-                    + "doctor's output and the daemon's log at level debug, which has the verifier's.")
+                "\(refusal). `virt-tap doctor` says whether virt-tapd has the rights for it; if it has, report this with "
+                    + "doctor's output and the daemon's log at level debug, which has the verifier's.", about: what)
         }
-        if error.call == .load, error.number == E2BIG { return Failure(.filterTooLarge, "\(what): \(tooLarge(error.log))") }
+        if error.call == .load, error.number == E2BIG { return Failure(.filterTooLarge, tooLarge(error.log), about: what) }
         let (reason, advice) = meaning(of: error)
         let subject = error.subject.isEmpty ? "" : " (\(error.subject))"
-        return Failure(reason, "\(what): could not \(error.call.rawValue)\(subject): \(ErrorText.of(error.number)). \(advice)")
+        return Failure(reason, "could not \(error.call.rawValue)\(subject): \(ErrorText.of(error.number)). \(advice)", about: what)
     }
 
     /// Describes that the kernel's verifier refused a program, with its last line; `nil` when something else failed.
@@ -36,12 +36,12 @@ enum FailureReport {
 
     private static func failure(_ error: FilterError, _ what: String) -> Failure {
         switch error {
-        case .malformed(let why), .unsupported(let why): Failure(.invalidFilter, "\(what): \(why)")
+        case .malformed(let why), .unsupported(let why): Failure(.invalidFilter, why, about: what)
         case .tooLarge(let count):
             Failure(
                 .filterTooLarge,
-                "\(what): its filter compiles to \(count) instructions, more than a jump of eBPF spans; make it shorter, or split it over two taps"
-            )
+                "its filter compiles to \(count) instructions, over which no jump of eBPF reaches",
+                advice: "make it shorter, or two taps of it", about: what)
         }
     }
 

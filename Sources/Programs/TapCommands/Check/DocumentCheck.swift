@@ -73,9 +73,8 @@ struct DocumentCheck {
                 )
             }
             guard let reason = status.reason, reason == .notImplemented || file.isHostConfiguration else { continue }
-            let subject = "destination \(definition.name): "
-            let text = StatusNotes.withoutSubject(status.message ?? "", definition.name.text).printable
-            report.note("\(subject)\(text) (\(reason.rawValue))", in: file.name, isBad: reason == .notImplemented)
+            let text = (status.explanation ?? "").printable
+            report.note("destination \(definition.name): \(text) (\(reason.rawValue))", in: file.name, isBad: reason == .notImplemented)
         }
     }
 

@@ -337,7 +337,7 @@ enum Diagnosis {
             if destination.state == .active { return Finding(.ok, subject, "\(destination.kind.rawValue), takes copies") }
             return Finding(
                 destination.state == .pending ? .unknown : .fail, subject,
-                StatusNotes.withoutSubject(destination.message ?? "does not take copies", destination.name).printable
+                (destination.explanation ?? "does not take copies").printable
                     + (destination.reason.map { " (\($0.rawValue))" } ?? ""))
         }
     }

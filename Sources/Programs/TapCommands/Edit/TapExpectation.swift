@@ -72,11 +72,7 @@ struct TapExpectation: Equatable {
     }
 
     private func why(_ status: TapStatus) -> String {
-        // Which tap it is stands before it.
-        let message = status.message.map { text in
-            status.interfaces.reduce(text) { StatusNotes.withoutSubject($0, of: status, on: $1) }
-        }
-        return [status.reason?.rawValue, message?.printable].compactMap { $0 }.joined(separator: ": ")
+        [status.reason?.rawValue, status.explanation?.printable].compactMap { $0 }.joined(separator: ": ")
     }
 
     /// Whether a line of the document is of the tap as it was written, as far as the document can tell.

@@ -101,8 +101,7 @@ enum StatusNotes {
             }
             for interface in tap.interfaces where interface.state != .active {
                 let which = tap.interfaces.count == 1 ? "" : " " + (interface.alias ?? interface.mac?.description ?? "").printable
-                let message = interface.message.map { withoutSubject($0, of: tap, on: interface) }
-                add(subject + which, sentence(message, interface.reason), .of(interface.state))
+                add(subject + which, sentence(interface.explanation, interface.reason), .of(interface.state))
             }
             if let text = keptBack(by: tap, limited) { add(subject, text, nil) }
             for warning in tap.warnings where !(document.config.stale && warning.reason == .configStale) {
@@ -150,7 +149,7 @@ enum StatusNotes {
                 else { return nil }
                 return Note(
                     subject: "destination \(destination.name.printable)",
-                    text: sentence(destination.message.map { withoutSubject($0, destination.name) }, destination.reason),
+                    text: sentence(destination.explanation, destination.reason),
                     colour: .of(destination.state))
             }
     }
@@ -169,21 +168,6 @@ enum StatusNotes {
                 + (destination.sent.packets == 0
                     ? "none was" : "\(destination.sent.packets) \(destination.sent.packets == 1 ? "was" : "were")"),
             colour: isFresh ? .yellow : nil)
-    }
-
-    /// Messages about a destination begin with its name, for the taps that show them too.
-    static func withoutSubject(_ message: String, _ destination: String) -> String {
-        let subject = "destination \(destination): "
-        return message.hasPrefix(subject) ? String(message.dropFirst(subject.count)) : message
-    }
-
-    /// What the data path says begins with the tap, the domain and the device, for the log. Here they stand before it, and without them
-    /// what is the same of many taps is one sentence.
-    static func withoutSubject(_ message: String, of tap: TapStatus, on interface: InterfaceStatus) -> String {
-        let subject = "tap \"\(tap.name)\" of \(tap.domain) on \(interface.device ?? ""): "
-        // In what is said of several interfaces it stands behind one's name.
-        guard let range = message.firstRange(of: subject) else { return message }
-        return String(message[..<range.lowerBound] + message[range.upperBound...])
     }
 
     private static func sentence(_ message: String?, _ reason: Reason?) -> String {

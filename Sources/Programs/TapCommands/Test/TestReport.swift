@@ -119,15 +119,14 @@ struct TestReport {
         let reason = tap.reason.map { " (\($0.rawValue))" } ?? ""
         let interfaces = tap.interfaces.filter { $0.state != .active }
         guard tap.interfaces.count > 1, !interfaces.isEmpty else {
-            let message =
-                tap.interfaces.first.flatMap { one in one.message.map { StatusNotes.withoutSubject($0, of: tap, on: one) } } ?? tap.message
+            let message = tap.interfaces.first?.explanation ?? tap.message
             return [head + "it is \(tap.state.rawValue)\(reason)\(message.map { ": \($0.printable)" } ?? "")"]
         }
         // What is the same of several is said once.
         var order: [String] = []
         var names: [String: [String]] = [:]
         for interface in interfaces {
-            let why = interface.message.map { StatusNotes.withoutSubject($0, of: tap, on: interface).printable } ?? "no reason is known"
+            let why = interface.explanation?.printable ?? "no reason is known"
             let what = "\(interface.state.rawValue)\(interface.reason.map { " (\($0.rawValue))" } ?? ""): \(why)"
             if names[what] == nil { order.append(what) }
             let name = interface.alias ?? interface.device ?? interface.mac?.description ?? "an interface"
@@ -180,10 +179,10 @@ struct TestReport {
         case .copied: return "made"
         case .rateLimited: return "not made: the destination's rate is used up"
         case .errors:
-            guard let destination = destination(of: tap), let why = destination.message, destination.device == nil else {
+            guard let destination = destination(of: tap), let why = destination.explanation, destination.device == nil else {
                 return "not made: the destination's device, or virt-tap's own on which copies are cut and wrapped, did not take it"
             }
-            return "not made: " + StatusNotes.withoutSubject(why, destination.name).printable
+            return "not made: " + why.printable
         }
     }
 
