@@ -48,9 +48,9 @@ enum ConfigurationCorpus {
 
     static let invalid: [InvalidCase] = [
         InvalidCase("<config/>", at: "/config", says: "not <virt-tap>", suggests: "virt-tap"),
-        InvalidCase("<virt-tap xmlns='urn:virt-tap:1'/>", at: "/virt-tap", says: "in no namespace"),
+        InvalidCase("<virt-tap xmlns='urn:virt-tap:1'/>", at: "/virt-tap", says: "unexpected namespace"),
         InvalidCase("<virt-tap version='1'/>", at: "/virt-tap/@version", says: "<virt-tap> has none"),
-        InvalidCase(file("hello"), at: "/virt-tap", says: "text has no place"),
+        InvalidCase(file("hello"), at: "/virt-tap", says: "text is not allowed"),
         InvalidCase(file("<polcy/>"), at: "/virt-tap/polcy", says: "unknown element", suggests: "policy"),
         InvalidCase(file("<x:policy xmlns:x='urn:x'/>"), at: "/virt-tap/x:policy", says: "another namespace"),
         InvalidCase(file("<policy/><policy/>"), at: "/virt-tap/policy[2]", says: "only one <policy>"),
@@ -58,7 +58,7 @@ enum ConfigurationCorpus {
         InvalidCase(file("<libvirt/>"), at: "/virt-tap/libvirt", says: "uri is missing"),
         InvalidCase(file("<libvirt uri=''/>"), at: "/virt-tap/libvirt/@uri", says: "empty"),
         InvalidCase(file("<libvirt url='x' uri='x'/>"), at: "/virt-tap/libvirt/@url", says: "unknown", suggests: "uri"),
-        InvalidCase(file("<policy taps='off'/>"), at: "/virt-tap/policy/@taps", says: "neither yes nor no", suggests: "no"),
+        InvalidCase(file("<policy taps='off'/>"), at: "/virt-tap/policy/@taps", says: "use yes or no", suggests: "no"),
         InvalidCase(file("<policy max-taps='0'/>"), at: "/virt-tap/policy/@max-taps", says: "from 1 to 32"),
         InvalidCase(file("<policy max-taps='33'/>"), at: "/virt-tap/policy/@max-taps", says: "from 1 to 32"),
         InvalidCase(file("<policy max-tap='3'/>"), at: "/virt-tap/policy/@max-tap", says: "unknown", suggests: "max-taps"),
@@ -82,14 +82,14 @@ enum ConfigurationCorpus {
             file("<policy><inline kinds='gre' remote='::/129'/></policy>"), at: "/virt-tap/policy/inline/@remote", says: "no network"),
         InvalidCase(
             file("<policy><inline kinds='gre' remote='192.0.2.1/24'/></policy>"), at: "/virt-tap/policy/inline/@remote",
-            says: "behind its prefix", beyondSchema: "bits of an address"),
+            says: "behind the prefix", beyondSchema: "bits of an address"),
         InvalidCase(file("<mark mask='1'/>"), at: "/virt-tap/mark", says: "value is missing"),
-        InvalidCase(file("<mark value='0'/>"), at: "/virt-tap/mark/@value", says: "is no mark"),
-        InvalidCase(file("<mark value='0x0'/>"), at: "/virt-tap/mark/@value", says: "is no mark"),
-        InvalidCase(file("<mark value='4294967296'/>"), at: "/virt-tap/mark/@value", says: "is no mark"),
-        InvalidCase(file("<mark value='0x'/>"), at: "/virt-tap/mark/@value", says: "is no mark"),
-        InvalidCase(file("<mark value='0x+1'/>"), at: "/virt-tap/mark/@value", says: "is no mark"),
-        InvalidCase(file("<mark value='1' mask='0'/>"), at: "/virt-tap/mark/@mask", says: "is no mark"),
+        InvalidCase(file("<mark value='0'/>"), at: "/virt-tap/mark/@value", says: "invalid mark"),
+        InvalidCase(file("<mark value='0x0'/>"), at: "/virt-tap/mark/@value", says: "invalid mark"),
+        InvalidCase(file("<mark value='4294967296'/>"), at: "/virt-tap/mark/@value", says: "invalid mark"),
+        InvalidCase(file("<mark value='0x'/>"), at: "/virt-tap/mark/@value", says: "invalid mark"),
+        InvalidCase(file("<mark value='0x+1'/>"), at: "/virt-tap/mark/@value", says: "invalid mark"),
+        InvalidCase(file("<mark value='1' mask='0'/>"), at: "/virt-tap/mark/@mask", says: "invalid mark"),
         InvalidCase(
             file("<mark value='3' mask='1'/>"), at: "/virt-tap/mark/@value", says: "outside the mask",
             beyondSchema: "two attributes together"),
@@ -106,7 +106,7 @@ enum ConfigurationCorpus {
         InvalidCase(file("<control group=''/>"), at: "/virt-tap/control/@group", says: "no group's name"),
         InvalidCase(file("<control group='9a'/>"), at: "/virt-tap/control/@group", says: "no group's name"),
         InvalidCase(file("<destination><interface name='m'/></destination>"), at: "/virt-tap/destination", says: "name is missing"),
-        InvalidCase(file("<destination name='a'/>"), at: "/virt-tap/destination", says: "what is the destination?"),
+        InvalidCase(file("<destination name='a'/>"), at: "/virt-tap/destination", says: "the destination is empty"),
         InvalidCase(
             file("<destination name='a' mtu='575'><interface name='m'/></destination>"), at: "/virt-tap/destination/@mtu",
             says: "from 576 to 65535"),
@@ -134,10 +134,10 @@ enum ConfigurationCorpus {
             says: "loopback device"),
         InvalidCase(
             file("<destination name='a'><monitor name='all'/></destination>"), at: "/virt-tap/destination/monitor/@name",
-            says: "makes no device"),
+            says: "refuses the device name"),
         InvalidCase(
             file("<destination name='a'><monitor name='default'/></destination>"), at: "/virt-tap/destination/monitor/@name",
-            says: "makes no device"),
+            says: "refuses the device name"),
         InvalidCase(
             file("<destination name='a'><monitor name='span%d'/></destination>"), at: "/virt-tap/destination/monitor/@name",
             says: "template"),

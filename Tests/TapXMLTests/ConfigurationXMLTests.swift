@@ -67,10 +67,10 @@ struct ConfigurationXMLTests {
             problem?.description == """
                 line 2: /virt-tap/polcy: unknown element: <virt-tap> knows libvirt, policy, mark, hook, resync, mechanism, limit, control, \
                 destination; did you mean "policy"?
-                line 3: /virt-tap/hook/@timeout: "99" is not a number from 1 to 10
+                line 3: /virt-tap/hook/@timeout: invalid number "99": use 1 to 10
                 line 5: /virt-tap/destination[2]/@name: the destination of line 4 has the name a too: give one of them another name
-                line 5: /virt-tap/destination[2]/@mtu: "1" is not a number from 576 to 65535
-                line 6: /virt-tap/destination[2]/vxlan/@remote: "sensor" is no IPv4 or IPv6 address; names are not looked up
+                line 5: /virt-tap/destination[2]/@mtu: invalid number "1": use 576 to 65535
+                line 6: /virt-tap/destination[2]/vxlan/@remote: invalid address "sensor": use an IPv4 or IPv6 address; names are not looked up
                 """)
     }
 

@@ -81,7 +81,7 @@ struct DomainXMLTests {
         #expect(failure.reason == .invalidMetadata)
         #expect(
             failure.message
-                == "/tap:taps/tap:tap[2]/@direction: \"in\" is no direction: write inbound (what the guest receives), "
+                == "/tap:taps/tap:tap[2]/@direction: invalid direction \"in\": use inbound (what the guest receives), "
                 + "outbound (what it sends) "
                 + "or both; did you mean \"inbound\"?")
         guard case .valid(let far) = taps[2] else {

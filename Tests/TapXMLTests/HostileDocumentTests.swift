@@ -43,7 +43,7 @@ struct HostileDocumentTests {
         Case("cut within a character", says: "not UTF-8") { Array("<tap/>".utf8) + [0xE2, 0x82] },
         Case("UTF-16", says: "UTF-16") { [0xFF, 0xFE] + "<tap/>".utf8.flatMap { [$0, 0] } },
         Case("UTF-16 without a mark", says: "NUL") { "<tap/>".utf8.flatMap { [0, $0] } },
-        Case("another encoding declared", says: "in ISO-8859-1; write it in UTF-8") {
+        Case("another encoding declared", says: "in ISO-8859-1: convert it to UTF-8") {
             Array("<?xml version='1.0' encoding='ISO-8859-1'?><tap/>".utf8)
         },
         Case("UTF-7 declared", says: "UTF-7") { Array("<?xml version=\"1.0\" encoding = \"UTF-7\"?>+ADw-tap/+AD4-".utf8) },

@@ -67,16 +67,16 @@ enum MetadataCorpus {
                 beyondSchema: "equal names")
         ]
         for name in ["", ".a", "-a", "a b", "ä", String(repeating: "n", count: 33), " a"] {
-            cases.append(InvalidCase(tap("to='\(name)'"), at: "/tap/@to", says: "is no name"))
+            cases.append(InvalidCase(tap("to='\(name)'"), at: "/tap/@to", says: "invalid name"))
             cases.append(InvalidCase(tap("to='a' name='\(name)'"), at: "/tap/@name", says: "begin with a letter or digit"))
         }
         return cases
     }()
 
     private static let destinations: [InvalidCase] = [
-        InvalidCase(tap(""), at: "/tap", says: "where to?"),
-        InvalidCase(tap("to='a'", "<destination><gre remote='192.0.2.1'/></destination>"), at: "/tap", says: "write one of them"),
-        InvalidCase(tap("", "<destination/>"), at: "/tap/destination", says: "what is the destination?"),
+        InvalidCase(tap(""), at: "/tap", says: "the tap has no destination"),
+        InvalidCase(tap("to='a'", "<destination><gre remote='192.0.2.1'/></destination>"), at: "/tap", says: "keep one of them"),
+        InvalidCase(tap("", "<destination/>"), at: "/tap/destination", says: "the destination is empty"),
         InvalidCase(inline("<gre remote='192.0.2.1'/><gre remote='192.0.2.2'/>"), at: "/tap/destination", says: "there are 2 destinations"),
         InvalidCase(
             tap("", "<destination><gre remote='192.0.2.1'/></destination><destination><gre remote='192.0.2.1'/></destination>"),
@@ -105,9 +105,9 @@ enum MetadataCorpus {
             inline("<interface name='\(String(repeating: "ä", count: 64))'/>"), at: "/tap/destination/interface/@name", says: "15 bytes",
             beyondSchema: "bytes, not characters"),
         InvalidCase(
-            inline("<interface name='m' allow-shared='ja'/>"), at: "/tap/destination/interface/@allow-shared", says: "neither yes nor no"),
+            inline("<interface name='m' allow-shared='ja'/>"), at: "/tap/destination/interface/@allow-shared", says: "use yes or no"),
         InvalidCase(inline("<interface dev='m'/>"), at: "/tap/destination/interface/@dev", says: "named by its attribute name"),
-        InvalidCase(inline("<domain mac='52:54:00:00:00:07'/>"), at: "/tap/destination/domain", says: "which domain?"),
+        InvalidCase(inline("<domain mac='52:54:00:00:00:07'/>"), at: "/tap/destination/domain", says: "names no domain"),
         InvalidCase(inline("<domain name='' alias='net0'/>"), at: "/tap/destination/domain/@name", says: "empty"),
         InvalidCase(inline("<domain uuid='d1dbdc68' alias='n'/>"), at: "/tap/destination/domain/@uuid", says: "no UUID"),
         InvalidCase(
@@ -129,12 +129,14 @@ enum MetadataCorpus {
             inline("<vxlan remote='1:::2' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "no IPv4 or IPv6",
             beyondSchema: "IPv6 addresses"),
         InvalidCase(
-            inline("<vxlan remote='::' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "nobody's", beyondSchema: "IPv6 addresses"),
+            inline("<vxlan remote='::' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "unspecified address",
+            beyondSchema: "IPv6 addresses"),
         InvalidCase(
-            inline("<vxlan remote='0.0.0.0' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "nobody's", beyondSchema: "one address"
+            inline("<vxlan remote='0.0.0.0' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "unspecified address",
+            beyondSchema: "one address"
         ),
         InvalidCase(
-            inline("<vxlan remote='::ffff:192.0.2.1' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "IPv6 clothes",
+            inline("<vxlan remote='::ffff:192.0.2.1' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "IPv4-mapped",
             beyondSchema: "IPv6 addresses"),
         InvalidCase(
             inline("<vxlan remote='192.0.2.1' vni='1' source='2001:db8::1'/>"), at: "/tap/destination/vxlan/@source", says: "must both be",
@@ -153,7 +155,7 @@ enum MetadataCorpus {
     ]
 
     private static let selectors: [InvalidCase] = [
-        InvalidCase(tap("to='a'", "<interface/>"), at: "/tap/interface", says: "which interface?"),
+        InvalidCase(tap("to='a'", "<interface/>"), at: "/tap/interface", says: "selects nothing"),
         InvalidCase(tap("to='a'", "<interface mac='52:54:00:12:34'/>"), at: "/tap/interface/@mac", says: "no MAC address"),
         InvalidCase(tap("to='a'", "<interface mac='52-54-00-12-34-56'/>"), at: "/tap/interface/@mac", says: "no MAC address"),
         InvalidCase(tap("to='a'", "<interface alias=''/>"), at: "/tap/interface/@alias", says: "empty"),
@@ -195,13 +197,15 @@ enum MetadataCorpus {
             ("in", "inbound"), ("out", "outbound"), ("inout", "both"), ("Inbound", "inbound"), ("bth", "both"), ("rx", "inbound"),
             ("tx", "outbound"), ("ingress", nil), ("", nil), (" both", "both"),
         ]
-        return words.map { InvalidCase(tap("to='a' direction='\($0.0)'"), at: "/tap/@direction", says: "is no direction", suggests: $0.1) }
+        return words.map {
+            InvalidCase(tap("to='a' direction='\($0.0)'"), at: "/tap/@direction", says: "invalid direction", suggests: $0.1)
+        }
     }()
 
     private static let lengths: [InvalidCase] = {
-        var cases = [InvalidCase(tap("to='a' snaplen='header'"), at: "/tap/@snaplen", says: "is no length", suggests: "headers")]
+        var cases = [InvalidCase(tap("to='a' snaplen='header'"), at: "/tap/@snaplen", says: "invalid snaplen", suggests: "headers")]
         for length in ["0", "63", "65536", "-1", "+64", "0x80", "1e3", "064", " 128", ""] {
-            cases.append(InvalidCase(tap("to='a' snaplen='\(length)'"), at: "/tap/@snaplen", says: "write 64 to 65535, or headers"))
+            cases.append(InvalidCase(tap("to='a' snaplen='\(length)'"), at: "/tap/@snaplen", says: "use 64 to 65535, or headers"))
         }
         return cases
     }()
@@ -209,7 +213,7 @@ enum MetadataCorpus {
     private static let shares: [InvalidCase] = {
         var cases = [InvalidCase(tap("to='a' sample='1/2' sample-flows='1/2'"), at: "/tap/@sample-flows", says: "exclude each other")]
         for share in ["1/0", "0/1", "2/3", "1/2147483648", "10", "1/", "10%", "1/ 3", "1/01", ""] {
-            cases.append(InvalidCase(tap("to='a' sample='\(share)'"), at: "/tap/@sample", says: "write 1/N"))
+            cases.append(InvalidCase(tap("to='a' sample='\(share)'"), at: "/tap/@sample", says: "use 1/N"))
             cases.append(InvalidCase(tap("to='a' sample-flows='\(share)'"), at: "/tap/@sample-flows", says: "2147483647"))
         }
         return cases
@@ -217,27 +221,27 @@ enum MetadataCorpus {
 
     private static let rates: [InvalidCase] = {
         let units: [(String, String, String?)] = [
-            ("mbps", "megabytes per second: write mbit", "100mbit"), ("Mbps", "megabytes per second: write mbit", "100mbit"),
-            ("bps", "bytes per second: write bit", "100bit"), ("tibps", "mean bytes per second", nil), ("gbps", "gigabytes", "100gbit"),
-            ("kbps", "kilobytes", "100kbit"), ("", "has no unit", nil), ("m", "no unit of a rate", nil),
+            ("mbps", "megabytes per second: use mbit", "100mbit"), ("Mbps", "megabytes per second: use mbit", "100mbit"),
+            ("bps", "bytes per second: use bit", "100bit"), ("tibps", "mean bytes per second", nil), ("gbps", "gigabytes", "100gbit"),
+            ("kbps", "kilobytes", "100kbit"), ("", "without a unit", nil), ("m", "invalid unit", nil),
         ]
         let cases = units.map { InvalidCase(tap("to='a' rate='100\($0.0)'"), at: "/tap/@rate", says: $0.1, suggests: $0.2) }
         return cases + [
-            InvalidCase(tap("to='a' rate='10Mbit'"), at: "/tap/@rate", says: "no unit of a rate", suggests: "10mbit"),
+            InvalidCase(tap("to='a' rate='10Mbit'"), at: "/tap/@rate", says: "invalid unit", suggests: "10mbit"),
             InvalidCase(tap("to='a' rate='0mbit'"), at: "/tap/@rate", says: "whole number from 1 to 9999999"),
             InvalidCase(tap("to='a' rate='10000gbit'"), at: "/tap/@rate", says: "1 to 9999 before gbit"),
-            InvalidCase(tap("to='a' rate='1.5gbit'"), at: "/tap/@rate", says: "write a whole number, with a smaller unit"),
+            InvalidCase(tap("to='a' rate='1.5gbit'"), at: "/tap/@rate", says: "use a whole number, and a smaller unit"),
             InvalidCase(
                 tap("to='a' rate='1tbit'"), at: "/tap/@rate",
-                says: "\"tbit\" is no unit of a rate: write bit, kbit, mbit, gbit, pps or kpps"),
+                says: "invalid unit \"tbit\" of a rate: use bit, kbit, mbit, gbit, pps or kpps"),
             InvalidCase(tap("to='a' rate='mbit'"), at: "/tap/@rate", says: "whole number from 1"),
             InvalidCase(tap("to='a' rate='-1mbit'"), at: "/tap/@rate", says: "a number and its unit"),
-            InvalidCase(tap("to='a' rate='01mbit'"), at: "/tap/@rate", says: "is no rate"),
+            InvalidCase(tap("to='a' rate='01mbit'"), at: "/tap/@rate", says: "invalid rate"),
             InvalidCase(tap("to='a' rate='5 mbit'"), at: "/tap/@rate", says: "no unit", suggests: "5mbit"),
             InvalidCase(tap("to='a' burst='64k'"), at: "/tap/@burst", says: "without rate"),
-            InvalidCase(tap("to='a' rate='1mbit' burst='0'"), at: "/tap/@burst", says: "is no burst: write bytes"),
-            InvalidCase(tap("to='a' rate='1mbit' burst='64kb'"), at: "/tap/@burst", says: "is no burst: write bytes"),
-            InvalidCase(tap("to='a' rate='1pps' burst='64k'"), at: "/tap/@burst", says: "write a number of packets"),
+            InvalidCase(tap("to='a' rate='1mbit' burst='0'"), at: "/tap/@burst", says: ": use bytes"),
+            InvalidCase(tap("to='a' rate='1mbit' burst='64kb'"), at: "/tap/@burst", says: ": use bytes"),
+            InvalidCase(tap("to='a' rate='1pps' burst='64k'"), at: "/tap/@burst", says: "use a number of packets"),
         ]
     }()
 
@@ -246,7 +250,7 @@ enum MetadataCorpus {
         let words: [(String, String?)] = [("true", "yes"), ("0", "no"), ("Yes", "yes"), ("", nil), ("perhaps", nil)]
         for name in ["required", "enabled", "once"] {
             for (word, meant) in words {
-                cases.append(InvalidCase(tap("to='a' \(name)='\(word)'"), at: "/tap/@\(name)", says: "neither yes nor no", suggests: meant))
+                cases.append(InvalidCase(tap("to='a' \(name)='\(word)'"), at: "/tap/@\(name)", says: "use yes or no", suggests: meant))
             }
         }
         return cases
@@ -279,9 +283,9 @@ enum MetadataCorpus {
         InvalidCase("<tab xmlns='urn:virt-tap:1' to='a'/>", at: "/tab", says: "there are <tap> for one", suggests: "tap"),
         InvalidCase("<mirror xmlns='urn:virt-tap:1' to='a'/>", at: "/mirror", says: "there are <tap> for one"),
         InvalidCase("<taps xmlns='urn:virt-tap:1' to='a'/>", at: "/taps/@to", says: "<taps> has none"),
-        InvalidCase("<taps xmlns='urn:virt-tap:1'><tpa to='a'/></taps>", at: "/taps/tpa", says: "<taps> knows tap", suggests: "tap"),
-        InvalidCase("<taps xmlns='urn:virt-tap:1'>x</taps>", at: "/taps", says: "text has no place"),
-        InvalidCase(tap("to='a'", "tcp"), at: "/tap", says: "text has no place"),
+        InvalidCase("<taps xmlns='urn:virt-tap:1'><tpa to='a'/></taps>", at: "/taps/tpa", says: "<taps> has tap", suggests: "tap"),
+        InvalidCase("<taps xmlns='urn:virt-tap:1'>x</taps>", at: "/taps", says: "text is not allowed"),
+        InvalidCase(tap("to='a'", "tcp"), at: "/tap", says: "text is not allowed"),
         InvalidCase(tap("to='a' dierction='in'"), at: "/tap/@dierction", says: "unknown attribute", suggests: "direction"),
         InvalidCase(tap("to='a'", "<fitler>tcp</fitler>"), at: "/tap/fitler", says: "unknown element", suggests: "filter"),
         InvalidCase(tap("to='a' xmlns:x='urn:x' x:note='hi'"), at: "/tap/@x:note", says: "another namespace"),

@@ -44,10 +44,10 @@ enum DocumentParser {
         let message =
             switch problem.code {
             case VTXML_EMPTY: "the document is empty"
-            case VTXML_UTF16: "the document is in UTF-16; write it in UTF-8"
+            case VTXML_UTF16: "the document is in UTF-16: convert it to UTF-8"
             case VTXML_NUL: "there is a NUL byte, which XML cannot carry"
             case VTXML_NOT_UTF8: "there are bytes that are not UTF-8"
-            case VTXML_ENCODING: "the XML declaration says that the document is in \(detail); write it in UTF-8"
+            case VTXML_ENCODING: "the XML declaration says that the document is in \(detail): convert it to UTF-8"
             case VTXML_DOCTYPE: "there is a document type declaration (<!DOCTYPE …>); remove it, since neither DTDs nor entities are read"
             case VTXML_TOO_DEEP: "elements are nested deeper than \(limits.depth) levels"
             case VTXML_TOO_MANY_ELEMENTS: "there are more than \(limits.elements) elements"

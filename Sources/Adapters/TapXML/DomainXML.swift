@@ -32,13 +32,15 @@ public enum DomainXML {
         var interest = DomainInterest()
         let root = try DocumentParser.parse(bytes, limits: .domain) { interest.keeps($0, ancestors: $1) }
         guard let root, root.name == "domain", root.uri == nil else {
-            throw XMLProblem([Diagnostic(path: "/", message: "this is no domain's XML: its outermost element is not <domain>")])
+            throw XMLProblem([Diagnostic(path: "/", message: "not the XML of a domain: the root element is not <domain>")])
         }
         guard !interest.hasTooManyInterfaces else {
             throw XMLProblem([Diagnostic(path: "/domain/devices", message: "there are more than \(maximumInterfaces) interfaces")])
         }
         let uuid = root.child("uuid").flatMap { DomainUUID(trimmed($0.text)) } ?? (root.child("uuid") == nil ? defaultUUID : nil)
-        guard let uuid else { throw XMLProblem([Diagnostic(path: "/domain/uuid", line: root.line, message: "there is no valid UUID")]) }
+        guard let uuid else {
+            throw XMLProblem([Diagnostic(path: "/domain/uuid", line: root.line, message: "the domain has no valid UUID")])
+        }
         guard let name = root.child("name")?.text, !name.isEmpty else {
             throw XMLProblem([Diagnostic(path: "/domain/name", line: root.line, message: "the domain has no name")])
         }
@@ -50,7 +52,7 @@ public enum DomainXML {
 
     private static func tooMuchMetadata(_ diagnostics: Diagnostics) -> [TapEntry] {
         diagnostics.add(
-            Diagnostic(path: "/domain/metadata", message: "the taps' metadata has more than \(maximumMetadata) elements; none is read"))
+            Diagnostic(path: "/domain/metadata", message: "the taps' metadata has more than \(maximumMetadata) elements, so none is read"))
         return TapGrammar.failure(diagnostics).map { [.invalid(name: .fallback, required: false, $0)] } ?? []
     }
 
@@ -67,7 +69,7 @@ public enum DomainXML {
                     path: "/domain/metadata", line: roots[1].line,
                     message:
                         "there are \(roots.count) elements in the namespace \(MetadataXML.namespace), of which libvirt keeps the first: "
-                        + "write several taps as <taps>"))
+                        + "use <taps> for several taps"))
             diagnostics.add(all: second)
             if let failure = TapGrammar.failure(second) { entries.append(.invalid(name: .fallback, required: false, failure)) }
         }

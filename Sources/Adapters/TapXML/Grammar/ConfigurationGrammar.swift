@@ -24,11 +24,11 @@ enum ConfigurationGrammar {
     static func read(_ root: ElementScope) -> HostConfiguration {
         var configuration = HostConfiguration()
         guard root.element.name == "virt-tap", root.element.prefix == nil else {
-            root.report("this is no configuration of virt-tap: its outermost element is not <virt-tap>", suggestion: "virt-tap")
+            root.report("not a configuration of virt-tap: the root element is not <virt-tap>", suggestion: "virt-tap")
             return configuration
         }
         guard root.element.uri == nil else {
-            root.report("the configuration is in no namespace: remove xmlns")
+            root.report("unexpected namespace: remove xmlns")
             return configuration
         }
         root.allow(children: children)
@@ -99,7 +99,7 @@ enum ConfigurationGrammar {
         guard let value = scope.required("value", bits) else { return nil }
         guard let mask = scope.element.attribute("mask") == nil ? value : scope.value("mask", bits) else { return nil }
         guard value & ~mask == 0 else {
-            scope.report("the value has bits outside the mask, so that no packet's mark would ever match", attribute: "value")
+            scope.report("the value has bits outside the mask, so no packet's mark would match", attribute: "value")
             return nil
         }
         return PacketMark(value: value, mask: mask)
@@ -109,7 +109,7 @@ enum ConfigurationGrammar {
         let isHexadecimal = text.hasPrefix("0x") && text.utf8.count > 2 && text.utf8.dropFirst(2).first != UInt8(ascii: "+")
         let number = isHexadecimal ? UInt32(text.dropFirst(2), radix: 16) : TapValue.isPlainNumber(text) ? UInt32(text) : nil
         guard let number, number != 0 else {
-            throw ValueProblem("\(Quotation.quoted(text)) is no mark: write 1 to 0xffffffff, decimal or with 0x in front")
+            throw ValueProblem("invalid mark \(Quotation.quoted(text)): use 1 to 0xffffffff, decimal or with 0x in front")
         }
         return number
     }
@@ -121,7 +121,7 @@ enum ConfigurationGrammar {
             bytes.allSatisfy({ isLetter($0) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || $0 == UInt8(ascii: "-") })
         else {
             throw ValueProblem(
-                "\(Quotation.quoted(text)) is no group's name: write 1 to 32 of A-Z a-z 0-9 _ - and begin with a letter or _")
+                "invalid group name \(Quotation.quoted(text)): use 1 to 32 of A-Z a-z 0-9 _ -, the first a letter or _")
         }
         return text
     }
@@ -144,7 +144,7 @@ enum ConfigurationGrammar {
                 let isPort = target.kind == .monitor
                 if let other = ports.updateValue((scope.element.line, isPort), forKey: device), other.isPort || isPort {
                     scope.report(
-                        "the destination of line \(other.line) is \(device) too, and a monitor port is one destination's alone: "
+                        "the destination of line \(other.line) is \(device) too, and a monitor port belongs to one destination: "
                             + "let taps name that one, or give one of them another device")
                 }
             case .domain, .tunnel: break
@@ -156,9 +156,9 @@ enum ConfigurationGrammar {
     private static func pattern(_ scope: ElementScope) -> DomainPattern? {
         scope.allow(
             attributes: ["domain", "uuid"],
-            hints: ["name": "write domain=\"NAME\", in which * stands for any characters and ? for one"])
+            hints: ["name": "use domain=\"NAME\", in which * stands for any characters and ? for one"])
         guard (scope.element.attribute("domain") == nil) != (scope.element.attribute("uuid") == nil) else {
-            scope.report("who is allowed? write either domain or uuid")
+            scope.report("<allow> names nobody, or too much: use either domain or uuid")
             return nil
         }
         return scope.value("domain", TapValue.text).map { .name($0) } ?? scope.value("uuid", TapValue.uuid).map { .uuid($0) }

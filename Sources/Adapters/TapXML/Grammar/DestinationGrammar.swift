@@ -10,11 +10,11 @@ enum DestinationGrammar {
     static func target(of destination: ElementScope) -> DestinationTarget? {
         let targets = kinds.flatMap { destination.children($0) }
         guard let target = targets.first else {
-            destination.report("what is the destination? write one of <\(kinds.joined(separator: ">, <"))> in it")
+            destination.report("the destination is empty: add one of <\(kinds.joined(separator: ">, <"))>")
             return nil
         }
         guard targets.count == 1 else {
-            destination.report("there are \(targets.count) destinations in one; write one of them")
+            destination.report("\(targets.count) destinations in one element: keep one of them")
             return nil
         }
         switch target.element.name {
@@ -40,7 +40,7 @@ enum DestinationGrammar {
             !bytes.contains(where: { $0 <= 0x20 || $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: ":") || $0 == 0x7F })
         else {
             throw ValueProblem(
-                "\(Quotation.quoted(text)) is no interface's name: the kernel allows \(range), without blanks, / and :")
+                "invalid interface name \(Quotation.quoted(text)): use \(range), without blanks, / and :")
         }
         return text
     }
@@ -67,19 +67,20 @@ enum DestinationGrammar {
     private static func portName(_ text: String) throws(ValueProblem) -> String {
         let name = try ownDeviceName(text)
         if HostDevice.isOurs(name) {
-            throw ValueProblem("names that begin with \(HostDevice.ownPrefix) are those of virt-tap's own devices: give it another one")
+            throw ValueProblem("names that begin with \(HostDevice.ownPrefix) are reserved for virt-tap's own devices: use another name")
         }
         // libvirt counts names up from the greatest of its own that it finds.
         if let prefix = InterfaceSelector.generatedPrefixes.first(where: { name.hasPrefix($0) }) {
-            throw ValueProblem("names that begin with \(prefix) are those of the devices that libvirt makes: give it another one")
+            throw ValueProblem("names that begin with \(prefix) are reserved for devices that libvirt makes: use another name")
         }
-        if name == "lo" { throw ValueProblem("lo is the loopback device: give it another name") }
+        if name == "lo" { throw ValueProblem("lo is the loopback device: use another name") }
         // `all` and `default` are what the kernel calls its settings for every device.
         if ["all", "default"].contains(name) {
-            throw ValueProblem("the kernel makes no device called \(name): give it another name")
+            throw ValueProblem("the kernel refuses the device name \(name): use another name")
         }
         if name.contains("%") {
-            throw ValueProblem("\(Quotation.quoted(name)): the kernel takes a name with % as a template for others: give it another name")
+            throw ValueProblem(
+                "invalid name \(Quotation.quoted(name)): the kernel takes % as a template for other names; use a name without %")
         }
         return name
     }
@@ -88,7 +89,7 @@ enum DestinationGrammar {
         scope.allow(attributes: ["name", "uuid", "mac", "alias"])
         let attributes = scope.element
         if attributes.attribute("name") == nil, attributes.attribute("uuid") == nil {
-            scope.report("which domain? write its name, its uuid, or both")
+            scope.report("<domain> names no domain: add name, uuid or both")
         }
         return .domain(
             name: scope.value("name", TapValue.text), uuid: scope.value("uuid", TapValue.uuid), mac: scope.value("mac", TapValue.mac),

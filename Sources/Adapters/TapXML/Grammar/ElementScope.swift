@@ -36,7 +36,7 @@ struct ElementScope {
         for attribute in element.attributes where attribute.prefix != nil || !attributes.contains(attribute.name) {
             let name = attribute.prefix.map { "\($0):\(attribute.name)" } ?? attribute.name
             if attribute.prefix != nil {
-                report("an attribute of another namespace has no place here", attribute: name)
+                report("an attribute of another namespace is not allowed here", attribute: name)
             } else if let hint = hints[name] {
                 report(hint, attribute: name)
             } else {
@@ -50,18 +50,18 @@ struct ElementScope {
             }
             let scope = ElementScope(element: child, path: "\(path)/\(child.step)", diagnostics: diagnostics)
             if child.uri != element.uri {
-                scope.report("an element of another namespace has no place here")
+                scope.report("an element of another namespace is not allowed here")
             } else {
                 scope.report(unknown("element", valid: children), suggestion: NearestName.of(child.name, among: children))
             }
         }
-        if !text, element.text.unicodeScalars.contains(where: { !Self.isXMLSpace($0) }) { report("text has no place here") }
+        if !text, element.text.unicodeScalars.contains(where: { !Self.isXMLSpace($0) }) { report("text is not allowed here") }
     }
 
     private func unknown(_ what: String, valid: [String]) -> String {
         let named = Quotation.shortened(element.name)
         return valid.isEmpty
-            ? "unknown \(what): <\(named)> has none" : "unknown \(what): <\(named)> knows \(valid.joined(separator: ", "))"
+            ? "unknown \(what): <\(named)> has none" : "unknown \(what): <\(named)> has \(valid.joined(separator: ", "))"
     }
 
     private static func isXMLSpace(_ scalar: Unicode.Scalar) -> Bool {
@@ -103,7 +103,7 @@ struct ElementScope {
     func rate() -> RateLimit? {
         let burst = element.attribute("burst")
         guard element.attribute("rate") != nil else {
-            if burst != nil { report("burst says nothing without rate", attribute: "burst") }
+            if burst != nil { report("burst has no effect without rate", attribute: "burst") }
             return nil
         }
         let limit = value("rate") { text throws(ValueProblem) in try TapValue.rate(text) }

@@ -105,11 +105,11 @@ enum TapGrammar {
         let inline = scope.child("destination")
         guard let inline else {
             if scope.element.attribute("to") == nil {
-                scope.report("where to? write to=\"NAME\" for a destination of the host, or one <destination>")
+                scope.report("the tap has no destination: add to=\"NAME\" for a destination of the host, or one <destination>")
             }
             return to.map { .named($0) }
         }
-        if scope.element.attribute("to") != nil { scope.report("there are both to and <destination>: write one of them") }
+        if scope.element.attribute("to") != nil { scope.report("both to and <destination> are there: keep one of them") }
         let ofTheHost = "only destinations of the host's configuration have this; an inline one is the tap's own"
         inline.allow(
             children: DestinationGrammar.kinds, hints: ["name": ofTheHost, "rate": ofTheHost, "burst": ofTheHost, "mtu": ofTheHost])
@@ -125,7 +125,7 @@ enum TapGrammar {
             bridge: scope.value("bridge", TapValue.text), network: scope.value("network", TapValue.text),
             device: scope.value("device", fixedDevice))
         if scope.element.attributes.isEmpty {
-            scope.report("which interface? write its mac, alias, bridge, network or device, or leave <interface> out for all")
+            scope.report("<interface> selects nothing: add mac, alias, bridge, network or device, or remove it for all interfaces")
         }
         return selector
     }
@@ -135,8 +135,8 @@ enum TapGrammar {
         let name = try DestinationGrammar.ownDeviceName(text)
         guard let prefix = InterfaceSelector.generatedPrefixes.first(where: { name.hasPrefix($0) }) else { return name }
         throw ValueProblem(
-            "\(Quotation.quoted(name)) is another interface's at the next start, since libvirt gives names that begin with \(prefix) itself "
-                + "and keeps none that is written in <target dev>: choose by mac or alias, or give the interface another <target dev>")
+            "\(Quotation.quoted(name)) may be another interface at the next start, since libvirt generates names that begin with \(prefix) and "
+                + "drops such a <target dev>: select by mac or alias, or give the interface another <target dev>")
     }
 
     private static func filter(_ scope: ElementScope) -> String? {
@@ -154,7 +154,7 @@ enum TapGrammar {
         let packets = scope.value("sample", TapValue.oneIn)
         let flows = scope.value("sample-flows", TapValue.oneIn)
         if scope.element.attribute("sample") != nil, scope.element.attribute("sample-flows") != nil {
-            scope.report("sample and sample-flows exclude each other: write one of them", attribute: "sample-flows")
+            scope.report("sample and sample-flows exclude each other: keep one of them", attribute: "sample-flows")
         }
         return packets.map { .packets(oneIn: $0) } ?? flows.map { .flows(oneIn: $0) }
     }

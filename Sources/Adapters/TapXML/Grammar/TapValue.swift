@@ -11,8 +11,8 @@ enum TapValue {
     static func name(_ text: String) throws(ValueProblem) -> TapName {
         guard let name = TapName(text) else {
             throw ValueProblem(
-                "\(Quotation.quoted(text)) is no name: write 1 to \(TapName.maximumLength) of A-Z a-z 0-9 . _ - "
-                    + "and begin with a letter or digit"
+                "invalid name \(Quotation.quoted(text)): use 1 to \(TapName.maximumLength) of A-Z a-z 0-9 . _ - "
+                    + "with a letter or digit first"
             )
         }
         return name
@@ -28,7 +28,7 @@ enum TapValue {
             default: NearestName.of(text, among: TapDirection.allCases.map(\.rawValue))
             }
         throw ValueProblem(
-            "\(Quotation.quoted(text)) is no direction: write inbound (what the guest receives), outbound (what it sends) or both",
+            "invalid direction \(Quotation.quoted(text)): use inbound (what the guest receives), outbound (what it sends) or both",
             suggestion: meant)
     }
 
@@ -36,7 +36,7 @@ enum TapValue {
         if text == "headers" { return .headers }
         guard isPlainNumber(text), let snaplen = Snaplen(text) else {
             throw ValueProblem(
-                "\(Quotation.quoted(text)) is no length: write \(Snaplen.range.lowerBound) to \(Snaplen.range.upperBound), or headers",
+                "invalid snaplen \(Quotation.quoted(text)): use \(Snaplen.range.lowerBound) to \(Snaplen.range.upperBound), or headers",
                 suggestion: NearestName.of(text, among: ["headers"]))
         }
         return snaplen
@@ -47,7 +47,7 @@ enum TapValue {
         let number = text.hasPrefix("1/") ? String(text.dropFirst(2)) : ""
         guard isPlainNumber(number), let count = UInt32(number), Sampling.range.contains(count) else {
             throw ValueProblem(
-                "\(Quotation.quoted(text)) is no share: write 1/N with N from 1 to \(Sampling.range.upperBound)")
+                "invalid share \(Quotation.quoted(text)): use 1/N with N from 1 to \(Sampling.range.upperBound)")
         }
         return count
     }
@@ -61,7 +61,7 @@ enum TapValue {
         let start = bytes.firstIndex { !isBlank($0) } ?? bytes.endIndex
         let end = bytes.lastIndex { !isBlank($0) }.map { bytes.index(after: $0) } ?? start
         let length = bytes.distance(from: start, to: end)
-        guard length > 0 else { throw ValueProblem("the filter is empty: write a pcap-filter expression, or leave the element out") }
+        guard length > 0 else { throw ValueProblem("the filter is empty: add a pcap-filter expression, or remove the element") }
         guard length <= Tap.maximumFilterLength else {
             throw ValueProblem("the filter has \(length) bytes; at most \(Tap.maximumFilterLength) are allowed")
         }
@@ -69,7 +69,7 @@ enum TapValue {
         let words = trimmed.split { !($0.isASCII && ($0.isLetter || $0.isNumber)) && !"_-.:".contains($0) }
         for word in ["inbound", "outbound"] where words.contains(Substring(word)) {
             throw ValueProblem(
-                "the filter says \(word), which libpcap sees from the host, the reverse of the guest's view: remove it and write "
+                "the filter says \(word), which libpcap sees from the host, the reverse of the guest's view: remove it and use "
                     + "direction=\"\(word)\" on the tap")
         }
         return trimmed
@@ -77,7 +77,8 @@ enum TapValue {
 
     static func mac(_ text: String) throws(ValueProblem) -> MACAddress {
         guard let mac = MACAddress(text) else {
-            throw ValueProblem("\(Quotation.quoted(text)) is no MAC address: write six pairs of hexadecimal digits, 52:54:00:12:34:56")
+            throw ValueProblem(
+                "invalid MAC address \(Quotation.quoted(text)): use six pairs of hexadecimal digits, such as 52:54:00:12:34:56")
         }
         return mac
     }
@@ -86,7 +87,7 @@ enum TapValue {
         let bytes = Array(text.utf8)
         let dashes = bytes.indices.filter { bytes[$0] == UInt8(ascii: "-") }
         guard dashes.isEmpty || dashes == [8, 13, 18, 23], let uuid = DomainUUID(text) else {
-            throw ValueProblem("\(Quotation.quoted(text)) is no UUID: write 32 hexadecimal digits, in groups of 8-4-4-4-12")
+            throw ValueProblem("invalid UUID \(Quotation.quoted(text)): use 32 hexadecimal digits in groups of 8-4-4-4-12")
         }
         return uuid
     }
@@ -102,7 +103,7 @@ enum TapValue {
                 case "false", "0", "off", "n": "no"
                 default: NearestName.of(text, among: ["yes", "no"])
                 }
-            throw ValueProblem("\(Quotation.quoted(text)) is neither yes nor no", suggestion: meant)
+            throw ValueProblem("invalid value \(Quotation.quoted(text)): use yes or no", suggestion: meant)
         }
     }
 
@@ -117,12 +118,13 @@ enum TapValue {
         if let value = Value(rawValue: text) { return value }
         let names = Value.allCases.map(\.rawValue)
         throw ValueProblem(
-            "\(Quotation.quoted(text)) is none of \(names.joined(separator: ", "))", suggestion: NearestName.of(text, among: names))
+            "invalid value \(Quotation.quoted(text)): use one of \(names.joined(separator: ", "))",
+            suggestion: NearestName.of(text, among: names))
     }
 
     static func number<Number: FixedWidthInteger & Sendable>(_ text: String, _ range: ClosedRange<Number>) throws(ValueProblem) -> Number {
         guard isPlainNumber(text), let number = Number(text), range.contains(number) else {
-            throw ValueProblem("\(Quotation.quoted(text)) is not a number from \(range.lowerBound) to \(range.upperBound)")
+            throw ValueProblem("invalid number \(Quotation.quoted(text)): use \(range.lowerBound) to \(range.upperBound)")
         }
         return number
     }
@@ -147,11 +149,13 @@ extension TapValue {
     /// An IPv4 or IPv6 address that a packet can be sent to or from.
     static func address(_ text: String) throws(ValueProblem) -> Address {
         guard let address = literal(text) else {
-            throw ValueProblem("\(Quotation.quoted(text)) is no IPv4 or IPv6 address; names are not looked up")
+            throw ValueProblem("invalid address \(Quotation.quoted(text)): use an IPv4 or IPv6 address; names are not looked up")
         }
-        guard address.bytes.contains(where: { $0 != 0 }) else { throw ValueProblem("\(Quotation.quoted(text)) is nobody's address") }
+        guard address.bytes.contains(where: { $0 != 0 }) else {
+            throw ValueProblem("unspecified address \(Quotation.quoted(text)): use the address of one machine")
+        }
         guard address.bytes.count == 4 || address.bytes[..<12] != [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF] else {
-            throw ValueProblem("\(Quotation.quoted(text)) is an IPv4 address in IPv6 clothes: write the IPv4 address")
+            throw ValueProblem("IPv4-mapped IPv6 address \(Quotation.quoted(text)): use the IPv4 address")
         }
         return address
     }
@@ -161,9 +165,13 @@ extension TapValue {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 2, let address = literal(String(parts[0])), isPlainNumber(parts[1]), let length = Int(parts[1]),
             let range = AddressRange(address: address.bytes, prefixLength: length)
-        else { throw ValueProblem("\(Quotation.quoted(String(text))) is no network: write an address and a prefix length, 192.0.2.0/24") }
+        else {
+            throw ValueProblem(
+                "invalid network \(Quotation.quoted(String(text))): use an address and a prefix length, such as 192.0.2.0/24")
+        }
         guard range.address == address.bytes else {
-            throw ValueProblem("\(Quotation.quoted(String(text))) has bits set behind its prefix: write the network's first address")
+            throw ValueProblem(
+                "invalid network \(Quotation.quoted(String(text))): bits are set behind the prefix; use the network's first address")
         }
         return range
     }
@@ -197,7 +205,7 @@ extension TapValue {
         guard let unit = rateUnits.first(where: { $0.name == name }) else { throw unitProblem(text, number: number, unit: name) }
         guard isPlainNumber(number), number != "0", number.count <= unit.digits, let count = UInt64(number) else {
             let greatest = String(repeating: "9", count: unit.digits)
-            throw ValueProblem("\(Quotation.quoted(text)) is no rate: write a whole number from 1 to \(greatest) before \(unit.name)")
+            throw ValueProblem("invalid rate \(Quotation.quoted(text)): use a whole number from 1 to \(greatest) before \(unit.name)")
         }
         return RateLimit(
             perSecond: count * unit.factor, unit: unit.unit,
@@ -207,22 +215,22 @@ extension TapValue {
 
     private static func unitProblem(_ text: String, number: Substring, unit: String) -> ValueProblem {
         let names = rateUnits.map(\.name)
-        let known = "write bit, kbit, mbit, gbit, pps or kpps"
-        if number.isEmpty { return ValueProblem("\(Quotation.quoted(text)) is no rate: write a number and its unit, such as 100mbit") }
-        if unit.isEmpty { return ValueProblem("\(Quotation.quoted(text)) has no unit: \(known)") }
+        let known = "use bit, kbit, mbit, gbit, pps or kpps"
+        if number.isEmpty { return ValueProblem("invalid rate \(Quotation.quoted(text)): use a number and its unit, such as 100mbit") }
+        if unit.isEmpty { return ValueProblem("invalid rate \(Quotation.quoted(text)) without a unit: \(known)") }
         let lower = unit.lowercased()
         if lower.hasSuffix("bps"), let meant = ["bps": "bit", "kbps": "kbit", "mbps": "mbit", "gbps": "gbit"][lower] {
             let bytes = ["bps": "bytes", "kbps": "kilobytes", "mbps": "megabytes", "gbps": "gigabytes"][lower] ?? "bytes"
-            return ValueProblem("tc's \(lower) means \(bytes) per second: write \(meant) for bits", suggestion: "\(number)\(meant)")
+            return ValueProblem("tc's \(lower) means \(bytes) per second: use \(meant) for bits", suggestion: "\(number)\(meant)")
         }
         if lower.hasSuffix("bps") { return ValueProblem("tc's units that end in bps mean bytes per second: \(known)") }
         if unit.hasPrefix(".") {
-            return ValueProblem("\(Quotation.quoted(text)) is no rate: write a whole number, with a smaller unit for a part of one")
+            return ValueProblem("invalid rate \(Quotation.quoted(text)): use a whole number, and a smaller unit for fractions")
         }
         // What begins with another prefix would come out a million times less.
         let isPrefixed = lower.first.map { "tpegmk".contains($0) } ?? false
         let nearest = NearestName.of(unit, among: names).flatMap { !isPrefixed || $0.first == lower.first ? $0 : nil }
-        return ValueProblem("\(Quotation.quoted(unit)) is no unit of a rate: \(known)", suggestion: nearest.map { "\(number)\($0)" })
+        return ValueProblem("invalid unit \(Quotation.quoted(unit)) of a rate: \(known)", suggestion: nearest.map { "\(number)\($0)" })
     }
 
     private static func burst(_ text: String, _ unit: RateLimit.Unit) throws(ValueProblem) -> UInt64 {
@@ -233,8 +241,8 @@ extension TapValue {
         else {
             throw ValueProblem(
                 unit == .bitsPerSecond
-                    ? "\(Quotation.quoted(text)) is no burst: write bytes, such as 65536, 64k or 1m"
-                    : "\(Quotation.quoted(text)) is no burst: for a rate in packets write a number of packets")
+                    ? "invalid burst \(Quotation.quoted(text)): use bytes, such as 65536, 64k or 1m"
+                    : "invalid burst \(Quotation.quoted(text)): for a rate in packets use a number of packets")
         }
         return count * match.factor
     }
