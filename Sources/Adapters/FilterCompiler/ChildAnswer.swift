@@ -187,7 +187,7 @@ struct ChildVerdict {
             : "`ip link set lo up` in its network namespace, if it is down"
         return Failure(
             isPermission ? .permissionDenied : .attachFailed,
-            "the filter says vlan, and libpcap knows of the tags that the kernel keeps beside frames only when it may open lo (\(why)): \(remedy)"
+            "the filter says vlan, and libpcap handles VLAN tags in skb metadata only when it may open lo (\(why)): \(remedy)"
         )
     }
 }

@@ -84,10 +84,10 @@ public enum FilterChild {
     }
 }
 
-/// The handle that libpcap compiles with.
+/// The handle with which libpcap compiles.
 ///
-/// Only one that was activated on a device emits the code for `vlan` that also asks for the tag which the kernel keeps
-/// beside the frame (BPF_SPECIAL_VLAN_HANDLING in its sources); there is no other way to get that flag. `lo` is in every
+/// Only a handle that was activated on a device emits code for `vlan` that also reads the VLAN tag in skb metadata
+/// (BPF_SPECIAL_VLAN_HANDLING in libpcap's sources); there is no other way to set that flag. `lo` is in every
 /// network namespace, and to libpcap an Ethernet device.
 enum CompilerHandle {
     /// What a match returns; of both handles alike, so that a filter without `vlan` compiles to the same instructions.
@@ -123,7 +123,7 @@ enum CompilerHandle {
 enum HandleKind: Hashable, Sendable {
     /// `vlan` means what it means to tcpdump on a device.
     case live
-    /// `vlan` sees no tag that the kernel keeps beside the frame. The status of pcap_activate(3) and its words.
+    /// `vlan` does not see the VLAN tag in skb metadata. The status of pcap_activate(3) and its words.
     case dead(Int32, String)
 }
 

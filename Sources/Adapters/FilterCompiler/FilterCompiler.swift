@@ -19,8 +19,8 @@ public actor FilterCompiler {
 
     /// - Parameters:
     ///   - command: The child: what is run, and what is told that it is one.
-    ///   - requiresTags: Whether a filter that says `vlan` fails where it cannot be made to see the tags that the kernel keeps
-    ///     beside frames, for which the child needs CAP_NET_RAW. Without, what is compiled is good for no more than to see
+    ///   - requiresTags: Whether a filter that says `vlan` fails where it cannot be made to see VLAN tags in skb
+    ///     metadata, for which the child needs CAP_NET_RAW. Without, what is compiled is good for no more than to see
     ///     whether the expression is one.
     public init(command: [String] = FilterCompiler.ownChild, requiresTags: Bool = true) {
         self.command = command

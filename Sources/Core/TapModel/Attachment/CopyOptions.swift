@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// What the programs of one attachment do: the part of a tap that the kernel carries out.
+/// How one attachment copies: the part of a tap that the kernel executes.
 ///
-/// Two equal values need the same programs; a different one replaces them in place. It is part of the pinned spec: what is
-/// added later must have a value that means "not chosen", which an older spec without it decodes as.
+/// Equal values need the same programs; a different value replaces the programs in place. It is part of the pinned spec: a property that is
+/// added must have a value that means "not chosen", to which an older spec without it decodes.
 public struct CopyOptions: Hashable, Sendable {
     public var direction: TapDirection
-    /// The destination's label; the destination map says which device that is at the moment.
+    /// The destination's label. The destination map has its present device.
     public var destination: String
     public var mark: PacketMark
-    /// The expression; what it compiles to is `DesiredAttachment.filter`. `nil`: everything.
+    /// The filter expression, which `DesiredAttachment.filter` has compiled; `nil`: everything is copied.
     public var filter: String?
-    /// `nil`: whole frames.
+    /// How much of a frame is copied; `nil`: whole frames.
     public var snaplen: Snaplen?
-    /// `nil`: all.
+    /// Which share of the traffic is copied; `nil`: all.
     public var sampling: Sampling?
-    /// Of the tap as a whole: all its attachments share it. `nil`: no limit.
+    /// The limit of the whole tap, which all its attachments share; `nil`: no limit.
     public var rate: RateLimit?
-    /// Whether a frame that a tap with `once` has copied to the same destination on its way from another guest of this host is
-    /// passed over.
+    /// Whether to skip a frame that another guest of this host sent and that a tap with `once` has already copied to the same destination.
     public var once: Bool
-    /// Whether copies for a device of this host are made what a wire would have carried, with checksums filled in and GSO packets as
-    /// segments: where the destination says what fits there (`mtu`).
+    /// Whether offloads are resolved in copies for a device of this host: GSO packets are segmented and checksums filled in, as on a wire.
+    /// Set where the destination has an `mtu`.
     public var resolvesOffloads: Bool
 
     public init(
@@ -41,11 +40,11 @@ public struct CopyOptions: Hashable, Sendable {
 }
 
 extension CopyOptions {
-    /// Whether copies that go to such a destination go by the devices of virt-tap's own, on which they are cut, wrapped and finished.
+    /// Whether copies to a destination of this kind go through the relay, on which they are truncated, encapsulated or have offloads resolved.
     public func needsRelay(for kind: DestinationTarget.Kind) -> Bool { snaplen != nil || resolvesOffloads || kind.isTunnel }
 
     /// What is copied, for people: `both directions to ids, filter "port 53"`.
-    var choice: String {
+    var summary: String {
         let parts = [
             "\(direction == .both ? "both directions" : direction.rawValue) to \(destination)", filter.map { "filter \"\($0)\"" },
             snaplen.map { "snaplen \($0)" }, sampling.map(Self.text), rate.map { "rate \($0.text)" }, once ? "once" : nil,
@@ -60,7 +59,7 @@ extension CopyOptions {
         }
     }
 
-    /// Whether the same of a guest's traffic is copied to the same place, however it is marked.
+    /// Whether the other options copy the same traffic to the same destination, whatever the mark.
     public func copiesSame(as other: CopyOptions) -> Bool {
         var same = other
         same.mark = mark

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// How copies get to a destination at the moment: what its place in the kernel's table says.
+/// How copies get to a destination at the moment: the contents of its slot in the kernel's destination map.
 public struct DestinationRoute: Hashable, Sendable {
     public var kind: DestinationTarget.Kind
-    /// The device that takes the copies; 0: none at the moment, copies are counted as errors.
+    /// The ifindex of the device that takes the copies; 0: there is none at the moment, and copies are counted as errors.
     public var ifindex: UInt32
-    /// Whether copies are handed to the device as if they had come in by it (a macvtap's guest gets those), and not to be sent by it.
+    /// Whether the device receives copies, as if they had come in by it, instead of sending them: only so does a macvtap's guest get them.
     public var isReceiving: Bool
     /// The upper limit of all copies to the destination.
     public var rate: RateLimit?
 
-    /// What copies are wrapped in; `nil`: nothing.
+    /// The outer headers in which copies are encapsulated; `nil`: none.
     public var tunnel: TunnelHeader?
-    /// Of another machine to which nothing can be sent now: the way that it had.
+    /// The last specific route to another machine to which nothing can be sent now.
     public var specificRoute: SpecificRoute?
-    /// How large an IP packet may be that a device of this host gets, in bytes, for copies that are to be finished; `nil`: as the
-    /// host has them.
+    /// The largest IP packet in bytes that a device of this host gets when offloads are resolved; `nil`: copies are sent as the host has them.
     public var mtu: UInt32?
 
     public init(
@@ -32,12 +31,14 @@ public struct DestinationRoute: Hashable, Sendable {
     }
 }
 
-/// A way to another machine that was not the default route. It is kept with the destination also while nothing can be sent there: who
-/// sees only the kernel later is to know that copies do not follow the default route instead.
+/// A route to another machine that is not the default route.
+///
+/// It is kept with the destination while nothing can be sent there, so that a later daemon, which sees only the kernel's maps, knows that
+/// copies must not follow the default route instead.
 public struct SpecificRoute: Hashable, Sendable {
-    /// 4 or 16 bytes in network order.
+    /// The address of the other machine: 4 or 16 bytes in network order.
     public var remote: [UInt8]
-    /// The device's; 0: it has gone.
+    /// The ifindex of the route's device; 0: the device has gone.
     public var ifindex: UInt32
 
     public init(remote: [UInt8], ifindex: UInt32) {
@@ -51,26 +52,26 @@ public struct DestinationRecord: Hashable, Sendable {
     /// The name in the configuration, or an inline destination's label.
     public var label: String
     public var kind: DestinationTarget.Kind
-    /// The device that copies are sent to; 0: none at the moment, copies are counted as errors.
+    /// The ifindex of the device that copies are sent to; 0: there is none at the moment, and copies are counted as errors.
     public var ifindex: UInt32
     /// Copies that the device took, as a wire would have carried the frames.
     public var sent: Counter
-    /// The same as the device was given them: without what was cut off, and without the headers that each segment of a GSO packet will
-    /// have that it was given as it is, of which at most 128 count as packets.
+    /// Copies that the device took, as it got them: truncated, and without the headers that the segments of a whole GSO packet will have. At
+    /// most 128 segments of such a packet count as packets.
     public var given: Counter
-    /// Of those that were not made because the device did not take them, or because there is none: what it would have been given.
+    /// Copies that the device would have got, but did not take, or that had no device.
     public var wanted: Counter
-    /// Copies that it did not take, or that could not be made what was asked for (cut) on the way.
+    /// Copies that the device did not take, or that could not be made as the tap asks for (truncated, for example).
     public var errors: Counter
-    /// When the latest of them was; `nil`: there was none.
+    /// The time of the latest error; `nil`: there was none.
     public var lastError: Timestamp?
     /// Frames that were not copied because the destination's `rate` was used up.
     public var rateLimited: Counter
-    /// Copies that were too large for the path to another machine, by what became of them: sent in several packets,
+    /// Copies to another machine that were too large for the path and were sent in several packets.
     public var fragmented: Counter
-    /// cut, or
+    /// Copies to another machine that were too large for the path and were truncated.
     public var truncated: Counter
-    /// dropped.
+    /// Copies to another machine that were too large for the path and were dropped.
     public var oversized: Counter
 
     public init(

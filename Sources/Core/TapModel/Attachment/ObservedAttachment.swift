@@ -4,25 +4,25 @@
 public struct ObservedAttachment: Hashable, Sendable {
     /// One direction's program.
     public enum Hook: Hashable, Sendable {
-        /// It runs. `position` counts from 0 in the hook's chain; `foreignAhead` are programs there, not ours, that run
-        /// earlier and may hide packets.
+        /// It runs. `position` counts from 0 in the hook's chain; `foreignAhead` counts the programs of others that run earlier and may hide
+        /// packets.
         case attached(position: Int, foreignAhead: Int)
-        /// The pin is there, or should be, and nothing of ours is at the hook: somebody removed it.
+        /// The pin exists, or should exist, and our program is not at the hook: somebody removed it.
         case detached
         /// The device is gone, and the link with it.
         case deviceGone
     }
 
     public var id: AttachmentID
-    /// `nil` when the pins hold none that can be read: half made, or made by a version unlike this one.
+    /// The pinned spec; `nil`: there is none that can be read, since the attachment is half made or another version made it.
     public var spec: AttachmentSpec?
-    /// Whether there is a whole spec that this version cannot read: a later one wrote it, and what it asks for is not known.
+    /// Whether a later version wrote the spec, so that this version cannot read it and does not know what it describes.
     public var isForeign: Bool
-    /// Only the directions that the spec asks for, or that are there although it does not.
+    /// The state of each direction that the spec has or that is attached without it.
     public var hooks: [Direction: Hook]
-    /// Whether the programs are those that this version of virt-tap would load, and work on the maps that are pinned.
+    /// Whether the programs are those that this version of virt-tap would load, and use the pinned maps.
     public var isCurrentBuild: Bool
-    /// Whether it needs a qdisc that keeps libvirt from limiting what crosses the device one way: clsact does.
+    /// Whether its qdisc (clsact) keeps libvirt from limiting one direction of the device.
     public var excludesLimits: Bool
 
     public init(
@@ -40,7 +40,7 @@ public struct ObservedAttachment: Hashable, Sendable {
     /// Whether its device is gone, so that only dead pins are left.
     public var isDead: Bool { hooks.values.contains(.deviceGone) }
 
-    /// Whether it does what `desired` asks for and may be adopted as it is.
+    /// Whether it does what `desired` describes and can be adopted as it is.
     public func satisfies(_ desired: DesiredAttachment) -> Bool {
         guard let spec, isCurrentBuild, spec.key == desired.key, spec.options == desired.options,
             spec.destinationKind.isTunnel == desired.destinationKind.isTunnel, spec.mechanism == desired.mechanism,
@@ -53,34 +53,34 @@ public struct ObservedAttachment: Hashable, Sendable {
 }
 
 extension ObservedAttachment {
-    /// The later of its places in the hooks' chains, 0 the first; `nil` when it is at none.
+    /// The later of its positions in the hooks' chains, 0 is the first; `nil`: it is in none.
     public var position: Int? {
         hooks.values.compactMap {
             if case .attached(let position, _) = $0 { position } else { nil }
         }.max()
     }
 
-    /// How many programs of others run before ours in the chain where they are most.
+    /// The largest number of programs of others that run before ours in one of its chains.
     public var foreignAhead: Int {
         hooks.values.compactMap {
             if case .attached(_, let foreign) = $0 { foreign } else { nil }
         }.max() ?? 0
     }
 
-    /// What of it goes on copying, in a sentence, although it is not what `desired` asks for; `nil`: nothing, or it is.
+    /// A sentence that says what goes on copying although it differs from `desired`; `nil`: nothing does, or it does not differ.
     func former(to desired: DesiredAttachment) -> String? {
         guard let spec, !satisfies(desired) else { return nil }
         let copying = Direction.allCases.filter { if case .attached = hooks[$0] { true } else { false } }
         guard !copying.isEmpty else { return nil }
         let which = copying.count == hooks.count ? "" : " what is \(copying.map(\.rawValue).joined(separator: " and "))"
         guard spec.options.copiesSame(as: desired.options) else {
-            return "The program before it goes on copying\(which), as it was asked for then: \(spec.options.choice)."
+            return "The program before it goes on copying\(which), as it was asked for then: \(spec.options.summary)."
         }
         return "The program before it (build \(spec.build.prefix(12))) goes on copying\(which.isEmpty ? " the same" : which)."
     }
 
-    /// Whether something of it that was attached no longer is, although its device is there. `later`: the same attachment
-    /// looked up again, `nil` when its pins are gone.
+    /// Whether a program that was attached no longer is, although its device exists. `later` is the same attachment read again, `nil` when its
+    /// pins are gone.
     public func isRemoved(by later: ObservedAttachment?) -> Bool {
         hooks.contains { direction, hook in
             guard case .attached = hook else { return false }
@@ -89,14 +89,14 @@ extension ObservedAttachment {
     }
 }
 
-/// What the kernel holds, and what it refused, for status.
+/// What the kernel has and what it refused, for status.
 public struct KernelView: Sendable {
     public var attachments: [AttachmentID: ObservedAttachment]
     public var counters: [AttachmentID: [Direction: DirectionCounters]]
     /// Why the last attempt at an attachment failed.
     public var failures: [AttachmentID: Failure]
     public var destinations: [DestinationRecord]
-    /// Frames with our mark that came of late: what of them can be no copies is told.
+    /// Recent frames with our mark: those that cannot be copies get a warning.
     public var marks = MarkWatch()
 
     public init(

@@ -3,20 +3,20 @@
 /// What evaluation needs to know of the host at one moment.
 public struct HostState: Sendable {
     public var configuration: HostConfiguration
-    /// Why there is no configuration, good or default: what this host wants is not known then, and `configuration` says nothing of it.
-    /// What was attached for a tap that is still wished stays as it is, and nothing is attached anew.
+    /// Why no configuration is in force, neither the file nor the defaults; `configuration` is meaningless then. What was attached for a tap that
+    /// still exists stays as it is, and nothing new is attached.
     public var unconfigured: Failure?
     public var devices: DeviceTable
-    /// What running domains say is theirs.
+    /// Which running domains claim which devices.
     public var claims: DeviceClaims
-    /// Which domains there are, to find those that copies go to.
+    /// The domains of this host, to find sensor VMs.
     public var directory: DomainDirectory
     /// How packets get to the other ends of tunnels.
     public var paths: [UnderlayQuery: Result<UnderlayPath, Failure>]
-    /// Remote addresses that are known to have, or have had, a way of their own besides the default route: the device.
+    /// Remote addresses that have or had a specific route, and the name of its device.
     public var specificRoutes: [[UInt8]: String]
-    /// The monitor ports of the configuration as virt-tapd has them, by the name of the device that sensors listen at, or why it has not;
-    /// none for somebody who only looks.
+    /// The monitor ports of the configuration by the name of the device at which sensors listen, or why a port is not installed; empty for
+    /// commands, which install none.
     public var ports: [String: Result<MonitorPort, Failure>]
     /// Why copying to a destination is stopped to stay below the host's `<limit>`.
     public var overloads: [String: Failure]
@@ -24,9 +24,9 @@ public struct HostState: Sendable {
     public var mechanism: Result<Mechanism, Failure>
     /// Set while `purge --now` holds all work until a reload.
     public var isPaused: Bool
-    /// What libpcap said of each filter expression that was asked about; one that is not here is still being compiled.
+    /// The result of compiling each filter expression; an expression that is missing here is still being compiled.
     public var filters: [String: Result<CompiledFilter, Failure>]
-    /// Programs that the kernel's verifier does not take: with the same filter and fewer other options it may.
+    /// Options whose programs the kernel's verifier refuses; with the same filter and fewer other options it may accept them.
     public var refusedOptions: [CopyOptions: Failure]
 
     public init(
@@ -52,7 +52,7 @@ public struct HostState: Sendable {
         self.unconfigured = unconfigured
     }
 
-    /// The way besides the default route that a remote address has or had.
+    /// The specific route that a remote address has or had.
     func specificRoute(to remote: [UInt8]) -> SpecificRoute? {
         specificRoutes[remote].map { SpecificRoute(remote: remote, ifindex: devices[$0]?.index ?? 0) }
     }

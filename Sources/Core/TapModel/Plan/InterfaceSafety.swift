@@ -11,7 +11,7 @@ public enum InterfaceSafety {
         case safe
         /// They reach others, of whom none is a guest of this host as far as can be seen. What follows the device's name says why.
         case shared(String)
-        /// They would get to guests, back to where they came from, or are not what the device takes: no wish makes that right.
+        /// They would get to guests, back to where they came from, or are not what the device takes: no option permits that.
         case never(String)
     }
 
@@ -25,7 +25,7 @@ public enum InterfaceSafety {
         case descends
         /// Sends it by its ports.
         case spreads
-        /// Sends it to other machines, wrapped or by a chip's port.
+        /// Sends it to other machines, encapsulated or by a port of a switch chip.
         case leaves
         /// What follows the device's name says what makes copies there wrong.
         case harms(String)

@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// One step that brings the kernel nearer to what is desired.
+/// One step of a plan towards the desired state.
 public enum Action: Hashable, Sendable {
-    /// Load and attach; nothing of this attachment is there.
+    /// Attach; this attachment does not exist.
     case attach(DesiredAttachment)
-    /// Change what is there, in place: programs are exchanged without a moment in which nothing is copied, a
-    /// direction is added or taken away, and the counters go on. `restored` names the directions that somebody
-    /// else had removed.
+    /// Replace the attachment in place: programs are exchanged without a gap in copying, a direction is added or removed, and the counters go
+    /// on. `restored` has the directions that somebody else had removed.
     case replace(DesiredAttachment, restored: Set<Direction>)
     /// End copying and remove the pins.
     case detach(AttachmentID, why: String)
     /// Remove the pins of a device that is gone.
     case collect(AttachmentID)
 
-    /// The attachment that it is about.
+    /// The attachment of the step.
     public var id: AttachmentID {
         switch self {
         case .attach(let desired), .replace(let desired, _): desired.key.id
@@ -21,7 +20,7 @@ public enum Action: Hashable, Sendable {
         }
     }
 
-    /// What is there afterwards; `nil`: nothing.
+    /// The attachment after the step; `nil`: it does not exist any more.
     public var desired: DesiredAttachment? {
         switch self {
         case .attach(let desired), .replace(let desired, _): desired
@@ -29,7 +28,7 @@ public enum Action: Hashable, Sendable {
         }
     }
 
-    /// Whether it may put back what somebody else removed.
+    /// Whether the step may put back what somebody else removed.
     public var restores: Bool {
         switch self {
         case .attach: true
@@ -39,7 +38,7 @@ public enum Action: Hashable, Sendable {
     }
 }
 
-/// Compares what ought to be with what is.
+/// Compares the desired state with the observed state.
 public enum Planner {
     /// The steps, in order, that bring one domain's attachments to what is desired. Pure and total; with nothing to do
     /// it is empty, so running it again does no harm.
@@ -66,15 +65,15 @@ public enum Planner {
                 actions.append(.detach(attachment.id, why: "the domain does not run"))
                 desired[attachment.id] = nil
             case .running(_, let kept):
-                guard let wished = desired.removeValue(forKey: attachment.id) else {
+                guard let wanted = desired.removeValue(forKey: attachment.id) else {
                     if kept.contains(attachment.id) { continue }
                     actions.append(.detach(attachment.id, why: "the domain's metadata and this host's configuration no longer ask for it"))
                     continue
                 }
-                actions += steps(from: attachment, to: wished)
+                actions += steps(from: attachment, to: wanted)
             }
         }
-        // What is left has no pins. Added last, so that a device's place is free again before it is taken.
+        // What is left has no pins. It is attached last, so that a position at a device's hook is free again before it is used.
         if case .running(let list, _) = evidence {
             var added: Set<AttachmentID> = []
             for one in list where desired[one.key.id] == one && added.insert(one.key.id).inserted {
@@ -84,13 +83,13 @@ public enum Planner {
         return actions
     }
 
-    private static func steps(from attachment: ObservedAttachment, to wished: DesiredAttachment) -> [Action] {
-        if attachment.satisfies(wished) { return [] }
-        guard let spec = attachment.spec, spec.key == wished.key, spec.mechanism == wished.mechanism else {
+    private static func steps(from attachment: ObservedAttachment, to desired: DesiredAttachment) -> [Action] {
+        if attachment.satisfies(desired) { return [] }
+        guard let spec = attachment.spec, spec.key == desired.key, spec.mechanism == desired.mechanism else {
             // Half made, or on the other mechanism: nothing of it can be kept.
-            return [.detach(attachment.id, why: "it is made again"), .attach(wished)]
+            return [.detach(attachment.id, why: "it is made again"), .attach(desired)]
         }
-        let removed = attachment.hooks.filter { $0.value == .detached && wished.options.direction.directions.contains($0.key) }
-        return [.replace(wished, restored: Set(removed.keys))]
+        let removed = attachment.hooks.filter { $0.value == .detached && desired.options.direction.directions.contains($0.key) }
+        return [.replace(desired, restored: Set(removed.keys))]
     }
 }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Remembers which taps each domain had, to say so when they are gone and nobody was seen to take them away.
+/// Remembers which taps each domain had, to report taps that vanished from the metadata without an event.
 ///
-/// Taps live in a domain's metadata. Who changes metadata, as `virt-tap set`, `unset` and `virsh metadata` do, has libvirt send an event
-/// with their namespace. Who writes the domain's whole XML anew does not, and mostly writes it without what is not their own. A
-/// domain that is undefined is remembered for a while, since some of these undefine it and define it again. Kept for as long as the
-/// daemon runs. Times are seconds of a clock that does not jump.
+/// A change of metadata, as by `virt-tap set`, `unset` and `virsh metadata`, causes an event with the namespace. A new definition of the whole
+/// domain causes no such event, and programs that write one often leave out metadata that they do not know. A domain that is undefined is
+/// remembered for a while, since some programs undefine it and define it again. The memory ends with the daemon. Times are seconds of a
+/// clock that does not jump.
 public struct TapLossWatch: Sendable {
-    /// What is gone.
+    /// Taps that vanished.
     public struct Loss: Hashable, Sendable {
         public enum Kind: Hashable, Sendable {
             /// The definition that the next start uses has been written without them; the guest that runs still has them.
             case atNextStart
-            /// The domain has them no more.
+            /// The domain does not have them any more.
             case atOnce
             /// They were only in the definition that ran.
             case withTheRun
@@ -22,7 +22,7 @@ public struct TapLossWatch: Sendable {
         public var name: String
         public var kind: Kind
         public var taps: Set<TapName>
-        /// Whether libvirt could not be listened to meanwhile, so that somebody may have taken them away in the ordinary way.
+        /// Whether events may have been missed meanwhile, so that somebody may have removed the taps in the ordinary way.
         public var isUnwatched: Bool
     }
 
@@ -31,9 +31,9 @@ public struct TapLossWatch: Sendable {
         public var name: String
         public var isRunning: Bool
         public var isPersistent: Bool
-        /// The taps of what runs; `nil`: its XML cannot be read.
+        /// The taps of the live definition; `nil`: its XML cannot be read.
         public var live: Set<TapName>?
-        /// Those that the next start would have; `nil`: not known, or there is no such definition.
+        /// The taps of the persistent definition; `nil`: it is not known, or there is none.
         public var persistent: Set<TapName>?
 
         public init(name: String, isRunning: Bool, isPersistent: Bool, live: Set<TapName>?, persistent: Set<TapName>?) {
@@ -49,40 +49,40 @@ public struct TapLossWatch: Sendable {
         var live: Set<TapName> = []
         var persistent: Set<TapName>?
         var isRunning = false
-        /// Those that are known to end with the run.
-        var told: Set<TapName> = []
-        /// When this was asked for.
+        /// Taps that are known to end with the run.
+        var ending: Set<TapName> = []
+        /// When the domain was read.
         var read: Double
-        /// When metadata of ours were last written.
+        /// When our metadata was last written.
         var written = -Double.infinity
         var goneSince: Double?
     }
 
-    /// The event may be told of after the change was read.
+    /// How many seconds after the change its event may come.
     public static let patience = 5.0
-    /// How long a domain that is not there is remembered.
+    /// How many seconds a domain that does not exist is remembered.
     static let memory = 86_400.0
 
     private var records: [DomainUUID: Record] = [:]
     private var losses: [DomainUUID: (loss: Loss, found: Double)] = [:]
-    /// Since when libvirt has been listened to without a break.
+    /// Since when events have been received without a break.
     private var watchedSince = Double.infinity
 
     public init() {}
 
-    /// When the next loss is to be told of; `nil`: there is none.
+    /// When the next loss is to be reported; `nil`: there is none.
     public var nextLoss: Double? { losses.values.map(\.found).min().map { $0 + Self.patience } }
 
-    /// Events come from now on.
+    /// Events are received from now on.
     public mutating func connected(at now: Double) { watchedSince = now }
 
-    /// Somebody has written our metadata of a domain, which explains what is not there any more.
+    /// Somebody has written our metadata of a domain, which explains missing taps.
     public mutating func written(_ domain: DomainUUID, at now: Double) {
         records[domain]?.written = now
         losses[domain] = nil
     }
 
-    /// The domain comes from another host, or goes there: what it had here says nothing of what it ought to have.
+    /// The domain migrates from or to another host, so what it had here does not matter any more.
     public mutating func forget(_ domain: DomainUUID) {
         records[domain] = nil
         losses[domain] = nil
@@ -96,13 +96,13 @@ public struct TapLossWatch: Sendable {
         records[domain]?.isRunning = false
     }
 
-    /// Takes what libvirt says of a domain.
-    /// - Parameter asked: when it was asked for.
+    /// Compares what libvirt says about a domain with what was known.
+    /// - Parameter asked: when libvirt was asked.
     public mutating func take(_ sight: Sight, of domain: DomainUUID, asked: Double) {
-        let wished = (sight.live ?? []).union(sight.persistent ?? [])
+        let present = (sight.live ?? []).union(sight.persistent ?? [])
         guard let before = records[domain] else {
-            // Who has no tap has nothing to lose.
-            if !wished.isEmpty {
+            // A domain without taps cannot lose one.
+            if !present.isEmpty {
                 records[domain] = Record(
                     live: sight.live ?? [], persistent: sight.persistent, isRunning: sight.isRunning, read: asked)
             }
@@ -115,16 +115,16 @@ public struct TapLossWatch: Sendable {
         if let persistent = sight.persistent {
             lost = (before.persistent ?? []).subtracting(persistent)
             record.persistent = persistent
-            record.told = before.told.subtracting(persistent).union(lost)
+            record.ending = before.ending.subtracting(persistent).union(lost)
         }
         if let live = sight.live {
-            // A transient domain that is made anew.
+            // A transient domain that was created again.
             if isNewRun, !sight.isPersistent, before.persistent == nil { lost.formUnion(before.live.subtracting(live)) }
             record.live = live
         }
         var ended: Set<TapName> = []
         if !sight.isRunning {
-            ended = before.live.subtracting(wished).subtracting(lost).subtracting(before.told)
+            ended = before.live.subtracting(present).subtracting(lost).subtracting(before.ending)
             if sight.isPersistent { record.live = [] }
         }
         records[domain] = record
@@ -137,11 +137,11 @@ public struct TapLossWatch: Sendable {
         losses[domain] = (loss, asked)
     }
 
-    /// What is gone and was not explained in time; each is given once.
+    /// The losses that no event explained in time; each is returned once.
     public mutating func due(at now: Double) -> [Loss] {
         let due = losses.filter { now - $0.value.found >= Self.patience }
         for domain in due.keys { losses[domain] = nil }
-        // Back again meanwhile, as after a definition that was put right at once.
+        // Taps may be back meanwhile, when the definition was corrected at once.
         return due.values.map(\.loss).sorted { $0.domain < $1.domain }.compactMap { loss in
             guard let record = records[loss.domain] else { return loss }
             var loss = loss

@@ -20,8 +20,8 @@ public protocol DomainSource: Sendable {
 
 /// One domain as libvirt reported it at one moment; the XML is not interpreted yet.
 public struct DomainSnapshot: Sendable, Equatable {
-    /// Bytes of one domain's XML that are read, wherever it comes from: four times what libvirt's protocol carries in one
-    /// string (REMOTE_STRING_MAX in src/remote/remote_protocol.x, 4 MiB).
+    /// The largest XML of a domain that is read, in bytes: four times the longest string in libvirt's protocol (REMOTE_STRING_MAX in
+    /// src/remote/remote_protocol.x, 4 MiB).
     public static let maximumXML = 16 << 20
 
     public var uuid: DomainUUID
@@ -30,7 +30,7 @@ public struct DomainSnapshot: Sendable, Equatable {
     public var isRunning: Bool
     /// Whether libvirt says that it was shut off by migrating to another host.
     public var hasMigratedAway: Bool
-    /// Whether a definition is kept that outlives this run.
+    /// Whether there is a definition that outlives this run.
     public var isPersistent: Bool
     /// The XML of the active domain, with device names; empty when it is not running.
     public var liveXML: [UInt8]
@@ -51,43 +51,42 @@ public struct DomainSnapshot: Sendable, Equatable {
     }
 }
 
-/// What the hypervisor has to say without being asked. An event carries no state: it only says where to look again.
+/// An event from the hypervisor. It carries no state: it only says what to read again.
 public enum HypervisorEvent: Sendable, Equatable {
-    /// A connection stands and events are registered: whatever happened before is unknown, so look at everything.
+    /// A connection has been made and events are registered. What happened before is unknown, so everything has to be read.
     case connected(libvirtVersion: String)
-    /// The connection is gone; reconnecting goes on by itself. Says nothing about any domain.
+    /// The connection is lost and is being made again. Says nothing about any domain.
     case disconnected(why: String)
-    /// Look at this domain again. `what` is for the log, such as `started booted` or `device-added net1`.
+    /// This domain has to be read again. `what` is for the log, such as `started booted` or `device-added net1`.
     case domainChanged(DomainUUID, what: String)
-    /// This domain's guest runs from now on: booted, restored, arrived by migration, or resumed. Comes beside
-    /// `domainChanged`, and is for measuring only.
+    /// This domain's guest runs from now on: booted, restored, arrived by migration, or resumed. Comes in addition to
+    /// `domainChanged`, only for measuring.
     case guestRuns(DomainUUID)
-    /// libvirt has started this domain here, booted, restored, reverted to a snapshot or come by migration (`comesFromElsewhere`): each is
-    /// a start at which it calls the hook first. Comes beside `domainChanged`.
+    /// libvirt has started this domain here: it was booted, restored, reverted to a snapshot or migrated in (`comesFromElsewhere`). At each such
+    /// start libvirt calls the hook first. Comes in addition to `domainChanged`.
     case started(DomainUUID, comesFromElsewhere: Bool)
-    /// Somebody wrote or removed the metadata of this domain in a namespace, live or persistent; who writes the domain's whole XML anew
-    /// causes no such event. Comes beside `domainChanged`.
+    /// Somebody wrote or removed the metadata of this domain in a namespace, live or persistent. A new definition of the whole domain causes no
+    /// such event. Comes in addition to `domainChanged`.
     case metadataWritten(DomainUUID, namespace: String)
 }
 
-/// The operations at which libvirt calls its qemu hook and virt-tap has anything to do; a later libvirt may have others.
+/// The operations of libvirt's qemu hook that matter to virt-tap; a later libvirt may have others.
 ///
-/// hooks/qemu calls virt-tap at those that concern the daemon, and has a list of its own of them, since it must do no harm without its
-/// binary.
+/// hooks/qemu calls virt-tap at those that concern the daemon. It has its own list of them, since it must be harmless without the binary.
 public enum HookOperation: String, CaseIterable, Sendable {
     case prepare, start, started, stopped, release, migrate, restore, reconnect, attach
 
-    /// Whether libvirt takes a refusal and nothing runs yet. At `reconnect` it would kill the guest, at `migrate` and
-    /// `restore` it would end those.
+    /// Whether libvirt accepts a refusal while nothing runs yet. At `reconnect` a refusal would kill the guest, at `migrate` and `restore` it
+    /// would abort them.
     public var isRefusable: Bool { self == .prepare || self == .start }
 
-    /// Whether the daemon has anything to do: before the devices exist it has not.
+    /// Whether the daemon has anything to do, which it has not before the devices exist.
     public var concernsDaemon: Bool { hasDevices || self == .stopped || self == .release }
 
-    /// Whether libvirt is kept waiting until the daemon is done: only before the guest runs. All others tell it something
-    /// that it would find out by itself.
+    /// Whether libvirt has to wait until the daemon is done: only before the guest runs. The other operations tell the daemon what it would
+    /// find out by itself.
     public var waitsForDaemon: Bool { self == .start }
 
-    /// Whether the domain's devices exist and are to stay.
+    /// Whether the domain's devices exist and stay.
     public var hasDevices: Bool { [.start, .started, .reconnect, .attach].contains(self) }
 }

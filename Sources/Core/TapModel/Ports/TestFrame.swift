@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// The marked frame that `virt-tap test` sends: known again by its MAC addresses, which no cut takes away.
+/// The marked frame that `virt-tap test` sends. It is recognized by its MAC addresses, which no snap length removes.
 ///
-/// A UDP datagram from 192.0.2.1 to 198.51.100.1 (RFC 5737: nobody's), port 9 (discard), with a text that says what it is. The MAC addresses
+/// A UDP datagram from 192.0.2.1 to 198.51.100.1 (reserved for documentation, RFC 5737), port 9 (discard), with a text that says what it is. The MAC addresses
 /// are locally administered (IEEE 802) and hold a token of the test and the frame's number.
 public struct TestFrame: Hashable, Sendable {
     /// Chosen at random for each test.
@@ -15,12 +15,12 @@ public struct TestFrame: Hashable, Sendable {
         self.number = number
     }
 
-    /// How many bytes at its begin all frames of one test have in common.
+    /// The number of bytes at the begin that all frames of one test have in common.
     private static let common = 10
-    /// Both MAC addresses.
+    /// The length of both MAC addresses in bytes.
     private static let markLength = 12
 
-    /// What all frames of a test begin with; the first four bytes are as good as random.
+    /// The bytes with which all frames of a test begin; the first four are practically random.
     public static func begin(token: UInt64) -> [UInt8] { Array(TestFrame(token: token, number: 0).mark.prefix(common)) }
 
     private var mark: [UInt8] {
@@ -40,7 +40,7 @@ public struct TestFrame: Hashable, Sendable {
         return mark + Self.big(0x0800) + ip + udp
     }
 
-    /// The number of a frame of this test that begins at an offset of what was captured; `nil`: none does.
+    /// The number of the frame of this test that begins at an offset of a captured packet; `nil`: none begins there.
     public static func number(in capture: some RandomAccessCollection<UInt8>, at offset: Int, token: UInt64) -> UInt16? {
         guard capture.count >= offset + markLength else { return nil }
         let mark = Array(capture.dropFirst(offset).prefix(markLength))
@@ -51,7 +51,7 @@ public struct TestFrame: Hashable, Sendable {
     private static func big(_ value: Int) -> [UInt8] { [UInt8(value >> 8 & 0xFF), UInt8(value & 0xFF)] }
 }
 
-/// One test frame, where it was given to a tap, and what became of it there.
+/// One test frame: the tap and direction that it was sent for, and its outcome.
 public struct TestFrameResult: Hashable, Codable, Sendable {
     /// `TestFrame.number`.
     public var number: UInt16
@@ -61,13 +61,14 @@ public struct TestFrameResult: Hashable, Codable, Sendable {
     public var device: String
     @Nullable public var alias: String?
     public var direction: Direction
-    /// `nil`: it was not sent.
+    /// What became of the frame; `nil`: it was not sent.
     @Nullable public var outcome: TestFrameOutcome?
-    /// Why not.
+    /// Why the frame was not sent; `nil`: it was sent.
     @Nullable public var message: String?
 
     public init(
-        number: UInt16, tap: TapName, origin: TapOrigin, device: String, alias: String?, direction: Direction, outcome: TestFrameOutcome? = nil,
+        number: UInt16, tap: TapName, origin: TapOrigin, device: String, alias: String?, direction: Direction,
+        outcome: TestFrameOutcome? = nil,
         message: String? = nil
     ) {
         self.number = number
@@ -92,13 +93,13 @@ public struct TestFrameOutcome: Hashable, Codable, Sendable {
         case errors
     }
 
-    /// Why the tap would have left the frame alone. It is sent all the same, by the same program without that choice.
+    /// Why the tap would not have copied the frame. A copy is sent anyway, by the same program without that option.
     public enum Choice: String, Codable, Sendable {
         case filter, sample
     }
 
     public var fate: Fate
-    /// `nil`: the tap would have copied it.
+    /// The option because of which the tap would not have copied the frame; `nil`: it would have.
     public var leftOutBy: Choice?
 
     private enum CodingKeys: String, CodingKey {

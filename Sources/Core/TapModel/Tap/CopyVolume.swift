@@ -2,7 +2,7 @@
 
 /// How much of a frame is copied.
 public enum Snaplen: Hashable, Sendable {
-    /// At most so many bytes, 64 to 65535, before encapsulation.
+    /// At most this many bytes, 64 to 65535, before encapsulation.
     case bytes(UInt16)
     /// The link to transport headers and no payload.
     case headers
@@ -51,10 +51,10 @@ public enum Sampling: Hashable, Codable, Sendable {
     public static let range: ClosedRange<UInt32> = 1...2_147_483_647
 }
 
-/// The upper limit of what one tap copies, all interfaces and both directions together; or a destination's, or the host's.
+/// The upper limit of what one tap copies, for all its interfaces and directions together; also of a destination or of the host.
 public struct RateLimit: Hashable, Codable, Sendable {
     public enum Unit: String, Codable, Sendable {
-        /// Of bytes after the cut and before encapsulation.
+        /// Counts bytes after truncation and before encapsulation.
         case bitsPerSecond
         case packetsPerSecond
 
@@ -77,7 +77,7 @@ public struct RateLimit: Hashable, Codable, Sendable {
     /// Greater than zero.
     public var perSecond: UInt64
     public var unit: Unit
-    /// What may come at once, in bytes or in packets as `unit` says; `nil`: chosen by virt-tap.
+    /// The burst in bytes or in packets, as `unit` says; `nil`: virt-tap chooses it.
     public var burst: UInt64?
     /// As it was written (`100mbit`), for status and for writing it back.
     public var text: String

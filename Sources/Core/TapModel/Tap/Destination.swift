@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Where copies go: what stands inside a `<destination>`, on the host or inline in the metadata.
+/// Where copies go: the content of a `<destination>`, in the host's configuration or inline in the metadata.
 public enum DestinationTarget: Hashable, Codable, Sendable {
     /// A netdev of the host. `allowShared` permits one that carries other traffic too.
     case interface(name: String, allowShared: Bool)
-    /// A monitor port of ours, which virt-tapd makes: sensors of this host listen at the device of that name.
+    /// A monitor port, which virt-tapd installs: sensors of this host listen at the device of this name.
     case monitor(name: String)
     /// A sensor VM on this host, one of its interfaces chosen by MAC or alias. At least one of name and UUID; with
     /// both, both must match.
@@ -16,7 +16,7 @@ public enum DestinationTarget: Hashable, Codable, Sendable {
     public enum Kind: String, CaseIterable, Codable, Sendable {
         case interface, monitor, domain, vxlan, geneve, gre, erspan
 
-        /// Whether it is one to another machine.
+        /// Whether the destination is another machine.
         public var isTunnel: Bool {
             switch self {
             case .interface, .monitor, .domain: false
@@ -58,10 +58,10 @@ public enum DestinationReference: Hashable, Codable, Sendable {
 public struct DestinationDefinition: Hashable, Sendable {
     public var name: TapName
     public var target: DestinationTarget
-    /// Upper limit of all copies to it.
+    /// Upper limit of all copies to the destination.
     public var rate: RateLimit?
-    /// What fits, in bytes of an IP packet, 576 to 65535: of a tunnel's path, when that is known to be less than the route says; else see
-    /// `resolvingMTU`.
+    /// The largest IP packet in bytes, 576 to 65535: of a tunnel the path's MTU, where it is smaller than the route says; of a device of this
+    /// host see `resolvingMTU`.
     public var mtu: UInt32?
     /// Who may use it; empty: every domain.
     public var allow: [DomainPattern]
@@ -74,7 +74,7 @@ public struct DestinationDefinition: Hashable, Sendable {
         self.allow = allow
     }
 
-    /// `mtu` where it means that copies for a device of this host are finished: made what a wire would have carried.
+    /// The MTU to which offloads are resolved in copies for a device of this host; `nil`: offloads are left as they are.
     public var resolvingMTU: UInt32? { target.kind.isTunnel ? nil : mtu }
 
     public func allows(_ domain: DomainDefinition) -> Bool {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// One valid wish: copy this domain's traffic to that destination.
+/// One valid tap: copy traffic of this domain to that destination.
 public struct Tap: Hashable, Codable, Sendable {
     /// Unique in the domain, per origin.
     public var name: TapName
     public var origin: TapOrigin
     public var destination: DestinationReference
     public var direction: TapDirection
-    /// Any of these must match; empty: every interface, hot-plugged ones included.
+    /// The interfaces that at least one of these matches are tapped; empty: every interface, hot-plugged ones included.
     public var selectors: [InterfaceSelector]
     /// A pcap-filter(7) expression of 1 to 4,096 bytes, not yet compiled; `nil`: everything.
     public var filter: String?
@@ -46,11 +46,10 @@ public struct Tap: Hashable, Codable, Sendable {
     }
 }
 
-/// One `<tap>` as the metadata has it: a options that can be carried out, or one that cannot be understood.
+/// One `<tap>` of the metadata: valid, or invalid with the reason.
 public enum TapEntry: Hashable, Sendable {
     case valid(Tap)
-    /// `name` is what the element would be called, as far as that could be read. `required` is kept apart because a
-    /// tap that must be in place is not in place when it is invalid.
+    /// `name` is the tap's name as far as it could be read. `required` is kept since a required tap that is invalid is not in place.
     case invalid(name: TapName, required: Bool, Failure)
 
     public var name: TapName {
@@ -68,7 +67,7 @@ public enum TapEntry: Hashable, Sendable {
     }
 }
 
-/// Who wishes a tap.
+/// Who asks for a tap.
 public enum TapOrigin: String, CaseIterable, Codable, Sendable {
     /// The domain's own metadata.
     case domain
@@ -76,7 +75,7 @@ public enum TapOrigin: String, CaseIterable, Codable, Sendable {
     case host
 }
 
-/// One tap of one domain, on whatever devices.
+/// Identifies one tap of one domain, independent of devices.
 public struct TapKey: Hashable, Sendable {
     public var domain: DomainUUID
     public var origin: TapOrigin
@@ -89,14 +88,14 @@ public struct TapKey: Hashable, Sendable {
     }
 }
 
-/// One way of traffic, seen from the guest as in libvirt's `<bandwidth>`: the guest *receives* inbound and *sends*
-/// outbound. Which TC hook that is depends on the device and is decided in one place, `HookPoint` in Dataplane.
+/// A direction of traffic, as the guest sees it and as in libvirt's `<bandwidth>`: the guest *receives* inbound and *sends* outbound. Which TC
+/// hook that is depends on the device; `HookPoint` in Dataplane decides it.
 public enum Direction: String, CaseIterable, Codable, Sendable {
     case inbound
     case outbound
 }
 
-/// The `direction` of a tap: one way or both.
+/// The `direction` of a tap: one direction or both.
 public enum TapDirection: String, CaseIterable, Codable, Sendable {
     case inbound
     case outbound
@@ -120,7 +119,7 @@ public struct InterfaceSelector: Hashable, Codable, Sendable {
     public var bridge: String?
     /// The network that `<source network>` names.
     public var network: String?
-    /// The name in `<target dev>` that somebody wrote there, which libvirt keeps; what the device is called later does not count.
+    /// The name in `<target dev>`, which libvirt keeps in the definition; a later name of the device does not count.
     public var device: String?
 
     public init(mac: MACAddress? = nil, alias: String? = nil, bridge: String? = nil, network: String? = nil, device: String? = nil) {
@@ -137,14 +136,13 @@ public struct InterfaceSelector: Hashable, Codable, Sendable {
             && (device == nil || device == interface.device)
     }
 
-    /// What the names begin with that libvirt gives devices itself, anew at each start. It drops a `<target dev>` like that from a
-    /// definition.
+    /// Prefixes of the names that libvirt generates at each start. It drops a `<target dev>` with such a prefix from a definition.
     public static let generatedPrefixes = ["vnet", "vif", "macvtap", "macvlan"]
 
-    /// Whether a device's name is one of those.
+    /// Whether libvirt generates the device name.
     public static func isGenerated(_ device: String) -> Bool { generatedPrefixes.contains { device.hasPrefix($0) } }
 
-    /// Whether libvirt may call an interface so: `net0`, `hostdev0`, or the user's own `ua-…`.
+    /// Whether libvirt may give an interface this alias: `net0`, `hostdev0`, or the user's own `ua-…`.
     public static func mayBeAlias(_ text: String) -> Bool {
         if text.hasPrefix("ua-") { return true }
         guard let prefix = ["net", "hostdev"].first(where: { text.hasPrefix($0) }) else { return false }

@@ -88,7 +88,7 @@ public struct Tunnel: Hashable, Codable, Sendable {
     }
 
     /// The name of an inline destination, such as `vxlan:192.0.2.10:4789/100` or `erspan:[2001:db8::1]/7;version=2;ttl=9`: one for
-    /// each way to wrap copies, since destinations of one name are one destination. At most `labelLimit` bytes.
+    /// each way to encapsulate copies, since destinations of one name are one destination. At most `labelLimit` bytes.
     public var label: String {
         var text = "\(kind.rawValue):" + (remote.contains(":") ? "[\(remote)]" : remote)
         if let port { text += ":\(port)" }
