@@ -80,7 +80,8 @@ struct ClassicDecoder {
         case 0x05:
             guard let comparison = Comparison(rawValue: operation) else { break }
             return .branch(
-                comparison, operand, try target(position, UInt32(instruction.jumpTrue)), try target(position, UInt32(instruction.jumpFalse)))
+                comparison, operand, try target(position, UInt32(instruction.jumpTrue)), try target(position, UInt32(instruction.jumpFalse))
+            )
         default: break
         }
         throw .malformed("instruction \(position) has the unknown code 0x\(String(instruction.code, radix: 16))")

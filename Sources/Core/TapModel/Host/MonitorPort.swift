@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// A monitor port: a veth pair of ours that takes copies at one end, and at the other of which sensors listen.
+/// A monitor port: a veth pair of virt-tap that takes copies at one end; sensors listen at the other.
 public struct MonitorPort: Hashable, Sendable {
     /// What the configuration asks for.
     public struct Spec: Hashable, Sendable {
         /// The device at which sensors listen.
         public var name: String
-        /// What copies are marked with; nothing else gets into the port. Of more than four the first four count.
+        /// The marks of copies; frames without one of them do not get into the port. Only the first four count.
         public var marks: [PacketMark]
         /// How programs are attached on this host.
         public var mechanism: Mechanism
@@ -18,22 +18,22 @@ public struct MonitorPort: Hashable, Sendable {
         }
     }
 
-    /// What had to be done to have the port as it is wished.
+    /// What had to be done to have the port as desired.
     public enum Change: Hashable, Sendable {
-        /// There was none.
+        /// It was installed.
         case made
-        /// Somebody had removed programs of it, or gone in front of them; at which hooks of which devices, for people.
+        /// Somebody had removed its programs or attached others before them. The texts name the hooks and devices.
         case guarded([String])
-        /// It is as another version of virt-tap or another configuration had it, and was brought up to date.
+        /// It was of another version of virt-tap or of another configuration, and was updated.
         case updated
     }
 
-    /// Of our end, that copies are sent to.
+    /// The ifindex of our end, to which copies are sent.
     public var ifindex: UInt32
-    /// What the sensors' end is called now: somebody may have renamed it. `nil`: it is in another network namespace.
+    /// The present name of the sensors' end, which somebody may have renamed; `nil`: it is in another network namespace.
     public var listener: String?
     public var change: Change?
-    /// Why it could not be looked at, or brought up to date, when that was tried last: what is known of it is what was found before.
+    /// Why the port could not be read or updated at the last attempt, so that the other properties are those found before.
     public var unseen: Failure?
 
     public init(ifindex: UInt32, listener: String?, change: Change? = nil) {
@@ -50,9 +50,8 @@ extension DeviceTable {
 }
 
 extension MonitorPort {
-    /// What our end is called: its name begins as those of all our devices, and has at most 15 bytes. It is told from other ports' by the
-    /// alias.
-    /// - Parameter name: of the sensors' end.
+    /// The name of our end, with the prefix of all devices of virt-tap and at most 15 bytes. The device's alias distinguishes ports.
+    /// - Parameter name: the name of the sensors' end.
     public static func device(of name: String) -> String {
         let room = 15 - HostDevice.ownPrefix.utf8.count
         // virttap-cut and virttap-cut-in are the relay.

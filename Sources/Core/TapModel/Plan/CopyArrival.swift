@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Decides whether copies that this host makes can come to a tapped device with their mark on, by what its devices are.
+/// Decides, from the host's devices, whether copies that this host makes can reach a tapped device with their mark.
 ///
-/// Where they cannot, a frame with the mark is somebody else's, and should have been copied. Rather yes where it is not known.
+/// Where they cannot, a frame with the mark is somebody else's and should have been copied. In doubt the answer is yes.
 public struct CopyArrival {
     private let devices: DeviceTable
     private let target: HostDevice
-    /// Devices that were looked at, as those that send, and those that receive.
+    /// Devices that the walk has visited as senders, and as receivers.
     private var sending: Set<UInt32> = []
     private var receiving: Set<UInt32> = []
 
@@ -16,16 +16,16 @@ public struct CopyArrival {
     }
 
     /// - Parameters:
-    ///   - ifindex: of the tapped device.
-    ///   - direction: the guest's, in which the frames go.
-    ///   - destination: the kind of the tap's own.
-    ///   - destinations: where copies of all taps of the host go now.
+    ///   - ifindex: the tapped device.
+    ///   - direction: the direction of the frames, as the guest sees it.
+    ///   - destination: the kind of the tap's destination.
+    ///   - destinations: the present destinations of all taps of the host.
     public static func isPossible(
         at ifindex: UInt32, _ direction: Direction, of destination: DestinationTarget.Kind, destinations: [DestinationRecord],
         devices: DeviceTable?
     ) -> Bool {
         guard let target = devices?[ifindex], let devices else { return true }
-        // It counts its tunnel's own packets with them, which guests may send on.
+        // The counter includes packets of the tap's own tunnel, which guests may forward.
         if destination.isTunnel { return true }
         // What a guest sends begins at its tap device. To a macvtap device the host can send as well.
         if direction == .outbound, target.kind != .macvtap { return false }
@@ -49,12 +49,12 @@ public struct CopyArrival {
         case .bridge: return isReached(byPortsOf: device)
         case .macvtap, .other("macvlan"): return isReached(byNeighboursOf: device)
         case .other("veth"), .other("netkit"):
-            // In another network namespace the mark is taken off.
+            // The kernel clears the mark when a frame enters another network namespace.
             if device.isLinkElsewhere { return false }
             return device.peer.flatMap { devices[$0] }.map { isReached(byReceivingAt: $0) } ?? true
         case .other("vlan"), .other("macsec"): return device.lower.flatMap { devices[$0] }.map { isReached(bySendingFrom: $0) } ?? true
         case .other("bond"), .other("team"), .other("hsr"): return isReached(byPortsOf: device)
-        // They leave the host, where the mark does not go, or go nowhere.
+        // Frames leave the host, without the mark, or go nowhere.
         case .other(""), .other("dummy"): return false
         case .other: return true
         }
@@ -84,7 +84,7 @@ public struct CopyArrival {
         return false
     }
 
-    /// Those on the same adapter get one another's frames, as they are of one bridge.
+    /// Whether a device on the same adapter is reached: they get one another's frames, as ports of a bridge do.
     private mutating func isReached(byNeighboursOf device: HostDevice) -> Bool {
         guard !device.isLinkElsewhere, let link = device.link, let lower = devices[link] else { return true }
         for neighbour in devices.uppers(of: lower) where neighbour.index != device.index {
@@ -94,16 +94,16 @@ public struct CopyArrival {
     }
 }
 
-/// Remembers how `marked` of each attachment grew, since the counter itself says neither when nor whether it still does.
+/// Remembers how the counter `marked` of each attachment grew, since the counter itself does not say when, and whether it still grows.
 public struct MarkWatch: Sendable {
-    /// Seconds without a frame after which it has ended.
+    /// The number of seconds without a frame after which the growth has ended.
     public static let patience: Int64 = 600
 
-    /// One time in which frames with our mark came.
+    /// A period in which frames with our mark came.
     public struct Growth: Hashable, Sendable {
-        /// How many.
+        /// The number of frames.
         public var packets: UInt64
-        /// When it was seen first.
+        /// When the first was seen.
         public var since: Timestamp
     }
 
@@ -118,16 +118,16 @@ public struct MarkWatch: Sendable {
 
     public init() {}
 
-    /// Takes note of the counters.
+    /// Compares the counters with those noted before.
     /// - Parameters:
-    ///   - counters: what was counted at the time `now`.
-    ///   - isNew: whether nothing can have been counted before they are seen for the first time.
+    ///   - counters: the counters at the time `now`.
+    ///   - isNew: whether the attachment is new, so that all that it has counted is growth.
     public mutating func note(
         _ id: AttachmentID, _ mark: PacketMark, _ counters: [Direction: DirectionCounters], isNew: Bool, at now: Timestamp
     ) {
         for (direction, counter) in counters {
             let count = counter.marked.packets
-            // The counter begins anew with maps of another layout; another mark is another matter.
+            // The counter starts again at zero with maps of another layout, and growth of another mark does not count.
             guard var record = records[id]?[direction], record.mark == mark, record.count <= count else {
                 let growth = isNew && count > 0 && records[id]?[direction] == nil ? Growth(packets: count, since: now) : nil
                 records[id, default: [:]][direction] = Record(count: count, growth: growth, last: now, mark: mark)
@@ -142,9 +142,9 @@ public struct MarkWatch: Sendable {
         }
     }
 
-    /// Forgets all but these.
+    /// Forgets all attachments but these.
     public mutating func keep(_ ids: Set<AttachmentID>) { records = records.filter { ids.contains($0.key) } }
 
-    /// What has come of late, by direction.
+    /// The recent growth of an attachment, by direction.
     public func growth(of id: AttachmentID) -> [Direction: Growth] { (records[id] ?? [:]).compactMapValues(\.growth) }
 }

@@ -15,11 +15,11 @@ public struct HookWatch: Sendable {
         public var wasCalled: Bool
     }
 
-    /// A call may be read after the event, by a daemon that has much to do.
+    /// How many seconds after the event a busy daemon may read the call.
     public static let patience = 10.0
-    /// A call so long before the event belongs to an earlier start, which failed. `started` comes right before the event.
+    /// A call this many seconds before the event belongs to an earlier start, which failed. `started` comes right before the event.
     static let recent = 60.0
-    /// A daemon that runs for so short a time may have been down when the hook was called.
+    /// A daemon that has run for fewer seconds may have been down when the hook was called.
     public static let settling = 5.0
 
     private struct Call {
@@ -30,7 +30,7 @@ public struct HookWatch: Sendable {
 
     /// When this daemon began to take calls.
     private let since: Double
-    /// The starts that the hook told of.
+    /// The starts that the hook reported.
     private var calls: [DomainUUID: [Call]] = [:]
     /// The starts that libvirt reported and that are not judged yet, as they came.
     private var starts: [(domain: DomainUUID, time: Double)] = []
@@ -76,13 +76,13 @@ public struct HookWatch: Sendable {
 
 /// Measures for each guest that begins to run here how long before, or after, its taps were in place.
 ///
-/// A start is told by the hook or by libvirt's `started` event; that the guest runs by `resumed`, which comes before
+/// The hook or libvirt's `started` event report a start; `resumed` reports that the guest runs, and comes before
 /// `started` at a cold boot and long after it at the target of a migration. Times are seconds of a clock that does not
 /// jump; those of events are when they arrived, some milliseconds after they happened.
 public struct ArrivalLog: Sendable {
-    /// A start whose guest did not run before is looked for this long; longer than the longest migration.
+    /// How many seconds a start waits for its guest to run; longer than the longest migration.
     static let patience = 86_400.0
-    /// A guest that was seen to run so long ago did not run because of this start.
+    /// A guest that was seen to run this many seconds ago did not run because of this start.
     static let recent = 30.0
 
     private struct Arrival {

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// When each domain, and what else changes, is looked at: the first wish at once, those that follow within a second of a change together, since
-/// each attachment makes the kernel wait. Times are seconds of a clock that does not jump.
+/// Decides when work on each domain and on the host is due. The first request is due at once; those within a second after a change of the
+/// kernel are merged, since each attachment makes the kernel wait. Times are seconds of a clock that does not jump.
 public struct WorkQueue: Sendable {
-    /// What there is to look at.
+    /// A piece of work.
     public enum Item: Hashable, Sendable {
-        /// Look at everything.
+        /// Read and reconcile everything.
         case all
         case domain(DomainUUID)
-        /// Look whether somebody took away what is attached.
+        /// Check whether somebody removed what is attached.
         case sweep
-        /// Look how packets get to other machines.
+        /// Read the paths to other machines.
         case paths
-        /// Look how much is copied.
+        /// Read how much is copied.
         case load
-        /// Say what was waited for and did not come.
+        /// Report what was expected and did not come.
         case silence
 
         fileprivate var concernsDomains: Bool {
@@ -25,7 +25,7 @@ public struct WorkQueue: Sendable {
         }
     }
 
-    /// What to do now.
+    /// The answer to what is to be done now.
     public enum Next: Hashable, Sendable {
         case run(Item)
         /// Nothing is due before this time.
@@ -33,24 +33,22 @@ public struct WorkQueue: Sendable {
         case idle
     }
 
-    /// How long wishes for one item are merged after the kernel was changed for it.
+    /// How many seconds requests for an item are merged after the kernel was changed for it.
     public static let interval = 1.0
-    /// How long they are merged after it was only looked at: nothing waited for that, but a storm of events is still a
-    /// storm.
+    /// How many seconds requests for an item are merged after it was only read: nothing waited for that, but there may be a storm of events.
     public static let lookInterval = 0.05
 
-    /// How long an item waits at most after it took long.
+    /// The longest pause in seconds after an item that took long.
     public static let longestPause = 5.0
 
-    /// In the order of asking; the value is when it is due.
+    /// The requested items in the order of the requests, and when each is due.
     private var due: [(item: Item, time: Double)] = []
-    /// Not before when each item may run again.
+    /// The earliest time at which each item may run again.
     private var notBefore: [Item: Double] = [:]
 
     public init() {}
 
-    /// Asks for `item`, not before `delay` seconds from now. What is asked for already is not asked for twice; the
-    /// earlier time stands.
+    /// Requests `item`, not before `delay` seconds from now. If it is requested already, the earlier time stands.
     public mutating func request(_ item: Item, at now: Double, after delay: Double = 0) {
         let earliest = max(now + delay, notBefore[item] ?? -.infinity)
         if let index = due.firstIndex(where: { $0.item == item }) {
