@@ -1,7 +1,20 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import Hypervisor
 import TapModel
 import TapXML
+
+/// Where metadata is read and written: libvirt, or a stand-in in tests.
+protocol MetadataStore {
+    func domain(named name: String) async throws -> DomainSnapshot
+    func setMetadata(_ xml: String?, of uuid: DomainUUID, live: Bool, config: Bool) async throws
+}
+
+extension LibvirtMetadataEditor: MetadataStore {
+    func setMetadata(_ xml: String?, of uuid: DomainUUID, live: Bool, config: Bool) async throws {
+        try await setMetadata(xml, of: uuid, uri: MetadataXML.namespace, key: "tap", live: live, config: config)
+    }
+}
 
 /// Carries out `set` and `unset`: reads each side of the domain, changes all of them in memory, and only when all could
 /// be changed writes each for itself.

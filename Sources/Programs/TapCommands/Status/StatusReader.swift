@@ -110,3 +110,87 @@ struct StatusReader {
             complaints: complaints, isKnown: isKnown)
     }
 }
+
+/// Which taps of a document are asked for.
+struct StatusSelection: Hashable {
+    /// Names or UUIDs; empty: every domain.
+    var domains: [String] = []
+    /// Also those of domains that do not run. Domains that are named are shown in any case.
+    var includesShutOff = false
+
+    /// The document with nothing but the taps asked for. A domain without taps is not in a status document, so a name
+    /// that is not there can be a domain's all the same.
+    /// - Throws: when a domain that was named has no tap. With no daemon nobody can say so, and nothing is thrown.
+    func apply(to document: StatusDocument) throws(CommandFailure) -> StatusDocument {
+        var selected = document
+        guard !domains.isEmpty else {
+            if !includesShutOff { selected.taps.removeAll { $0.running == false } }
+            return selected
+        }
+        let unknown = self.unknown(in: document)
+        if !unknown.isEmpty, document.daemon.complete == false {
+            let names = unknown.map { "\"\($0.printable)\"" }.joined(separator: ", ")
+            throw CommandFailure(.failure, "whether there is a tap of \(names) is not known yet: \(StatusNotes.ignorance(document.daemon))")
+        }
+        guard unknown.isEmpty || !document.daemon.running else {
+            let names = Set(document.taps.map(\.domain)).sorted()
+            throw CommandFailure(
+                .failure,
+                lines: unknown.map { name in
+                    "\"\(name.printable)\" has no tap, or there is no domain of that name"
+                        + (name.allSatisfy(\.isNumber) ? "; here a domain goes by name or UUID, not by libvirt's number" : "")
+                        // Not "did you mean": the one that was named may be there.
+                        + (NearestName.of(name, among: names).map { "; \"\($0.printable)\" has one" } ?? " (`virsh list --all`)")
+                })
+        }
+        selected.taps.removeAll { tap in !domains.contains { Self.matches(tap, $0) } }
+        return selected
+    }
+
+    /// What was named and has no tap in the document.
+    func unknown(in document: StatusDocument) -> [String] {
+        domains.filter { domain in !document.taps.contains { Self.matches($0, domain) } }
+    }
+
+    private static func matches(_ tap: TapStatus, _ domain: String) -> Bool {
+        // Scalar by scalar: two names that only look alike are two domains.
+        tap.domain.unicodeScalars.elementsEqual(domain.unicodeScalars) || DomainUUID(domain) == tap.uuid
+    }
+}
+
+/// The rule of `status --check`.
+enum StatusHealth {
+    /// Seconds that a daemon may take until libvirt has told it which domains there are.
+    static let patience: Int64 = 60
+
+    /// Whether the daemon has not known for so long what taps there are that nobody should take it for healthy.
+    static func isBlind(_ daemon: StatusDocument.Daemon, at now: Timestamp) -> Bool {
+        daemon.complete == false && daemon.since.map { now.seconds - $0.seconds > patience } ?? false
+    }
+
+    /// Whether any tap does not do what it is there for, or none can be placed for want of a configuration.
+    static func isUnhealthy(_ document: StatusDocument, at now: Timestamp) -> Bool {
+        if document.daemon.running, document.config.stale, document.config.loaded == nil { return true }
+        if isBlind(document.daemon, at: now) { return true }
+        return document.taps.contains { isUnhealthy($0, at: now) }
+    }
+
+    private static func isUnhealthy(_ tap: TapStatus, at now: Timestamp) -> Bool {
+        switch tap.state {
+        case .active, .disabled: return false
+        case .failed, .denied, .unsupported: return true
+        case .pending: return tap.running != false && outlasts(tap.reason, tap, at: now)
+        case .degraded:
+            // One that only waits for an interface, which was added a moment ago, is in no other case than one that waits for all.
+            let others = tap.interfaces.filter { $0.state != .active }
+            guard !others.isEmpty, others.allSatisfy({ $0.state == .pending }) else { return true }
+            return others.contains { outlasts($0.reason, tap, at: now) }
+        }
+    }
+
+    /// Whether a tap has waited longer than what it waits for takes to pass by itself.
+    private static func outlasts(_ reason: Reason?, _ tap: TapStatus, at now: Timestamp) -> Bool {
+        guard let patience = reason.map(\.patience) ?? patience, let since = tap.stateSince else { return false }
+        return now.seconds - since.seconds > patience
+    }
+}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import FoundationEssentials
 import Glibc
 import TapModel
 
@@ -104,5 +105,15 @@ enum StatusTable {
             alias = !device && differ { $0.alias ?? $0.mac?.description }
             if !device, !alias { (device, alias) = (true, true) }
         }
+    }
+}
+
+/// `status --json`.
+enum StatusJSON {
+    /// Sorted keys, two spaces, a newline at the end: two documents can be compared with diff.
+    static func text(_ document: StatusDocument) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(document), as: UTF8.self) + "\n"
     }
 }

@@ -105,3 +105,30 @@ struct StatusCommand: ParsableCommand {
         return "\u{1B}[H" + lines.map { $0 + "\u{1B}[K" }.joined(separator: "\n") + "\u{1B}[J"
     }
 }
+
+/// `virt-tap list`, which is what people type: `virt-tap status`. No alias, which the shells' completions would not know.
+struct ListCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list",
+        abstract: "The same as status.",
+        // Its own would be of the command that is in it.
+        usage: "virt-tap list" + StatusCommand.usageString().dropFirst("status".count))
+
+    @OptionGroup var status: StatusCommand
+
+    func run() throws { try status.run() }
+}
+
+/// The value of `--watch`.
+///
+/// Takes any text and is checked afterwards: the parser takes an option whose value is optional for a flag when it
+/// cannot read the value, and would leave a mistake unsaid.
+struct WatchInterval: ExpressibleByArgument, Hashable, CustomStringConvertible {
+    static let standard = WatchInterval(argument: "2")
+
+    var description: String
+    /// 1 to 86,400; `nil`: no such number.
+    var seconds: UInt32? { UInt32(description).flatMap { (1...86_400).contains($0) ? $0 : nil } }
+
+    init(argument: String) { description = argument }
+}

@@ -7,6 +7,59 @@ import TapControl
 import TapHost
 import TapModel
 
+/// `virt-tap set`.
+struct SetCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "set",
+        abstract: "Adds a tap to a domain's metadata, or changes one.",
+        discussion: """
+            With --to it describes the whole tap, and replaces the one of that name; without, it changes what is given of a \
+            tap that is there and keeps the rest. The domain's other taps stay. Running and persistent definition are read, \
+            changed and written each for itself.
+            """)
+
+    @Argument(help: "The domain, by name, UUID or number.", completion: DomainCompletion.kind)
+    var domain: String
+
+    @OptionGroup(title: "The tap")
+    var tap: TapOptions
+
+    @OptionGroup var options: EditOptions
+
+    func run() async throws {
+        var tap = tap
+        if let path = tap.filterFile { tap.filter = try FilterFile.read(path) }
+        try await options.run(.set(tap), domain: domain)
+    }
+}
+
+/// `virt-tap unset`.
+struct UnsetCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "unset",
+        abstract: "Removes taps from a domain's metadata.")
+
+    @Argument(help: "The domain, by name, UUID or number.", completion: DomainCompletion.kind)
+    var domain: String
+
+    @Argument(help: "The taps to remove.", completion: NameCompletion.taps)
+    var names: [String] = []
+
+    @Flag(help: "All of the domain's taps.")
+    var all = false
+
+    @OptionGroup var options: EditOptions
+
+    func validate() throws {
+        if all, !names.isEmpty { throw ValidationError("--all is instead of names") }
+        if !all, names.isEmpty { throw ValidationError("name the taps to remove, or use --all") }
+    }
+
+    func run() async throws {
+        try await options.run(.unset(names: names, all: all), domain: domain)
+    }
+}
+
 /// What `set` and `unset` have in common.
 ///
 /// The path options are those of every subcommand; only `--config` has a second meaning here, see `ArgumentNormaliser`.

@@ -1,8 +1,47 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
+import ArgumentParser
 import Glibc
+import TapControl
+import TapHost
 import TapModel
 import TapSystem
+
+/// Where things are; the same on every subcommand and on virt-tapd. `EditOptions` has those of set and unset.
+struct PathOptions: ParsableArguments {
+    @Option(help: ArgumentHelp("The host's configuration.", valueName: "file"), completion: .file())
+    var config = HostPaths.configuration
+
+    @OptionGroup var places: PlaceOptions
+
+    var connect: String? { places.connect }
+    var runtimeDir: String { places.runtimeDir }
+    var bpffs: String { places.bpffs }
+    var runtimeDirectory: RuntimeDirectory { RuntimeDirectory(runtimeDir) }
+
+    /// The configuration in force, for commands that cannot do without.
+    func configuration() throws(CommandFailure) -> HostConfiguration {
+        do {
+            return try ConfigurationFile(path: config).load()
+        } catch {
+            throw CommandFailure(.configuration, lines: error.lines)
+        }
+    }
+}
+
+/// Where libvirt, the daemon and the pins are.
+struct PlaceOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The libvirt to talk to; default: the configuration's, else LIBVIRT_DEFAULT_URI, else qemu:///system.", valueName: "uri"))
+    var connect: String?
+
+    @Option(help: ArgumentHelp("Where the daemon's sockets are.", valueName: "dir"), completion: .directory)
+    var runtimeDir = HostPaths.runtimeDirectory
+
+    @Option(help: ArgumentHelp("The BPF file system that holds the pins.", valueName: "dir"), completion: .directory)
+    var bpffs = HostPaths.bpffs
+}
 
 /// A file to be checked, or standard input.
 struct DocumentFile {
