@@ -24,7 +24,7 @@ INSTALL_FILE = install -m 0644
 substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release test test-kernels test-host test-streams soak fuzz fuzz-parsers bench bench-ovs bench-scale demo install install-binaries install-data install-group uninstall fmt lint clean
+.PHONY: help deps build release man test test-kernels test-host test-streams soak fuzz bench bench-ovs bench-scale demo install install-binaries install-data install-group uninstall fmt lint clean
 
 help: ## show this list
 	@echo 'virt-tap: taps for libvirt domains. Targets:'
@@ -43,9 +43,9 @@ release: ## build both programs to be installed, Swift linked statically
 	$(SWIFT) build $(release_flags) --product virt-tapd
 	$(SWIFT) build $(release_flags) --product virt-tap
 
-check: ## run the tests that need neither root nor guests, side by side (under a minute after the build)
-	@scripts/deps build
-	@SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test --check
+man: ## write the help of the command line into packaging/man/virt-tap.1
+	@scripts/deps build test
+	VT_WRITE_MAN=1 $(SWIFT) test $(SWIFTFLAGS) --filter TapCommandsTests.ManPageTests
 
 test: ## run all tests: unit, kernel, and end to end on real guests (root)
 	@scripts/deps build test
