@@ -77,7 +77,7 @@ extension EndToEnd.RunningGuests {
                 let status = try await host.virtTap("status", "--check")
                 #expect(status.status == 2 && status.text.contains(words) && status.text.contains("(config-invalid)"), "\(status.text)")
                 #expect(try await host.virtTap("reload").status == 78)
-                #expect(try await host.virtTap("doctor").text.contains("virt-tapd has none"))
+                #expect(try await host.virtTap("doctor").text.contains("virt-tapd has no configuration"))
                 // A new tap waits.
                 try await host.web2.setMetadata("<tap to='ids'/>")
                 try await host.wait(for: "web2", .failed, .configInvalid)

@@ -164,7 +164,7 @@ extension EndToEnd {
         private func saysWhatRuns(_ kind: Kind, _ host: TappedHost) async throws {
             let doctor = try await host.virtTap("doctor")
             #expect(doctor.text.contains("11.3.0 by \(kind.rawValue) at qemu:///system"), "\(doctor.text)")
-            #expect(doctor.text.contains("installed, last seen"), "\(doctor.text)")
+            #expect(doctor.text.contains("installed, last called"), "\(doctor.text)")
         }
 
         /// By virt-tap, by virsh, by hot-plug, and by the guest itself.

@@ -56,7 +56,7 @@ extension EndToEnd {
             }
             #expect(try await host.wait(for: "strict").warnings.isEmpty)
             #expect(try await host.status().hook.missed == nil)
-            #expect(try await host.virtTap("doctor").text.contains(/ok +hook +installed, last seen/))
+            #expect(try await host.virtTap("doctor").text.contains(/ok +hook +installed, last called/))
             try await strict.destroy()
             try await easy.destroy()
         }

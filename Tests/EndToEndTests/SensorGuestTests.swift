@@ -47,7 +47,7 @@ extension EndToEnd.RunningGuests {
             try await host.reload(Self.configuration)
             // Written, and not working: as `status --check` has it.
             let set = try await host.virtTap("set", "web1", "--to", "vm")
-            #expect(set.status == 2 && set.errorText.contains("`virt-tap unset web1 vm` takes the tap out again"), "\(set.errorText)")
+            #expect(set.status == 2 && set.errorText.contains("`virt-tap unset web1 vm` removes it"), "\(set.errorText)")
             try await host.wait(for: "web1", tap: "vm", .failed, .destinationElsewhere)
             let pins = try await host.pins(of: web1)
             #expect(!pins.isEmpty)

@@ -194,7 +194,7 @@ extension EndToEnd.RunningGuests {
             #expect(message.hasPrefix("7 frames to the guest (tap-web1, since ") && message.contains(PacketMark().description))
             #expect(try await host.virtTap("status", "--check").status == 0)
             #expect(try await host.virtTap("status").text.contains("(foreign-mark)"))
-            #expect(try await host.virtTap("doctor").text.contains("frames that are no copies have \(PacketMark())"))
+            #expect(try await host.virtTap("doctor").text.contains("have the mark of copies, \(PacketMark())"))
             try await host.reload()
             try await eventually("the log has it") { host.lab.log("virt-tapd").contains("web1: tap ids: 7 frames to the guest") }
             #expect(try copied(PacketMark().value) == 0)
@@ -242,7 +242,7 @@ extension EndToEnd.RunningGuests {
             }
             try host.lab.write("not port 53\nnot port 80\n", to: "/run/bpf.conf")
             let refused = try await host.virtTap("set", "web1", "--name", "second", "--filter-file", "/run/bpf.conf")
-            #expect(refused.status == 1 && refused.errorText.contains("nothing joins line 1 (not port 53) and line 2 (not port 80)"))
+            #expect(refused.status == 1 && refused.errorText.contains("no operator between line 1 (not port 53) and line 2 (not port 80)"))
             try await host.virtTapSucceeds("unset", "web1", "second")
             try await host.waitForEnd(of: "web1", tap: "second")
             #expect(try await host.tap(of: "web1")?.state == .active)

@@ -88,7 +88,7 @@ struct ArgumentTests {
     @Test("A subcommand that is not there is 64 and names the nearest; so is one that help is asked about")
     func subcommand() {
         for arguments in [["stauts"], ["help", "stauts"]] {
-            #expect(VirtTap.misuse(arguments) == CommandFailure(.usage, "there is no subcommand stauts; did you mean status?"))
+            #expect(VirtTap.misuse(arguments) == CommandFailure(.usage, "unknown subcommand \"stauts\"; did you mean status?"))
         }
         #expect(VirtTap.misuse(["help", "nope"])?.code == .usage)
         for arguments in [[], ["help"], ["help", "set"], ["status", "stauts"], ["--help"], ["--generate-completion-script", "bash"]] {
@@ -102,7 +102,7 @@ struct ArgumentTests {
         #expect(command.status.all && command.status.domains == ["web1"] && command.status.watch?.seconds == 5)
         #expect(throws: (any Error).self) { try VirtTap.parseAsRoot(["list", "--watch=0"]) }
         #expect(VirtTap.misuse(["list"]) == nil)
-        #expect(VirtTap.misuse(["lsit"])?.lines == ["there is no subcommand lsit; did you mean list?"])
+        #expect(VirtTap.misuse(["lsit"])?.lines == ["unknown subcommand \"lsit\"; did you mean list?"])
     }
 
     @Test("Help names what a command does before where things are", arguments: ["status", "check", "purge", "test", "set", "unset"])

@@ -14,12 +14,12 @@ struct DiagnosisTests {
     private static let good = HostExamination(
         findings: CapabilityFinding.Subject.allCases.map { CapabilityFinding($0, .yes) }, mechanism: .success(.tcx), filters: nil)
     /// As whoever is not asked by virt-tapd's rights sees it.
-    private static let own = JudgedRights.own(why: "no process could be made")
+    private static let own = RightsBasis.caller(why: "no process could be made")
 
     private func facts(_ change: (inout HostFacts) -> Void = { _ in }) -> HostFacts {
         var facts = HostFacts(
             kernel: "6.18.44-x", mechanism: .success(.tcx), bpffs: "/sys/fs/bpf", attachments: .success(2),
-            capabilities: Self.good.findings, rights: .daemons(Self.good), filters: nil,
+            capabilities: Self.good.findings, rights: .daemon(Self.good), filters: nil,
             libvirt: LibvirtReport(libraryVersion: "9.0.0", daemon: .failure(Failure(.libvirtDisconnected, "gone"))),
             hook: .installed(since: Timestamp(seconds: 100)),
             libvirtProcess: LibvirtProcess(name: "libvirtd", started: Timestamp(seconds: 200)),
@@ -71,7 +71,7 @@ struct DiagnosisTests {
             } == .unknown)
         var daemons = Self.good
         daemons.filters = failure
-        #expect(level("filters") { $0.rights = .daemons(daemons) } == .fail)
+        #expect(level("filters") { $0.rights = .daemon(daemons) } == .fail)
         // What virt-tapd can, root need not.
         #expect(level("filters") { $0.filters = failure } == .ok)
     }
@@ -113,7 +113,7 @@ struct DiagnosisTests {
         func findings(_ change: (inout HostExamination) -> Void) -> [Finding] {
             var found = Self.good
             change(&found)
-            return Diagnosis.findings(facts { $0.rights = isAsked ? .daemons(found) : .units(found, why: nil) })
+            return Diagnosis.findings(facts { $0.rights = isAsked ? .daemon(found) : .unit(found, why: nil) })
         }
         func answer(_ subject: CapabilityFinding.Subject, _ answer: CapabilityFinding.Answer) -> [Finding] {
             findings { $0.findings[CapabilityFinding.Subject.allCases.firstIndex(of: subject)!] = CapabilityFinding(subject, answer) }
@@ -124,13 +124,13 @@ struct DiagnosisTests {
             #expect(failed.map(\.subject) == [subject.rawValue])
             #expect(
                 failed.first?.message
-                    == "not with virt-tapd's rights, though with all of root's: the kernel's verifier refused the program: R4 off -64")
+                    == "fails with virt-tapd's rights, works with root's: the kernel's verifier refused the program: R4 off -64")
             #expect(failed.first?.remedy?.contains("report this") == true)
         }
         // EPERM is no verdict on the kernel, but on the rights.
         for subject in [CapabilityFinding.Subject.programs, .relay, .bpffs, .tcx] {
             let found = answer(subject, .unknown(why: "Operation not permitted")).first { $0.subject == subject.rawValue }
-            #expect(found?.level == .fail && found?.message == "not with virt-tapd's rights: Operation not permitted", "\(subject)")
+            #expect(found?.level == .fail && found?.message == "fails with virt-tapd's rights: Operation not permitted", "\(subject)")
         }
         #expect(answer(.jit, .unknown(why: "no program could be loaded")).first { $0.subject == "jit" }?.level == .unknown)
         #expect(answer(.privileges, .no(why: "CAP_BPF missing")).first { $0.subject == "capabilities" }?.level == .fail)
@@ -148,16 +148,16 @@ struct DiagnosisTests {
             CapabilityFinding(.privileges, .no(why: "CAP_BPF missing")),
             CapabilityFinding(.programs, .unknown(why: "Operation not permitted")),
         ]
-        let programs = Diagnosis.findings(facts { $0.rights = .daemons(found) }).first { $0.subject == "programs" }
+        let programs = Diagnosis.findings(facts { $0.rights = .daemon(found) }).first { $0.subject == "programs" }
         #expect(
             programs?.remedy
-                == "virt-tapd has to run as its unit is installed, with CAP_BPF CAP_KILL CAP_NET_ADMIN CAP_NET_RAW CAP_PERFMON CAP_SETGID CAP_SETUID: see "
-                + "`systemctl cat virt-tapd`")
+                == "start virt-tapd with its unit as installed, which gives it CAP_BPF CAP_KILL CAP_NET_ADMIN CAP_NET_RAW CAP_PERFMON CAP_SETGID "
+                + "CAP_SETUID; `systemctl cat virt-tapd` shows the unit")
     }
 
     @Test("By whose rights is said")
     func whose() {
-        func line(_ rights: JudgedRights, user: UInt32 = 0, daemon: HostFacts.Daemon = .notRunning) -> Finding? {
+        func line(_ rights: RightsBasis, user: UInt32 = 0, daemon: HostFacts.Daemon = .notRunning) -> Finding? {
             Diagnosis.findings(
                 facts {
                     $0.rights = rights
@@ -166,14 +166,15 @@ struct DiagnosisTests {
                 }
             ).first { $0.subject == "rights" }
         }
-        #expect(line(.daemons(Self.good))?.level == .ok)
+        #expect(line(.daemon(Self.good))?.level == .ok)
         #expect(
-            line(.units(Self.good, why: nil))?.message.contains("virt-tapd, which does not run: CAP_BPF CAP_KILL CAP_NET_ADMIN") == true)
-        let silent = line(.units(Self.good, why: nil), daemon: .silent)
-        #expect(silent?.message.contains("virt-tapd, which does not answer: CAP_BPF") == true)
-        let unreachable = line(.units(Self.good, why: nil), daemon: .unreachable("another protocol"))
-        #expect(unreachable?.message.contains("virt-tapd, which cannot be asked: CAP_BPF") == true)
-        let older = line(.units(Self.good, why: "virt-tapd: this virt-tapd knows no request named \"examine\""))
+            line(.unit(Self.good, why: nil))?.message.contains(
+                "virt-tapd is not running, so checked with the capabilities of its unit: CAP_BPF CAP_KILL") == true)
+        let silent = line(.unit(Self.good, why: nil), daemon: .silent)
+        #expect(silent?.message.contains("virt-tapd does not answer, so checked") == true)
+        let unreachable = line(.unit(Self.good, why: nil), daemon: .unreachable("another protocol"))
+        #expect(unreachable?.message.contains("virt-tapd cannot be asked, so checked") == true)
+        let older = line(.unit(Self.good, why: "virt-tapd: this virt-tapd knows no request named \"examine\""))
         #expect(older?.level == .warn && older?.message.contains("knows no request") == true && older?.remedy != nil)
         #expect(line(Self.own)?.level == .unknown && line(Self.own, user: 1_000) == nil)
     }
@@ -182,7 +183,7 @@ struct DiagnosisTests {
     func asked() {
         let refused = ControlError.refused("this virt-tapd knows no request named \"examine\"")
         let body = [UInt8](try! JSONEncoder().encode(Self.good))
-        guard case .daemons(Self.good) = JudgedRights.find(isRoot: true, ask: { ControlResponse(body: body) }, child: { nil }) else {
+        guard case .daemon(Self.good) = RightsBasis.examine(isRoot: true, ask: { ControlResponse(body: body) }, child: { nil }) else {
             Issue.record("virt-tapd's answer does not count")
             return
         }
@@ -191,19 +192,19 @@ struct DiagnosisTests {
         let refuses: () throws(ControlError) -> ControlResponse = { () throws(ControlError) in throw refused }
         let babbles: () throws(ControlError) -> ControlResponse = { () throws(ControlError) in ControlResponse(body: [1]) }
         for ask in [refuses, babbles] {
-            guard case .units(child, let why?) = JudgedRights.find(isRoot: true, ask: ask, child: { child }) else {
+            guard case .unit(child, let why?) = RightsBasis.examine(isRoot: true, ask: ask, child: { child }) else {
                 Issue.record("nobody stands in for an older virt-tapd")
                 return
             }
-            #expect(why.contains("knows no request") || why.contains("is not one that virt-tap"), "\(why)")
+            #expect(why.contains("knows no request") || why.contains("cannot read its answer"), "\(why)")
         }
-        guard case .units(child, nil) = JudgedRights.find(isRoot: true, ask: nil, child: { child }),
-            case .own = JudgedRights.find(isRoot: true, ask: nil, child: { nil })
+        guard case .unit(child, nil) = RightsBasis.examine(isRoot: true, ask: nil, child: { child }),
+            case .caller = RightsBasis.examine(isRoot: true, ask: nil, child: { nil })
         else {
             Issue.record("without a virt-tapd")
             return
         }
-        guard case .own = JudgedRights.find(isRoot: false, ask: refuses, child: { child }) else {
+        guard case .caller = RightsBasis.examine(isRoot: false, ask: refuses, child: { child }) else {
             Issue.record("asked without being root")
             return
         }
@@ -241,7 +242,7 @@ struct DiagnosisTests {
         #expect(
             finding([Samples.tap("web1"), Samples.tap("web2", state: .failed, reason: .attachFailed)])
                 == Finding(
-                    .warn, "taps", "1 of 2 does not work, such as web2/ids (attach-failed)", remedy: "virt-tap status says why of each"))
+                    .warn, "taps", "1 of 2 does not work, for example web2/ids (attach-failed)", remedy: "`virt-tap status` says why"))
     }
 
     @Test("The hook: missing, not executable, newer than libvirt's daemon, seen")

@@ -38,10 +38,10 @@ struct FilterFileTests {
     @Test("Refused with the lines that nothing joins, and where nothing is left")
     func refused() throws {
         let list = try #require(refusal("# hosts\nnot host 192.0.2.1\n\nnot host 192.0.2.2\n"))
-        #expect(list.hasPrefix("bpf.conf: nothing joins line 2 (not host 192.0.2.1) and line 4 (not host 192.0.2.2): "))
+        #expect(list.hasPrefix("bpf.conf: no operator between line 2 (not host 192.0.2.1) and line 4 (not host 192.0.2.2): "))
         #expect(list.contains("&& or ||"))
         #expect(refusal("(port 80)\n!host 192.0.2.1") != nil)
-        for empty in ["", "\n \n", "# nothing\n#"] { #expect(refusal(empty)?.contains("no filter in it") == true) }
+        for empty in ["", "\n \n", "# nothing\n#"] { #expect(refusal(empty)?.contains("no filter, only spaces") == true) }
     }
 
     @Test("From a file; what cannot be read, or is no text, is said")

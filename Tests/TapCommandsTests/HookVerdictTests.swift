@@ -48,7 +48,7 @@ struct HookVerdictTests {
         }
         let busy = HookVerdict(ControlResponse(error: "busy"), operation: .start, xml: Self.domain(required: "yes"))
         #expect(busy.refuses)
-        #expect(busy.lines == ["required tap span is not in place: virt-tapd could not take the call: busy"])
+        #expect(busy.lines == ["required tap span is not in place: virt-tapd did not accept the hook call: busy"])
         // What cannot be read requires nothing.
         #expect(!HookVerdict(withoutAnswer: "nobody listens", operation: .start, xml: Array("<domain".utf8)).refuses)
     }

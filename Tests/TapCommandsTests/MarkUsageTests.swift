@@ -12,8 +12,8 @@ struct MarkUsageTests {
     /// A bit of NetBird's marks, which was the default once.
     private static let bit = PacketMark(value: 0x2000, mask: 0x2000)
 
-    private func lines(_ text: String, _ form: MarkReading.Form, _ mark: PacketMark = bit) -> [String] {
-        MarkReading.lines(of: text, in: form, using: mark)
+    private func lines(_ text: String, _ format: MarkParser.Format, _ mark: PacketMark = bit) -> [String] {
+        MarkParser.lines(of: text, in: format, using: mark)
     }
 
     @Test("ip rule, xfrm and tunnels")
@@ -54,8 +54,8 @@ struct MarkUsageTests {
             """
         let all = rules.split(separator: "\n").map(String.init)
         #expect(lines(rules, .words) == [all[0], all[3], all[4], all[6]])
-        #expect(MarkReading.restoresConnectionMarks(rules, in: .words))
-        #expect(!MarkReading.restoresConnectionMarks(all[2], in: .words))
+        #expect(MarkParser.restoresConnectionMarks(rules, in: .words))
+        #expect(!MarkParser.restoresConnectionMarks(all[2], in: .words))
     }
 
     @Test("ebtables, ipset and tc")
@@ -71,7 +71,7 @@ struct MarkUsageTests {
         let actions = "total acts 1\n\n\taction order 0: skbedit  mark 113952 pipe\n\t index 1 ref 1 bind 0\n"
         #expect(lines(actions, .words) == ["action order 0: skbedit  mark 113952 pipe"])
         #expect(lines(actions.replacing("113952", with: "8/0xff"), .words).isEmpty)
-        #expect(MarkReading.restoresConnectionMarks("\taction order 0: connmark zone 0 pipe\n", in: .words))
+        #expect(MarkParser.restoresConnectionMarks("\taction order 0: connmark zone 0 pipe\n", in: .words))
     }
 
     @Test("nft: expressions, maps, sets, ranges, tproxy, what is reckoned")
@@ -126,7 +126,7 @@ struct MarkUsageTests {
                 "meta mark vmap { 0x00002000 : accept, 0x00000001 : drop }", "meta mark 0x00001000-0x00003000 accept",
                 "tcp dport 80 tproxy to :50080 meta mark set 0x00002000 accept", "meta mark set jhash ip saddr mod 16 offset 8192",
             ])
-        #expect(MarkReading.restoresConnectionMarks(ruleset, in: .nft))
+        #expect(MarkParser.restoresConnectionMarks(ruleset, in: .nft))
         #expect(lines(ruleset, .nft, PacketMark()).isEmpty)
         #expect(lines("\t\tmeta mark set 0x56001014\n\t\tmeta mark 0x00001000 accept", .nft, PacketMark()).count == 1)
     }
@@ -158,10 +158,10 @@ struct MarkUsageTests {
 
     @Test("Every tool is asked, bridges one by one, connections only where packets get their marks back; none there is not known")
     func asking() {
-        #expect(MarkUsage.find(Self.bit) { _ in nil } == nil)
+        #expect(MarkUsage.read(Self.bit) { _ in nil } == nil)
         var asked: [String] = []
         let rules = ["iptables-save": "-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff"]
-        let users = MarkUsage.find(Self.bit) { command in
+        let users = MarkUsage.read(Self.bit) { command in
             asked.append(command.text)
             switch command.text {
             case "ovs-vsctl --timeout=2 list-br": return "br-int\nbr-ex\n"
@@ -180,7 +180,7 @@ struct MarkUsageTests {
         #expect(asked.contains("ovs-ofctl dump-flows br-int") && asked.contains("ip xfrm state list nokeys"))
         asked = []
         #expect(
-            MarkUsage.find(Self.bit) { command in
+            MarkUsage.read(Self.bit) { command in
                 asked.append(command.name)
                 return command.name == "ip" ? "" : nil
             } == [])

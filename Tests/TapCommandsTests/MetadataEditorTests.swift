@@ -95,10 +95,10 @@ struct MetadataEditorTests {
         #expect(changed.writes.first?.xml?.contains("<tap to=\"ids\" direction=\"inbound\" enabled=\"no\">") == true)
         #expect(changed.writes.first?.xml?.contains("52:54:00:00:00:01") == true)
         #expect(report.done == ["web1: tap ids changed in the running domain"])
-        await #expect(throws: CommandFailure(.usage, "there are several taps (ids, span): --name says which one")) {
+        await #expect(throws: CommandFailure(.usage, "several taps (ids, span); choose one with --name")) {
             try await run(Store(live: old, config: nil), try options("--disabled"))
         }
-        await #expect(throws: CommandFailure(.usage, "a new tap needs --to")) {
+        await #expect(throws: CommandFailure(.usage, "the domain has no tap to change; --to adds one")) {
             try await run(Store(live: "", config: nil), try options("--disabled"))
         }
     }
@@ -173,7 +173,7 @@ struct MetadataEditorTests {
             report.warnings == [
                 "tap span: destination span: interface mon1 does not exist; copying begins when it appears (destination-down)"
             ])
-        #expect(report.passing == [report.warnings[0]: .destinationDown], "a daemon says so, too")
+        #expect(report.transient == [report.warnings[0]: .destinationDown], "a daemon says so, too")
     }
 
     @Test("That required is taken back is written whatever keeps the tap from being carried out, and nothing else is")
@@ -201,7 +201,7 @@ struct MetadataEditorTests {
         (near.link, far.link) = (52, 50)
         host.devices = DeviceTable([near, far])
         let report = try await run(Store(live: nil, config: ""), try options("--to", "ids"), host: host)
-        #expect(report.warnings.count == 1 && report.passing.isEmpty)
+        #expect(report.warnings.count == 1 && report.transient.isEmpty)
         #expect(report.warnings.first?.hasPrefix("destination ids: mon2, the other end of mon0, is in this host's own") == true)
         #expect(report.warnings.first?.hasSuffix("(host-listens)") == true)
     }
@@ -300,7 +300,7 @@ struct MetadataEditorTests {
         await #expect {
             try await run(store, try options("--name", "ids", "--disabled"), [.config])
         } throws: { error in
-            (error as? CommandFailure)?.lines.first?.hasPrefix("there is no tap ids in the persistent definition to change") == true
+            (error as? CommandFailure)?.lines.first?.hasPrefix("no tap \"ids\" in the persistent definition") == true
         }
         #expect(store.writes.isEmpty)
     }
@@ -315,7 +315,7 @@ struct MetadataEditorTests {
         } throws: { error in
             guard let lines = (error as? CommandFailure)?.lines, lines.count == 2 else { return false }
             return lines[0].hasPrefix("the persistent definition: tap ids: no interface")
-                && lines[1].contains("--live changes the running domain alone")
+                && lines[1].contains("--live changes only the running domain")
         }
         #expect(store.writes.isEmpty)
         _ = try await run(store, change, [.live])
@@ -393,7 +393,7 @@ struct MetadataEditorTests {
         await #expect {
             try await run(named, .unset(names: ["span"], all: false))
         } throws: { error in
-            (error as? CommandFailure)?.lines.last?.contains("`virt-tap unset web1 ids` takes out just that") == true
+            (error as? CommandFailure)?.lines.last?.contains("`virt-tap unset web1 ids` removes just these") == true
         }
         #expect(named.writes.isEmpty)
         #expect(
@@ -443,7 +443,7 @@ struct MetadataEditorTests {
         await #expect(throws: CommandFailure(.failure, lines: ["web1 has no tap \"idz\"; did you mean ids?", "nothing was changed"])) {
             try await run(store, .unset(names: ["ids", "idz"], all: false))
         }
-        await #expect(throws: CommandFailure(.failure, "web1 has no taps")) {
+        await #expect(throws: CommandFailure(.failure, "web1 has no tap")) {
             try await run(Store(live: "", config: ""), .unset(names: [], all: true))
         }
         #expect(store.writes.isEmpty)
@@ -453,7 +453,7 @@ struct MetadataEditorTests {
     func halfDone() async throws {
         let store = Store(live: "", config: "", failing: .config)
         await #expect(
-            throws: CommandFailure(.failure, "the running domain was changed, the persistent definition was not: read-only\\u{1b}")
+            throws: CommandFailure(.failure, "the running domain was changed, but the persistent definition was not: read-only\\u{1b}")
         ) {
             try await run(store, try options("--to", "ids"))
         }

@@ -19,7 +19,7 @@ struct SensorLookupTests {
     }
 
     private static func lookup(_ domains: [String: DomainSnapshot]) -> SensorLookup {
-        SensorLookup(named: { domains[$0] }, identified: { domains[$0.description] })
+        SensorLookup(byName: { domains[$0] }, byUUID: { domains[$0.description] })
     }
 
     private static func snapshot(_ name: String, isRunning: Bool = true) -> DomainSnapshot {
@@ -55,10 +55,10 @@ struct SensorLookupTests {
             .domain(name: "web1", uuid: nil, mac: nil, alias: nil), .domain(name: "other", uuid: nil, mac: nil, alias: nil),
             .interface(name: "mon0", allowShared: false))
         let lookup = SensorLookup(
-            named: { name in
+            byName: { name in
                 guard name == "web1" else { throw MetadataEditError.denied("not for you") }
                 return Self.snapshot(name)
-            }, identified: { _ in nil })
+            }, byUUID: { _ in nil })
         try await lookup.complete(&host, for: "vm0")
         #expect(host.directory.isComplete && host.directory[Samples.uuid] != nil)
         #expect(SensorLookup.isNeeded(host.configuration, for: "vm1") && !SensorLookup.isNeeded(host.configuration, for: "vm2"))
@@ -79,7 +79,7 @@ struct SensorLookupTests {
     @Test func withoutAnAnswerNothingIsKnown() async throws {
         var host = Self.host(.domain(name: "web1", uuid: nil, mac: nil, alias: nil))
         await #expect(throws: MetadataEditError.unreachable("gone")) {
-            try await SensorLookup(named: { _ in throw MetadataEditError.unreachable("gone") }, identified: { _ in nil }).complete(&host)
+            try await SensorLookup(byName: { _ in throw MetadataEditError.unreachable("gone") }, byUUID: { _ in nil }).complete(&host)
         }
         #expect(!host.directory.isComplete)
     }

@@ -30,11 +30,11 @@ struct StatusSelectionTests {
 
     @Test("An unknown one is an error that names the nearest")
     func unknown() {
-        #expect(throws: CommandFailure(.failure, "\"web2\" has no tap, or there is no domain of that name; \"web1\" has one")) {
+        #expect(throws: CommandFailure(.failure, "domain \"web2\" has no tap or does not exist; domain \"web1\" has one")) {
             try names(StatusSelection(domains: ["web1", "web2"]))
         }
         #expect(
-            throws: CommandFailure(.failure, "\"database\" has no tap, or there is no domain of that name (`virsh list --all`)")
+            throws: CommandFailure(.failure, "domain \"database\" has no tap or does not exist; `virsh list --all` shows the domains")
         ) {
             try names(StatusSelection(domains: ["database"]))
         }
@@ -48,9 +48,9 @@ struct StatusSelectionTests {
         #expect(try selection.apply(to: down).taps.map(\.domain) == ["web1"])
         #expect(selection.unknown(in: down) == ["nope"])
         down.taps = []
-        #expect(StatusTable.text(down, isSelection: true, for: .none) == "none of the taps in the kernel is of these domains\n")
+        #expect(StatusTable.text(down, isSelection: true, for: .none) == "no taps of these domains in the kernel\n")
         #expect(StatusTable.text(down, for: .none) == "no taps in the kernel\n")
-        #expect(StatusTable.text(down, isSelection: true, isKnown: false, for: .none) == "what taps there are is not known\n")
+        #expect(StatusTable.text(down, isSelection: true, isKnown: false, for: .none) == "the taps are not known\n")
     }
 
     @Test("Before libvirt has answered nobody knows what domains there are, and nothing is said not to be there")
@@ -58,36 +58,36 @@ struct StatusSelectionTests {
         var early = Samples.document([])
         (early.daemon.complete, early.daemon.connected) = (false, false)
         #expect(
-            throws: CommandFailure(.failure, "whether there is a tap of \"web1\" is not known yet: libvirt has not answered yet")
+            throws: CommandFailure(.failure, "the taps of \"web1\" are not known yet: libvirt has not answered virt-tapd yet")
         ) { try StatusSelection(domains: ["web1"]).apply(to: early) }
         #expect(
-            StatusTable.text(early, for: .none) == "what taps there are is not known yet: libvirt has not answered yet\n")
+            StatusTable.text(early, for: .none) == "the taps are not known yet: libvirt has not answered virt-tapd yet\n")
         early.daemon.connected = true
         let listing = StatusTable.text(early, for: .none)
-        #expect(listing.hasPrefix("what taps there are is not known yet: libvirt is still being asked for the domains\n"))
+        #expect(listing.hasPrefix("the taps are not known yet: the domains are still being read from libvirt\n"))
         // Those in the kernel are shown, and are not all.
         early.taps = [Samples.tap("web1")]
         #expect(
             StatusTable.text(early, for: .none).contains(
-                "\nvirt-tapd: libvirt is still being asked for the domains, so there may be taps that are not shown; "))
+                "\nvirt-tapd: the domains are still being read from libvirt: some taps may be missing here; "))
         // It knew them all, and lost libvirt.
         var later = Samples.document([])
         later.daemon.connected = false
         #expect(StatusTable.text(later, for: .none).hasPrefix("no taps when libvirt last answered\n"))
         // One of before, which does not say.
         later.daemon.complete = nil
-        #expect(StatusTable.text(later, for: .none).hasPrefix("what taps there are is not known: libvirt does not answer virt-tapd\n"))
+        #expect(StatusTable.text(later, for: .none).hasPrefix("the taps are not known: libvirt does not answer virt-tapd\n"))
     }
 
     @Test("--check: a daemon that has known no domain for over a minute is no good sign")
     func blind() {
         var early = Samples.document([])
         early.daemon.since = Timestamp(seconds: 100)
-        #expect(!StatusHealth.isBlind(early.daemon, at: Timestamp(seconds: 1_000)))
+        #expect(!StatusHealth.lacksDomains(early.daemon, at: Timestamp(seconds: 1_000)))
         early.daemon.complete = false
-        #expect(!StatusHealth.isBlind(early.daemon, at: Timestamp(seconds: 160)))
-        #expect(StatusHealth.isBlind(early.daemon, at: Timestamp(seconds: 161)))
-        #expect(!StatusHealth.isBlind(.down, at: Timestamp(seconds: 161)))
+        #expect(!StatusHealth.lacksDomains(early.daemon, at: Timestamp(seconds: 160)))
+        #expect(StatusHealth.lacksDomains(early.daemon, at: Timestamp(seconds: 161)))
+        #expect(!StatusHealth.lacksDomains(.down, at: Timestamp(seconds: 161)))
     }
 
     @Test("Names that only look alike are different")

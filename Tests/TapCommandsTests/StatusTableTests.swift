@@ -77,7 +77,7 @@ struct StatusTableTests {
                 """
 
                 destination ids: too small (mtu-too-small)
-                destination ids: 3 copies could not be delivered, 88 were
+                destination ids: 3 copies were not delivered; 88 were
 
                 """))
     }
@@ -98,7 +98,7 @@ struct StatusTableTests {
         #expect(
             notes == [
                 .init(
-                    subject: "destination ids", text: "3 copies could not be delivered (the last at 2026-11-28T04:40:00Z), 88 were",
+                    subject: "destination ids", text: "3 copies were not delivered (the last at 2026-11-28T04:40:00Z); 88 were",
                     colour: isWarning ? .yellow : nil)
             ])
     }
@@ -117,10 +117,10 @@ struct StatusTableTests {
         let down = DestinationStatus(name: "span", kind: .interface, failure: Failure(.destinationDown, "interface mon1 does not exist"))
         let document = Samples.document([tap], destinations: [destination, down])
         let text = StatusTable.text(document, for: .none)
-        let own = "\nweb1/ids: 489 frames were not copied, being over its rate of 1mbit (burst 64k)"
-        #expect(text.contains("\(own), or over its destination's\n"))
+        let own = "\nweb1/ids: 489 frames were not copied: over its rate of 1mbit (burst 64k)"
+        #expect(text.contains("\(own), or over its destination's rate\n"))
         #expect(StatusTable.text(Samples.document([tap]), for: .none).contains("\(own)\n"))
-        #expect(text.contains("\ndestination ids: 1 frame was not copied, being over its rate\n"))
+        #expect(text.contains("\ndestination ids: 1 frame was not copied: over its rate\n"))
         #expect(text.contains("destination span"))
         // Of named domains' taps: what they do not use is not their business.
         #expect(!StatusTable.text(document, isSelection: true, for: .none).contains("destination span"))
@@ -140,13 +140,13 @@ struct StatusTableTests {
                     [Samples.tap("web1", interfaces: [Samples.interface("net0", device: "vnet3")])], destinations: [destination]),
                 for: .none)
         }
-        #expect(text().contains("20 dropped") && !text().contains("could not be delivered"))
+        #expect(text().contains("20 dropped") && !text().contains("not delivered"))
         destination.errors.packets += 1
         destination.lastError = Timestamp("2026-11-28T04:40:00Z")
-        #expect(text().contains("1 copy could not be delivered, none was"), "the latest may have been one that was too large")
+        #expect(text().contains("1 copy was not delivered; 0 were"), "the latest may have been one that was too large")
         // With nobody to warn of it.
         destination.warnings = []
-        #expect(text().contains("21 copies could not be delivered"))
+        #expect(text().contains("21 copies were not delivered"))
     }
 
     @Test("Colour stands around words and moves nothing")
@@ -215,10 +215,10 @@ struct StatusTableTests {
 
     @Test("Names that differ go on to differ when they are cut")
     func shortened() {
-        #expect(DisplayWidth.shortened(["shop-frontend-01", "shop-frontend-02"], to: 9) == ["shop…d-01", "shop…d-02"])
-        #expect(DisplayWidth.shortened(["aaaaaaXaaaaaaaa", "aaaaaaYaaaaaaaa"], to: 8) == ["aaaaaaX…", "aaaaaaY…"])
-        #expect(DisplayWidth.shortened(["short"], to: 8) == ["short"])
-        #expect(DisplayWidth.shortened(["网络网络网络-1", "网络网络网络-2"], to: 8).allSatisfy { DisplayWidth.of($0) <= 8 })
+        #expect(DisplayWidth.truncatedApart(["shop-frontend-01", "shop-frontend-02"], to: 9) == ["shop…d-01", "shop…d-02"])
+        #expect(DisplayWidth.truncatedApart(["aaaaaaXaaaaaaaa", "aaaaaaYaaaaaaaa"], to: 8) == ["aaaaaaX…", "aaaaaaY…"])
+        #expect(DisplayWidth.truncatedApart(["short"], to: 8) == ["short"])
+        #expect(DisplayWidth.truncatedApart(["网络网络网络-1", "网络网络网络-2"], to: 8).allSatisfy { DisplayWidth.of($0) <= 8 })
     }
 
     @Test("A refusal of the verifier: the tap first, once for all interfaces, wrapped as wide as the terminal")
@@ -299,14 +299,14 @@ struct StatusTableTests {
             text.contains(
                 #"""
 
-                /etc/virt-tap/config.xml: could not be loaded, the configuration before it is in force (config-stale)
+                /etc/virt-tap/config.xml: invalid: virt-tapd still uses the configuration before it (config-stale)
                 /etc/virt-tap/config.xml:3: /virt-tap/x: bad\u{1b}
                 /etc/virt-tap/config.xml:9: worse
 
                 """#))
         #expect(text.ranges(of: "config-stale").count == 1, "told above, once")
         document.config.message = (1...20).map { "/etc/virt-tap/config.xml:\($0): bad" }.joined(separator: "\n")
-        #expect(StatusTable.text(document, for: .none).contains("/etc/virt-tap/config.xml: and 12 more: `virt-tap check` says all\n"))
+        #expect(StatusTable.text(document, for: .none).contains("/etc/virt-tap/config.xml: 12 more errors; `virt-tap check` shows all\n"))
     }
 
     @Test(

@@ -10,22 +10,23 @@ import Testing
 @Suite("The report of a test")
 struct TestReportTests {
     private static func report(
-        _ kind: DestinationTarget.Kind, device: String? = "mon0", fate: TestFrameOutcome.Fate = .copied, _ sightings: [TestReport.Sighting]
+        _ kind: DestinationTarget.Kind, device: String? = "mon0", fate: TestFrameOutcome.Fate = .copied,
+        _ observations: [TestReport.Observation]
     ) -> TestReport {
         let tap = TapStatus(
             domain: "web1", uuid: DomainUUID("6b3b4ae2-6a3e-4a0c-a1c5-2d8f3f6f6b01")!, name: TapName("ids")!, origin: .domain,
             definition: .both, destination: "ids", direction: .both, required: false, enabled: true, state: .active, reason: nil,
             message: nil)
-        let trial = TestFrameResult(
+        let result = TestFrameResult(
             number: 3, tap: tap.name, origin: .domain, device: "vnet0", alias: "net0", direction: .outbound,
             outcome: TestFrameOutcome(fate: fate))
         return TestReport(
-            taps: [tap], destinations: [DestinationStatus(name: "ids", kind: kind, device: device, failure: nil)], trials: [trial],
-            sightings: sightings)
+            taps: [tap], destinations: [DestinationStatus(name: "ids", kind: kind, device: device, failure: nil)], results: [result],
+            observations: observations)
     }
 
-    private static func seen(_ device: String, sent: Bool, outer: Int = 0, number: UInt16 = 3) -> TestReport.Sighting {
-        TestReport.Sighting(number: number, device: device, isSent: sent, outerLength: outer, length: 106 + outer)
+    private static func seen(_ device: String, sent: Bool, outer: Int = 0, number: UInt16 = 3) -> TestReport.Observation {
+        TestReport.Observation(number: number, device: device, isSent: sent, outerLength: outer, length: 106 + outer)
     }
 
     @Test func arrivalIsWhatWasSeenAtTheDestination() {
@@ -58,7 +59,7 @@ struct TestReportTests {
         #expect(!Self.report(.gre, [answer]).isGood)
         answer.refusal = IcmpRefusal(sender: "10.9.0.254", what: "host unreachable", isReceivers: false)
         let lost = Self.report(.gre, [Self.seen("mon0", sent: true, outer: 42), answer])
-        #expect(!lost.isGood && lost.lines.contains("  DID NOT ARRIVE: 10.9.0.254 answers that it is host unreachable"))
+        #expect(!lost.isGood && lost.lines.contains("  DID NOT ARRIVE: 10.9.0.254 answers by ICMP: host unreachable"))
     }
 
     @Test func whatIsBehindTheDeviceIsNotClaimed() {
@@ -80,10 +81,10 @@ struct TestReportTests {
         var report = Self.report(.interface, [Self.seen("mon0", sent: true)])
         report.staleConfiguration = "/etc/virt-tap/config.xml"
         let first = try #require(report.lines.first)
-        #expect(first.hasPrefix("/etc/virt-tap/config.xml could not be loaded, the configuration before it is tested"))
+        #expect(first.hasPrefix("/etc/virt-tap/config.xml is invalid: the configuration before it is tested"))
         #expect(report.isGood)
         report.hasFormerConfiguration = false
-        #expect(report.lines.first?.contains("none was in force before it") == true)
+        #expect(report.lines.first?.contains("only the taps in the kernel are tested") == true)
     }
 
     @Test func aSensorThatDropsIsNoArrival() {
@@ -103,11 +104,11 @@ struct TestReportTests {
         other.message = "it is down\u{1B}"
         report.taps.append(other)
         #expect(!report.isGood)
-        #expect(report.lines.contains("tap span: nothing was sent, since it is failed (destination-down): it is down\\u{1b}"))
-        report.trials = []
+        #expect(report.lines.contains("tap span: nothing was sent: it is failed (destination-down): it is down\\u{1b}"))
+        report.results = []
         #expect(!report.isGood)
-        #expect(report.lines.first == "tap ids: nothing was sent, since it was not attached then; it is active now: try again")
-        #expect(report.lines.last?.hasPrefix("no test frame was sent: only a tap that is attached has a path to test") == true)
+        #expect(report.lines.first == "tap ids: nothing was sent: it was not attached a moment ago, and is active now: try again")
+        #expect(report.lines.last?.hasPrefix("no test frame was sent: only an attached tap can be tested") == true)
         #expect(!report.lines.contains { $0.contains("0 of 0") })
         report.taps = []
         #expect(!report.isGood)
@@ -115,7 +116,7 @@ struct TestReportTests {
 
     @Test func whatIsWrongWithEachInterfaceIsSaid() {
         var report = Self.report(.interface, [])
-        report.trials = []
+        report.results = []
         func refused(_ alias: String, _ device: String) -> InterfaceStatus {
             var status = InterfaceStatus(
                 alias: alias, mac: nil, device: device, ifindex: 7, type: .bridge, state: .failed, reason: .attachFailed,
@@ -125,7 +126,7 @@ struct TestReportTests {
         }
         report.taps[0].interfaces = [refused("net0", "vnet0")]
         (report.taps[0].state, report.taps[0].reason) = (.failed, .attachFailed)
-        let one = "tap ids: nothing was sent, since it is failed (attach-failed)"
+        let one = "tap ids: nothing was sent: it is failed (attach-failed)"
         #expect(report.lines.first == one + ": the kernel's verifier refused the program")
         report.taps[0].interfaces.append(refused("net1", "vnet1"))
         #expect(

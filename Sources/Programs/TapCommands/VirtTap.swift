@@ -9,12 +9,12 @@ import TapSystem
 public struct VirtTap: AsyncParsableCommand {
     public static let configuration = CommandConfiguration(
         commandName: "virt-tap",
-        abstract: "Says and changes which traffic of libvirt's guests is copied, and where to.",
+        abstract: "Show and change the taps of libvirt domains: which traffic is copied, and where to.",
         discussion: """
             A name that begins with a dash goes behind --: virt-tap status -- --help
 
-            Exit codes: 0 done; 1 it failed or is not allowed; 2 (status --check, set) a tap does not work; 3 (status, \
-            reload) the daemon is not running; 10 (hook) a required tap cannot be placed; 64 wrong usage; 78 bad configuration.
+            Exit codes: 0 success; 1 failed or not allowed; 2 (status --check, set) a tap does not work; 3 (status, reload) \
+            virt-tapd is not running; 10 (hook) a required tap is not in place; 64 usage error; 78 invalid configuration.
             """,
         version: virtTapVersion,
         subcommands: [
@@ -24,7 +24,7 @@ public struct VirtTap: AsyncParsableCommand {
 
     public init() {}
 
-    /// Does what the command line says, and ends the process.
+    /// Executes the command line and ends the process.
     public static func start(_ arguments: [String] = Array(CommandLine.arguments.dropFirst())) async -> Never {
         do {
             if let failure = misuse(arguments) { throw failure }
@@ -37,7 +37,7 @@ public struct VirtTap: AsyncParsableCommand {
             ProcessEnd.now(EXIT_SUCCESS)
         } catch let failure as CommandFailure {
             for line in failure.lines {
-                if failure.code == .configuration { Output.diagnose(line) } else { Output.complain(line) }
+                if failure.code == .configuration { Output.diagnose(line) } else { Output.error(line) }
             }
             ProcessEnd.now(failure.code.rawValue)
         } catch {
@@ -45,10 +45,10 @@ public struct VirtTap: AsyncParsableCommand {
         }
     }
 
-    /// What is wrong with a command line that the parser would take, or would refuse in words that do not help.
+    /// A usage error that the parser would not notice, or would report in words that do not help.
     static func misuse(_ arguments: [String]) -> CommandFailure? {
         if let option = ArgumentNormaliser.repeated(arguments) {
-            return CommandFailure(.usage, "\(option) is given twice: a tap has one")
+            return CommandFailure(.usage, "\(option) is given twice; a tap has only one")
         }
         let names = configuration.subcommands.compactMap { $0.configuration.commandName } + ["help"]
         let named = arguments.first == "help" ? arguments.dropFirst().first : arguments.first
@@ -56,34 +56,33 @@ public struct VirtTap: AsyncParsableCommand {
         let nearest = NearestName.of(named, among: names)
         return CommandFailure(
             .usage,
-            "there is no subcommand \(named.printable)"
-                + (nearest.map { "; did you mean \($0)?" } ?? ": there are \(names.joined(separator: ", "))"))
+            "unknown subcommand \"\(named.printable)\""
+                + (nearest.map { "; did you mean \($0)?" } ?? "; the subcommands are \(names.joined(separator: ", "))"))
     }
 }
 
-/// Makes two forms of the command line plain that the parser cannot tell apart by itself.
+/// Rewrites two forms of the command line that the parser cannot tell apart.
 enum ArgumentNormaliser {
-    /// - `--watch` takes a number that follows it, with or without `=`. Whatever else follows is a domain; so is a number before it or
-    ///   behind `--`.
-    /// - With `set` and `unset`, `--config` alone means the persistent definition, as in virsh, while `--config=FILE` and
-    ///   `--config FILE`, with a slash in it, mean the host's configuration as everywhere else. libvirt allows no slash
-    ///   in a domain's name.
+    /// - The value of `--watch` is a number behind it, with or without `=`. Anything else behind it is a domain; so is a number in front
+    ///   of it or behind `--`.
+    /// - With `set` and `unset`, `--config` alone means the persistent definition, as in virsh. `--config=FILE`, and `--config FILE` with a
+    ///   slash in FILE, mean the host's configuration as everywhere else: libvirt allows no slash in a domain's name.
     static func normalised(_ arguments: [String]) -> [String] {
         let options = Array(arguments.prefix { $0 != "--" })
         let rest = arguments.dropFirst(options.count)
         let isEdit = options.first == "set" || options.first == "unset"
         var plain: [String] = []
-        var isTaken = false
+        var skipsNext = false
         for (index, argument) in options.enumerated() {
-            if isTaken {
-                isTaken = false
+            if skipsNext {
+                skipsNext = false
                 continue
             }
             let next = index + 1 < options.count ? options[index + 1] : nil
             switch argument {
             case "--watch":
-                isTaken = next.map(isNumber) == true
-                plain.append("--watch=\(isTaken ? next ?? "" : WatchInterval.standard.description)")
+                skipsNext = next.map(isNumber) == true
+                plain.append("--watch=\(skipsNext ? next ?? "" : WatchInterval.standard.description)")
             case "--config" where isEdit && next?.contains("/") == true:
                 plain.append("--config-file")
             case _ where isEdit && argument.hasPrefix("--config="):
@@ -97,7 +96,7 @@ enum ArgumentNormaliser {
 
     private static func isNumber(_ text: String) -> Bool { !text.isEmpty && text.utf8.allSatisfy { (48...57).contains($0) } }
 
-    /// An option of `set` that stands there twice where a tap has one value. The parser would take the last.
+    /// An option of `set` that is given twice although a tap has one value of it. The parser would ignore the first.
     static func repeated(_ arguments: [String]) -> String? {
         guard arguments.first == "set" else { return nil }
         let options = arguments.prefix { $0 != "--" }

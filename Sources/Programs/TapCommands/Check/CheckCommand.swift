@@ -9,28 +9,28 @@ import TapXML
 struct CheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check",
-        abstract: "Checks a configuration, metadata, or a domain's XML, without a daemon.",
+        abstract: "Check a configuration, metadata or a domain's XML. Needs no daemon.",
         discussion: """
-            For a domain's XML it says what would be attached on this host and what not, and why: \
+            For a domain's XML, check says what this host would copy, and what not and why: \
             virsh dumpxml web1 | ssh hostB virt-tap check -
 
-            What is wrong is said as FILE:LINE: message. Exit codes: 0 all is well; 1 something is wrong or would not be \
-            copied here; 78 a configuration is bad, the one given or this host's own.
+            Errors are printed as FILE:LINE: message. Exit codes: 0 everything is valid and would be copied; 1 something is \
+            invalid or would not be copied here; 78 a configuration is invalid, the given one or this host's own.
             """)
 
-    @Argument(help: "Files, or - for standard input; none: this host's configuration.", completion: .file())
+    @Argument(help: "Files to check, or - for standard input; default: this host's configuration.", completion: .file())
     var files: [String] = []
 
     @OptionGroup var paths: PathOptions
 
     func run() async throws {
-        // Also refuses a file that others can write.
+        // This also refuses a file that others can write.
         let configuration = try paths.configuration()
         if files.isEmpty, access(paths.config, F_OK) != 0 {
-            return try Output.write("\(paths.config.printable): there is no such file, so the defaults hold: no destinations\n")
+            return try Output.write("\(paths.config.printable): does not exist, so the defaults apply: no destinations\n")
         }
         var host = ThisHost(configuration, bpffs: paths.bpffs)
-        await host.findSensors(connect: paths.connect)
+        await host.readSensors(connect: paths.connect)
         var check = DocumentCheck(host: host.state, caveats: host.caveats, hasGroup: { getgrnam($0) != nil })
         var worst = CheckReport.Outcome.good
         for path in files.isEmpty ? [paths.config] : files {
@@ -49,7 +49,7 @@ struct CheckCommand: AsyncParsableCommand {
         }
     }
 
-    /// Whether two paths lead to one file, by way of links or not.
+    /// Whether the path leads to the file of this host's configuration, also through links.
     private func isHostConfiguration(_ path: String) -> Bool {
         var (given, own) = (stat(), stat())
         guard stat(path, &given) == 0, stat(paths.config, &own) == 0 else { return false }
@@ -57,14 +57,14 @@ struct CheckCommand: AsyncParsableCommand {
     }
 }
 
-/// What checking one document came to.
+/// The result of checking one document.
 struct CheckReport: Equatable {
-    /// The worst decides the exit code.
+    /// How good the document is. The worst of all documents decides the exit code.
     enum Outcome: Int, Comparable {
         case good
-        /// Something in it does not work.
+        /// Something in the document is invalid or would not be copied.
         case bad
-        /// It is a configuration, and a bad one.
+        /// The document is an invalid configuration.
         case badConfiguration
 
         static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
@@ -73,7 +73,7 @@ struct CheckReport: Equatable {
     var outcome: Outcome
     /// Results, for standard output.
     var lines: [String]
-    /// What is wrong, for standard error: `FILE:LINE: message`.
+    /// Errors for standard error: `FILE:LINE: message`.
     var diagnostics: [String]
 
     init(_ outcome: Outcome, lines: [String] = [], diagnostics: [String] = []) {
@@ -86,7 +86,8 @@ struct CheckReport: Equatable {
         list.map { "\(file):" + ($0.line.map { "\($0):" } ?? "") + " \($0.withoutLine)" }
     }
 
-    /// What is well written and does nothing here; `isBad` when nothing would be copied because of it.
+    /// Adds a note about something that is valid but has no effect here.
+    /// - Parameter isBad: whether nothing would be copied because of it.
     mutating func note(_ text: String, in file: String, isBad: Bool) {
         lines.append("\(file): note: \(text)")
         if isBad { outcome = max(outcome, .bad) }

@@ -8,13 +8,13 @@ import TapXML
 struct DocumentCheck {
     /// The host that taps are checked for.
     var host: HostState
-    /// What could not be found out of it, for people.
+    /// What could not be read of the host; for people.
     var caveats: [String] = []
-    /// Whether this host has a group of that name.
+    /// Whether this host has a group with a name.
     var hasGroup: (String) -> Bool = { _ in true }
 
-    /// The taps of a document whose filters `host` has to know; none of one that cannot be read. Those that the host would refuse
-    /// for their number are left out.
+    /// The taps of a document whose filters must be compiled before `check`; empty if it cannot be read. Taps over the host's limit are
+    /// left out, since they are refused anyway.
     func taps(in file: DocumentFile) -> [TapEntry] {
         let taps: [TapEntry]? =
             switch try? DocumentKind.detect(file.bytes) {
@@ -35,7 +35,7 @@ struct DocumentCheck {
                 return CheckReport(
                     .bad,
                     diagnostics: [
-                        "\(file.name): this is none of a configuration (<virt-tap>), metadata (<tap>, <taps>) and a domain's XML (<domain>)"
+                        "\(file.name): unknown document: expected <virt-tap>, <tap>, <taps> or <domain> as the outermost element"
                     ])
             }
         } catch {
@@ -46,7 +46,7 @@ struct DocumentCheck {
     private func configuration(_ file: DocumentFile) -> CheckReport {
         do throws(XMLProblem) {
             let configuration = try ConfigurationXML.parse(file.bytes)
-            var report = CheckReport(.good, lines: ["\(file.name): a valid configuration, \(destinations(configuration))"])
+            var report = CheckReport(.good, lines: ["\(file.name): valid configuration: \(destinations(configuration))"])
             note(configuration, of: file, &report)
             return report
         } catch {
@@ -54,27 +54,28 @@ struct DocumentCheck {
         }
     }
 
-    /// What a valid configuration does not come to. What is only not there yet counts for this host's own, and is no error.
+    /// Adds notes about parts of a valid configuration that have no effect. Destinations that do not work now are noted only for this
+    /// host's own configuration, and are not errors.
     private func note(_ configuration: HostConfiguration, of file: DocumentFile, _ report: inout CheckReport) {
         if !configuration.policy.tapsAllowed {
             report.note("<policy taps=\"no\"/> stops all copying on this host", in: file.name, isBad: false)
         }
         if let group = configuration.controlGroup?.printable, !hasGroup(group) {
             report.note(
-                "<control group=\"\(group)\">: this host has no such group, so nobody but root reads status, and all else works; "
-                    + "`groupadd --system \(group)` makes it (\(Reason.statusSocketMissing.rawValue))", in: file.name, isBad: false)
+                "<control group=\"\(group)\">: this host has no such group, so only root can read the status; "
+                    + "`groupadd --system \(group)` adds it (\(Reason.statusSocketMissing.rawValue))", in: file.name, isBad: false)
         }
         for definition in configuration.destinations {
             let status = DestinationStatus(definition, on: host)
-            // Where copies go is this host's to say.
+            // Only this host's routes say where its copies leave.
             for warning in status.routeWarnings where file.isHostConfiguration {
                 report.note(
                     "destination \(definition.name): \(warning.message.printable) (\(warning.reason.rawValue))", in: file.name, isBad: false
                 )
             }
             guard let reason = status.reason, reason == .notImplemented || file.isHostConfiguration else { continue }
-            let text = (status.explanation ?? "").printable
-            report.note("destination \(definition.name): \(text) (\(reason.rawValue))", in: file.name, isBad: reason == .notImplemented)
+            let text = StatusNotes.sentence(status.explanation, reason)
+            report.note("destination \(definition.name): \(text)", in: file.name, isBad: reason == .notImplemented)
         }
     }
 
@@ -83,7 +84,7 @@ struct DocumentCheck {
         return names.isEmpty ? "no destinations" : "destination\(names.count == 1 ? "" : "s") " + names.joined(separator: ", ")
     }
 
-    /// Without a domain only what every domain would meet can be said.
+    /// Checks metadata without a domain: only what holds for every domain.
     private func metadata(_ file: DocumentFile) throws(XMLProblem) -> CheckReport {
         let reading = try MetadataXML.parse(file.bytes)
         var report = CheckReport(.good, diagnostics: CheckReport.diagnostics(reading.diagnostics, in: file.name))
@@ -95,7 +96,7 @@ struct DocumentCheck {
         report.diagnostics += filterDiagnostics(reading.taps, in: file)
         let names = reading.taps.map(\.name.text)
         if report.diagnostics.isEmpty {
-            report.lines = ["\(file.name): valid metadata, tap\(names.count == 1 ? "" : "s") \(names.joined(separator: ", "))"]
+            report.lines = ["\(file.name): valid metadata: tap\(names.count == 1 ? "" : "s") \(names.joined(separator: ", "))"]
         } else {
             report.outcome = .bad
         }
@@ -103,7 +104,7 @@ struct DocumentCheck {
         return report
     }
 
-    /// What every domain with these taps would meet here. Which domain it is, and which interfaces it has, is not known.
+    /// Adds notes about taps that would not be copied here whatever the domain is. Its name and its interfaces are not known.
     private func note(_ taps: [TapEntry], of file: DocumentFile, _ report: inout CheckReport) {
         let entries = taps.map { entry -> TapEntry in
             guard case .valid(var tap) = entry else { return entry }
@@ -121,19 +122,19 @@ struct DocumentCheck {
                 case .evaluated(let destination, _): destination.failure
                 }
             switch failure?.reason {
-            // Said above, a matter of the domain's, or wished so.
+            // Reported above, dependent on the domain, or intended.
             case nil, .noSuchDestination, .destinationNotAllowed, .disabledByMetadata, .invalidFilter, .filterTooLarge: continue
             case .some(let reason):
                 report.note(
                     "tap \(verdict.entry.name): \((failure?.message ?? "").printable) (\(reason.rawValue))", in: file.name,
-                    // That a filter could not be tried, or where a sensor VM is, is no fault of its own.
+                    // If a filter could not be compiled on this host, or a sensor VM could not be looked up, the document is not bad.
                     isBad: reason.state != .disabled && reason.state != .pending && !TapEvaluation.isUndecided(verdict))
             }
         }
     }
 
     private func domain(_ file: DocumentFile) throws(XMLProblem) -> CheckReport {
-        // A file that somebody wrote by hand has no UUID yet; libvirt makes one when it is defined.
+        // XML that was written by hand may have no UUID; libvirt makes one when the domain is defined.
         let reading = try DomainXML.read(file.bytes, defaultUUID: Self.nobody)
         let preview = DomainPreview(reading.domain, on: host)
         var report = CheckReport(
@@ -143,17 +144,17 @@ struct DocumentCheck {
         return report
     }
 
-    /// What libpcap does not accept, with the element's place among the taps: the reading has no lines of it.
+    /// Errors of libpcap, with the path of the element: its line is not known any more.
     private func filterDiagnostics(_ taps: [TapEntry], in file: DocumentFile) -> [String] {
         taps.enumerated().compactMap { index, entry in
             guard case .valid(let tap) = entry, let expression = tap.filter, case .failure(let failure)? = host.filters[expression],
                 !FilterCompiler.isOfHost(failure)
             else { return nil }
-            let place = taps.count == 1 ? "tap/filter" : "tap[\(index + 1)]/filter"
-            return "\(file.name): \(place): \(failure.message.printable)"
+            let path = taps.count == 1 ? "tap/filter" : "tap[\(index + 1)]/filter"
+            return "\(file.name): \(path): \(failure.message.printable)"
         }
     }
 
-    /// Of a document that says nothing of the domain it is for.
+    /// The UUID for a document that has none.
     private static let nobody = DomainUUID(bytes: [UInt8](repeating: 0, count: 16))!
 }

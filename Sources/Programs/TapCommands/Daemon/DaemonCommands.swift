@@ -10,16 +10,16 @@ import TapModel
 struct PurgeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "purge",
-        abstract: "Removes everything that virt-tap has put into the kernel.",
-        discussion: "Refuses while a daemon runs, since that would put it back at once.")
+        abstract: "Remove everything that virt-tap has put into the kernel.",
+        discussion: "Without --now, purge fails while virt-tapd runs, which would put everything back at once.")
 
-    @Flag(help: "Make a running daemon let go and pause until it is reloaded (systemctl reload virt-tapd).")
+    @Flag(help: "Let a running virt-tapd remove it and pause until `systemctl reload virt-tapd`.")
     var now = false
 
     @OptionGroup var paths: PathOptions
 
-    /// The daemon may have hundreds of links to remove, some 10 ms each.
-    private static let patience: Duration = .seconds(120)
+    /// How long virt-tapd may take to answer. It may have hundreds of links to remove, and needs about 10 ms for each.
+    private static let timeout: Duration = .seconds(120)
 
     func run() throws {
         let directory = paths.runtimeDirectory
@@ -32,7 +32,7 @@ struct PurgeCommand: ParsableCommand {
         } catch {
             throw CommandFailure(.failure, "\(error)")
         }
-        // Held to the end, so that no daemon starts in between.
+        // The lock is held to the end, so that no daemon starts meanwhile.
         defer { withExtendedLifetime(lock) {} }
         let removed: Int
         do {
@@ -48,11 +48,11 @@ struct PurgeCommand: ParsableCommand {
             throw CommandFailure(
                 .failure,
                 "virt-tapd\(pid.map { " (process \($0))" } ?? "") is running and would put everything back: stop it first, or use"
-                    + " `virt-tap purge --now`, which makes it let go and pause until it is reloaded")
+                    + " `virt-tap purge --now`, which removes everything and pauses virt-tapd until it is reloaded")
         }
         let response: ControlResponse
         do {
-            response = try ControlClient(path: paths.runtimeDirectory.controlSocket).send(.purge, within: Self.patience).accepted()
+            response = try ControlClient(path: paths.runtimeDirectory.controlSocket).send(.purge, within: Self.timeout).accepted()
         } catch {
             throw CommandFailure(.failure, "\(error)")
         }
@@ -62,50 +62,52 @@ struct PurgeCommand: ParsableCommand {
 
 extension Output {
     fileprivate static func report(removed count: Int, paused: Bool) throws {
-        let what = count == 0 ? "nothing of virt-tap's was in the kernel" : "removed \(count) attachment\(count == 1 ? "" : "s")"
-        try write(what + (paused ? "; virt-tapd pauses until `systemctl reload virt-tapd`" : "") + "\n")
+        let what =
+            count == 0 ? "nothing to remove: virt-tap has nothing in the kernel" : "removed \(count) attachment\(count == 1 ? "" : "s")"
+        try write(what + (paused ? "; virt-tapd is paused until `systemctl reload virt-tapd`" : "") + "\n")
     }
 }
 
-/// `virt-tap reload`: what `systemctl reload virt-tapd` runs, so that a bad file makes it fail.
+/// `virt-tap reload`, which `systemctl reload virt-tapd` runs: it fails if the file is invalid.
 struct ReloadCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "reload",
-        abstract: "Has the daemon read its configuration again, and says whether it was taken.",
+        abstract: "Make virt-tapd read its configuration again, and report errors in it.",
         discussion: """
-            A file that cannot be used changes nothing; what is wrong with it is said as FILE:LINE: message. Also ends the pause of \
-            `virt-tap purge --now`. Exit codes: 0 the configuration is in force; 1 it failed, or there is no answer \
-            within a minute; 3 the daemon is not running; 78 the configuration is bad.
+            An invalid file changes nothing; its errors are printed as FILE:LINE: message. reload also ends the pause of \
+            `virt-tap purge --now`. Exit codes: 0 the configuration is in use; 1 failed, or no answer within a minute; \
+            3 virt-tapd is not running; 78 the configuration is invalid.
             """)
 
     @OptionGroup var paths: PathOptions
 
-    /// The daemon may have taps to see to before it reads the file, and waits some seconds for a group that other hosts are asked for.
-    private static let patience: Duration = .seconds(60)
+    /// How long virt-tapd may take to answer. It may be busy with taps first, and waits some seconds while a group is looked up.
+    private static let timeout: Duration = .seconds(60)
 
     func run() throws {
         let response: ControlResponse
         do throws(ControlError) {
-            response = try ControlClient(path: paths.runtimeDirectory.controlSocket).send(.reload, within: Self.patience)
+            response = try ControlClient(path: paths.runtimeDirectory.controlSocket).send(.reload, within: Self.timeout)
         } catch .notRunning(let path) {
             throw CommandFailure(
-                .daemonNotRunning, "virt-tapd is not running (nobody listens at \(path.printable)): it reads the file when it starts")
+                .daemonNotRunning,
+                "virt-tapd is not running (nobody listens at \(path.printable)); it reads the configuration when it starts")
         } catch {
             throw CommandFailure(.failure, "\(error)")
         }
         guard let error = response.error else {
             for line in response.lines { Output.warn(line.printable) }
-            // Who types it wants to see that something happened; systemd's journal has it from the daemon.
-            if isatty(STDOUT_FILENO) == 1 { print("\(paths.config.printable): loaded, and in force") }
+            // For people on a terminal. The journal has the message of virt-tapd.
+            if isatty(STDOUT_FILENO) == 1 { print("\(paths.config.printable): loaded") }
             return
         }
-        // The daemon has logged them: in the journal they need not stand twice.
+        // virt-tapd has logged these lines, so they are in the journal already.
         if !Self.isJournal { for line in response.lines { Output.diagnose(line) } }
-        Output.complain(error.printable)
+        Output.error(error.printable)
         throw CommandFailure(response.reason == .configInvalid || response.reason == .configStale ? .configuration : .failure)
     }
 
-    /// Whether standard error is the journal, as systemd tells those whom it starts.
+    /// Whether standard error is the journal, according to the environment that systemd sets.
     private static var isJournal: Bool {
         var status = stat()
         guard let stream = getenv("JOURNAL_STREAM"), fstat(STDERR_FILENO, &status) == 0 else { return false }

@@ -5,7 +5,7 @@ import Hypervisor
 import TapHost
 import TapModel
 
-/// Says what the facts mean and what to do; no I/O.
+/// Judges the facts about this host, and says what to do; without I/O.
 enum Diagnosis {
     static func findings(_ facts: HostFacts) -> [Finding] {
         [kernel(facts)] + rights(facts) + [mechanism(facts)] + facts.capabilities.map { capability($0, facts) }
@@ -15,38 +15,39 @@ enum Diagnosis {
 
     private static func kernel(_ facts: HostFacts) -> Finding {
         let numbers = facts.kernel.split(whereSeparator: { !$0.isNumber }).prefix(2).compactMap { Int($0) }
-        guard numbers.count == 2 else { return Finding(.unknown, "kernel", "\(facts.kernel.printable): the version cannot be read") }
+        guard numbers.count == 2 else { return Finding(.unknown, "kernel", "unknown version \"\(facts.kernel.printable)\"") }
         if (numbers[0], numbers[1]) >= (5, 12) { return Finding(.ok, "kernel", facts.kernel.printable) }
         return Finding(
-            .fail, "kernel", "\(facts.kernel.printable): too old, 5.12 is needed (atomic operations in eBPF)", remedy: "run a newer kernel")
+            .fail, "kernel", "\(facts.kernel.printable) is too old: Linux 5.12 is needed (atomic operations in eBPF)",
+            remedy: "install a newer kernel")
     }
 
-    /// The capabilities of the unit in one line.
+    /// The capabilities of virt-tapd's unit, in one line.
     private static let unit = DaemonRights.capabilities.map(\.name).joined(separator: " ")
 
-    /// By whose rights is judged what depends on them: root can do what virt-tapd cannot.
+    /// Whose rights the checks were made with: root can do more than virt-tapd.
     private static func rights(_ facts: HostFacts) -> [Finding] {
         switch facts.rights {
-        case .daemons: return [Finding(.ok, "rights", "virt-tapd's own: it looked itself at what depends on them")]
-        case .units(_, nil):
+        case .daemon: return [Finding(.ok, "rights", "checked by virt-tapd itself, with its own rights")]
+        case .unit(_, nil):
             let state =
                 switch facts.daemon {
                 case .silent: "does not answer"
                 case .unreachable: "cannot be asked"
-                case .notRunning, .running: "does not run"
+                case .notRunning, .running: "is not running"
                 }
-            return [Finding(.ok, "rights", "those that its unit gives to virt-tapd, which \(state): \(unit)")]
-        case .units(_, let why?):
+            return [Finding(.ok, "rights", "virt-tapd \(state), so checked with the capabilities of its unit: \(unit)")]
+        case .unit(_, let why?):
             return [
                 Finding(
                     .warn, "rights",
-                    "virt-tapd did not say what it can do (\(why.printable)), so what its unit gives it is tried: \(unit)",
-                    remedy: "systemctl restart virt-tapd, which harms no tap")
+                    "virt-tapd did not check its rights (\(why.printable)), so checked with the capabilities of its unit: \(unit)",
+                    remedy: "systemctl restart virt-tapd, which does not interrupt copying")
             ]
-        case .own(let why):
-            // Another line says so of all.
+        case .caller(let why):
+            // For other users the line "user" says so.
             guard facts.user == 0 else { return [] }
-            return [Finding(.unknown, "rights", "\(why.printable): what follows is what root can do, and virt-tapd may not")]
+            return [Finding(.unknown, "rights", "checked with root's rights, of which virt-tapd has few: \(why.printable)")]
         }
     }
 
@@ -54,7 +55,7 @@ enum Diagnosis {
         let found = facts.rights.examination
         switch found?.mechanism ?? facts.mechanism {
         case .success(let mechanism):
-            return Finding(.ok, "attaching", "by \(mechanism.rawValue)" + (facts.choice == .auto ? "" : ", as the configuration says"))
+            return Finding(.ok, "attaching", "by \(mechanism.rawValue)" + (facts.choice == .auto ? "" : ", as configured"))
         case .failure(let failure):
             return found == nil
                 ? finding("attaching", failure) : Finding(.fail, "attaching", failure.message.printable, remedy: remedy(facts))
@@ -64,7 +65,7 @@ enum Diagnosis {
     private static func pinned(_ facts: HostFacts) -> Finding {
         switch facts.attachments {
         case .success(let count):
-            Finding(.ok, "bpffs", "\(facts.bpffs.printable): \(count) attachment\(count == 1 ? "" : "s") pinned")
+            Finding(.ok, "bpffs", "\(facts.bpffs.printable), with \(count) pinned attachment\(count == 1 ? "" : "s")")
         case .failure(let failure): finding("bpffs", failure)
         }
     }
@@ -77,59 +78,59 @@ enum Diagnosis {
     private static let asRoot = "run virt-tap doctor as root"
 
     private static func capability(_ own: CapabilityFinding, _ facts: HostFacts) -> Finding {
-        // virt-tapd's word counts where rights do; of the kernel the sandbox shows it less.
-        let isOfRights = CapabilityFinding.ofRights.contains(own.subject)
-        let judged = isOfRights ? facts.rights.examination?.findings.first { $0.subject == own.subject } : nil
+        // What depends on rights is virt-tapd's to say. Of the kernel, its sandbox shows it less than this process sees.
+        let dependsOnRights = CapabilityFinding.ofRights.contains(own.subject)
+        let judged = dependsOnRights ? facts.rights.examination?.findings.first { $0.subject == own.subject } : nil
         let (subject, works) =
             switch own.subject {
             case .bpffs: ("bpffs", facts.bpffs)
-            case .privileges: ("capabilities", "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are there")
-            case .programs: ("programs", "the kernel takes them")
-            case .relay: ("relay", "the kernel takes the program that cuts, wraps and finishes copies")
-            case .jit: ("jit", "programs run as machine code")
-            case .tcx: ("tcx", "the kernel has it")
-            case .clsact: ("clsact", "the kernel has it")
-            case .cutting: ("cutting", "the kernel has veth devices, which snaplen, mtu and remote destinations need")
-            case .btf: ("btf", "the kernel describes its types")
+            case .privileges: ("capabilities", "has CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")
+            case .programs: ("programs", "the kernel loads the tap programs")
+            case .relay: ("relay", "the kernel loads the programs that truncate and encapsulate copies and resolve offloads")
+            case .jit: ("jit", "the kernel compiles programs to machine code")
+            case .tcx: ("tcx", "supported by the kernel")
+            case .clsact: ("clsact", "supported by the kernel")
+            case .cutting: ("cutting", "the kernel has veth devices, for snaplen, mtu and remote destinations")
+            case .btf: ("btf", "the kernel has type information")
             }
         switch (judged ?? own).answer {
         case .yes: return own.subject == .bpffs ? pinned(facts) : Finding(.ok, subject, works)
-        // What root would have been told; virt-tapd has to be able to do it. Whether programs are compiled was not seen, if there are none.
+        // For root "unknown" would be left open, but virt-tapd must be able to do it. If no program could be loaded, the JIT stays unknown.
         case .unknown(let why) where judged != nil && own.subject != .jit:
-            return Finding(.fail, subject, "not with virt-tapd's rights: \(why.printable)", remedy: remedy(facts))
+            return Finding(.fail, subject, "fails with virt-tapd's rights: \(why.printable)", remedy: remedy(facts))
         case .unknown(let why): return Finding(.unknown, subject, why.printable, remedy: judged == nil ? asRoot : nil)
         case .no(let why, let minimum):
-            let needs = minimum.map { " (since Linux \($0))" } ?? ""
+            let needs = minimum.map { " (needs Linux \($0))" } ?? ""
             guard judged != nil, own.answer == .yes else {
                 return Finding(level(ofMissing: own.subject, facts), subject, "no\(needs): \(why.printable)")
             }
             return Finding(
-                level(ofMissing: own.subject, facts), subject, "not with virt-tapd's rights, though with all of root's: \(why.printable)",
+                level(ofMissing: own.subject, facts), subject, "fails with virt-tapd's rights, works with root's: \(why.printable)",
                 remedy: remedy(facts))
         }
     }
 
-    /// What to do when virt-tapd may not do what root may.
+    /// What to do if virt-tapd may not do what root may.
     private static func remedy(_ facts: HostFacts) -> String {
         let found = facts.rights.examination?.findings.first { $0.subject == .privileges }
-        if case .daemons = facts.rights, let found, found.answer != .yes {
-            return "virt-tapd has to run as its unit is installed, with \(unit): see `systemctl cat virt-tapd`"
+        if case .daemon = facts.rights, let found, found.answer != .yes {
+            return "start virt-tapd with its unit as installed, which gives it \(unit); `systemctl cat virt-tapd` shows the unit"
         }
-        return "its unit ought to be enough: report this, with all that doctor says"
+        return "the unit's capabilities should suffice: report this with the output of `virt-tap doctor`"
     }
 
-    /// What it means for copying that this host has not got something.
+    /// How severe it is that this host lacks something.
     private static func level(ofMissing subject: CapabilityFinding.Subject, _ facts: HostFacts) -> Finding.Level {
         switch subject {
         case .bpffs, .programs, .relay: .fail
-        // The daemon may well have what this process lacks.
+        // virt-tapd may have the capabilities that this process lacks.
         case .privileges: facts.rights.examination == nil ? .warn : .fail
         case .jit, .tcx, .cutting, .btf: .warn
         case .clsact: (try? (facts.rights.examination?.mechanism ?? facts.mechanism).get()) == .clsact ? .fail : .ok
         }
     }
 
-    /// A share of it is for copies that are cut, wrapped or finished: TAP_BACKLOG_SHARE of CTapABI.h.
+    /// The smallest backlog, in frames, of which copies through the relay leave enough to guests: TAP_BACKLOG_SHARE of bpf/tap.h.
     private static let leastBacklog = 1_000
 
     private static func backlog(_ facts: HostFacts) -> [Finding] {
@@ -137,8 +138,8 @@ enum Diagnosis {
         return [
             Finding(
                 .warn, "backlog",
-                "net.core.netdev_max_backlog is \(backlog): copies that are cut, wrapped or finished may take up to \(leastBacklog * 3 / 4) places of "
-                    + "it, and then frames of guests are dropped",
+                "net.core.netdev_max_backlog is \(backlog): copies through the relay may take up to \(leastBacklog * 3 / 4) entries of it, "
+                    + "and then frames of guests are dropped",
                 remedy: "sysctl net.core.netdev_max_backlog=\(leastBacklog)")
         ]
     }
@@ -146,13 +147,13 @@ enum Diagnosis {
     private static func filters(_ facts: HostFacts) -> Finding {
         let found = facts.rights.examination
         guard let failure = found == nil ? facts.filters : found?.filters else {
-            return Finding(.ok, "filters", "libpcap compiles them in a confined child")
+            return Finding(.ok, "filters", "libpcap compiles filters in a confined process")
         }
         if found != nil, facts.filters == nil {
-            let why = "not with virt-tapd's rights, though with all of root's: \(failure.message.printable)"
+            let why = "fails with virt-tapd's rights, works with root's: \(failure.message.printable)"
             return Finding(.fail, "filters", why, remedy: remedy(facts))
         }
-        // By another user's rights nothing is known of the daemon's.
+        // The rights of another user say nothing about virt-tapd.
         let isRoot = facts.user == 0
         return Finding(isRoot ? .fail : .unknown, "filters", failure.message.printable, remedy: isRoot ? nil : asRoot)
     }
@@ -169,14 +170,13 @@ enum Diagnosis {
         case .failure(let failure):
             return Finding(
                 .fail, "libvirt", "\(failure.message.printable) (library \(facts.libvirt.libraryVersion))",
-                remedy: "systemctl start libvirtd, or virtqemud.socket and virtqemud; a --connect or <libvirt uri> that is wrong looks "
-                    + "like this too")
+                remedy: "systemctl start libvirtd (or virtqemud.socket and virtqemud), and check --connect and <libvirt uri>")
         }
     }
 
     private static func privileges(_ facts: HostFacts) -> [Finding] {
         guard facts.user != 0 else { return [] }
-        let message = "asked by user \(facts.user), not root: what is unknown above does not count for the exit code"
+        let message = "run by user \(facts.user), not root: checks that are unknown do not count for the exit code"
         return [Finding(.unknown, "user", message, remedy: asRoot)]
     }
 
@@ -188,7 +188,7 @@ enum Diagnosis {
             findings.append(Finding(.warn, "policy", "<policy taps=\"no\"/> stops all copying on this host"))
         }
         if case .running(let document) = facts.daemon {
-            // Of the hook another line tells.
+            // The line "hook" is about the hook.
             findings += (document.daemon.warnings ?? []).filter { $0.reason != .hookNotCalled }.map {
                 Finding(.warn, "configuration", "\($0.message.printable) (\($0.reason.rawValue))")
             }
@@ -204,35 +204,32 @@ enum Diagnosis {
             if case .running(let document) = facts.daemon {
                 message +=
                     document.config.loaded == nil
-                    ? "; virt-tapd has none: taps in the kernel stay as they are, and nothing new is tapped"
-                    : "; virt-tapd uses the one before it"
+                    ? "; virt-tapd has no configuration: taps in the kernel stay as they are, and nothing new is attached"
+                    : "; virt-tapd still uses the configuration before it"
             }
             return Finding(
                 .fail, "configuration", message,
-                remedy:
-                    "correct it, virt-tap check says when it is right; virt-tapd takes it within seconds, systemctl reload virt-tapd at once"
-            )
+                remedy: "correct the file until `virt-tap check` accepts it; virt-tapd loads it within seconds")
         case .success:
             if case .running(let document) = facts.daemon, document.config.path != facts.configPath {
                 return Finding(
                     .warn, "configuration",
-                    "virt-tapd uses \(document.config.path.printable), this command looked at \(path)",
+                    "virt-tapd uses \(document.config.path.printable), but this command read \(path)",
                     remedy: "use --config \(document.config.path.printable)")
             }
             if case .running(let document) = facts.daemon, document.config.stale {
                 return Finding(
                     .warn, "configuration",
                     "\(path) is valid, but virt-tapd "
-                        + (document.config.loaded == nil ? "has not read it yet" : "still uses the one before it"),
+                        + (document.config.loaded == nil ? "has not read it yet" : "still uses the configuration before it"),
                     remedy: "systemctl reload virt-tapd")
             }
             guard facts.configExists else {
                 return Finding(
-                    .warn, "configuration", "\(path) does not exist, so there is no destination to copy to",
-                    remedy:
-                        "write one: \(Documentation.path("reference/configuration.md").printable) has examples, virt-tap check checks it")
+                    .warn, "configuration", "\(path) does not exist, so there are no destinations",
+                    remedy: "write the file; \(Documentation.path("configuration.md").printable) has examples")
             }
-            return Finding(.ok, "configuration", "\(path): valid")
+            return Finding(.ok, "configuration", "\(path) is valid")
         }
     }
 
@@ -240,39 +237,40 @@ enum Diagnosis {
         switch facts.daemon {
         case .notRunning:
             return Finding(
-                .fail, "virt-tapd", "not running: what is attached goes on copying, nothing new is attached",
+                .fail, "virt-tapd", "not running: attached taps go on copying, and nothing new is attached",
                 remedy: "systemctl enable --now virt-tapd.socket virt-tapd")
         case .silent:
             return Finding(
-                .fail, "virt-tapd", "does not answer: it hangs, or the host is overloaded. What is attached goes on copying",
-                remedy: "systemctl restart virt-tapd, which harms no tap")
+                .fail, "virt-tapd", "does not answer: it hangs, or the host is overloaded; attached taps go on copying",
+                remedy: "systemctl restart virt-tapd, which does not interrupt copying")
         case .unreachable(let why):
             return Finding(facts.user == 0 ? .fail : .unknown, "virt-tapd", why.printable, remedy: facts.user == 0 ? nil : asRoot)
         case .running(let document):
-            let version = document.daemon.version ?? "of unknown version"
+            let version = document.daemon.version ?? "(unknown version)"
             if document.daemon.paused == true {
                 return Finding(.warn, "virt-tapd", "paused by `virt-tap purge --now`", remedy: "systemctl reload virt-tapd")
             }
             if document.daemon.connected == false {
                 return Finding(
-                    .fail, "virt-tapd", "\(version.printable), running, but not connected to libvirt", remedy: "see libvirt above")
+                    .fail, "virt-tapd", "\(version.printable) is running, but not connected to libvirt",
+                    remedy: "see the line libvirt above")
             }
             if version != virtTapVersion {
                 return Finding(
-                    .warn, "virt-tapd", "\(version.printable) is running, this command is \(virtTapVersion)",
+                    .warn, "virt-tapd", "\(version.printable) is running, but this command is \(virtTapVersion)",
                     remedy: "systemctl restart virt-tapd")
             }
-            return Finding(.ok, "virt-tapd", "\(version) running" + (document.daemon.pid.map { " as process \($0)" } ?? ""))
+            return Finding(.ok, "virt-tapd", "\(version) is running" + (document.daemon.pid.map { " as process \($0)" } ?? ""))
         }
     }
 
-    /// What runs the guests here, or may.
+    /// The name of libvirt's daemon on this host.
     private static func libvirtDaemon(_ facts: HostFacts) -> String { facts.libvirtProcess?.name ?? "libvirtd (or virtqemud)" }
 
-    /// Seconds. A process's start is known in ticks since a boot whose time is known in seconds.
+    /// The error in seconds of a process's start time: it is the boot time, in whole seconds, plus a number of ticks.
     private static let clockError: Int64 = 2
 
-    /// Without the hook nothing keeps a guest from starting without a tap that is required: then it is no blemish.
+    /// A hook that does not work fails the check if an enabled tap is required: the guest would start without it.
     private static func levelWithoutHook(_ facts: HostFacts) -> Finding.Level {
         guard case .running(let document) = facts.daemon else { return .warn }
         return document.taps.contains { $0.required == true && $0.enabled != false } ? .fail : .warn
@@ -284,76 +282,77 @@ enum Diagnosis {
         case .missing:
             return Finding(
                 levelWithoutHook(facts), "hook",
-                "\(path) is missing: \(levelWithoutHook(facts) == .fail ? "required=\"yes\" keeps no guest from starting, " : "")taps are attached some 100 ms after a guest starts, and its first packets are not copied",
-                remedy: "make install puts it there; then restart \(libvirtDaemon(facts)), which looks for hooks when it starts")
+                "\(path) is missing: "
+                    + (levelWithoutHook(facts) == .fail ? "required=\"yes\" has no effect, " : "")
+                    + "taps are attached about 100 ms after a guest starts, and its first packets are not copied",
+                remedy: "`make install` installs the hook; then restart \(libvirtDaemon(facts)), which finds hooks only when it starts")
         case .notExecutable:
             return Finding(
-                levelWithoutHook(facts), "hook", "\(path) is not executable, so libvirt passes it over", remedy: "chmod 755 \(path)")
+                levelWithoutHook(facts), "hook", "\(path) is not executable, so libvirt ignores it", remedy: "chmod 755 \(path)")
         case .installed where !facts.hasTimeout:
             return Finding(
-                levelWithoutHook(facts), "hook", "timeout(1) is missing, without which the hook does nothing",
+                levelWithoutHook(facts), "hook", "timeout(1) is missing, so the hook does nothing",
                 remedy: "install coreutils, or busybox's timeout")
         case .installed where facts.hasHookTimedOut:
             return Finding(
                 .warn, "hook",
-                "virt-tap did not end in time when the hook called it, less than five minutes ago: no guest is kept from starting meanwhile, "
-                    + "and its first packets may not be copied",
-                remedy: "see whether `virt-tap --version` ends, and what the host is so busy with")
+                "a call of virt-tap by the hook timed out less than five minutes ago: for that time required=\"yes\" has no effect, "
+                    + "and first packets may not be copied",
+                remedy: "check that `virt-tap --version` ends, and what overloads the host")
         case .installed(let since):
             if case .running(let document) = facts.daemon, let missed = document.hook.missed { return uncalled(since: missed, facts) }
             if case .running(let document) = facts.daemon, let seen = document.hook.seen {
-                return Finding(.ok, "hook", "installed, last seen \(seen)")
+                return Finding(.ok, "hook", "installed, last called \(seen)")
             }
             if let process = facts.libvirtProcess, process.started.seconds + clockError < since.seconds {
                 return Finding(
-                    .warn, "hook", "\(path) was installed after \(process.name) started, which looks for hooks only then",
+                    .warn, "hook", "\(path) was installed after \(process.name) started, which finds hooks only when it starts",
                     remedy: "systemctl restart \(process.name): guests keep running")
             }
             if case .running = facts.daemon {
-                return Finding(.ok, "hook", "installed; not seen by this virt-tapd yet, it will be at the next start of a guest")
+                return Finding(.ok, "hook", "installed; not called since virt-tapd started: the next start of a guest calls it")
             }
             return Finding(.ok, "hook", "installed")
         }
     }
 
-    /// It is there, and a guest started without it.
+    /// The hook is installed, and a guest started without a call of it.
     private static func uncalled(since missed: Timestamp, _ facts: HostFacts) -> Finding {
         let daemon = libvirtDaemon(facts)
         return Finding(
             levelWithoutHook(facts), "hook",
-            "\(HookInstallation.path) is installed, and \(daemon) started a guest at \(missed), and did not call it "
-                + "(\(Reason.hookNotCalled.rawValue)): required=\"yes\" keeps no guest from starting, and first packets are not copied",
-            remedy: "systemctl restart \(daemon), which looks for hooks when it starts: guests keep running. If no call comes at the next "
-                + "start of a guest either: libvirt is older than 6.5, or sees another /etc/libvirt (in a container), or may not run the script "
-                + "(SELinux, AppArmor), or virt-tap does not end in time when the script runs it")
+            "\(daemon) started a guest at \(missed) without calling \(HookInstallation.path) "
+                + "(\(Reason.hookNotCalled.rawValue)): required=\"yes\" has no effect, and first packets are not copied",
+            remedy: "systemctl restart \(daemon), which finds hooks when it starts: guests keep running. If the next start of a guest does "
+                + "not call the hook either: libvirt is older than 6.5, or uses another /etc/libvirt (in a container), or may not run the "
+                + "script (SELinux, AppArmor), or virt-tap times out in the script")
     }
 
     private static func destinations(_ facts: HostFacts) -> [Finding] {
         facts.destinations.map { destination in
             let subject = "destination \(destination.name.printable)"
-            if destination.state == .active, let way = destination.routeWarnings.first {
-                return Finding(.warn, subject, "\(way.message.printable) (\(way.reason.rawValue))")
+            if destination.state == .active, let warning = destination.routeWarnings.first {
+                return Finding(.warn, subject, StatusNotes.sentence(warning.message, warning.reason))
             }
-            if destination.state == .active { return Finding(.ok, subject, "\(destination.kind.rawValue), takes copies") }
+            if destination.state == .active { return Finding(.ok, subject, "\(destination.kind.rawValue), works") }
             return Finding(
                 destination.state == .pending ? .unknown : .fail, subject,
-                (destination.explanation ?? "does not take copies").printable
-                    + (destination.reason.map { " (\($0.rawValue))" } ?? ""))
+                StatusNotes.sentence(destination.explanation, destination.reason))
         }
     }
 
-    /// That all of the above is well does not mean that copies are made.
+    /// Whether taps work: the host may be well, and a tap may not.
     private static func taps(_ facts: HostFacts) -> [Finding] {
         guard case .running(let document) = facts.daemon else { return [] }
         let taps = document.taps.filter { $0.running != false }
         let broken = taps.filter { [.failed, .denied, .degraded, .unsupported].contains($0.state) }
         guard let first = broken.first else {
-            return taps.isEmpty ? [] : [Finding(.ok, "taps", "none of \(taps.count) has failed")]
+            return taps.isEmpty ? [] : [Finding(.ok, "taps", "\(taps.count) tap\(taps.count == 1 ? "" : "s"), none failed")]
         }
         let reason = first.reason.map { " (\($0.rawValue))" } ?? ""
         let verb = broken.count == 1 ? "does" : "do"
-        let text = "\(broken.count) of \(taps.count) \(verb) not work, such as \(first.domain.printable)/\(first.name)\(reason)"
-        return [Finding(.warn, "taps", text, remedy: "virt-tap status says why of each")]
+        let text = "\(broken.count) of \(taps.count) \(verb) not work, for example \(first.domain.printable)/\(first.name)\(reason)"
+        return [Finding(.warn, "taps", text, remedy: "`virt-tap status` says why")]
     }
 
     private static func mark(_ facts: HostFacts) -> Finding {
@@ -363,20 +362,19 @@ enum Diagnosis {
             if let first = warned.first, facts.markUsers?.isEmpty != false {
                 return Finding(
                     .warn, "mark",
-                    "frames that are no copies have \(mark), such as those of \(first.domain.printable)/\(first.name) "
-                        + "(\(Reason.foreignMark.rawValue)), and no tool here says who gives it to them",
-                    remedy:
-                        "look for eBPF programs and sockets (SO_MARK) that set marks, or choose others with <mark value=\"…\" mask=\"…\"/>")
+                    "frames of \(first.domain.printable)/\(first.name) have the mark of copies, \(mark) "
+                        + "(\(Reason.foreignMark.rawValue)), and no rule on this host sets it",
+                    remedy: "look for eBPF programs and sockets (SO_MARK) that set it, or choose another <mark value=\"…\" mask=\"…\"/>")
             }
         }
         guard let users = facts.markUsers else {
             return Finding(
-                .unknown, "mark", "whether others use the mark \(mark) cannot be known: no ip, nft or iptables-save that answers")
+                .unknown, "mark", "cannot list rules that use the mark \(mark): ip, nft and iptables-save do not work")
         }
-        guard let first = users.first else { return Finding(.ok, "mark", "no rule of others uses \(mark)") }
+        guard let first = users.first else { return Finding(.ok, "mark", "no other rule uses \(mark)") }
         let more = users.count > 1 ? " and \(users.count - 1) more" : ""
         return Finding(
-            .warn, "mark", "\(mark) is used by others: \(first.printable)\(more)",
-            remedy: "choose bits that are free with <mark value=\"…\" mask=\"…\"/>: marked frames of guests are not copied")
+            .warn, "mark", "\(mark) is also used by other rules: \(first.printable)\(more)",
+            remedy: "choose unused bits with <mark value=\"…\" mask=\"…\"/>: frames of guests with the mark are not copied")
     }
 }

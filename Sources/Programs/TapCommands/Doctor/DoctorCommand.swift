@@ -9,8 +9,8 @@ import TapModel
 struct DoctorCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "doctor",
-        abstract: "Says what this host can and cannot do, and what to do about it.",
-        discussion: "Changes nothing. Exits with 1 when something fails.")
+        abstract: "Check whether this host can copy traffic, and say what to do if it cannot.",
+        discussion: "Run it as root. It changes nothing, and exits with 1 if a check fails.")
 
     @OptionGroup var paths: PathOptions
 
@@ -21,23 +21,23 @@ struct DoctorCommand: AsyncParsableCommand {
     }
 }
 
-/// What the doctor found out; judged by `Diagnosis`.
+/// The facts about this host that `Diagnosis` judges.
 struct HostFacts {
-    /// How the daemon answered.
+    /// The answer of virt-tapd.
     enum Daemon {
         case running(StatusDocument)
         case notRunning
-        /// It takes calls and does not answer.
+        /// It accepts connections and does not answer.
         case silent
-        /// Why it cannot be asked.
+        /// It cannot be asked, with the reason.
         case unreachable(String)
     }
 
-    /// The hook's script.
+    /// The state of the hook's script.
     enum Hook: Equatable {
         case missing
         case notExecutable
-        /// When it was put there.
+        /// It is installed and executable, since a time.
         case installed(since: Timestamp)
     }
 
@@ -45,34 +45,34 @@ struct HostFacts {
     var choice: MechanismChoice = .auto
     var mechanism: Result<Mechanism, Failure>
     var bpffs: String
-    /// How many attachments are pinned.
+    /// The number of pinned attachments.
     var attachments: Result<Int, Failure>
-    /// By the rights of whoever asks.
+    /// Capabilities of the host with the rights of this process.
     var capabilities: [CapabilityFinding]
-    /// By virt-tapd's.
-    var rights: JudgedRights
-    /// How many frames may wait for each processor: net.core.netdev_max_backlog; `nil`: not known.
+    /// The examination with virt-tapd's rights.
+    var rights: RightsBasis
+    /// The most frames that may wait per processor: net.core.netdev_max_backlog; `nil`: not known.
     var backlog: Int?
-    /// What kept a filter from being compiled, by the rights of whoever asks; `nil`: it was compiled.
+    /// Why a filter could not be compiled with the rights of this process; `nil`: it was compiled.
     var filters: Failure?
     var libvirt: LibvirtReport
     var hook: Hook
-    /// Whether virt-tap did not end in time when the hook called it, a short while ago.
+    /// Whether a call of virt-tap by the hook timed out less than five minutes ago.
     var hasHookTimedOut = false
-    /// Whether there is a timeout(1) where the hook's script looks for it.
+    /// Whether timeout(1) is where the hook's script looks for it.
     var hasTimeout = true
-    /// The user who asks; 0 may see everything.
+    /// The effective user ID of this process; 0 may read everything.
     var user: UInt32 = 0
-    /// libvirt's daemon; `nil`: none was found.
+    /// The process of libvirt's daemon; `nil`: not found.
     var libvirtProcess: LibvirtProcess?
     var daemon: Daemon
     var configPath: String
     var configExists: Bool
-    /// The lines that say what is wrong, when it is.
+    /// The configuration, or its errors.
     var configuration: Result<HostConfiguration, ConfigurationProblem>
-    /// As they are now, when there is no daemon to say so.
+    /// The destinations as virt-tapd reports them, else as they are now.
     var destinations: [DestinationStatus]
-    /// Rules of others that use our mark; `nil`: could not be asked.
+    /// Rules of other programs that use our mark; `nil`: no tool could list rules.
     var markUsers: [String]?
 
     struct ConfigurationProblem: Error, Equatable {
@@ -80,23 +80,23 @@ struct HostFacts {
     }
 }
 
-/// One thing that the doctor looked at.
+/// One line of the doctor's output: the result of a check.
 struct Finding: Hashable {
     enum Level: String {
         case ok
-        /// Works, with a limit that one should know.
+        /// It works, with a limitation to know.
         case warn
-        /// Copying does not work, or not as it should.
+        /// Copying does not work, or not as configured.
         case fail
-        /// Could not be found out.
+        /// The check could not be made.
         case unknown
     }
 
     var level: Level
     var subject: String
-    /// What was found; printable.
+    /// The result; printable.
     var message: String
-    /// What to do about it; printable.
+    /// What to do; printable.
     var remedy: String?
 
     init(_ level: Level, _ subject: String, _ message: String, remedy: String? = nil) {

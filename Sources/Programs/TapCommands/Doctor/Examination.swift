@@ -9,7 +9,7 @@ import TapControl
 import TapHost
 import TapModel
 
-/// Finds the facts out. Changes nothing.
+/// Reads the facts. Changes nothing.
 struct Examination {
     var paths: PathOptions
 
@@ -33,12 +33,12 @@ struct Examination {
             hook: hook(),
             hasHookTimedOut: HookInstallation.hasTimedOut(in: paths.runtimeDirectory.path),
             hasTimeout: ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].contains { access("\($0)/timeout", X_OK) == 0 }, user: geteuid(),
-            libvirtProcess: LibvirtProcess.running(),
+            libvirtProcess: LibvirtProcess.read(),
             daemon: daemon, configPath: paths.config, configExists: access(paths.config, F_OK) == 0, configuration: configuration,
-            destinations: await destinations(inForce, daemon), markUsers: MarkUsage.find(inForce.mark))
+            destinations: await destinations(inForce, daemon), markUsers: MarkUsage.read(inForce.mark))
     }
 
-    /// Not to be seen in a network namespace other than the host's first.
+    /// net.core.netdev_max_backlog; `nil` in network namespaces other than the initial one, which do not have it.
     private static func backlog() -> Int? {
         guard let text = try? String(contentsOfFile: "/proc/sys/net/core/netdev_max_backlog", encoding: .utf8) else { return nil }
         return Int(text.filter(\.isNumber))
@@ -52,17 +52,17 @@ struct Examination {
         }
     }
 
-    /// Programs are loaded for the answer, and a filter is compiled.
-    private static let patience: Duration = .seconds(10)
+    /// How long virt-tapd may take to answer: it loads programs and compiles a filter for it.
+    private static let timeout: Duration = .seconds(10)
 
-    private func rights(_ daemon: HostFacts.Daemon, _ choice: MechanismChoice) -> JudgedRights {
+    private func rights(_ daemon: HostFacts.Daemon, _ choice: MechanismChoice) -> RightsBasis {
         let client = ControlClient(path: paths.runtimeDirectory.controlSocket)
         let ask: () throws(ControlError) -> ControlResponse = { () throws(ControlError) in
-            try client.send(.examine, within: Self.patience)
+            try client.send(.examine, within: Self.timeout)
         }
-        var isThere = false
-        if case .running = daemon { isThere = true }
-        return JudgedRights.find(isRoot: geteuid() == 0, ask: isThere ? ask : nil) {
+        var isRunning = false
+        if case .running = daemon { isRunning = true }
+        return RightsBasis.examine(isRoot: geteuid() == 0, ask: isRunning ? ask : nil) {
             ExaminationChild.examination(bpffs: paths.bpffs, choice: choice)
         }
     }
@@ -87,23 +87,22 @@ struct Examination {
     private func destinations(_ configuration: HostConfiguration, _ daemon: HostFacts.Daemon) async -> [DestinationStatus] {
         if case .running(let document) = daemon { return document.destinations }
         var host = ThisHost(configuration, bpffs: paths.bpffs)
-        await host.findSensors(connect: paths.connect)
+        await host.readSensors(connect: paths.connect)
         return configuration.destinations.map { DestinationStatus($0, on: host.state) }
     }
 }
 
-/// libvirt's daemon as a process, from proc(5).
+/// The process of libvirt's daemon, read from proc(5).
 struct LibvirtProcess: Equatable {
     /// `libvirtd`, or `virtqemud` where libvirt's daemons are modular.
     var name: String
-    /// What it found then, such as hooks, is what it runs.
+    /// The daemon uses only the hooks that it found at this time.
     var started: Timestamp
 
-    /// The one in our mount namespace that clients are connected with, or `nil`.
+    /// Reads which daemon in this mount namespace clients connect to; `nil`: none.
     ///
-    /// A client takes virtqemud's socket where both have one. Of two with one name the older is the daemon, and the other
-    /// its child.
-    static func running() -> LibvirtProcess? {
+    /// A client prefers virtqemud if both run. Of two processes with the same name the older is the daemon, and the other one its child.
+    static func read() -> LibvirtProcess? {
         guard let boot = bootTime(), let own = namespace("self"),
             let entries = try? FileManager.default.contentsOfDirectory(atPath: "/proc")
         else { return nil }
@@ -115,7 +114,7 @@ struct LibvirtProcess: Equatable {
             else { continue }
             let name = String(text[text.index(after: open)..<close])
             guard names.contains(name) else { continue }
-            // The name may hold blanks, so fields are counted behind it: starttime is the 22nd, the 20th of these.
+            // The name may contain spaces, so fields are counted behind it: starttime is the 22nd field, the 20th of these.
             let fields = text[text.index(after: close)...].split(separator: " ")
             guard fields.count > 19, let start = Int64(fields[19]) else { continue }
             times[name] = min(boot + start / ticks, times[name] ?? .max)

@@ -4,58 +4,58 @@ import Glibc
 import TapModel
 import TapSystem
 
-/// Asks those of this host's tools that are installed who else uses our mark, and changes nothing.
+/// Runs the host's tools that list rules, and finds those rules of other programs that use our mark. Changes nothing.
 enum MarkUsage {
     struct Command: Hashable {
         var name: String
         var arguments: [String]
-        var form: MarkReading.Form
-        /// Of its output, in bytes. A host has few rules, and may have many flows.
+        var format: MarkParser.Format
+        /// The most bytes of output that are read. A host has few rules, but may have many flows.
         var maximum = 4 << 20
 
-        /// As it is typed.
+        /// The command as typed in a shell.
         var text: String { ([name] + arguments).joined(separator: " ") }
     }
 
     static let commands: [Command] = [
-        Command(name: "ip", arguments: ["rule", "show"], form: .words),
-        Command(name: "ip", arguments: ["-6", "rule", "show"], form: .words),
-        Command(name: "nft", arguments: ["list", "ruleset"], form: .nft),
-        Command(name: "iptables-save", arguments: [], form: .words),
-        Command(name: "ip6tables-save", arguments: [], form: .words),
-        Command(name: "iptables-legacy-save", arguments: [], form: .words),
-        Command(name: "ip6tables-legacy-save", arguments: [], form: .words),
-        Command(name: "ebtables-save", arguments: [], form: .words),
-        Command(name: "ipset", arguments: ["save"], form: .words),
-        Command(name: "tc", arguments: ["actions", "list", "action", "skbedit"], form: .words),
-        Command(name: "tc", arguments: ["actions", "list", "action", "connmark"], form: .words),
-        // Without their keys.
-        Command(name: "ip", arguments: ["xfrm", "state", "list", "nokeys"], form: .words),
-        Command(name: "ip", arguments: ["xfrm", "policy", "list"], form: .words),
-        // Tunnels that look for their route with a mark.
-        Command(name: "ip", arguments: ["-details", "link", "show"], form: .words),
-        Command(name: "wg", arguments: ["show", "all", "fwmark"], form: .wireGuard),
+        Command(name: "ip", arguments: ["rule", "show"], format: .words),
+        Command(name: "ip", arguments: ["-6", "rule", "show"], format: .words),
+        Command(name: "nft", arguments: ["list", "ruleset"], format: .nft),
+        Command(name: "iptables-save", arguments: [], format: .words),
+        Command(name: "ip6tables-save", arguments: [], format: .words),
+        Command(name: "iptables-legacy-save", arguments: [], format: .words),
+        Command(name: "ip6tables-legacy-save", arguments: [], format: .words),
+        Command(name: "ebtables-save", arguments: [], format: .words),
+        Command(name: "ipset", arguments: ["save"], format: .words),
+        Command(name: "tc", arguments: ["actions", "list", "action", "skbedit"], format: .words),
+        Command(name: "tc", arguments: ["actions", "list", "action", "connmark"], format: .words),
+        // Without the keys.
+        Command(name: "ip", arguments: ["xfrm", "state", "list", "nokeys"], format: .words),
+        Command(name: "ip", arguments: ["xfrm", "policy", "list"], format: .words),
+        // Tunnels may look up their route with a mark.
+        Command(name: "ip", arguments: ["-details", "link", "show"], format: .words),
+        Command(name: "wg", arguments: ["show", "all", "fwmark"], format: .wireGuard),
     ]
 
-    /// What others use of `mark`, each line behind the command that printed it; `nil`: not one of the tools answers.
-    static func find(_ mark: PacketMark, ask: (Command) -> String? = output) -> [String]? {
-        var isAnswered = false
+    /// Reads the lines of all tools that concern `mark`, each with the command in front; `nil`: no tool answered.
+    static func read(_ mark: PacketMark, run: (Command) -> String? = output) -> [String]? {
+        var hasAnswer = false
         var lines: [String] = []
-        var isRestored = false
-        func look(_ command: Command) {
-            guard let text = ask(command) else { return }
-            isAnswered = true
-            for line in MarkReading.lines(of: text, in: command.form, using: mark) { lines.append("\(command.text): \(line)") }
-            isRestored = isRestored || MarkReading.restoresConnectionMarks(text, in: command.form)
+        var restoresMarks = false
+        func search(_ command: Command) {
+            guard let text = run(command) else { return }
+            hasAnswer = true
+            for line in MarkParser.lines(of: text, in: command.format, using: mark) { lines.append("\(command.text): \(line)") }
+            restoresMarks = restoresMarks || MarkParser.restoresConnectionMarks(text, in: command.format)
         }
-        commands.forEach(look)
-        let bridges = ask(Command(name: "ovs-vsctl", arguments: ["--timeout=2", "list-br"], form: .words)) ?? ""
+        commands.forEach(search)
+        let bridges = run(Command(name: "ovs-vsctl", arguments: ["--timeout=2", "list-br"], format: .words)) ?? ""
         for bridge in bridges.split(separator: "\n") {
-            look(Command(name: "ovs-ofctl", arguments: ["dump-flows", String(bridge)], form: .openFlow, maximum: 64 << 20))
+            search(Command(name: "ovs-ofctl", arguments: ["dump-flows", String(bridge)], format: .openFlow, maximum: 64 << 20))
         }
-        // Of connections there may be a million: only those with our mark are listed, and only where packets get their connection's.
-        if isRestored { look(Command(name: "conntrack", arguments: ["-L", "--mark", mark.description], form: .connections)) }
-        guard isAnswered else { return nil }
+        // There may be a million connections. So only those with our mark are listed, and only if rules copy a connection's mark to packets.
+        if restoresMarks { search(Command(name: "conntrack", arguments: ["-L", "--mark", mark.description], format: .connections)) }
+        guard hasAnswer else { return nil }
         var seen: Set<String> = []
         return lines.filter { seen.insert($0).inserted }
     }
@@ -65,38 +65,41 @@ enum MarkUsage {
     }
 }
 
-/// Finds the marks in what administrators' tools print, and those among them that are ours.
-enum MarkReading {
-    enum Form: Hashable {
-        /// A word such as `fwmark` or `--set-xmark`, and behind it a mark: ip, iptables-save, ebtables-save, ipset, tc.
+/// Finds marks in the output of administrators' tools, and says which of them concern our mark.
+enum MarkParser {
+    /// The format of a tool's output.
+    enum Format: Hashable {
+        /// A word such as `fwmark` or `--set-xmark` with a mark behind it: ip, iptables-save, ebtables-save, ipset, tc.
         case words
         case nft
-        /// The flows of Open vSwitch.
+        /// Flows of Open vSwitch.
         case openFlow
         case wireGuard
-        /// Of conntrack, asked for those with our mark.
+        /// Connections with our mark, listed by conntrack.
         case connections
     }
 
-    /// A mark that a rule looks for, or gives.
+    /// A mark that a rule matches or sets.
     private struct Use {
         var value: UInt32
         var mask: UInt32 = .max
-        /// The end of a range that begins with the value.
+        /// The last value of a range that begins with `value`; `nil`: not a range.
         var last: UInt32?
-        var isGiven = false
+        /// Whether the rule sets the mark.
+        var isSet = false
 
         func concerns(_ mark: PacketMark) -> Bool {
             if let last, (min(value, last)...max(value, last)).contains(mark.value) { return true }
-            return isGiven ? mark.isCarried(by: value) : mark.collides(with: value, mask)
+            return isSet ? mark.isCarried(by: value) : mark.collides(with: value, mask)
         }
     }
 
-    static func lines(of text: String, in form: Form, using mark: PacketMark) -> [String] {
+    /// The lines of a tool's output that use our mark.
+    static func lines(of text: String, in format: Format, using mark: PacketMark) -> [String] {
         var block = Block()
         return text.split(separator: "\n").compactMap { line in
             let uses =
-                switch form {
+                switch format {
                 case .words: words(line)
                 case .nft: block.uses(in: line)
                 case .openFlow: flow(line)
@@ -107,9 +110,9 @@ enum MarkReading {
         }
     }
 
-    /// Whether packets are given the mark of their connection.
-    static func restoresConnectionMarks(_ text: String, in form: Form) -> Bool {
-        switch form {
+    /// Whether a rule copies the mark of a connection to its packets.
+    static func restoresConnectionMarks(_ text: String, in format: Format) -> Bool {
+        switch format {
         case .words: text.contains("--restore-mark") || text.contains(": connmark")
         case .nft: text.contains("meta mark set ct mark")
         case .openFlow, .wireGuard, .connections: false
@@ -123,21 +126,23 @@ enum MarkReading {
 
     // MARK: Words
 
-    private static let looking: Set<String> = ["--mark", "fwmark", "mark"]
-    private static let giving: Set<String> = [
+    /// Words in front of a mark that a rule matches.
+    private static let matching: Set<String> = ["--mark", "fwmark", "mark"]
+    /// Words in front of a mark that a rule sets.
+    private static let setting: Set<String> = [
         "--set-mark", "--set-xmark", "--or-mark", "--tproxy-mark", "--mark-set", "--mark-or", "--mark-xor", "output-mark", "skbmark",
     ]
 
     private static func words(_ line: Substring) -> [Use] {
         let tokens = withoutComments(line).split(whereSeparator: { $0 == " " || $0 == "\t" }).map(String.init)
         return tokens.indices.dropLast().flatMap { index -> [Use] in
-            let isGiven = giving.contains(tokens[index]) || (tokens[index] == "mark" && tokens.prefix(index).contains("skbedit"))
-            guard isGiven || looking.contains(tokens[index]), let (value, mask) = number(tokens[index + 1]) else { return [] }
-            return [Use(value: value, mask: mask, isGiven: isGiven)]
+            let isSet = setting.contains(tokens[index]) || (tokens[index] == "mark" && tokens.prefix(index).contains("skbedit"))
+            guard isSet || matching.contains(tokens[index]), let (value, mask) = number(tokens[index + 1]) else { return [] }
+            return [Use(value: value, mask: mask, isSet: isSet)]
         }
     }
 
-    /// Without what iptables-save prints of comments, in quotes where they have spaces.
+    /// The line without comments of iptables-save, which are in quotes if they contain spaces.
     private static func withoutComments(_ line: Substring) -> String {
         var isQuoted = false
         var text = ""
@@ -150,7 +155,7 @@ enum MarkReading {
 
     // MARK: nft
 
-    /// A map or set, whose elements are marks when its type says so.
+    /// A map or set of nft. Its elements are marks if its type says so.
     private struct Block {
         private var isOfMarks = false
 
@@ -159,15 +164,15 @@ enum MarkReading {
             guard let first = tokens.first else { return [] }
             if first == "}" { isOfMarks = false }
             if first == "type" || first == "typeof" { isOfMarks = tokens.contains("mark") && !tokens.contains("hook") }
-            if isOfMarks { return MarkReading.marks(tokens[...], isGiven: false) }
+            if isOfMarks { return MarkParser.marks(tokens[...], isSet: false) }
             guard let mark = tokens.firstIndex(of: "mark") else { return [] }
             let end = tokens[mark...].firstIndex(of: "comment") ?? tokens.endIndex
-            return MarkReading.marks(tokens[mark..<end], isGiven: tokens[mark..<end].contains("set"))
+            return MarkParser.marks(tokens[mark..<end], isSet: tokens[mark..<end].contains("set"))
         }
     }
 
-    /// All marks of a rule's expressions, or of elements: nft writes them with eight digits.
-    private static func marks(_ tokens: ArraySlice<String>, isGiven: Bool) -> [Use] {
+    /// All marks in expressions or elements: nft writes them with eight hexadecimal digits.
+    private static func marks(_ tokens: ArraySlice<String>, isSet: Bool) -> [Use] {
         var uses: [Use] = []
         var mask: UInt32 = .max
         for index in tokens.indices {
@@ -176,7 +181,7 @@ enum MarkReading {
             if before == "mod", let count = UInt32(tokens[index]), count > 0 {
                 let next = index + 2 < tokens.endIndex && tokens[index + 1] == "offset" ? UInt32(tokens[index + 2]) : nil
                 let offset = next ?? 0
-                uses.append(Use(value: offset, last: offset &+ (count - 1), isGiven: isGiven))
+                uses.append(Use(value: offset, last: offset &+ (count - 1), isSet: isSet))
             }
             let ends = tokens[index].split(separator: "-", maxSplits: 1)
             guard ends.allSatisfy({ $0.hasPrefix("0x") && $0.utf8.count == 10 }), let value = ends.first.flatMap(plain) else { continue }
@@ -186,7 +191,7 @@ enum MarkReading {
                 uses.append(Use(value: mask, mask: mask))
                 mask = .max
             } else {
-                uses.append(Use(value: value, mask: mask, last: ends.count == 2 ? plain(ends[1]) : nil, isGiven: isGiven))
+                uses.append(Use(value: value, mask: mask, last: ends.count == 2 ? plain(ends[1]) : nil, isSet: isSet))
                 mask = .max
             }
         }
@@ -204,11 +209,11 @@ enum MarkReading {
                 let (value, mask) = number(String(token[token.index(after: colon)..<arrow.lowerBound]))
             else { return [] }
             let field = token[arrow.upperBound...]
-            if field.hasPrefix("pkt_mark") { return [Use(value: value & mask, isGiven: true)] }
+            if field.hasPrefix("pkt_mark") { return [Use(value: value & mask, isSet: true)] }
             guard field.hasPrefix("NXM_NX_PKT_MARK[") else { return [] }
-            // The bits that it is put into: `[]`, `[13]`, `[8..15]`.
+            // The bits of the mark that the value is written to: `[]`, `[13]`, `[8..15]`.
             let bits = field.drop { $0 != "[" }.dropFirst().prefix { $0.isNumber }
-            return [Use(value: value << (UInt32(bits) ?? 0), isGiven: true)]
+            return [Use(value: value << (UInt32(bits) ?? 0), isSet: true)]
         }
     }
 
@@ -231,23 +236,25 @@ enum MarkReading {
     }
 }
 
-/// What an administrator's tool prints, for what has no better source.
+/// Runs a program and reads its output.
 enum ToolOutput {
     static let defaultMaximum = 4 << 20
-    private static let places = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+    private static let directories = ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
 
-    /// Standard output of `name`, run without a shell, its errors thrown away.
-    /// - Parameter maximum: bytes.
-    /// - Returns: `nil` when there is no such tool, it failed, said more than that, or took longer than `time`.
+    /// The standard output of the tool `name`, which is run without a shell; its standard error is discarded.
+    /// - Parameters:
+    ///   - time: how long the tool may take.
+    ///   - maximum: the most bytes that it may print.
+    /// - Returns: `nil` if the tool does not exist, failed, printed more, or took longer.
     static func of(
         _ name: String, _ arguments: [String], within time: Duration = .seconds(3), maximum: Int = defaultMaximum
     ) -> String? {
-        let candidates: [String] = places.map { "\($0)/\(name)" }
+        let candidates: [String] = directories.map { "\($0)/\(name)" }
         guard let path = candidates.first(where: { access($0, X_OK) == 0 }) else { return nil }
         return run(path, arguments, within: time, maximum: maximum)
     }
 
-    /// The same of the program at a path.
+    /// The same for the program at `path`.
     static func run(_ path: String, _ arguments: [String], within time: Duration, maximum: Int = defaultMaximum) -> String? {
         var ends: [Int32] = [0, 0]
         guard pipe(&ends) == 0 else { return nil }

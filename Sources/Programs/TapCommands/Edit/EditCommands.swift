@@ -11,11 +11,13 @@ import TapModel
 struct SetCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "set",
-        abstract: "Adds a tap to a domain's metadata, or changes one.",
+        abstract: "Add a tap to a domain, or change one.",
         discussion: """
-            With --to it describes the whole tap, and replaces the one of that name; without, it changes what is given of a \
-            tap that is there and keeps the rest. The domain's other taps stay. Running and persistent definition are read, \
-            changed and written each for itself.
+            With --to, set adds the tap, or replaces the tap with the same name. Without --to, set changes the given options of \
+            an existing tap and keeps the others. The domain's other taps stay as they are. By default both the running and \
+            the persistent definition change.
+
+            Examples: virt-tap set web1 --to ids --filter 'not port 22'; virt-tap set web1 --name ids --disabled
             """)
 
     @Argument(help: "The domain, by name, UUID or number.", completion: DomainCompletion.kind)
@@ -37,7 +39,7 @@ struct SetCommand: AsyncParsableCommand {
 struct UnsetCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "unset",
-        abstract: "Removes taps from a domain's metadata.")
+        abstract: "Remove taps from a domain.")
 
     @Argument(help: "The domain, by name, UUID or number.", completion: DomainCompletion.kind)
     var domain: String
@@ -45,14 +47,14 @@ struct UnsetCommand: AsyncParsableCommand {
     @Argument(help: "The taps to remove.", completion: NameCompletion.taps)
     var names: [String] = []
 
-    @Flag(help: "All of the domain's taps.")
+    @Flag(help: "Remove all taps of the domain.")
     var all = false
 
     @OptionGroup var options: EditOptions
 
     func validate() throws {
-        if all, !names.isEmpty { throw ValidationError("--all is instead of names") }
-        if !all, names.isEmpty { throw ValidationError("name the taps to remove, or use --all") }
+        if all, !names.isEmpty { throw ValidationError("--all and names of taps exclude each other") }
+        if !all, names.isEmpty { throw ValidationError("no tap given: name the taps to remove, or use --all") }
     }
 
     func run() async throws {
@@ -60,28 +62,28 @@ struct UnsetCommand: AsyncParsableCommand {
     }
 }
 
-/// What `set` and `unset` have in common.
+/// The options and the work that `set` and `unset` share.
 ///
-/// The path options are those of every subcommand; only `--config` has a second meaning here, see `ArgumentNormaliser`.
+/// The path options are those of every subcommand. `--config` has a second meaning here: see `ArgumentNormaliser`.
 struct EditOptions: ParsableArguments {
-    @Flag(name: .customLong("live"), help: "Change the running domain only.")
+    @Flag(name: .customLong("live"), help: "Change the running domain; default: both definitions.")
     var changesLive = false
 
     @Flag(
         name: .customLong("config"),
-        help: "Change the persistent definition only; with --live both. Default: whatever there is of the two.")
+        help: "Change the persistent definition; default: both definitions.")
     var changesConfig = false
 
-    @Flag(name: .customLong("current"), help: "Change the running domain if it runs, else the persistent definition.")
+    @Flag(name: .customLong("current"), help: "Change the running domain, or the persistent definition if it does not run.")
     var changesCurrent = false
 
-    @Flag(help: "Write over metadata that is invalid, and write what this host would refuse.")
+    @Flag(help: "Drop taps that are invalid, and write a tap that this host would refuse.")
     var force = false
 
-    @Option(help: ArgumentHelp("The host's configuration; also --config=FILE.", valueName: "file"), completion: .file())
+    @Option(help: ArgumentHelp("The host's configuration file; also --config=FILE.", valueName: "file"), completion: .file())
     var configFile = HostPaths.configuration
 
-    @OptionGroup var places: PlaceOptions
+    @OptionGroup var locations: LocationOptions
 
     var choices: Set<SideChoice> {
         Set(
@@ -94,74 +96,76 @@ struct EditOptions: ParsableArguments {
             })
     }
 
-    /// Does the change and says what was done.
+    /// Makes the change and prints what was done.
     func run(_ change: MetadataEdit.Change, domain: String) async throws {
         let configuration = try configuration(for: change)
-        let uri = places.connect ?? configuration?.libvirtURI
-        var host = Self.isLocal(LibvirtURI.effective(uri)) ? configuration.map { ThisHost($0, bpffs: places.bpffs).state } : nil
+        let uri = locations.connect ?? configuration?.libvirtURI
+        var host = Self.isLocal(LibvirtURI.effective(uri)) ? configuration.map { ThisHost($0, bpffs: locations.bpffs).state } : nil
         do {
             let store = try await LibvirtMetadataEditor(uri: uri)
-            if case .set(let options) = change, var known = host, SensorLookup.isNeeded(known.configuration, for: options.to) {
+            if case .set(let options) = change, var completed = host, SensorLookup.isNeeded(completed.configuration, for: options.to) {
                 do {
-                    try await SensorLookup(store).complete(&known, for: options.to)
+                    try await SensorLookup(store).complete(&completed, for: options.to)
                 } catch let error as MetadataEditError {
-                    // Then it is left open, as the daemon's business.
-                    Output.warn("where the sensor VM is was not found out: \("\(error)".printable)")
+                    // The daemon finds the sensor VM later.
+                    Output.warn("cannot read from libvirt where the sensor VM runs: \("\(error)".printable)")
                 }
-                host = known
+                host = completed
             }
             let report = try await MetadataEditor(store: store, host: host, filters: .system, force: force)
                 .run(change, domain: domain, choices: choices)
             let expectation = Self.isLocal(uri) ? report.expectation : nil
-            // What a daemon says of the tap is not said twice.
-            let awaited = report.warnings.filter { expectation != nil && report.passing[$0] != nil }
-            for line in report.warnings where !awaited.contains(line) { Output.warn(line) }
-            if case .set(let options) = change, options.required == true, host != nil, !HookInstallation.isInstalled() {
+            // A warning that the daemon may give as well is held back until the daemon has answered.
+            let heldBack = report.warnings.filter { expectation != nil && report.transient[$0] != nil }
+            for line in report.warnings where !heldBack.contains(line) { Output.warn(line) }
+            if case .set(let options) = change, options.required == true, host != nil, !HookInstallation.isInstalled {
                 Output.warn(
-                    "required=\"yes\" cannot hold here without the hook: \(HookInstallation.path) is missing or not executable (virt-tap doctor)"
-                )
+                    "required=\"yes\" has no effect without the hook: \(HookInstallation.path) is missing or not executable; "
+                        + "`virt-tap doctor` says what to do")
             }
             try Output.write(report.done.map { $0 + "\n" }.joined())
-            if let expectation { try await tell(expectation, awaited.map { ($0, report.passing[$0]) }) }
+            if let expectation { try await confirm(expectation, heldBack.map { ($0, report.transient[$0]) }) }
         } catch let error as MetadataEditError {
             throw CommandFailure(.failure, "\(error)".printable)
         }
     }
 
-    /// The one that the domain's taps are checked against; `nil`: they are not.
+    /// The configuration to check the tap against; `nil`: it is not checked.
     private func configuration(for change: MetadataEdit.Change) throws(CommandFailure) -> HostConfiguration? {
         do {
             return try ConfigurationFile(path: configFile).load()
         } catch {
-            guard case .set = change, Self.isLocal(LibvirtURI.effective(places.connect)) else { return nil }
-            // Whoever may change domains and not read the configuration has to leave that to the daemon.
+            guard case .set = change, Self.isLocal(LibvirtURI.effective(locations.connect)) else { return nil }
+            // A user who may change domains but not read the configuration leaves the check to the daemon.
             let isUnreadable = access(configFile, F_OK) == 0 && access(configFile, R_OK) != 0
             guard force || isUnreadable else {
                 throw CommandFailure(
                     .configuration,
                     lines: error.lines + [
-                        "nothing was changed: the tap cannot be checked against this host's configuration; correct that, or --force writes it unchecked"
+                        "nothing was changed: cannot check the tap against this host's configuration; correct the configuration, or use --force"
                     ])
             }
             for line in error.lines { Output.warn(line) }
-            Output.warn("so the tap is not checked against this host's configuration")
+            Output.warn("the tap was not checked against this host's configuration")
             return nil
         }
     }
 
-    /// What is written is written, whatever becomes of it.
-    /// - Parameter awaited: warnings that are left out where the answer gives their reason.
-    /// - Throws: `unhealthy` when the tap was seen not to work.
-    private func tell(_ expectation: TapExpectation, _ awaited: [(line: String, reason: Reason?)]) async throws {
-        let reader = StatusReader(directory: RuntimeDirectory(places.runtimeDir), bpffs: places.bpffs, configPath: configFile)
-        let echo = await DaemonEcho.of(expectation) { patience throws(ControlError) in try reader.ask(within: patience) }
-        for (line, reason) in awaited where reason.map({ echo.warning?.contains($0.rawValue) == true }) != true { Output.warn(line) }
-        if let line = echo.done { try Output.write(line + "\n") }
-        if let line = echo.warning { Output.warn(line) }
-        if echo.isUnhealthy { throw CommandFailure(.unhealthy, lines: [expectation.consolation].compactMap { $0 }) }
+    /// Waits for the daemon and prints what became of the tap. The metadata is written already.
+    /// - Parameter heldBack: warnings that are printed unless the daemon's answer has their reason.
+    /// - Throws: `unhealthy` if the tap does not work.
+    private func confirmNextHop(_ expectation: TapExpectation, _ heldBack: [(line: String, reason: Reason?)]) async throws {
+        let reader = StatusReader(directory: RuntimeDirectory(locations.runtimeDir), bpffs: locations.bpffs, configPath: configFile)
+        let result = await ChangeConfirmation.wait(for: expectation) { timeout throws(ControlError) in
+            try reader.readFromDaemon(within: timeout)
+        }
+        for (line, reason) in heldBack where reason == nil || result.reason != reason { Output.warn(line) }
+        if let line = result.done { try Output.write(line + "\n") }
+        if let line = result.warning { Output.warn(line) }
+        if result.isUnhealthy { throw CommandFailure(.unhealthy, lines: [expectation.advice].compactMap { $0 }) }
     }
 
-    /// Whether the domain is on this host, so that its configuration counts: no host name between `//` and the path.
+    /// Whether a libvirt URI is of this host: it has no host name between `//` and the path.
     static func isLocal(_ uri: String?) -> Bool {
         guard let uri, let slashes = uri.firstRange(of: "://") else { return true }
         return uri[slashes.upperBound...].first.map { $0 == "/" } ?? true

@@ -3,12 +3,12 @@
 import TapModel
 import TapXML
 
-/// One of a domain's two definitions: the one that runs, or the one that the next start uses.
+/// One of a domain's two definitions: the one that is running, or the persistent one that the next start uses.
 enum MetadataSide: String, CaseIterable {
     case live
     case config
 
-    /// As a sentence has it.
+    /// The side in a sentence.
     var words: String {
         switch self {
         case .live: "the running domain"
@@ -17,55 +17,55 @@ enum MetadataSide: String, CaseIterable {
     }
 }
 
-/// Which sides a command was told to change.
+/// A choice on the command line of which sides to change.
 enum SideChoice: String {
     case live, config, current
 
     /// The sides to change.
     ///
-    /// With no choice: both where both are, so that the tap is there now and at the next start.
+    /// Without a choice these are all that exist, so that the tap is there now and after the next start.
     static func sides(_ choices: Set<SideChoice>, isRunning: Bool, isPersistent: Bool) throws(CommandFailure) -> [MetadataSide] {
         guard choices.count < 2 || !choices.contains(.current) else {
-            throw CommandFailure(.usage, "--current is instead of --live and --config, not beside them")
+            throw CommandFailure(.usage, "--current excludes --live and --config")
         }
-        if choices.contains(.live), !isRunning { throw CommandFailure(.failure, "the domain is not running: --live has nothing to change") }
+        if choices.contains(.live), !isRunning { throw CommandFailure(.failure, "the domain is not running, so --live cannot change it") }
         if choices.contains(.config), !isPersistent {
-            throw CommandFailure(.failure, "the domain is transient: --config has nothing to change")
+            throw CommandFailure(.failure, "the domain is transient and has no persistent definition, so --config cannot change it")
         }
         if choices.contains(.current) { return [isRunning ? .live : .config] }
-        let wanted =
+        let chosen =
             choices.isEmpty
             ? [(MetadataSide.live, isRunning), (.config, isPersistent)]
             : [
                 (.live, choices.contains(.live)), (.config, choices.contains(.config)),
             ]
-        return wanted.filter(\.1).map(\.0)
+        return chosen.filter(\.1).map(\.0)
     }
 }
 
-/// Changes the taps of one side of a domain; no I/O.
+/// Changes the taps of one side of a domain; without I/O.
 struct MetadataEdit {
-    /// What is to be done to a list of taps.
+    /// A change of a list of taps.
     enum Change {
         case set(TapOptions)
         case unset(names: [String], all: Bool)
     }
 
-    /// What one side comes to.
+    /// The result for one side.
     struct Outcome: Equatable {
-        /// All taps, in order; empty: the element is taken out.
+        /// All taps, in order; empty: the metadata element is removed.
         var taps: [Tap]
-        /// What was done, for people: `tap ids added`.
+        /// What was done; for people: `tap ids added`.
         var done: [String]
         var removed: [TapName] = []
-        /// Names asked for that are not there.
+        /// Names to remove that the side does not have.
         var missing: [String] = []
         /// The tap that was set.
         var tap: Tap?
-        /// Whether it is the one that was there, and no more than its `required` was taken back.
-        var isReleased = false
+        /// Whether the change only takes `required` back from an existing tap.
+        var onlyDropsRequired = false
 
-        /// For virDomainSetMetadata, which adds the namespace; `nil` takes the element out.
+        /// The element for virDomainSetMetadata, which adds the namespace; `nil` removes it.
         var xml: String? {
             taps.isEmpty ? nil : MetadataXML.write(taps, declaresNamespace: false)
         }
@@ -73,8 +73,7 @@ struct MetadataEdit {
 
     var force: Bool
 
-    /// - Throws: a failure when the side holds what cannot be understood, unless `force`, which drops that, or unless
-    ///   just that is taken out, or everything.
+    /// - Throws: a failure if the side has invalid taps, unless `force` drops them, or the change removes just these or all taps.
     func apply(_ change: Change, to reading: DomainReading, side: MetadataSide) throws(CommandFailure) -> Outcome {
         var taps: [Tap] = []
         var invalid: [TapName] = []
@@ -85,11 +84,11 @@ struct MetadataEdit {
             }
         }
         let isNamed = reading.domain.taps.allSatisfy { Self.hasNameOfItsOwn($0, among: taps) }
-        var isMeant = false
+        var removesInvalid = false
         if case .unset(let names, let all) = change {
-            isMeant = all || isNamed && invalid.allSatisfy { names.contains($0.text) }
+            removesInvalid = all || isNamed && invalid.allSatisfy { names.contains($0.text) }
         }
-        guard force || isMeant || invalid.isEmpty else {
+        guard force || removesInvalid || invalid.isEmpty else {
             throw CommandFailure(
                 .failure,
                 lines: reading.diagnostics.map { "\(side.words): \($0.withoutLine)" }
@@ -97,30 +96,29 @@ struct MetadataEdit {
         }
         var outcome = try outcome(of: change, on: taps, side)
         if !invalid.isEmpty {
-            outcome.done.append("\(invalid.count) invalid tap\(invalid.count == 1 ? "" : "s") \(isMeant ? "removed" : "dropped")")
+            outcome.done.append("\(invalid.count) invalid tap\(invalid.count == 1 ? "" : "s") \(removesInvalid ? "removed" : "dropped")")
             outcome.removed += invalid
             outcome.missing.removeAll { name in invalid.contains { $0.text == name } }
         }
         return outcome
     }
 
-    /// Whether an invalid entry can be told from all others by its name. One that could not be read lends that of a valid tap or of its
-    /// destination, a second of one name stands beside the first, and the name that nobody has to write may stand for what is around
-    /// the taps.
+    /// Whether no other entry has the name of an invalid one. An entry whose name could not be read is called after its destination,
+    /// a duplicate has the name of the first, and the fallback name may stand for an error outside of the taps.
     private static func hasNameOfItsOwn(_ entry: TapEntry, among taps: [Tap]) -> Bool {
         guard case .invalid(let name, _, let failure) = entry else { return true }
         return failure.reason != .duplicateName && name != .fallback && !taps.contains { $0.name == name }
     }
 
-    /// `virsh edit` would not do for a running domain: it changes the persistent definition only.
-    /// - Parameter named: what cannot be understood, where each has a name of its own.
+    /// What to do about invalid taps. `virsh edit` is no help for a running domain: it changes the persistent definition only.
+    /// - Parameter named: the invalid taps if each has a name of its own, else empty.
     private static func advice(_ domain: DomainDefinition, _ named: [TapName], _ side: MetadataSide) -> String {
         let name = CommandWord.domain(domain.name)
         let names = Set(named.map(\.text)).sorted().joined(separator: " ")
-        return "nothing was changed: put that right first, with `virsh metadata \(name) --uri \(MetadataXML.namespace) --key tap"
-            + " --\(side.rawValue) --set '<taps>…</taps>'`, which replaces all of the domain's taps, or use --force, which drops what cannot be"
-            + " understood; \(named.isEmpty ? "" : "`virt-tap unset \(name) \(names)` takes out just that, ")"
-            + "`virt-tap unset \(name) --all` everything"
+        return "nothing was changed: first replace the domain's taps with `virsh metadata \(name) --uri \(MetadataXML.namespace) --key tap"
+            + " --\(side.rawValue) --set '<taps>…</taps>'`, or drop the invalid ones with --force; "
+            + (named.isEmpty ? "" : "`virt-tap unset \(name) \(names)` removes just these, ")
+            + "`virt-tap unset \(name) --all` removes all taps"
     }
 
     private func outcome(of change: Change, on taps: [Tap], _ side: MetadataSide) throws(CommandFailure) -> Outcome {
@@ -133,11 +131,11 @@ struct MetadataEdit {
             }
             let former = taps[index]
             taps[index] = tap
-            var released = former
-            released.required = false
+            var relaxed = former
+            relaxed.required = false
             return Outcome(
-                taps: taps, done: ["tap \(tap.name) \(former == tap ? "was so already" : "changed")"], tap: tap,
-                isReleased: former.required && released == tap)
+                taps: taps, done: ["tap \(tap.name) \(former == tap ? "unchanged" : "changed")"], tap: tap,
+                onlyDropsRequired: former.required && relaxed == tap)
         case .unset(let names, let all):
             let gone = all ? taps.map(\.name.text) : names
             let missing = all ? [] : names.filter { name in !taps.contains { $0.name.text == name } }

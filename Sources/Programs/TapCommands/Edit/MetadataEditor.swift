@@ -4,7 +4,7 @@ import Hypervisor
 import TapModel
 import TapXML
 
-/// Where metadata is read and written: libvirt, or a stand-in in tests.
+/// Reads and writes metadata: libvirt, or a stand-in in tests.
 protocol MetadataStore {
     func domain(named name: String) async throws -> DomainSnapshot
     func setMetadata(_ xml: String?, of uuid: DomainUUID, live: Bool, config: Bool) async throws
@@ -16,24 +16,24 @@ extension LibvirtMetadataEditor: MetadataStore {
     }
 }
 
-/// Carries out `set` and `unset`: reads each side of the domain, changes all of them in memory, and only when all could
-/// be changed writes each for itself.
+/// Executes `set` and `unset`: reads each side of the domain, changes all sides in memory, and writes them only if every change
+/// succeeded.
 struct MetadataEditor {
     var store: any MetadataStore
-    /// The host that the domain is on; `nil`: another one, or its configuration cannot be read.
+    /// The state of the domain's host; `nil`: it is another host, or its configuration cannot be read.
     var host: HostState?
-    /// Who says whether a filter is one; `nil`: it is not looked at.
+    /// Compiles filters to check them; `nil`: filters are not checked.
     var filters: FilterCheck?
     var force = false
 
     struct Report: Equatable {
-        /// For standard output.
+        /// Lines for standard output.
         var done: [String] = []
-        /// For standard error.
+        /// Lines for standard error.
         var warnings: [String] = []
-        /// Of the warnings those that a daemon's answer may hold, too: `TapValidation.passing`.
-        var passing: [String: Reason] = [:]
-        /// What a daemon would make of it; `nil` when the running domain was not changed.
+        /// The reasons of those warnings that virt-tapd may report as well: `TapValidation.transient`.
+        var transient: [String: Reason] = [:]
+        /// What virt-tapd should show after the change; `nil`: the running domain was not changed.
         var expectation: TapExpectation?
     }
 
@@ -56,8 +56,8 @@ struct MetadataEditor {
             steps.append(Step(side: side, outcome: outcome, validation: validation, interfaces: reading.domain.interfaces))
         }
         try judge(steps, &report)
-        let place = steps.count == 1 && snapshot.isRunning && snapshot.isPersistent ? steps[0].side : nil
-        try requireSomething(change, steps.map(\.outcome), domain: snapshot.name, in: place)
+        let onlySide = steps.count == 1 && snapshot.isRunning && snapshot.isPersistent ? steps[0].side : nil
+        try requireSomething(change, steps.map(\.outcome), domain: snapshot.name, in: onlySide)
         for (index, step) in steps.enumerated() {
             do {
                 try await store.setMetadata(
@@ -65,7 +65,7 @@ struct MetadataEditor {
             } catch  where index > 0 {
                 throw CommandFailure(
                     .failure,
-                    "\(steps[0].side.words) was changed, \(step.side.words) was not: \("\(error)".printable)")
+                    "\(steps[0].side.words) was changed, but \(step.side.words) was not: \("\(error)".printable)")
             }
             for line in step.outcome.done { report.done.append("\(snapshot.name.printable): \(line) in \(step.side.words)") }
             if step.side == .live {
@@ -89,19 +89,19 @@ struct MetadataEditor {
     private func validation(of outcome: MetadataEdit.Outcome, _ domain: DomainDefinition, _ side: MetadataSide) async -> TapValidation? {
         guard let tap = outcome.tap else { return nil }
         let compiled = await filters?.results(of: [.valid(tap)]) ?? [:]
-        // Of another host that is all that can be told.
+        // For another host only the filter can be checked.
         guard var host else { return tap.filter.flatMap { compiled[$0] }.map { TapValidation(tap, filter: $0) } }
         host.filters = compiled
         var domain = domain
         domain.taps = outcome.taps.map { .valid($0) }
         let validation = TapValidation(tap, in: domain, on: host, side: side)
-        // So that a guest which has just been refused because of its tap can be started.
-        return outcome.isReleased ? validation.asWarnings() : validation
+        // So that a guest can be started that was refused because of this tap.
+        return outcome.onlyDropsRequired ? validation.asWarnings() : validation
     }
 
     private func judge(_ steps: [Step], _ report: inout Report) throws(CommandFailure) {
         let refused = steps.filter { $0.validation?.refusals.isEmpty == false }
-        // Where the two definitions are refused for the same, there is nothing to tell apart.
+        // The side is named only if the two are refused for different reasons.
         let isOneSided = steps.count > 1 && Set(steps.map { $0.validation?.refusals ?? [] }).count > 1
         var refusals: [String] = []
         for step in refused {
@@ -112,17 +112,17 @@ struct MetadataEditor {
         }
         guard force || refusals.isEmpty else {
             let good = steps.first { $0.validation?.refusals.isEmpty != false }
-            let alone = good.map { "--\($0.side.rawValue) changes \($0.side.words) alone, " } ?? ""
-            throw CommandFailure(.failure, lines: refusals + ["nothing was changed; \(alone)--force writes it all the same"])
+            let alone = good.map { "--\($0.side.rawValue) changes only \($0.side.words), " } ?? ""
+            throw CommandFailure(.failure, lines: refusals + ["nothing was changed; \(alone)--force writes the tap anyway"])
         }
         for line in refusals + steps.flatMap({ $0.validation?.warnings ?? [] }) where !report.warnings.contains(line) {
             report.warnings.append(line)
         }
-        for step in steps { report.passing.merge(step.validation?.passing ?? [:]) { first, _ in first } }
+        for step in steps { report.transient.merge(step.validation?.transient ?? [:]) { first, _ in first } }
     }
 
-    /// A name is missing when no side has it.
-    /// - Parameter side: the only one that was looked at, where there is another.
+    /// Throws if there is nothing to remove: a tap is missing if no side has it.
+    /// - Parameter side: the only side that was chosen, if the domain has both.
     private func requireSomething(
         _ change: MetadataEdit.Change, _ outcomes: [MetadataEdit.Outcome], domain: String, in side: MetadataSide?
     ) throws(CommandFailure) {
@@ -130,7 +130,7 @@ struct MetadataEditor {
         guard case .unset(let names, let all) = change else { return }
         if all {
             guard outcomes.contains(where: { !$0.done.isEmpty }) else {
-                throw CommandFailure(.failure, "\(domain.printable) has no taps\(place)")
+                throw CommandFailure(.failure, "\(domain.printable) has no tap\(place)")
             }
             return
         }

@@ -3,12 +3,12 @@
 import TapModel
 import TapXML
 
-/// Makes a tap of the options, by way of XML: what a value may be is said in one place, the metadata's grammar.
+/// Makes a tap from the options by writing and reading XML, so that only the metadata's grammar says which values are valid.
 enum TapDraft {
     /// The tap that the options describe.
     ///
-    /// With `--to` they describe all of it. Without, they change what `existing` says: what is not given stays.
-    /// - Throws: the usage error for a value that the grammar refuses; a failure when there is nothing to change.
+    /// With `--to` they describe the whole tap. Without, they change one of the existing taps and keep what is not given.
+    /// - Throws: a usage error if the grammar refuses a value; a failure if there is no tap to change.
     static func tap(_ options: TapOptions, existing: [Tap], in side: MetadataSide) throws(CommandFailure) -> Tap {
         if options.to != nil { return try draft(options, limit: (options.rate, options.burst)) }
         var tap = try chosen(options, existing, side)
@@ -25,15 +25,15 @@ enum TapDraft {
         return tap
     }
 
-    /// The texts of rate and burst, of which each stays when only the other is given.
+    /// The texts of rate and burst. Each stays if only the other is given.
     private static func limit(_ options: TapOptions, _ existing: RateLimit?) throws(CommandFailure) -> (rate: String?, burst: String?) {
         if options.noRate { return (nil, options.burst) }
         let rate = options.rate ?? existing?.text
         guard !options.noBurst, options.burst == nil, let kept = existing?.burstText, let rate else { return (rate, options.burst) }
-        // The same number would be another burst.
+        // With the other unit the same number means another burst.
         guard try draft(options, limit: (rate, nil)).rate?.unit == existing?.unit else {
             throw CommandFailure(
-                .usage, "--rate: the tap has burst=\"\(kept)\", which is of a rate in the other unit: give --burst as well, or --no-burst")
+                .usage, "--rate: the tap's burst=\"\(kept)\" does not fit a rate in this unit; add --burst or --no-burst")
         }
         return (rate, kept)
     }
@@ -44,12 +44,12 @@ enum TapDraft {
             if let tap = existing.first(where: { $0.name.text == name }) { return tap }
             throw CommandFailure(
                 .failure,
-                "there is no tap \(name.printable) in \(side.words) to change" + (names.isEmpty ? "" : " (there is \(names))")
-                    + ": --to makes a new one")
+                "no tap \"\(name.printable)\" in \(side.words)" + (names.isEmpty ? "" : ", which has \(names)") + "; --to adds a new one")
         }
         guard existing.count == 1 else {
             throw CommandFailure(
-                .usage, existing.isEmpty ? "a new tap needs --to" : "there are several taps (\(names)): --name says which one")
+                .usage,
+                existing.isEmpty ? "the domain has no tap to change; --to adds one" : "several taps (\(names)); choose one with --name")
         }
         return existing[0]
     }
@@ -82,7 +82,7 @@ enum TapDraft {
         return tap
     }
 
-    /// The place in our own XML as the option that it came from.
+    /// The diagnostic with the option instead of the path in the XML that was made from it.
     private static func message(_ diagnostic: Diagnostic) -> String {
         var shown = diagnostic
         let last = diagnostic.path.split(separator: "/").last.map(String.init) ?? ""
@@ -94,35 +94,36 @@ enum TapDraft {
     }
 
     private static func escaped(_ text: String, option: String) throws(CommandFailure) -> String {
-        let isCarried = text.unicodeScalars.allSatisfy { scalar in
+        let isValid = text.unicodeScalars.allSatisfy { scalar in
             switch scalar {
             case "\t", "\n", "\r": true
             case "\u{0}"..."\u{1F}", "\u{FFFE}", "\u{FFFF}": false
             default: true
             }
         }
-        guard isCarried else { throw CommandFailure(.usage, "--\(option): \"\(text.printable)\" has characters that XML cannot carry") }
+        guard isValid else { throw CommandFailure(.usage, "--\(option): \"\(text.printable)\" has characters that XML does not allow") }
         return MetadataXML.escaped(text)
     }
 }
 
-/// Says before a tap is written what this host would make of it.
+/// Judges a tap before it is written: would this host copy for it?
 struct TapValidation {
-    /// What keeps it from being written, unless it is forced.
+    /// Reasons not to write the tap, unless `--force` is given.
     var refusals: [String] = []
-    /// What else there is to know.
+    /// Warnings about a tap that is written.
     var warnings: [String] = []
-    /// Of the warnings those that a daemon tells as well of a tap that is carried out, with their reason.
-    var passing: [String: Reason] = [:]
+    /// The reasons of those warnings that virt-tapd may report as well when it has attached the tap.
+    var transient: [String: Reason] = [:]
 
-    /// Reasons that an interface may have as long as another one of the tap's is copied.
+    /// Reasons that are no obstacle for one interface if another interface of the tap is copied.
     private static let partial: Set<Reason> = [.interfaceTypeUnsupported, .deviceNotOwned]
+
     /// - Parameters:
-    ///   - domain: with the taps as they will be.
-    ///   - tap: the one that is written.
+    ///   - tap: the tap to write.
+    ///   - domain: the domain with the taps that it will have.
     init(_ tap: Tap, in domain: DomainDefinition, on host: HostState, side: MetadataSide) {
-        // Aliases are given when a domain starts: in its persistent definition they select nothing that could be judged, but for one
-        // that will never be there.
+        // libvirt assigns aliases when a domain starts. In the persistent definition a selector can be judged only if its alias is
+        // invalid.
         let knowsInterfaces = side == .live || tap.selectors.allSatisfy { $0.alias.map { !InterfaceSelector.mayBeAlias($0) } ?? true }
         var domain = domain
         if !knowsInterfaces {
@@ -136,7 +137,7 @@ struct TapValidation {
             case .refused(let failure): note(failure, about: tap)
             case .evaluated(let destination, let interfaces):
                 if let failure = destination.failure {
-                    note(failure, about: tap, isPassing: destination.isOnlyDown)
+                    note(failure, about: tap, isTransient: destination.isOnlyDown)
                 } else if let remark = destination.remark {
                     warnings.append("destination \(destination.label.printable): \(remark.message.printable) (\(remark.reason.rawValue))")
                 }
@@ -145,30 +146,30 @@ struct TapValidation {
                 }
                 let isPartial = failures.count < interfaces.count
                 for failure in failures where knowsInterfaces {
-                    note(failure, about: tap, isPassing: isPartial && Self.partial.contains(failure.reason))
+                    note(failure, about: tap, isTransient: isPartial && Self.partial.contains(failure.reason))
                 }
             }
         }
     }
 
-    /// Where nothing is known of the host but that it has libpcap, too.
+    /// Judges only the tap's filter, for a domain of another host.
     init(_ tap: Tap, filter: Result<CompiledFilter, Failure>) {
         if case .failure(let failure) = filter { note(failure, about: tap) }
     }
 
-    /// The same of a change that asks for less than the tap before it: what keeps that one from being carried out is no reason against it.
+    /// Turns refusals into warnings, for a change that only takes `required` back from a tap that does not work.
     func asWarnings() -> TapValidation {
         var validation = self
         (validation.refusals, validation.warnings) = ([], refusals + warnings)
         return validation
     }
 
-    private mutating func note(_ failure: Failure, about tap: Tap, isPassing: Bool = false) {
+    private mutating func note(_ failure: Failure, about tap: Tap, isTransient: Bool = false) {
         let text = "tap \(tap.name): \(failure.message.printable) (\(failure.reason.rawValue))"
-        // All others keep it from being written: it would copy nothing, and may stand in the place of one that does.
-        if isPassing || failure.reason.isPassing {
+        // Any other failure is a refusal: the tap would copy nothing, and may replace one that does.
+        if isTransient || failure.reason.isPassing {
             if !warnings.contains(text) { warnings.append(text) }
-            passing[text] = failure.reason
+            transient[text] = failure.reason
         } else if !refusals.contains(text) {
             refusals.append(text)
         }

@@ -3,88 +3,88 @@
 import ArgumentParser
 import TapModel
 
-/// What `virt-tap set` says of a tap. Values are checked where they become XML, by the grammar itself.
+/// The options of `virt-tap set` that describe a tap. Their values are checked by the metadata's grammar: see `TapDraft`.
 struct TapOptions: ParsableArguments {
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Where copies go: a destination of the host's configuration.", valueName: "destination"),
+        help: ArgumentHelp("Destination of the copies, from the host's configuration.", valueName: "destination"),
         completion: NameCompletion.destinations)
     var to: String?
 
     @Option(
-        parsing: .unconditional, help: ArgumentHelp("The tap's name, unique in the domain; default: the destination's.", valueName: "name"),
+        parsing: .unconditional,
+        help: ArgumentHelp("The tap's name, unique in the domain; default: the destination's name.", valueName: "name"),
         completion: NameCompletion.taps)
     var name: String?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("inbound, outbound or both, as the guest sees it.", valueName: "direction"),
+        help: ArgumentHelp("inbound, outbound or both, as the guest sees it; default: both.", valueName: "direction"),
         completion: .list(TapDirection.allCases.map(\.rawValue)))
     var direction: String?
 
     @Option(
         parsing: .unconditionalSingleValue,
-        help: ArgumentHelp("Only this interface, by MAC, alias or fixed device name; may be repeated.", valueName: "mac|alias|device"))
+        help: ArgumentHelp("Tap only this interface, by MAC, alias or fixed device name; may be repeated.", valueName: "mac|alias|device"))
     var interface: [String] = []
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("Only what this pcap-filter(7) expression matches, with addresses and no host names.", valueName: "expression"))
+        help: ArgumentHelp("Copy only what this pcap-filter(7) expression matches, for example 'tcp port 443'.", valueName: "expression"))
     var filter: String?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp(
-            "The same from a file, whose lines are one expression; # begins a comment. - is standard input.", valueName: "file"),
+        help: ArgumentHelp("Read the filter from a file with # comments, or from standard input (-).", valueName: "file"),
         completion: .file())
     var filterFile: String?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("At most so many bytes of a frame (64 to 65535), or: headers.", valueName: "bytes|headers"),
+        help: ArgumentHelp("Truncate copies to 64 to 65535 bytes, or to their headers.", valueName: "bytes|headers"),
         completion: .list(["headers"]))
     var snaplen: String?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("One packet in N.", valueName: "1/N"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Copy one packet in N, for example 1/10.", valueName: "1/N"))
     var sample: String?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("All packets of one flow in N.", valueName: "1/N"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Copy all packets of one flow in N, for example 1/10.", valueName: "1/N"))
     var sampleFlows: String?
 
-    @Option(parsing: .unconditional, help: ArgumentHelp("At most so much, such as 100mbit or 10kpps.", valueName: "rate"))
+    @Option(parsing: .unconditional, help: ArgumentHelp("Copy at most this much, for example 100mbit or 10kpps.", valueName: "rate"))
     var rate: String?
 
     @Option(
         parsing: .unconditional,
-        help: ArgumentHelp("What may come at once over the rate: bytes, such as 64k, or packets.", valueName: "burst"))
+        help: ArgumentHelp("Allow bursts over the rate: bytes, for example 64k, or packets.", valueName: "burst"))
     var burst: String?
 
-    @Flag(help: "Every interface again, hot-plugged ones included.")
+    @Flag(help: "Tap every interface again.")
     var allInterfaces = false
 
-    @Flag(help: "Everything again.")
+    @Flag(help: "Remove the filter.")
     var noFilter = false
 
-    @Flag(help: "Whole frames again.")
+    @Flag(help: "Copy whole frames again.")
     var noSnaplen = false
 
-    @Flag(help: "No sampling of either kind any more.")
+    @Flag(help: "Remove sampling of packets and flows.")
     var noSample = false
 
-    @Flag(help: "No limit any more.")
+    @Flag(help: "Remove the rate.")
     var noRate = false
 
-    @Flag(help: "The burst that virt-tap chooses for the rate.")
+    @Flag(help: "Let virt-tap choose the burst again.")
     var noBurst = false
 
     @Flag(
         inversion: .prefixedNo, exclusivity: .exclusive,
-        help: "Whether the domain is kept from starting on a host where this tap cannot be placed.")
+        help: "Start the domain only where this tap can be attached.")
     var required: Bool?
 
     @Flag(
         inversion: .prefixedNo, exclusivity: .exclusive,
-        help: "Whether a flow between two domains tapped to one destination is copied once.")
+        help: "Copy a flow between two domains with the same destination once.")
     var once: Bool?
 
     @Flag
@@ -97,12 +97,12 @@ struct TapOptions: ParsableArguments {
         static func help(for value: Power) -> ArgumentHelp? {
             switch value {
             case .enabled: "Switch the tap on again."
-            case .disabled: "Keep the definition, copy nothing."
+            case .disabled: "Switch the tap off, and keep its definition."
             }
         }
     }
 
-    /// The options that a tap has once: given twice, one of the two would be lost without a word.
+    /// The options with one value per tap. The parser would silently ignore all but the last.
     static let single = [
         "--to", "--name", "--direction", "--filter", "--filter-file", "--snaplen", "--sample", "--sample-flows", "--rate", "--burst",
     ]
@@ -120,22 +120,22 @@ struct TapOptions: ParsableArguments {
     }
 }
 
-/// Reads a filter from a file as tcpdump's -F does: its lines are one expression, and what is behind a `#` is a comment.
+/// Reads a filter from a file as tcpdump's -F does: all lines are one expression, and a `#` begins a comment.
 enum FilterFile {
     /// - Parameter path: `-` is standard input.
     static func read(_ path: String) throws(CommandFailure) -> String {
         let file = try DocumentFile.read(path)
         guard let text = String(validating: file.bytes, as: UTF8.self) else {
-            throw CommandFailure(.failure, "\(file.name): it is no text in UTF-8")
+            throw CommandFailure(.failure, "\(file.name): invalid UTF-8")
         }
         return try expression(text, of: file.name)
     }
 
-    /// The expression in one line.
+    /// The expression as one line.
     ///
-    /// libpcap's "syntax error" says nothing of where, so two lines that nothing joins are told by their numbers.
+    /// libpcap reports a syntax error without its position. So two lines without an operator between them are reported by number.
     static func expression(_ text: String, of name: String) throws(CommandFailure) -> String {
-        // Windows' editors put a mark of the byte order in front.
+        // Editors on Windows write a byte order mark.
         let lines = text.drop { $0 == "\u{FEFF}" }.split(omittingEmptySubsequences: false) { $0.isNewline }
         var parts: [(number: Int, text: String)] = []
         for (index, line) in lines.enumerated() {
@@ -145,16 +145,16 @@ enum FilterFile {
             if let last = parts.last, isComplete(last.text), begins(part.text) {
                 throw CommandFailure(
                     .failure,
-                    "\(name): nothing joins line \(last.number) (\(last.text.printable)) and line \(part.number) (\(part.text.printable)): "
-                        + "all lines are one expression, so write && or || (and, or) between them")
+                    "\(name): no operator between line \(last.number) (\(last.text.printable)) and line \(part.number) "
+                        + "(\(part.text.printable)): all lines are one expression; put && or || between them")
             }
             parts.append(part)
         }
-        guard !parts.isEmpty else { throw CommandFailure(.failure, "\(name): there is no filter in it, only blanks and comments") }
+        guard !parts.isEmpty else { throw CommandFailure(.failure, "\(name): no filter, only spaces and comments") }
         return parts.map(\.text).joined(separator: " ")
     }
 
-    /// Whether a line ends with an address, a number or a parenthesis, behind which only an operator can stand.
+    /// Whether a line ends with an address, a number or a parenthesis, which only an operator can follow.
     private static func isComplete(_ line: String) -> Bool {
         guard let last = line.split(separator: " ").last else { return false }
         return last.last == ")" || (last.contains { $0.isNumber } && last.allSatisfy { $0.isHexDigit || ".:/-".contains($0) })
@@ -165,7 +165,7 @@ enum FilterFile {
         "proto",
     ]
 
-    /// Whether a line begins with what begins a term.
+    /// Whether a line begins like a term.
     private static func begins(_ line: String) -> Bool {
         line.first == "(" || (line.first == "!" && !line.hasPrefix("!="))
             || line.split(separator: " ").first.map(beginning.contains) == true

@@ -8,38 +8,38 @@ import TapModel
 import TapSystem
 import TapXML
 
-/// `virt-tap hook`: what hooks/qemu calls.
+/// `virt-tap hook`, which hooks/qemu calls.
 ///
-/// The domain is locked in libvirt and its guest waits while this runs. So it asks neither libvirt nor the kernel, has
-/// one deadline for all it does, writes nothing to standard output (at `migrate` and `restore` that would replace the
-/// domain's XML), and whatever goes wrong ends in exit code 0, except for a domain with a required tap at `start`.
+/// libvirt locks the domain, and its guest waits, while this runs. So it asks neither libvirt nor the kernel and has one deadline for
+/// everything. It writes nothing to standard output: at `migrate` and `restore` that would replace the domain's XML. Every error ends
+/// in exit code 0, except at `start` of a domain with a required tap.
 struct HookCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "hook",
-        abstract: "Hands a call of libvirt's qemu hook to the daemon.",
-        discussion: "For /etc/libvirt/hooks/qemu.d/virt-tap: virt-tap hook -- GUEST OPERATION SUBOPERATION EXTRA < domain.xml")
+        abstract: "Pass a call of libvirt's qemu hook to virt-tapd.",
+        discussion: "The script /etc/libvirt/hooks/qemu.d/virt-tap runs: virt-tap hook -- GUEST OPERATION SUBOPERATION EXTRA < domain.xml")
 
-    /// The first four count; what a later libvirt adds is left aside.
-    @Argument(parsing: .postTerminator, help: "As libvirt calls the hook: GUEST OPERATION SUBOPERATION EXTRA.")
+    /// Words behind the fourth, which a later libvirt may add, are ignored.
+    @Argument(parsing: .postTerminator, help: "The hook's arguments from libvirt: GUEST OPERATION SUBOPERATION EXTRA.")
     var call: [String] = []
 
     @OptionGroup var paths: PathOptions
 
-    /// How long an operation takes at most at which nothing depends on the daemon: a guest's stop, save or restore calls
-    /// several, and a daemon that hangs must not add up.
-    private static let courtesy = Duration.milliseconds(300)
+    /// The deadline of an operation at which nothing depends on the daemon. The stop, save or restore of a guest has several such
+    /// operations, and a daemon that hangs must not delay each of them for long.
+    private static let shortDeadline = Duration.milliseconds(300)
 
     func validate() throws {
         guard call.count >= 2 else {
-            throw ValidationError("hook needs what libvirt gives it, behind --: hook -- GUEST OPERATION SUBOPERATION EXTRA")
+            throw ValidationError("missing arguments: use virt-tap hook -- GUEST OPERATION SUBOPERATION EXTRA")
         }
     }
 
     func run() throws {
-        // A log that is gone is no reason to stop a guest.
+        // If nobody reads standard error, the guest must start all the same.
         signal(SIGPIPE, SIG_IGN)
         let verdict = verdict()
-        for line in verdict.lines { Output.complain(line) }
+        for line in verdict.lines { Output.error(line) }
         if verdict.refuses { throw CommandFailure(.refused) }
     }
 
@@ -47,24 +47,24 @@ struct HookCommand: ParsableCommand {
         guard let operation = HookOperation(rawValue: call[1]) else { return HookVerdict(unknown: call[1]) }
         guard operation.concernsDaemon else { return .nothingToDo }
         let begin = ContinuousClock.now
-        // A configuration that cannot be read is the daemon's to report; here the default time must do.
+        // The daemon reports a configuration that cannot be read; here the default timeout is used.
         let seconds = (try? ConfigurationFile(path: paths.config).load())?.hookTimeout ?? HostConfiguration().hookTimeout
-        let end = begin + (operation.waitsForDaemon ? .seconds(Int64(seconds)) : Self.courtesy)
+        let end = begin + (operation.waitsForDaemon ? .seconds(Int64(seconds)) : Self.shortDeadline)
         let xml: [UInt8]
         do {
             xml = try HookInput.read(before: end)
         } catch {
             let why =
                 switch error {
-                case .tooLong: "the XML on standard input has more than \(DomainSnapshot.maximumXML >> 20) MiB"
+                case .tooLong: "the XML on standard input is larger than \(DomainSnapshot.maximumXML >> 20) MiB"
                 case .tooSlow: "the XML on standard input did not end in time"
-                case .unreadable(let code): "standard input: \(ErrorText.of(code))"
+                case .unreadable(let code): "cannot read standard input: \(ErrorText.of(code))"
                 }
             return HookVerdict(withoutAnswer: why, operation: operation)
         }
-        // A domain that says nothing of taps has nothing to wait for.
-        let wished = xml.firstRange(of: MetadataXML.namespace.utf8) != nil
-        let last = wished ? end : min(end, .now + Self.courtesy)
+        // A domain without our metadata need not wait for virt-tapd.
+        let hasMetadata = xml.firstRange(of: MetadataXML.namespace.utf8) != nil
+        let last = hasMetadata ? end : min(end, .now + Self.shortDeadline)
         let request = HookCall(
             guest: call[0], operation: operation.rawValue, suboperation: call.count > 2 ? call[2] : "-",
             extra: call.count > 3 ? call[3] : "-", xml: xml)
@@ -78,17 +78,17 @@ struct HookCommand: ParsableCommand {
     }
 }
 
-/// What a hook call comes to: the exit code and what is said in libvirt's log.
+/// The result of a hook call: the exit code, and lines for libvirt's log.
 struct HookVerdict: Equatable {
-    /// Whether libvirt is to be stopped from going on.
+    /// Whether the domain must not start.
     var refuses: Bool
-    /// For standard error; never more than one line for what went wrong.
+    /// Lines for standard error; at most one of them is about an error.
     var lines: [String]
 
-    /// The daemon answered.
+    /// The verdict after an answer of virt-tapd.
     init(_ response: ControlResponse, operation: HookOperation, xml: [UInt8]) {
         guard response.isOK, let answer = response.hook else {
-            let why = "virt-tapd could not take the call: \((response.error ?? "it gave no answer").printable)"
+            let why = "virt-tapd did not accept the hook call: \((response.error ?? "empty answer").printable)"
             self = HookVerdict(withoutAnswer: why, operation: operation, xml: xml)
             return
         }
@@ -97,18 +97,17 @@ struct HookVerdict: Equatable {
         if let message = answer.message { lines.append(message.printable) }
     }
 
-    /// There is no answer. A domain with a required tap is then not started; a tap that is not required is never a reason
-    /// to keep a guest from starting.
+    /// The verdict without an answer. A domain with a required tap does not start; other taps never keep a guest from starting.
     ///
-    /// - Parameter xml: the domain's, as far as it was read. What cannot be read requires nothing.
+    /// - Parameter xml: the domain's XML, as far as it was read. If it cannot be parsed, no tap is required.
     init(withoutAnswer why: String, operation: HookOperation, xml: [UInt8] = []) {
         let taps = operation == .start ? (try? DomainXML.parse(xml))?.taps ?? [] : []
         let missing = RequiredTaps.unplaced(taps, because: why)
         refuses = !missing.isEmpty
-        lines = refuses ? missing.map(\.printable) : [Self.passed(operation.rawValue, why)]
+        lines = refuses ? missing.map(\.printable) : [Self.ignored(operation.rawValue, why)]
     }
 
-    /// An operation at which the domain has no devices yet.
+    /// The verdict for an operation at which the domain has no devices yet.
     static let nothingToDo = HookVerdict(refuses: false, lines: [])
 
     private init(refuses: Bool, lines: [String]) {
@@ -116,18 +115,18 @@ struct HookVerdict: Equatable {
         self.lines = lines
     }
 
-    /// A later libvirt's operation: it is not even sent.
+    /// The verdict for an operation of a later libvirt, which is not passed to virt-tapd.
     init(unknown operation: String) {
         refuses = false
-        lines = [Self.passed(operation, "this version knows no such operation")]
+        lines = [Self.ignored(operation, "unknown operation")]
     }
 
-    private static func passed(_ operation: String, _ why: String) -> String {
-        "\(operation.printable): no taps were placed by this hook call, the domain goes on: \(why)"
+    private static func ignored(_ operation: String, _ why: String) -> String {
+        "\(operation.printable): this hook call attached no taps, the domain goes on: \(why)"
     }
 }
 
-/// Reads what libvirt gives a hook on standard input.
+/// Reads the XML that libvirt writes to the hook's standard input.
 enum HookInput {
     enum Problem: Error, Equatable {
         case tooLong
@@ -135,7 +134,7 @@ enum HookInput {
         case unreadable(Int32)
     }
 
-    /// All of it, until the other end closes.
+    /// All bytes until the other end closes.
     static func read(_ descriptor: Int32 = 0, before end: ContinuousClock.Instant) throws(Problem) -> [UInt8] {
         var bytes: [UInt8] = []
         let deadline = Deadline(at: end)

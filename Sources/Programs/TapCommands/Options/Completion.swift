@@ -5,18 +5,18 @@ import TapControl
 import TapHost
 import TapModel
 
-/// What a shell offers behind a word that only this host knows: destinations and taps.
+/// Completes names of destinations and taps, which only this host knows.
 ///
-/// Somebody waits with a finger on the key, so it says nothing but names, asks no one for long, and offers nothing where it may not
-/// look. Of names from outside only those are offered that a shell takes as they are.
+/// Somebody waits at the keyboard, so it never waits for long, prints nothing but names, and offers nothing if the user may not read
+/// them.
 enum NameCompletion {
-    /// The destinations of this host's configuration, for `--to`.
+    /// Completes `--to` with the destinations of this host's configuration.
     static let destinations = CompletionKind.custom { words, index, _ in destinations(CommandWords(words, completing: index)) }
-    /// The taps of the domain that the words name.
+    /// Completes a tap's name with the taps of the domain on the command line.
     static let taps = CompletionKind.custom { words, index, _ in taps(CommandWords(words, completing: index)) }
 
-    /// How long the daemon has.
-    private static let patience: Duration = .milliseconds(500)
+    /// How long the daemon may take to answer.
+    private static let timeout: Duration = .milliseconds(500)
 
     static func destinations(_ words: CommandWords) -> [String] {
         guard EditOptions.isLocal(words.value(of: "--connect")) else { return [] }
@@ -28,36 +28,36 @@ enum NameCompletion {
         guard EditOptions.isLocal(words.value(of: "--connect")), let domain = words.operands.first else { return [] }
         let directory = RuntimeDirectory(words.value(of: "--runtime-dir") ?? HostPaths.runtimeDirectory)
         let reader = StatusReader(directory: directory, bpffs: HostPaths.bpffs, configPath: words.configuration)
-        guard let document = try? reader.ask(within: patience) else { return [] }
+        guard let document = try? reader.readFromDaemon(within: timeout) else { return [] }
         return names(in: document, of: domain, without: words.operands.dropFirst())
     }
 
-    /// - Parameter chosen: those that stand there already.
+    /// - Parameter chosen: names that are on the command line already.
     static func names(in document: StatusDocument, of domain: String, without chosen: some Sequence<String>) -> [String] {
         let taps = (try? StatusSelection(domains: [domain]).apply(to: document))?.taps ?? []
-        // One that is in both definitions is one.
+        // A tap that is in both definitions is offered once.
         let names = Set(taps.map(\.name.text)).subtracting(chosen)
         return names.sorted()
     }
 }
 
-/// How a shell completes a domain's name: only libvirt knows them.
+/// Completes names of domains, which libvirt knows.
 enum DomainCompletion {
     static let kind = CompletionKind.shellCommand("virsh list --all --name 2>/dev/null")
 }
 
-/// The words of a command line that is being written, as a shell hands them over: it need not be whole, nor right.
+/// The words of an unfinished command line, as a shell hands them over for completion. It may be invalid.
 struct CommandWords {
-    /// The options that take a word for themselves. `--config` does with a slash in that word: `ArgumentNormaliser`.
+    /// The options that have a value. `--config` has one if the word behind it contains a slash: `ArgumentNormaliser`.
     private static let valued = Set(TapOptions.single + ["--interface", "--connect", "--config-file", "--runtime-dir", "--bpffs"])
 
-    /// Behind the subcommand: what is neither an option nor an option's value.
+    /// The words behind the subcommand that are neither options nor values of options.
     private(set) var operands: [String] = []
     private var values: [String: String] = [:]
 
     /// - Parameters:
-    ///   - words: the program's name first; quotes as they were typed.
-    ///   - index: the word that is being completed, which says nothing yet.
+    ///   - words: with the program's name first, and with quotes as typed.
+    ///   - index: the position of the word that is being completed, which is ignored.
     init(_ words: [String], completing index: Int? = nil) {
         var words = words
         if let index, words.indices.contains(index) { words[index] = "" }
@@ -68,7 +68,7 @@ struct CommandWords {
                 areOptions = false
             } else if areOptions, word.hasPrefix("-") {
                 if rest.first == "=" {
-                    // bash makes three words of `--config=FILE`.
+                    // bash splits `--config=FILE` into three words.
                     values[word] = rest.dropFirst().first
                     rest = rest.dropFirst(2)
                 } else if let equals = word.firstIndex(of: "=") {
@@ -89,6 +89,6 @@ struct CommandWords {
 
     func value(of option: String) -> String? { values[option] }
 
-    /// The host's configuration that the words name, or the one in its place.
+    /// The path of the host's configuration: the one on the command line, else the default.
     var configuration: String { value(of: "--config") ?? value(of: "--config-file") ?? HostPaths.configuration }
 }

@@ -7,19 +7,19 @@ import TapHost
 import TapModel
 import TapSystem
 
-/// Where things are; the same on every subcommand and on virt-tapd. `EditOptions` has those of set and unset.
+/// The path options of every subcommand but `set` and `unset`, which have `EditOptions`. virt-tapd has the same ones.
 struct PathOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("The host's configuration.", valueName: "file"), completion: .file())
+    @Option(help: ArgumentHelp("The host's configuration file.", valueName: "file"), completion: .file())
     var config = HostPaths.configuration
 
-    @OptionGroup var places: PlaceOptions
+    @OptionGroup var locations: LocationOptions
 
-    var connect: String? { places.connect }
-    var runtimeDir: String { places.runtimeDir }
-    var bpffs: String { places.bpffs }
+    var connect: String? { locations.connect }
+    var runtimeDir: String { locations.runtimeDir }
+    var bpffs: String { locations.bpffs }
     var runtimeDirectory: RuntimeDirectory { RuntimeDirectory(runtimeDir) }
 
-    /// The configuration in force, for commands that cannot do without.
+    /// Loads the configuration, for commands that need one.
     func configuration() throws(CommandFailure) -> HostConfiguration {
         do {
             return try ConfigurationFile(path: config).load()
@@ -29,26 +29,26 @@ struct PathOptions: ParsableArguments {
     }
 }
 
-/// Where libvirt, the daemon and the pins are.
-struct PlaceOptions: ParsableArguments {
+/// Where libvirt, the daemon's sockets and the pins are.
+struct LocationOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The libvirt to talk to; default: the configuration's, else LIBVIRT_DEFAULT_URI, else qemu:///system.", valueName: "uri"))
+            "The libvirt to connect to; default: the configuration's, else LIBVIRT_DEFAULT_URI, else qemu:///system.", valueName: "uri"))
     var connect: String?
 
-    @Option(help: ArgumentHelp("Where the daemon's sockets are.", valueName: "dir"), completion: .directory)
+    @Option(help: ArgumentHelp("The directory of virt-tapd's sockets.", valueName: "dir"), completion: .directory)
     var runtimeDir = HostPaths.runtimeDirectory
 
-    @Option(help: ArgumentHelp("The BPF file system that holds the pins.", valueName: "dir"), completion: .directory)
+    @Option(help: ArgumentHelp("The BPF file system with the pinned programs and maps.", valueName: "dir"), completion: .directory)
     var bpffs = HostPaths.bpffs
 }
 
-/// A file to be checked, or standard input.
+/// A file that is named on the command line, or standard input.
 struct DocumentFile {
-    /// Bytes: the most that any of the documents may have, and one more to notice it.
+    /// How many bytes are read: one more than any document may have, so that its reader notices a longer one.
     private static let maximum = DomainSnapshot.maximumXML + 1
 
-    /// As it stands in diagnostics, printable.
+    /// The file's name in diagnostics; printable.
     var name: String
     var bytes: [UInt8]
     /// Whether it is the configuration that this host's daemon uses.

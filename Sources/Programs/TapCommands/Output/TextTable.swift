@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/// Columns of text, aligned by what a terminal shows.
+/// A table of text whose columns are aligned by the width that a terminal shows.
 struct TextTable {
     struct Column {
         var title: String
         var isNumber = false
-        /// The lower goes first when a terminal is too narrow; `nil`: stays.
+        /// The column with the lowest number is left out first when the terminal is too narrow; `nil`: always shown.
         var sacrifice: Int?
-        /// Whether it may be narrower than its cells when nothing is left to sacrifice.
+        /// Whether its cells may be truncated when no further column can be left out.
         var isFlexible = false
     }
 
@@ -15,7 +15,7 @@ struct TextTable {
         var text: String
         var colour: Colour?
 
-        /// - Parameter text: printable already.
+        /// - Parameter text: must be printable.
         init(_ text: String, colour: Colour? = nil) {
             self.text = text
             self.colour = colour
@@ -23,13 +23,13 @@ struct TextTable {
     }
 
     private static let gap = 2
-    /// What a flexible column keeps at least.
+    /// The least width of a flexible column, in columns of the terminal.
     private static let least = 8
 
     var columns: [Column]
     var rows: [[Cell]] = []
 
-    /// The lines, without newlines and without blanks at their ends.
+    /// The lines of the table, without newlines and without spaces at their ends.
     func lines(for terminal: Terminal) -> [String] {
         let shown = fitting(terminal.width)
         var narrow = self
@@ -37,7 +37,7 @@ struct TextTable {
         if let width = terminal.width {
             for (column, limit) in limitsOfFlexible(shown, to: width) {
                 let cells = rows.map { $0[column].text }
-                let short = DisplayWidth.shortened(cells, to: limit)
+                let short = DisplayWidth.truncatedApart(cells, to: limit)
                 for row in rows.indices { narrow.rows[row][column].text = short[row] }
                 limits[column] = max(limit, short.map(DisplayWidth.of).max() ?? 0)
             }
@@ -46,7 +46,7 @@ struct TextTable {
         return [header] + narrow.rows.map { narrow.line($0, shown, limits, terminal) }
     }
 
-    /// What is still too wide is the names' fault: the widest of their columns give way first.
+    /// Narrower limits for flexible columns of a table that is still too wide: the widest one shrinks first.
     private func limitsOfFlexible(_ shown: [Int], to width: Int) -> [Int: Int] {
         var limits = widths
         var excess = shown.reduce(-Self.gap) { $0 + limits[$1] + Self.gap } - width
@@ -82,7 +82,7 @@ struct TextTable {
     private func line(_ cells: [Cell], _ shown: [Int], _ widths: [Int], _ terminal: Terminal) -> String {
         var line = ""
         for index in shown {
-            let text = DisplayWidth.cut(cells[index].text, to: widths[index])
+            let text = DisplayWidth.truncated(cells[index].text, to: widths[index])
             let padding = String(repeating: " ", count: widths[index] - DisplayWidth.of(text))
             let painted = terminal.isColoured ? cells[index].colour?.paint(text) ?? text : text
             if index != shown.first { line += String(repeating: " ", count: Self.gap) }
@@ -96,10 +96,10 @@ struct TextTable {
     }
 }
 
-/// How many columns a terminal uses.
+/// The number of columns that a terminal uses for a text.
 ///
-/// Wide characters are those with East_Asian_Width W or F (Unicode Standard Annex #11), by blocks: a rare character in
-/// such a block that is narrow costs one column of alignment and nothing else.
+/// Wide characters are those with East_Asian_Width W or F (Unicode Standard Annex #11), by blocks. A rare narrow character in
+/// such a block shifts the columns behind it by one, and does no other harm.
 enum DisplayWidth {
     private static let wide: [ClosedRange<UInt32>] = [
         0x1100...0x115F, 0x2E80...0x303E, 0x3041...0x33FF, 0x3400...0x4DBF, 0x4E00...0x9FFF, 0xA000...0xA4CF, 0xA960...0xA97F,
@@ -118,8 +118,8 @@ enum DisplayWidth {
         return scalar.properties.isEmojiPresentation || wide.contains { $0.contains(scalar.value) } ? 2 : 1
     }
 
-    /// At most so many columns of the text, with `…` where something was cut.
-    static func cut(_ text: String, to width: Int) -> String {
+    /// The text truncated to `width` columns, with `…` at its end if something is missing.
+    static func truncated(_ text: String, to width: Int) -> String {
         guard of(text) > width else { return text }
         guard width > 0 else { return "" }
         var kept = String.UnicodeScalarView()
@@ -132,29 +132,29 @@ enum DisplayWidth {
         return String(kept) + "…"
     }
 
-    /// At most so many columns of the text, with `…` where something was left out in the middle.
-    static func abridged(_ text: String, to width: Int) -> String {
-        guard of(text) > width, width > 2 else { return cut(text, to: width) }
-        // Names differ at their ends more often than not, as `shop-frontend-01` and `shop-frontend-02` do.
+    /// The text truncated to `width` columns, with `…` in its middle if something is missing.
+    static func truncatedInMiddle(_ text: String, to width: Int) -> String {
+        guard of(text) > width, width > 2 else { return truncated(text, to: width) }
+        // Names mostly differ at their ends, as `shop-frontend-01` and `shop-frontend-02` do.
         let end = suffix(text, width / 2)
-        return cut(text, to: width - of(end)) + end
+        return truncated(text, to: width - of(end)) + end
     }
 
-    /// Each of the texts in at most `width` columns, so that those that differ go on to differ: cut in the middle, at the front or at the
-    /// end, whichever tells them apart; where none does, in as many columns more as that takes.
-    static func shortened(_ texts: [String], to width: Int) -> [String] {
+    /// The texts truncated to `width` columns each, in such a way that different texts stay different: in the middle, at the front
+    /// or at the end. If none of these keeps them apart, more columns are used.
+    static func truncatedApart(_ texts: [String], to width: Int) -> [String] {
         let distinct = Set(texts)
         let longest = texts.map(of).max() ?? 0
         for width in width..<max(width + 1, longest) {
             let ways: [(String) -> String] = [
-                { abridged($0, to: width) }, { of($0) > width ? "…" + suffix($0, width - 1) : $0 }, { cut($0, to: width) },
+                { truncatedInMiddle($0, to: width) }, { of($0) > width ? "…" + suffix($0, width - 1) : $0 }, { truncated($0, to: width) },
             ]
             for way in ways where Set(distinct.map(way)).count == distinct.count { return texts.map(way) }
         }
         return texts
     }
 
-    /// The last columns of the text.
+    /// The last `width` columns of the text.
     private static func suffix(_ text: String, _ width: Int) -> String {
         var used = 0
         let kept = text.unicodeScalars.reversed().prefix { scalar in
@@ -164,7 +164,7 @@ enum DisplayWidth {
         return String(String.UnicodeScalarView(kept.reversed()))
     }
 
-    /// The text in lines of at most `width` columns, broken at spaces; the second and later ones begin with `indent`.
+    /// The text broken at spaces into lines of at most `width` columns; all but the first begin with `indent`.
     static func wrap(_ text: String, to width: Int?, indent: String) -> [String] {
         guard let width, width > indent.utf8.count + 20 else { return [text] }
         var lines: [String] = []
@@ -181,11 +181,11 @@ enum DisplayWidth {
     }
 }
 
-/// Bytes as people read them.
+/// Formats a number of bytes for people.
 enum ByteCount {
     private static let units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"]
 
-    /// Three digits at least where there are so many: `0 B`, `1023 B`, `1.0 KiB`, `15.6 MiB`, `312 GiB`.
+    /// For instance `0 B`, `1023 B`, `1.0 KiB`, `15.6 MiB` or `312 GiB`.
     static func text(_ bytes: UInt64) -> String {
         var value = bytes
         var rest: UInt64 = 0
@@ -196,7 +196,7 @@ enum ByteCount {
             unit += 1
         }
         guard unit > 0, value < 100 else { return "\(value) \(units[unit])" }
-        // Cut, not rounded: more was never copied than is shown.
+        // Rounded down, so that the text never says more than was copied.
         return "\(value).\(rest * 10 / 1_024) \(units[unit])"
     }
 }

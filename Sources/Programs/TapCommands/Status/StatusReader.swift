@@ -6,7 +6,7 @@ import TapControl
 import TapHost
 import TapModel
 
-/// Gets a status document: from the daemon, else from what the kernel holds.
+/// Reads the status document from virt-tapd, or makes one from the pins if virt-tapd does not answer.
 struct StatusReader {
     var directory: RuntimeDirectory
     var bpffs: String
@@ -22,29 +22,29 @@ struct StatusReader {
         self.init(directory: paths.runtimeDirectory, bpffs: paths.bpffs, configPath: paths.config)
     }
 
-    /// What was found out, and what there is to say about it.
+    /// A status document and how it came about.
     struct Answer {
         var document: StatusDocument
-        /// Whether there is a daemon that does not answer.
+        /// Whether virt-tapd is running and does not answer.
         var isSilent = false
-        /// Set when no daemon answers.
-        var complaints: [String] = []
-        /// Whether the document says what there is: false when there is no daemon and the kernel cannot be read either.
+        /// Says that virt-tapd does not answer, and what could not be read; empty when it answers.
+        var messages: [String] = []
+        /// Whether the document is complete as far as the kernel goes; false if neither virt-tapd nor the pins could be read.
         var isKnown = true
     }
 
-    private static let patience: Duration = .seconds(5)
+    private static let timeout: Duration = .seconds(5)
 
-    /// - Throws: when there is a daemon and it cannot be asked or understood.
+    /// - Throws: if virt-tapd is running and refuses the request, or its answer is not understood.
     func read() throws(CommandFailure) -> Answer {
         do throws(ControlError) {
-            return Answer(document: try ask())
+            return Answer(document: try readFromDaemon())
         } catch .notRunning(let path) {
-            return withoutDaemon("virt-tapd is not running (nobody listens at \(path.printable)); this is what the kernel holds")
+            return withoutDaemon("virt-tapd is not running (nobody listens at \(path.printable)); this is what the kernel copies")
         } catch .timedOut {
             var answer = withoutDaemon(
-                "virt-tapd does not answer at \(directory.controlSocket.printable) within \(Self.patience.components.seconds) s: it hangs, or the "
-                    + "host is overloaded. `systemctl restart virt-tapd` harms no tap; this is what the kernel holds")
+                "virt-tapd does not answer at \(directory.controlSocket.printable) within \(Self.timeout.components.seconds) s: it hangs, or the "
+                    + "host is overloaded; `systemctl restart virt-tapd` does not interrupt copying; this is what the kernel copies")
             answer.isSilent = true
             return answer
         } catch {
@@ -52,25 +52,22 @@ struct StatusReader {
         }
     }
 
-    /// The daemon's own document.
-    /// - Parameter patience: how long it has for its answer.
-    func ask(within patience: Duration = patience) throws(ControlError) -> StatusDocument {
-        try decode(try response(within: patience).accepted())
+    /// Reads virt-tapd's own document.
+    /// - Parameter timeout: how long virt-tapd may take to answer.
+    func readFromDaemon(within timeout: Duration = timeout) throws(ControlError) -> StatusDocument {
+        try decode(try response(within: timeout).accepted())
     }
 
-    private func response(within patience: Duration) throws(ControlError) -> ControlResponse {
+    private func response(within timeout: Duration) throws(ControlError) -> ControlResponse {
         do {
-            return try ControlClient(path: directory.controlSocket).send(.status, within: patience)
+            return try ControlClient(path: directory.controlSocket).send(.status, within: timeout)
         } catch .notPermitted(let path, _) {
-            // Whoever is not root may be in the group that reads status.
+            // A user who is not root may be in the group that may read the status.
             do {
-                return try ControlClient(path: directory.statusSocket).send(.status, within: patience)
+                return try ControlClient(path: directory.statusSocket).send(.status, within: timeout)
             } catch .notRunning, .notPermitted {
                 throw .notPermitted(
-                    path: path,
-                    what:
-                        "only root may ask here, and no status socket is open to this user; <control group=\"…\"/> makes one"
-                )
+                    path: path, what: "only root may read it; <control group=\"…\"/> in the configuration lets a group read the status")
             }
         }
     }
@@ -80,15 +77,15 @@ struct StatusReader {
             return try JSONDecoder().decode(StatusDocument.self, from: Data(response.body))
         } catch {
             throw .malformed(
-                "the status document of virt-tapd \(response.version?.printable ?? "") is not one that virt-tap \(virtTapVersion) reads;"
-                    + " are they of different versions?")
+                "virt-tap \(virtTapVersion) cannot read the status document of virt-tapd \(response.version?.printable ?? "(unknown version)"):"
+                    + " install the same version of both, then `systemctl restart virt-tapd`")
         }
     }
 
-    /// What can be known from the pins. Reading them needs root.
+    /// The document as far as the pins show it. Reading them needs root.
     private func withoutDaemon(_ why: String) -> Answer {
         let host = StatusDocument.Host(name: HostIdentity.name, kernel: HostIdentity.kernel, libvirt: nil)
-        var complaints = [why]
+        var messages = [why]
         var kernel = KernelView()
         var devices: DeviceTable?
         var isKnown = true
@@ -102,25 +99,26 @@ struct StatusReader {
             devices = DeviceTable(try dataplane.devices())
         } catch {
             isKnown = false
-            complaints.append("what the kernel copies cannot be read: \(error.message.printable)")
+            messages.append("cannot read what the kernel copies: \(error.message.printable)")
         }
         return Answer(
             document: .withoutDaemon(
-                host: host, configPath: configPath, hookInstalled: HookInstallation.isInstalled(), kernel: kernel, devices: devices),
-            complaints: complaints, isKnown: isKnown)
+                host: host, configPath: configPath, hookInstalled: HookInstallation.isInstalled, kernel: kernel, devices: devices),
+            messages: messages, isKnown: isKnown)
     }
 }
 
-/// Which taps of a document are asked for.
+/// Selects taps of a status document by domain.
 struct StatusSelection: Hashable {
-    /// Names or UUIDs; empty: every domain.
+    /// Names or UUIDs of domains; empty: all domains.
     var domains: [String] = []
-    /// Also those of domains that do not run. Domains that are named are shown in any case.
+    /// Whether domains that do not run are included. Domains in `domains` always are.
     var includesShutOff = false
 
-    /// The document with nothing but the taps asked for. A domain without taps is not in a status document, so a name
-    /// that is not there can be a domain's all the same.
-    /// - Throws: when a domain that was named has no tap. With no daemon nobody can say so, and nothing is thrown.
+    /// The document with the selected taps only.
+    ///
+    /// A domain without taps is not in a status document, so a name that is not in it may be that of a domain all the same.
+    /// - Throws: if a domain in `domains` has no tap. Without a daemon that is not known, and nothing is thrown.
     func apply(to document: StatusDocument) throws(CommandFailure) -> StatusDocument {
         var selected = document
         guard !domains.isEmpty else {
@@ -130,48 +128,49 @@ struct StatusSelection: Hashable {
         let unknown = self.unknown(in: document)
         if !unknown.isEmpty, document.daemon.complete == false {
             let names = unknown.map { "\"\($0.printable)\"" }.joined(separator: ", ")
-            throw CommandFailure(.failure, "whether there is a tap of \(names) is not known yet: \(StatusNotes.ignorance(document.daemon))")
+            throw CommandFailure(.failure, "the taps of \(names) are not known yet: \(StatusNotes.whyIncomplete(document.daemon))")
         }
         guard unknown.isEmpty || !document.daemon.running else {
             let names = Set(document.taps.map(\.domain)).sorted()
             throw CommandFailure(
                 .failure,
                 lines: unknown.map { name in
-                    "\"\(name.printable)\" has no tap, or there is no domain of that name"
-                        + (name.allSatisfy(\.isNumber) ? "; here a domain goes by name or UUID, not by libvirt's number" : "")
-                        // Not "did you mean": the one that was named may be there.
-                        + (NearestName.of(name, among: names).map { "; \"\($0.printable)\" has one" } ?? " (`virsh list --all`)")
+                    "domain \"\(name.printable)\" has no tap or does not exist"
+                        + (name.allSatisfy(\.isNumber) ? "; use its name or UUID, not libvirt's number" : "")
+                        // Not "did you mean": the domain with the given name may exist.
+                        + (NearestName.of(name, among: names).map { "; domain \"\($0.printable)\" has one" }
+                            ?? "; `virsh list --all` shows the domains")
                 })
         }
         selected.taps.removeAll { tap in !domains.contains { Self.matches(tap, $0) } }
         return selected
     }
 
-    /// What was named and has no tap in the document.
+    /// Those of `domains` that have no tap in the document.
     func unknown(in document: StatusDocument) -> [String] {
         domains.filter { domain in !document.taps.contains { Self.matches($0, domain) } }
     }
 
     private static func matches(_ tap: TapStatus, _ domain: String) -> Bool {
-        // Scalar by scalar: two names that only look alike are two domains.
+        // Scalar by scalar: names that are equal for Unicode but differ in bytes belong to two domains.
         tap.domain.unicodeScalars.elementsEqual(domain.unicodeScalars) || DomainUUID(domain) == tap.uuid
     }
 }
 
-/// The rule of `status --check`.
+/// Decides what `status --check` reports as unhealthy.
 enum StatusHealth {
-    /// Seconds that a daemon may take until libvirt has told it which domains there are.
-    static let patience: Int64 = 60
+    /// How many seconds virt-tapd may take until it knows all domains.
+    static let timeout: Int64 = 60
 
-    /// Whether the daemon has not known for so long what taps there are that nobody should take it for healthy.
-    static func isBlind(_ daemon: StatusDocument.Daemon, at now: Timestamp) -> Bool {
-        daemon.complete == false && daemon.since.map { now.seconds - $0.seconds > patience } ?? false
+    /// Whether virt-tapd has run for longer than `timeout` and still does not know all domains.
+    static func lacksDomains(_ daemon: StatusDocument.Daemon, at now: Timestamp) -> Bool {
+        daemon.complete == false && daemon.since.map { now.seconds - $0.seconds > timeout } ?? false
     }
 
-    /// Whether any tap does not do what it is there for, or none can be placed for want of a configuration.
+    /// Whether a tap does not work, or virt-tapd cannot attach any because it has no configuration or does not know the domains.
     static func isUnhealthy(_ document: StatusDocument, at now: Timestamp) -> Bool {
         if document.daemon.running, document.config.stale, document.config.loaded == nil { return true }
-        if isBlind(document.daemon, at: now) { return true }
+        if lacksDomains(document.daemon, at: now) { return true }
         return document.taps.contains { isUnhealthy($0, at: now) }
     }
 
@@ -179,18 +178,18 @@ enum StatusHealth {
         switch tap.state {
         case .active, .disabled: return false
         case .failed, .denied, .unsupported: return true
-        case .pending: return tap.running != false && outlasts(tap.reason, tap, at: now)
+        case .pending: return tap.running != false && isOverdue(tap, because: tap.reason, at: now)
         case .degraded:
-            // One that only waits for an interface, which was added a moment ago, is in no other case than one that waits for all.
+            // An interface that was added a moment ago is pending. A tap that waits for it is judged like one that waits for all.
             let others = tap.interfaces.filter { $0.state != .active }
             guard !others.isEmpty, others.allSatisfy({ $0.state == .pending }) else { return true }
-            return others.contains { outlasts($0.reason, tap, at: now) }
+            return others.contains { isOverdue(tap, because: $0.reason, at: now) }
         }
     }
 
-    /// Whether a tap has waited longer than what it waits for takes to pass by itself.
-    private static func outlasts(_ reason: Reason?, _ tap: TapStatus, at now: Timestamp) -> Bool {
-        guard let patience = reason.map(\.patience) ?? patience, let since = tap.stateSince else { return false }
-        return now.seconds - since.seconds > patience
+    /// Whether a tap has been pending for longer than its reason should take to pass.
+    private static func isOverdue(_ tap: TapStatus, because reason: Reason?, at now: Timestamp) -> Bool {
+        guard let timeout = reason.map(\.patience) ?? timeout, let since = tap.stateSince else { return false }
+        return now.seconds - since.seconds > timeout
     }
 }

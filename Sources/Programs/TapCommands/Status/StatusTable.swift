@@ -4,12 +4,12 @@ import FoundationEssentials
 import Glibc
 import TapModel
 
-/// The status document as people read it: a line for each tap and interface, and sentences below.
+/// Formats the status document for people: a table with a row per tap and interface, and notes below it.
 enum StatusTable {
     /// - Parameters:
-    ///   - isSelection: whether domains were named, so that the document need not hold all taps.
+    ///   - isSelection: whether the document holds only taps of domains on the command line.
     ///   - isKnown: whether a document without taps means that there are none.
-    ///   - now: when it is read.
+    ///   - now: the time at which the document is shown.
     static func text(
         _ document: StatusDocument, isSelection: Bool = false, isKnown: Bool = true, for terminal: Terminal,
         at now: Timestamp = Timestamp(seconds: Int64(time(nil)))
@@ -32,20 +32,20 @@ enum StatusTable {
         return lines.map { $0 + "\n" }.joined()
     }
 
-    /// What stands in the place of a table without lines. Only what is known not to be there is said not to be there.
+    /// The text instead of an empty table. It says that there are no taps only if that is known.
     private static func nothing(_ daemon: StatusDocument.Daemon, _ isSelection: Bool, _ isKnown: Bool) -> String {
-        guard isKnown else { return "what taps there are is not known" }
-        guard daemon.running else { return isSelection ? "none of the taps in the kernel is of these domains" : "no taps in the kernel" }
-        if daemon.complete == false { return "what taps there are is not known yet: \(StatusNotes.ignorance(daemon))" }
+        guard isKnown else { return "the taps are not known" }
+        guard daemon.running else { return isSelection ? "no taps of these domains in the kernel" : "no taps in the kernel" }
+        if daemon.complete == false { return "the taps are not known yet: \(StatusNotes.whyIncomplete(daemon))" }
         if daemon.connected == false {
             return daemon.complete == true
-                ? "no taps when libvirt last answered" : "what taps there are is not known: libvirt does not answer virt-tapd"
+                ? "no taps when libvirt last answered" : "the taps are not known: libvirt does not answer virt-tapd"
         }
-        return "no taps: `virt-tap set DOMAIN --to DESTINATION` makes one; --all shows those of domains that are shut off"
+        return "no taps: `virt-tap set DOMAIN --to DESTINATION` adds one; `virt-tap status --all` shows those of domains that are shut off"
     }
 
     private static func table(_ taps: [TapStatus]) -> TextTable {
-        // Copies that did not arrive are rare: the column is there when there are some.
+        // Lost copies are rare: the column is shown only if there are some.
         let showsErrors = taps.contains { $0.interfaces.contains { errors($0) > 0 } }
         let needed = InterfaceColumns(taps)
         var table = TextTable(columns: [
@@ -55,17 +55,17 @@ enum StatusTable {
             .init(title: "PACKETS", isNumber: true, sacrifice: 7), .init(title: "BYTES", isNumber: true, sacrifice: 1),
         ])
         if showsErrors { table.columns.append(.init(title: "ERRORS", isNumber: true, sacrifice: 8)) }
-        // The sentences below the table have it, too.
+        // The notes below the table contain the reason, too.
         table.columns.append(.init(title: "REASON", sacrifice: 5))
         for tap in taps {
-            // A tap without interfaces has a line too: it is there, and something is wrong with it.
+            // A tap without interfaces has a row, too: it exists, and does not work.
             let interfaces: [InterfaceStatus?] = tap.interfaces.isEmpty ? [nil] : tap.interfaces
             for interface in interfaces { table.rows.append(row(tap, interface, showsErrors: showsErrors)) }
         }
         return table
     }
 
-    /// Packets that should have been copied and were not delivered.
+    /// Number of packets whose copy was not delivered.
     private static func errors(_ interface: InterfaceStatus) -> UInt64 {
         [interface.inbound, interface.outbound].compactMap { $0 }.reduce(Counter()) { $0 + $1.errors }.packets
     }
@@ -90,7 +90,7 @@ enum StatusTable {
 
     private static func cell(_ text: String?) -> String { text.map(\.printable) ?? "-" }
 
-    /// Which columns a narrow table has to keep, so that no two interfaces of a tap look the same.
+    /// The columns that a narrow table must keep, so that no two rows of a tap look the same.
     private struct InterfaceColumns {
         var alias = false
         var device = false
@@ -100,7 +100,7 @@ enum StatusTable {
                 taps.allSatisfy { tap in Set(tap.interfaces.map { key($0) ?? "-" }).count == tap.interfaces.count }
             }
             guard taps.contains(where: { $0.interfaces.count > 1 }) else { return }
-            // Shorter than an alias, and what other tools show; but what is not there yet has none.
+            // The device is shorter than the alias, and other tools show it. An interface that has no device yet has "-".
             device = differ(\.device)
             alias = !device && differ { $0.alias ?? $0.mac?.description }
             if !device, !alias { (device, alias) = (true, true) }
@@ -108,9 +108,9 @@ enum StatusTable {
     }
 }
 
-/// `status --json`.
+/// Formats the status document for `status --json`.
 enum StatusJSON {
-    /// Sorted keys, two spaces, a newline at the end: two documents can be compared with diff.
+    /// JSON with sorted keys, two spaces of indentation and a newline at the end, so that diff can compare two documents.
     static func text(_ document: StatusDocument) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]

@@ -3,25 +3,25 @@
 import FilterCompiler
 import TapModel
 
-/// What would become of a domain's taps if it ran on this host.
+/// Evaluates a domain's taps as if the domain ran on this host.
 struct DomainPreview {
     let domain: DomainDefinition
     let verdicts: [TapVerdict]
 
-    /// - Parameter domain: as its XML describes it, here or on another host, running or not. Its devices need not exist.
+    /// - Parameter domain: a domain of this host or another one, running or not. Its devices need not exist.
     init(_ domain: DomainDefinition, on host: HostState) {
         var host = host
         self.domain = Self.running(domain, on: &host)
         verdicts = TapEvaluation.evaluate(self.domain, on: host)
     }
 
-    /// Whether every tap that is not switched off would be active.
+    /// Whether every enabled tap would be active.
     var isGood: Bool {
         verdicts.allSatisfy { verdict in
             switch verdict.outcome {
             case .refused(let failure): failure.reason.state == .disabled
             case .evaluated(let destination, let interfaces):
-                // Where a sensor VM is cannot be known here.
+                // Without libvirt it is not known where a sensor VM runs.
                 (destination.failure == nil || destination.failure?.reason == .libvirtDisconnected)
                     && interfaces.allSatisfy {
                         if case .attach = $0.result { true } else { false }
@@ -32,7 +32,7 @@ struct DomainPreview {
 
     func lines(file: String) -> [String] {
         let name = domain.name.printable
-        guard !verdicts.isEmpty else { return ["\(file): domain \(name) has no taps"] }
+        guard !verdicts.isEmpty else { return ["\(file): domain \(name) has no tap"] }
         return verdicts.flatMap { verdict -> [String] in
             let tap = "\(file): \(name)/\(verdict.entry.name)"
             switch verdict.outcome {
@@ -40,14 +40,14 @@ struct DomainPreview {
                 return ["\(tap): not copied: \(failure.message.printable) (\(failure.reason.rawValue))"]
             case .evaluated(let destination, let interfaces):
                 return interfaces.map { interface in
-                    let place = "\(tap): \(Self.name(interface.interface))"
+                    let subject = "\(tap): \(Self.name(interface.interface))"
                     switch interface.result {
                     case .attach(let desired):
                         let direction = desired.options.direction == .both ? "both directions" : desired.options.direction.rawValue
-                        let what = "\(place): \(direction) would be copied to \(destination.label.printable)"
-                        return destination.failure.map { what + ", but: \($0.message.printable) (\($0.reason.rawValue))" } ?? what
+                        let text = "\(subject): \(direction) would be copied to \(destination.label.printable)"
+                        return destination.failure.map { text + ", but: \($0.message.printable) (\($0.reason.rawValue))" } ?? text
                     case .refused(let failure):
-                        return "\(place): not copied: \(failure.message.printable) (\(failure.reason.rawValue))"
+                        return "\(subject): not copied: \(failure.message.printable) (\(failure.reason.rawValue))"
                     }
                 }
             }
@@ -59,15 +59,15 @@ struct DomainPreview {
         return (names.isEmpty ? interface.path : names.joined(separator: " ")).printable
     }
 
-    /// Whether a device looks as libvirt makes it for that interface.
-    private static func isLibvirts(_ device: HostDevice, of interface: DomainInterface) -> Bool {
+    /// Whether libvirt may have made the device for the interface.
+    private static func belongs(_ device: HostDevice, to interface: DomainInterface) -> Bool {
         let address = device.kind == .macvtap ? interface.mac : interface.mac?.tapSide
         return address == device.mac && DeviceOwnership.isPlausible(device, for: interface)
     }
 
-    // MARK: As if it ran
+    // MARK: The domain as if it ran
 
-    /// The domain with the devices that libvirt would make for it, which are added to the host's.
+    /// The domain with the devices that libvirt would make for it. They are added to the devices of `host`.
     private static func running(_ domain: DomainDefinition, on host: inout HostState) -> DomainDefinition {
         var domain = domain
         var devices = Array(host.devices.all)
@@ -75,19 +75,19 @@ struct DomainPreview {
         for position in domain.interfaces.indices where domain.interfaces[position].type.hasDevice {
             let interface = domain.interfaces[position]
             if let name = interface.device, let device = host.devices[name] {
-                // The domain runs here, or somebody wrote this name by hand: then the real device counts.
-                // A name that libvirt chose says nothing about the domain's next run, or about another host.
-                if !InterfaceSelector.isGenerated(name) || Self.isLibvirts(device, of: interface) {
-                    // What was made for it beforehand QEMU opens when the domain starts.
-                    if let place = devices.firstIndex(where: { $0.index == device.index }) { devices[place].isOpen = true }
+                // If the domain runs here, or its XML sets the device's name, the device that exists counts.
+                // A name that libvirt chose on another host, or for an earlier run, means nothing.
+                if !InterfaceSelector.isGenerated(name) || Self.belongs(device, to: interface) {
+                    // QEMU opens a device that exists already when the domain starts.
+                    if let position = devices.firstIndex(where: { $0.index == device.index }) { devices[position].isOpen = true }
                     continue
                 }
             }
             let mac = interface.mac ?? MACAddress(bytes: [0x52, 0x54, 0, 0, 0, UInt8(truncatingIfNeeded: position)])
             let isDirect = interface.type == .direct
-            let written = interface.device.flatMap { InterfaceSelector.isGenerated($0) ? nil : $0 }
+            let fixedName = interface.device.flatMap { InterfaceSelector.isGenerated($0) ? nil : $0 }
             let device = HostDevice(
-                index: index, name: written ?? "(interface \(position + 1))",
+                index: index, name: fixedName ?? "(interface \(position + 1))",
                 mac: isDirect ? mac : mac?.tapSide, kind: isDirect ? .macvtap : .tap)
             index += 1
             devices.append(device)
@@ -99,14 +99,14 @@ struct DomainPreview {
     }
 }
 
-/// Compiles the filters of taps, to see whether they are any. Needs no privileges.
+/// Compiles the filters of taps to see whether they are valid. Needs no privileges.
 struct FilterCheck: Sendable {
-    /// What an expression comes to.
+    /// Compiles one expression.
     var compile: @Sendable (String) async -> Result<CompiledFilter, Failure>
 
-    /// By libpcap, in children as the daemon has them.
+    /// Compiles with libpcap in a confined child process, as virt-tapd does.
     static let system: FilterCheck = {
-        // Whether this process could have a filter see tags says nothing about the daemon.
+        // The daemon may be able to load filters that see VLAN tags even if this process is not.
         let compiler = FilterCompiler(requiresTags: false)
         return FilterCheck { expression in
             do throws(Failure) {
@@ -117,7 +117,7 @@ struct FilterCheck: Sendable {
         }
     }()
 
-    /// For `HostState.filters`.
+    /// Compiles each filter of the taps once, for `HostState.filters`.
     func results(of taps: some Sequence<TapEntry>) async -> [String: Result<CompiledFilter, Failure>] {
         var results: [String: Result<CompiledFilter, Failure>] = [:]
         for case .valid(let tap) in taps {

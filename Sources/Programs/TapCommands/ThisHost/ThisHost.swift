@@ -6,10 +6,10 @@ import Hypervisor
 import TapModel
 import TapXML
 
-/// Looks at this host as far as whoever asks may.
+/// The state of this host, as far as the user may read it.
 struct ThisHost {
     var state: HostState
-    /// What could not be found out, for people.
+    /// What could not be read; for people.
     var caveats: [String] = []
 
     init(_ configuration: HostConfiguration, bpffs: String) {
@@ -19,77 +19,78 @@ struct ThisHost {
         do throws(Failure) {
             devices = try dataplane.devices()
         } catch {
-            caveats.append("this host's devices cannot be listed, so destinations are taken for absent: \(error.message.printable)")
+            caveats.append("cannot list this host's devices, so destinations are reported as missing: \(error.message.printable)")
         }
         var mechanism: Result<Mechanism, Failure>
         do throws(Failure) {
             mechanism = .success(try dataplane.mechanism(for: configuration.mechanism))
         } catch {
             mechanism = .failure(error)
-            // Whoever may not attach can still ask what would be attached.
+            // A user who may not attach programs can still ask what would be attached.
             if error.reason == .permissionDenied || error.reason == .bpffsNotMounted {
                 mechanism = .success(configuration.mechanism == .clsact ? .clsact : .tcx)
-                caveats.append("whether this kernel takes the programs was not tried: \(error.message.printable)")
+                caveats.append("not tested whether this kernel can run the programs: \(error.message.printable)")
             }
         }
         let table = DeviceTable(devices)
-        // Whoever may not see the pins sees what the routes say.
-        let specificRoutes = ((try? dataplane.specificRoutes()) ?? [:]).mapValues { table[$0]?.name ?? "a device that has gone" }
+        // A user who may not read the pins sees the routes only.
+        let specificRoutes = ((try? dataplane.specificRoutes()) ?? [:]).mapValues { table[$0]?.name ?? "a device that is gone" }
         state = HostState(
             configuration: configuration, devices: table, claims: DeviceClaims(),
             paths: UnderlayLookup.paths(for: configuration, dataplane), specificRoutes: specificRoutes, mechanism: mechanism)
         self.caveats = caveats
     }
 
-    /// Finds out where the sensor VMs are that destinations name, if any do; needs libvirt's read-only socket.
-    /// - Parameter connect: the URI that was asked for; `nil`: the configuration's.
-    mutating func findSensors(connect: String?) async {
+    /// Reads from libvirt where the sensor VMs of the destinations run, if there are any; needs libvirt's read-only socket.
+    /// - Parameter connect: the URI on the command line; `nil`: the configuration's.
+    mutating func readSensors(connect: String?) async {
         guard SensorLookup.isNeeded(state.configuration) else { return }
         let uri = connect ?? state.configuration.libvirtURI
-        // Another host's domains say nothing of this one's.
+        // A libvirt on another host does not know this host's domains.
         guard EditOptions.isLocal(LibvirtURI.effective(uri)) else { return }
         do {
             let libvirt = try await LibvirtMetadataEditor(uri: uri, readOnly: true)
             try await SensorLookup(libvirt).complete(&state)
         } catch {
-            Output.warn("where sensor VMs are was not found out: \("\(error)".printable)")
+            Output.warn("cannot read from libvirt where sensor VMs run: \("\(error)".printable)")
         }
     }
 }
 
-/// Asks libvirt for the sensor VMs that destinations name, and for no other domain.
+/// Asks libvirt about the sensor VMs of destinations, and about no other domain.
 struct SensorLookup {
-    /// Finds the domain of just this name; `nil`: there is none.
-    var named: (String) async throws -> DomainSnapshot?
-    /// The same by UUID.
-    var identified: (DomainUUID) async throws -> DomainSnapshot?
+    /// Finds the domain with a name; `nil`: there is none.
+    var byName: (String) async throws -> DomainSnapshot?
+    /// Finds the domain with a UUID; `nil`: there is none.
+    var byUUID: (DomainUUID) async throws -> DomainSnapshot?
 
     init(
-        named: @escaping (String) async throws -> DomainSnapshot?, identified: @escaping (DomainUUID) async throws -> DomainSnapshot?
+        byName: @escaping (String) async throws -> DomainSnapshot?, byUUID: @escaping (DomainUUID) async throws -> DomainSnapshot?
     ) {
-        self.named = named
-        self.identified = identified
+        self.byName = byName
+        self.byUUID = byUUID
     }
 
     init(_ libvirt: LibvirtMetadataEditor) {
-        self.init(named: libvirt.domain(called:), identified: { try await libvirt.domain($0) })
+        self.init(byName: libvirt.domain(called:), byUUID: { try await libvirt.domain($0) })
     }
 
-    /// Whether there is anything to ask.
-    /// - Parameter label: of the one destination that counts; `nil`: all do.
+    /// Whether any destination is a sensor VM.
+    /// - Parameter label: considers only the destination with this label; `nil`: all of them.
     static func isNeeded(_ configuration: HostConfiguration, for label: String? = nil) -> Bool {
         !sensors(configuration, for: label).isEmpty
     }
 
-    /// Fills in what `host` knows of its domains.
-    /// - Throws: when libvirt does not answer, or not about one of them; then nothing is known.
+    /// Completes `host` with the sensor VMs and their devices.
+    /// - Parameter label: considers only the destination with this label; `nil`: all of them.
+    /// - Throws: if libvirt does not answer a question; `host` is then unchanged.
     func complete(_ host: inout HostState, for label: String? = nil) async throws {
         var (directory, claims) = (DomainDirectory(), DeviceClaims())
         for (name, uuid) in Self.sensors(host.configuration, for: label) {
-            // Of name and UUID one may be another domain's, which is worth saying.
+            // A name and a UUID may belong to two domains, which the evaluation reports.
             var found: [DomainSnapshot] = []
-            if let uuid, let domain = try await identified(uuid) { found.append(domain) }
-            if let name, let domain = try await named(name) { found.append(domain) }
+            if let uuid, let domain = try await byUUID(uuid) { found.append(domain) }
+            if let name, let domain = try await byName(name) { found.append(domain) }
             for domain in found {
                 let live = domain.isRunning ? try? DomainXML.read(domain.liveXML).domain : nil
                 directory[domain.uuid] = DomainDirectory.Entry(domain, interfaces: live?.interfaces)
@@ -111,15 +112,15 @@ struct SensorLookup {
     }
 }
 
-/// How packets get from here to the tunnels of a configuration, for commands, which look once.
+/// Reads the underlay paths of a configuration's tunnels for commands, which do not follow changes as virt-tapd does.
 enum UnderlayLookup {
-    /// A next hop that nobody needed for a while is in no table, and is asked by looking: it may have answered the second time.
-    private static let patience = Duration.milliseconds(500)
+    /// How long to wait for a next hop that is not in the neighbour table: reading the path makes the kernel ask for it.
+    private static let timeout = Duration.milliseconds(500)
 
-    /// Blocks its thread for half a second at most.
+    /// The path or failure for each query of the configuration. Blocks its thread for half a second at most.
     static func paths(for configuration: HostConfiguration, _ dataplane: any TapDataplane) -> [UnderlayQuery: Result<UnderlayPath, Failure>]
     {
-        let end = ContinuousClock.now + patience
+        let end = ContinuousClock.now + timeout
         while true {
             let paths = dataplane.paths(for: configuration)
             let isWaiting = paths.values.contains { if case .success(let path) = $0 { path.nextHopMAC == nil } else { false } }

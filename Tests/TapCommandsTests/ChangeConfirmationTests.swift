@@ -8,25 +8,26 @@ import Testing
 @testable import TapCommands
 
 @Suite("What a daemon makes of a change")
-struct DaemonEchoTests {
+struct ChangeConfirmationTests {
     private static let tap = Tap(name: Samples.name("ids"), destination: .named(Samples.name("ids")))
     private let expectation = TapExpectation(domain: "web1", uuid: Samples.uuid, tap: tap)
 
     /// The documents one after the other, the last one again and again.
-    private func echo(
+    private func confirmation(
         _ expectation: TapExpectation, _ documents: [StatusDocument], grace: Duration = .milliseconds(200)
     ) async -> (done: String?, warning: String?, isUnhealthy: Bool, looks: Int) {
         let looks = Mutex(0)
-        let clock = PatientClock()
-        let echo = await DaemonEcho.of(expectation, patience: max(.seconds(1), grace), grace: grace, pause: .milliseconds(5), clock: clock)
-        {
+        let clock = InstantClock()
+        let confirmation = await ChangeConfirmation.wait(
+            for: expectation, timeout: max(.seconds(1), grace), grace: grace, interval: .milliseconds(5), clock: clock
+        ) {
             _ throws(ControlError) in
             looks.withLock {
                 $0 += 1
                 return documents[min($0, documents.count) - 1]
             }
         }
-        return (echo.done, echo.warning, echo.isUnhealthy, looks.withLock { $0 })
+        return (confirmation.done, confirmation.warning, confirmation.isUnhealthy, looks.withLock { $0 })
     }
 
     private func document(_ state: TapState, _ reason: Reason? = nil, _ change: (inout TapStatus) -> Void = { _ in }) -> StatusDocument {
@@ -37,13 +38,13 @@ struct DaemonEchoTests {
 
     @Test("Active is told at once, and waited for as long as the daemon has not seen the change or is at it")
     func active() async {
-        let at = await echo(expectation, [document(.active)])
+        let at = await confirmation(expectation, [document(.active)])
         #expect(at.done == "web1: tap ids: active, copying to ids" && at.warning == nil && at.looks == 1)
-        let later = await echo(
+        let later = await confirmation(
             expectation,
             [Samples.document([]), document(.active) { $0.direction = .inbound }, document(.pending, .attachFailed), document(.active)])
         #expect(later.done != nil && later.looks == 4)
-        let off = await echo(
+        let off = await confirmation(
             TapExpectation(
                 domain: "web1", uuid: Samples.uuid,
                 tap: Tap(name: Samples.name("ids"), destination: .named(Samples.name("ids")), enabled: false)),
@@ -53,46 +54,46 @@ struct DaemonEchoTests {
 
     @Test("What fails is told with its reason, and what passes is not taken for it")
     func failed() async {
-        let failed = await echo(expectation, [document(.failed, .noSuchDestination)])
-        #expect(failed.done == nil && failed.warning == "web1: tap ids is failed: no-such-destination: so\\u{1b}" && failed.looks == 2)
+        let failed = await confirmation(expectation, [document(.failed, .noSuchDestination)])
+        #expect(failed.done == nil && failed.warning == "web1: tap ids is failed: so\\u{1b} (no-such-destination)" && failed.looks == 2)
         // What may pass by itself has a moment for it, and no more.
         let awaited = document(.failed, .neighbourUnreachable)
-        #expect(await echo(expectation, [awaited, awaited, awaited, document(.active)], grace: .seconds(30)).done != nil)
-        let down = await echo(expectation, [document(.failed, .destinationDown)])
-        #expect(down.warning?.hasPrefix("web1: tap ids is failed: destination-down") == true && down.looks > 2 && down.isUnhealthy)
-        #expect(await echo(expectation, [document(.failed, .deviceGone), document(.active)]).done != nil)
-        let pending = await echo(expectation, [document(.pending, .deviceGone)])
-        #expect(pending.warning?.hasPrefix("web1: tap ids is pending: device-gone") == true)
-        #expect(await echo(expectation, [Samples.document([])]).warning?.contains("has not seen the change yet") == true)
-        #expect(await echo(expectation, [document(.active) { $0.definition = .configOnly }]).done == nil)
+        #expect(await confirmation(expectation, [awaited, awaited, awaited, document(.active)], grace: .seconds(30)).done != nil)
+        let down = await confirmation(expectation, [document(.failed, .destinationDown)])
+        #expect(down.warning == "web1: tap ids is failed: so\\u{1b} (destination-down)" && down.looks > 2 && down.isUnhealthy)
+        #expect(await confirmation(expectation, [document(.failed, .deviceGone), document(.active)]).done != nil)
+        let pending = await confirmation(expectation, [document(.pending, .deviceGone)])
+        #expect(pending.warning == "web1: tap ids is pending: so\\u{1b} (device-gone)")
+        #expect(await confirmation(expectation, [Samples.document([])]).warning?.contains("has not seen the change yet") == true)
+        #expect(await confirmation(expectation, [document(.active) { $0.definition = .configOnly }]).done == nil)
     }
 
     @Test("What does not work is told from what is late or switched off: the exit code of set")
     func unhealthy() async {
         for state in [TapState.failed, .denied, .degraded, .unsupported] {
-            #expect(await echo(expectation, [document(state, .attachFailed)]).isUnhealthy, "\(state)")
+            #expect(await confirmation(expectation, [document(state, .attachFailed)]).isUnhealthy, "\(state)")
         }
         for state in [TapState.active, .pending, .disabled] {
             let reason: Reason? = state == .active ? nil : state == .pending ? .deviceGone : .disabledByHost
-            #expect(await !echo(expectation, [document(state, reason)]).isUnhealthy, "\(state)")
+            #expect(await !confirmation(expectation, [document(state, reason)]).isUnhealthy, "\(state)")
         }
         #expect(
-            await echo(expectation, [document(.disabled, .disabledByHost)]).warning
-                == "web1: tap ids is disabled: disabled-by-host: so\\u{1b}")
-        #expect(await !echo(expectation, [Samples.document([])]).isUnhealthy)
+            await confirmation(expectation, [document(.disabled, .disabledByHost)]).warning
+                == "web1: tap ids is disabled: so\\u{1b} (disabled-by-host)")
+        #expect(await !confirmation(expectation, [Samples.document([])]).isUnhealthy)
         let gone = TapExpectation(domain: "web1", uuid: Samples.uuid, removed: [Samples.name("ids")])
-        #expect(await !echo(gone, [document(.active)]).isUnhealthy)
+        #expect(await !confirmation(gone, [document(.active)]).isUnhealthy)
     }
 
     @Test("Of a tap that does not work it is said that it is written, and how to take it back")
     func consolation() {
         #expect(
-            expectation.consolation
-                == "the metadata are written, so it begins to copy when that is put right; `virt-tap unset web1 ids` takes the tap out again"
+            expectation.advice
+                == "the metadata is written: the tap copies as soon as the problem is solved; `virt-tap unset web1 ids` removes it"
         )
         var hostile = expectation
         hostile.domain = "$(id)"
-        #expect(hostile.consolation?.contains("`virt-tap unset DOMAIN ids`") == true)
+        #expect(hostile.advice?.contains("`virt-tap unset DOMAIN ids`") == true)
     }
 
     @Test("The tap is named once")
@@ -104,7 +105,9 @@ struct DaemonEchoTests {
         }
         var one = expectation
         one.interfaces = [DomainInterface(mac: MACAddress("52:54:00:00:00:01"), type: .bridge)]
-        #expect(await echo(one, [failed]).warning == "web1: tap ids is failed: attach-failed: the kernel's verifier refused the program")
+        #expect(
+            await confirmation(one, [failed]).warning
+                == "web1: tap ids is failed: the kernel's verifier refused the program (attach-failed)")
     }
 
     @Test("Which interfaces are copied tells one wish from another")
@@ -113,9 +116,9 @@ struct DaemonEchoTests {
         var other = expectation
         other.interfaces = [DomainInterface(mac: mac, type: .bridge)]
         let shown = document(.active) { $0.interfaces = [Samples.interface("net0", device: "vnet3")] }
-        #expect(await echo(other, [shown]).done == nil)
+        #expect(await confirmation(other, [shown]).done == nil)
         other.interfaces[0].mac = MACAddress("52:54:00:00:00:01")
-        #expect(await echo(other, [shown]).done != nil)
+        #expect(await confirmation(other, [shown]).done != nil)
     }
 
     @Test("One share of the traffic is not taken for another")
@@ -127,8 +130,8 @@ struct DaemonEchoTests {
             func document(_ share: String) -> StatusDocument {
                 self.document(.active) { if isOfFlows { $0.sampleFlows = share } else { $0.sample = share } }
             }
-            #expect(await echo(other, [self.document(.active), document("1/4"), document("1/8")]).looks == 3)
-            #expect(await echo(expectation, [document("1/8"), self.document(.active)]).looks == 2)
+            #expect(await confirmation(other, [self.document(.active), document("1/4"), document("1/8")]).looks == 3)
+            #expect(await confirmation(expectation, [document("1/8"), self.document(.active)]).looks == 2)
         }
     }
 
@@ -144,23 +147,23 @@ struct DaemonEchoTests {
                 $0.once = once
             }
         }
-        #expect(await echo(other, [shown(nil, true), shown("64", false), shown("64", true)]).looks == 3)
+        #expect(await confirmation(other, [shown(nil, true), shown("64", false), shown("64", true)]).looks == 3)
     }
 
     @Test("What was removed is gone, or still there")
     func removed() async {
         let gone = TapExpectation(domain: "web1", uuid: Samples.uuid, removed: [Samples.name("ids")])
-        #expect(await echo(gone, [document(.active), Samples.document([])]).done == "web1: tap ids: no longer copied")
-        #expect(await echo(gone, [document(.active)]).warning == "web1: tap ids is still active")
-        #expect(await echo(gone, [document(.pending, .nextStart) { $0.definition = .configOnly }]).done != nil)
+        #expect(await confirmation(gone, [document(.active), Samples.document([])]).done == "web1: tap ids: no longer copied")
+        #expect(await confirmation(gone, [document(.active)]).warning == "web1: tap ids is still active")
+        #expect(await confirmation(gone, [document(.pending, .nextStart) { $0.definition = .configOnly }]).done != nil)
     }
 
     @Test("One that hangs is told of, or else what it said last")
     func silent() async {
-        for (answers, words) in [(0, "does not answer"), (1, "is failed: destination-down")] {
+        for (answers, words) in [(0, "does not answer"), (1, "is failed: so\\u{1b} (destination-down)")] {
             let looks = Mutex(0)
             let failed = document(.failed, .destinationDown)
-            let echo = await DaemonEcho.of(expectation, pause: .milliseconds(5)) { _ throws(ControlError) in
+            let confirmation = await ChangeConfirmation.wait(for: expectation, interval: .milliseconds(5)) { _ throws(ControlError) in
                 guard
                     looks.withLock({
                         $0 += 1; return $0
@@ -168,23 +171,25 @@ struct DaemonEchoTests {
                 else { throw ControlError.timedOut(what: "waiting") }
                 return failed
             }
-            #expect(echo.done == nil && echo.warning?.contains(words) == true, "\(echo.warning ?? "")")
-            #expect(echo.isUnhealthy == (answers > 0))
+            #expect(confirmation.done == nil && confirmation.warning?.contains(words) == true, "\(confirmation.warning ?? "")")
+            #expect(confirmation.isUnhealthy == (answers > 0))
         }
     }
 
     @Test("Without a daemon, or one without libvirt, it takes effect later")
     func later() async {
-        let echo = await DaemonEcho.of(expectation) { _ throws(ControlError) in throw ControlError.notRunning(path: "/x") }
-        #expect(echo.done == nil && echo.warning == "virt-tapd is not running: this takes effect when it runs")
+        let confirmation = await ChangeConfirmation.wait(for: expectation) { _ throws(ControlError) in
+            throw ControlError.notRunning(path: "/x")
+        }
+        #expect(confirmation.done == nil && confirmation.warning == "virt-tapd is not running: the change takes effect when it runs")
         var document = Samples.document([])
         document.daemon.connected = false
-        #expect(await self.echo(expectation, [document]).warning?.contains("not connected to libvirt") == true)
+        #expect(await self.confirmation(expectation, [document]).warning?.contains("not connected to libvirt") == true)
     }
 }
 
 /// A clock by which time passes only while somebody sleeps, and then at once.
-private final class PatientClock: Clock {
+private final class InstantClock: Clock {
     typealias Instant = ContinuousClock.Instant
 
     private let time = Mutex(ContinuousClock.now)
