@@ -49,11 +49,11 @@ extension KernelSuite {
             }
             try copy(1, arrives: true)
             let both = MonitorPort.Spec(name: port.name, marks: [other, TappedPort.mark], mechanism: mechanism)
-            #expect(try port.tapped.dataplane.keepPort(both).change == .updated)
+            #expect(try port.tapped.dataplane.installPort(both).change == .updated)
             try copy(2, arrives: true)
             let next = MonitorPort.Spec(name: port.name, marks: [other], mechanism: mechanism)
             #expect(
-                try port.tapped.dataplane.keepPort(next) == MonitorPort(ifindex: port.port.ifindex, listener: port.name, change: .updated))
+                try port.tapped.dataplane.installPort(next) == MonitorPort(ifindex: port.port.ifindex, listener: port.name, change: .updated))
             try copy(3, arrives: false)
             let desired = try port.tapped.desired(.outbound) { $0.mark = other }
             try port.tapped.dataplane.replace(desired, at: TappedBench.now)
@@ -61,9 +61,9 @@ extension KernelSuite {
             // The other way of attaching leaves nothing of the former.
             guard Mechanism.here.count == 2 else { return }
             let otherMechanism = MonitorPort.Spec(name: port.name, marks: [other], mechanism: mechanism == .tcx ? .clsact : .tcx)
-            #expect(try port.tapped.dataplane.keepPort(otherMechanism).change == .updated)
+            #expect(try port.tapped.dataplane.installPort(otherMechanism).change == .updated)
             try copy(5, arrives: true)
-            #expect(try port.tapped.dataplane.keepPort(otherMechanism).change == nil)
+            #expect(try port.tapped.dataplane.installPort(otherMechanism).change == nil)
         }
 
         @Test("Deleted, renamed, set down, moved to another network namespace: followed, and never made twice", arguments: Mechanism.here)
@@ -133,7 +133,7 @@ extension KernelSuite {
             let tapped = try TappedBench(.clsact)
             let before = try run("ip", "-br", "link")
             let spec = MonitorPort.Spec(name: "span\(tapped.bench.number)%d", marks: [TappedPort.mark], mechanism: .clsact)
-            #expect(throws: Failure.self) { try tapped.dataplane.keepPort(spec) }
+            #expect(throws: Failure.self) { try tapped.dataplane.installPort(spec) }
             #expect(try run("ip", "-br", "link") == before)
             _ = try tapped.dataplane.purge()
         }
@@ -146,7 +146,7 @@ extension KernelSuite {
             var failing = 0
             while true {
                 (fault.count, fault.failing) = (0, failing)
-                let kept = try port.tapped.dataplane.keepPort(port.spec, known: port.port)
+                let kept = try port.tapped.dataplane.installPort(port.spec, known: port.port)
                 #expect(kept.ifindex == port.port.ifindex && kept.listener == port.name)
                 if kept.unseen == nil { break }
                 failing += 1
@@ -157,9 +157,9 @@ extension KernelSuite {
             try TappedPort.remove(place, from: port.name, port.tapped)
             // That is found by as many calls as before; the first of those that mend it fails.
             (fault.count, fault.failing) = (0, failing)
-            #expect(throws: Failure.self) { try port.tapped.dataplane.keepPort(port.spec, known: port.port) }
+            #expect(throws: Failure.self) { try port.tapped.dataplane.installPort(port.spec, known: port.port) }
             fault.failing = nil
-            #expect(try port.tapped.dataplane.keepPort(port.spec, known: port.port).change != nil)
+            #expect(try port.tapped.dataplane.installPort(port.spec, known: port.port).change != nil)
         }
 
         @Test("A device that is not virt-tap's is left as it is, whichever of the two names it has")
@@ -170,7 +170,7 @@ extension KernelSuite {
             for device in [name, MonitorPort.device(of: name)] {
                 try ip("link add \(device) type bridge\n")
                 let before = try run("ip", "-d", "link", "show", device)
-                #expect { try tapped.dataplane.keepPort(spec) } throws: { error in
+                #expect { try tapped.dataplane.installPort(spec) } throws: { error in
                     (error as? Failure)?.reason == .destinationUnsafe && (error as? Failure)?.message.contains(device) == true
                 }
                 #expect(try run("ip", "-d", "link", "show", device) == before)
@@ -179,9 +179,9 @@ extension KernelSuite {
                 try ip("link del \(device)\n")
             }
             try ip("link add dev\(tapped.bench.number) type bridge\nlink property add dev dev\(tapped.bench.number) altname \(name)\n")
-            #expect(throws: Failure.self) { try tapped.dataplane.keepPort(spec) }
+            #expect(throws: Failure.self) { try tapped.dataplane.installPort(spec) }
             try ip("link del dev\(tapped.bench.number)\n")
-            #expect(try tapped.dataplane.keepPort(spec).change == .made)
+            #expect(try tapped.dataplane.installPort(spec).change == .made)
             _ = try tapped.dataplane.purge()
             #expect(if_nametoindex(name) == 0 && if_nametoindex(MonitorPort.device(of: name)) == 0)
         }
@@ -192,7 +192,7 @@ extension KernelSuite {
             let number = port.tapped.bench.number
             try port.tapped.attach(.outbound) { $0.snaplen = .bytes(64) }
             let long = MonitorPort.Spec(name: "a-long-name\(number)", marks: [TappedPort.mark], mechanism: .clsact)
-            _ = try port.tapped.dataplane.keepPort(long)
+            _ = try port.tapped.dataplane.installPort(long)
             #expect(MonitorPort.device(of: long.name).utf8.count == 15)
             try ip("link add virttap-x type veth peer name x\(number)\nlink set virttap-x alias \"virt-tap unfinished\"\n")
             #expect(try Set(port.tapped.dataplane.removePorts(but: [port.name])) == [long.name, "virttap-x"])
@@ -213,7 +213,7 @@ extension KernelSuite {
             while true {
                 (fault.count, fault.failing) = (0, failing)
                 do {
-                    #expect(try tapped.dataplane.keepPort(spec).change == .made)
+                    #expect(try tapped.dataplane.installPort(spec).change == .made)
                     break
                 } catch {
                     #expect(error.reason == .attachFailed)

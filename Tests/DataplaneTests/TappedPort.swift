@@ -21,11 +21,11 @@ struct TappedPort {
     init(_ mechanism: Mechanism, withHeader: Bool = false, marks: [PacketMark] = [Self.mark]) throws {
         tapped = try TappedBench(mechanism, withHeader: withHeader)
         spec = MonitorPort.Spec(name: "span\(tapped.bench.number)", marks: marks, mechanism: mechanism)
-        port = try tapped.dataplane.keepPort(spec)
+        port = try tapped.dataplane.installPort(spec)
         try tapped.dataplane.setDestination("ids", kind: .monitor, ifindex: port.ifindex)
     }
 
-    func keep() throws -> MonitorPort { try tapped.dataplane.keepPort(spec) }
+    func keep() throws -> MonitorPort { try tapped.dataplane.installPort(spec) }
 
     /// Takes a program away as somebody might who does not know what it is.
     static func remove(_ place: PortGuard, from device: String, _ tapped: TappedBench) throws {

@@ -242,7 +242,7 @@ extension KernelSuite {
             defer { links.remove() }
             try links.giveAddress()
             try links.setUp()
-            let tunnel = try #require(try links.settle().tunnel)
+            let tunnel = try #require(try links.settle().route.tunnel)
             #expect(try links.flow() == Self.sensor)
             // As `<limit>` does it.
             try links.dataplane.setDestination("far", DestinationRoute(kind: kind.kind.destinationKind, ifindex: 0, tunnel: tunnel))

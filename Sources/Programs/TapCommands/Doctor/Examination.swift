@@ -29,7 +29,7 @@ struct Examination {
             kernel: HostIdentity.kernel, choice: inForce.mechanism, mechanism: mechanism, bpffs: paths.bpffs,
             attachments: Self.result { () throws(Failure) in try dataplane.attachments().count }, capabilities: dataplane.capabilities(),
             rights: rights, backlog: Self.backlog(),
-            filters: await FilterCompiler.selfTest(), libvirt: await LibvirtReport.of(uri: paths.connect ?? inForce.libvirtURI),
+            filters: await FilterCompiler.selfTest(), libvirt: await LibvirtReport.read(uri: paths.connect ?? inForce.libvirtURI),
             hook: hook(),
             hasHookTimedOut: HookInstallation.hasTimedOut(in: paths.runtimeDirectory.path),
             hasTimeout: ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].contains { access("\($0)/timeout", X_OK) == 0 }, user: geteuid(),

@@ -118,7 +118,7 @@ struct EditOptions: ParsableArguments {
             // A warning that the daemon may give as well is held back until the daemon has answered.
             let heldBack = report.warnings.filter { expectation != nil && report.transient[$0] != nil }
             for line in report.warnings where !heldBack.contains(line) { Output.warn(line) }
-            if case .set(let options) = change, options.required == true, host != nil, !HookInstallation.isInstalled {
+            if case .set(let options) = change, options.required == true, host != nil, !HookInstallation.isInstalled() {
                 Output.warn(
                     "required=\"yes\" has no effect without the hook: \(HookInstallation.path) is missing or not executable; "
                         + "`virt-tap doctor` says what to do")
@@ -154,7 +154,7 @@ struct EditOptions: ParsableArguments {
     /// Waits for the daemon and prints what became of the tap. The metadata is written already.
     /// - Parameter heldBack: warnings that are printed unless the daemon's answer has their reason.
     /// - Throws: `unhealthy` if the tap does not work.
-    private func confirmNextHop(_ expectation: TapExpectation, _ heldBack: [(line: String, reason: Reason?)]) async throws {
+    private func confirm(_ expectation: TapExpectation, _ heldBack: [(line: String, reason: Reason?)]) async throws {
         let reader = StatusReader(directory: RuntimeDirectory(locations.runtimeDir), bpffs: locations.bpffs, configPath: configFile)
         let result = await ChangeConfirmation.wait(for: expectation) { timeout throws(ControlError) in
             try reader.readFromDaemon(within: timeout)

@@ -103,7 +103,7 @@ struct StatusReader {
         }
         return Answer(
             document: .withoutDaemon(
-                host: host, configPath: configPath, hookInstalled: HookInstallation.isInstalled, kernel: kernel, devices: devices),
+                host: host, configPath: configPath, hookInstalled: HookInstallation.isInstalled(), kernel: kernel, devices: devices),
             messages: messages, isKnown: isKnown)
     }
 }

@@ -91,7 +91,7 @@ extension Reconciler {
     /// - Parameter anew: writes it in any case.
     func write(_ verdict: DestinationVerdict, anew: Bool = false) {
         // What the daemon before this one knew of its way may be in pins that could not be read yet.
-        if verdict.tunnel?.isSpecificRoute == false, !underlay.isRecalled { return request(.all, after: 1) }
+        if verdict.route.tunnel?.isSpecificRoute == false, !underlay.isRecalled { return request(.all, after: 1) }
         let before = destinations[verdict.label]
         do {
             let route = try route(for: verdict)
@@ -115,18 +115,10 @@ extension Reconciler {
 
     /// Where copies go, as far as it is known; else where they went, if that is still a guest's device.
     private func route(for verdict: DestinationVerdict) throws(Failure) -> DestinationRoute {
-        if let ifindex = verdict.ifindex {
-            return DestinationRoute(
-                kind: verdict.kind, ifindex: ifindex, isReceiving: verdict.isReceiving, rate: verdict.rate,
-                tunnel: verdict.tunnel, specificRoute: verdict.specificRoute, mtu: verdict.mtu)
-        }
+        guard verdict.device == .unknown else { return verdict.route }
         var last = destinations[verdict.label]?.route.ifindex
         if last == nil { last = try dataplane.destinations().first { $0.label == verdict.label }?.ifindex }
-        let device = last.flatMap { devices[$0] }
-        let isGuests = device?.kind == .tap || device?.kind == .macvtap
-        return DestinationRoute(
-            kind: verdict.kind, ifindex: isGuests ? last ?? 0 : 0, isReceiving: device?.kind == .macvtap, rate: verdict.rate,
-            mtu: verdict.mtu)
+        return verdict.route(keeping: last.flatMap { devices[$0] })
     }
 
     /// Frees the slots of destinations that nothing uses and the configuration does not define.
