@@ -19,12 +19,12 @@ SWIFTFLAGS ?=
 
 release_flags = -c release --static-swift-stdlib $(SWIFTFLAGS)
 c_files = $(shell git ls-files '*.c' '*.h' 2>/dev/null)
-shell_files = hooks/qemu .ci/run Tests/guest/init Tests/guest/kernel-init $(filter-out %/guest %.service,$(wildcard Tests/host/*)) $(filter-out scripts/as-unit scripts/test-times scripts/undocumented,$(wildcard scripts/*))
+shell_files = hooks/qemu .ci/run Tests/guest/init Tests/guest/kernel-init $(filter-out %/guest %.service,$(wildcard Tests/host/*)) $(filter-out scripts/as-unit scripts/test-times scripts/undocumented scripts/lint-docs,$(wildcard scripts/*))
 INSTALL_FILE = install -m 0644
 substitute = sed -e 's|@BINDIR@|$(BINDIR)|g' -e 's|@SBINDIR@|$(SBINDIR)|g'
 
 .DEFAULT_GOAL := help
-.PHONY: help deps build release man test test-kernels test-host test-streams soak fuzz bench bench-ovs bench-scale demo install install-binaries install-data install-group uninstall fmt lint clean
+.PHONY: help deps build release release-check man check test test-kernels test-host test-streams soak fuzz fuzz-parsers bench bench-ovs bench-scale demo install install-binaries install-data install-group uninstall fmt lint clean
 
 help: ## show this list
 	@echo 'virt-tap: taps for libvirt domains. Targets:'
@@ -42,6 +42,10 @@ release: ## build both programs to be installed, Swift linked statically
 	@scripts/deps build
 	$(SWIFT) build $(release_flags) --product virt-tapd
 	$(SWIFT) build $(release_flags) --product virt-tap
+
+check: ## run the tests that need neither root nor guests, side by side (under a minute after the build)
+	@scripts/deps build
+	@SWIFT='$(SWIFT)' SWIFTFLAGS='$(SWIFTFLAGS)' scripts/test --check
 
 man: ## write the help of the command line into packaging/man/virt-tap.1
 	@scripts/deps build test
@@ -201,7 +205,7 @@ fmt: ## format Swift and C in place
 	@scripts/deps lint
 	clang-format -i $(c_files)
 
-lint: ## check format, documentation of public declarations, and shell scripts; every warning is an error
+lint: ## check format, documentation of public declarations, shell scripts and links; every warning is an error
 	@scripts/deps lint
 	SWIFT='$(SWIFT)' scripts/lint-swift Sources Tests Benchmarks Plugins Package.swift
 	clang-format --dry-run -Werror $(c_files)

@@ -53,7 +53,8 @@ extension KernelSuite {
             try copy(2, arrives: true)
             let next = MonitorPort.Spec(name: port.name, marks: [other], mechanism: mechanism)
             #expect(
-                try port.tapped.dataplane.installPort(next) == MonitorPort(ifindex: port.port.ifindex, listener: port.name, change: .updated))
+                try port.tapped.dataplane.installPort(next)
+                    == MonitorPort(ifindex: port.port.ifindex, listener: port.name, change: .updated))
             try copy(3, arrives: false)
             let desired = try port.tapped.desired(.outbound) { $0.mark = other }
             try port.tapped.dataplane.replace(desired, at: TappedBench.now)

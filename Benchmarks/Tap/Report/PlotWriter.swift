@@ -19,7 +19,8 @@ struct PlotWriter {
         frames = TestFrame.all.filter { measured.contains($0.name) }
         var seen = Set<String>()
         variants = results.filter { seen.insert($0.variant).inserted }
-        note = "Processor time per frame, compared with the same path without a tap. \(report.machine.date), Linux \(report.machine.kernel)."
+        note =
+            "Processor time per frame, compared with the same path without a tap. \(report.machine.date), Linux \(report.machine.kernel)."
     }
 
     /// The right end of every column: a tenth beyond the longest bar.

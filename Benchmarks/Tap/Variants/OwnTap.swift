@@ -20,7 +20,10 @@ struct OwnTap: Attached {
     }
 
     /// - Parameter mechanism: `nil`: the kernel's best.
-    init(_ dataplane: KernelDataplane, on path: any ForwardingPath, taps: Int = 1, mechanism: Mechanism? = nil, _ options: Options = Options())
+    init(
+        _ dataplane: KernelDataplane, on path: any ForwardingPath, taps: Int = 1, mechanism: Mechanism? = nil,
+        _ options: Options = Options()
+    )
         throws
     {
         try self.init(

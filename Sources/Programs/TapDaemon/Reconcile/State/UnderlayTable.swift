@@ -40,7 +40,9 @@ struct UnderlayTable {
 
     /// Takes in what the daemon before this one knew, by remote address the ifindex.
     mutating func recall(_ ways: [[UInt8]: UInt32], _ devices: DeviceTable) {
-        for (remote, ifindex) in ways where specificRoutes[remote] == nil { specificRoutes[remote] = devices[ifindex]?.name ?? "a device that has gone" }
+        for (remote, ifindex) in ways where specificRoutes[remote] == nil {
+            specificRoutes[remote] = devices[ifindex]?.name ?? "a device that has gone"
+        }
         isRecalled = true
     }
 
