@@ -44,12 +44,13 @@ enum SensorEvaluation {
         }
         let chosen = interfaces.filter { (mac == nil || $0.mac == mac) && (alias == nil || $0.alias == alias) }
         guard chosen.count == 1, let interface = chosen.first else {
+            if interfaces.isEmpty {
+                return nowhere(.noMatchingInterface, "\(sensor) has no network interface for copies", advice: "give it one")
+            }
             if mac == nil, alias == nil {
-                return interfaces.isEmpty
-                    ? nowhere(.noMatchingInterface, "\(sensor) has no network interface for copies", advice: "give it one")
-                    : nowhere(
-                        .noMatchingInterface, "\(sensor) has \(list(interfaces)), and the <domain> does not say which takes the copies",
-                        advice: "add mac=\"…\" or alias=\"…\" to the <domain>")
+                return nowhere(
+                    .noMatchingInterface, "\(sensor) has \(list(interfaces)), and the <domain> does not say which takes the copies",
+                    advice: "add mac=\"…\" or alias=\"…\" to the <domain>")
             }
             let choice = [mac.map { "mac=\"\($0)\"" }, alias.map { "alias=\"\($0)\"" }].compactMap { $0 }.joined(separator: " ")
             return nowhere(.noMatchingInterface, "\(sensor) has \(list(interfaces)); \(choice) is not among them")
