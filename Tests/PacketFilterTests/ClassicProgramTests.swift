@@ -52,7 +52,7 @@ struct ClassicProgramTests {
 
     @Test(
         "What a tap cannot answer is said in words",
-        arguments: [(UInt32(4), "direction"), (0, "beside the frame"), (8, "VLAN tag only"), (64, "VLAN tag")])
+        arguments: [(UInt32(4), "direction"), (0, "not in the frame"), (8, "no metadata but the VLAN tag"), (64, "VLAN tag")])
     func refusesAncillaryLoads(_ number: UInt32, _ what: String) {
         #expect {
             try program(ClassicInstruction(code: 0x28, constant: 0xFFFF_F000 + number))
@@ -61,7 +61,7 @@ struct ClassicProgramTests {
         }
     }
 
-    @Test("The VLAN tag beside the frame can be asked for", arguments: [UInt32(44), 48, 60], [UInt16(0x20), 0x28, 0x30])
+    @Test("The VLAN tag in skb metadata can be asked for", arguments: [UInt32(44), 48, 60], [UInt16(0x20), 0x28, 0x30])
     func acceptsTags(_ number: UInt32, _ code: UInt16) throws {
         _ = try program(ClassicInstruction(code: code, constant: 0xFFFF_F000 + number))
     }

@@ -111,7 +111,7 @@ struct ClassicDecoder {
     private func beforeTheFrame(_ offset: UInt32, _ position: Int) -> FilterError {
         .unsupported(
             "instruction \(position) reads at offset \(Int32(bitPattern: offset)), which is not in the frame; "
-                + "of the metadata a filter can read the VLAN tag only")
+                + "a filter can read no metadata but the VLAN tag")
     }
 
     private func slot(_ number: UInt32, _ position: Int) throws(FilterError) -> Int {

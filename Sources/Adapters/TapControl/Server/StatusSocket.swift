@@ -114,7 +114,7 @@ public actor StatusSocket {
         let text = "the group \(lookedUp.debugDescription) is still being looked up (as nsswitch.conf says)"
         guard desired == lookedUp else {
             return
-                "\(text), and \(desired?.debugDescription ?? "nothing") only after it; `systemctl restart virt-tapd` ends the look-up and harms no tap"
+                "\(text), and \(desired?.debugDescription ?? "nothing") only after it; `systemctl restart virt-tapd` ends the look-up, and taps go on copying"
         }
         return "\(text); the socket is served when it is found"
     }

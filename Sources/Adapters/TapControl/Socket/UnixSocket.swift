@@ -15,7 +15,7 @@ enum SocketAddress {
         let room = MemoryLayout.size(ofValue: address.sun_path)
         // A path needs its final zero byte; an abstract name has none and is as long as the length says.
         guard !bytes.isEmpty, bytes.count < room, abstract || !bytes.contains(0) else {
-            throw .malformed("invalid path of a socket \(path.debugDescription): use 1 to \(room - 1) bytes")
+            throw .malformed("invalid socket path \(path.debugDescription): use 1 to \(room - 1) bytes")
         }
         withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
         let offset = MemoryLayout.offset(of: \sockaddr_un.sun_path) ?? 2

@@ -121,7 +121,7 @@ enum ConfigurationGrammar {
             bytes.allSatisfy({ isLetter($0) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) || $0 == UInt8(ascii: "-") })
         else {
             throw ValueProblem(
-                "invalid group name \(Quotation.quoted(text)): use 1 to 32 of A-Z a-z 0-9 _ -, the first a letter or _")
+                "invalid group name \(Quotation.quoted(text)): use 1 to 32 characters of A-Z a-z 0-9 _ -, the first a letter or _")
         }
         return text
     }

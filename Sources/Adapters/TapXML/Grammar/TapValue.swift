@@ -11,8 +11,8 @@ enum TapValue {
     static func name(_ text: String) throws(ValueProblem) -> TapName {
         guard let name = TapName(text) else {
             throw ValueProblem(
-                "invalid name \(Quotation.quoted(text)): use 1 to \(TapName.maximumLength) of A-Z a-z 0-9 . _ - "
-                    + "with a letter or digit first"
+                "invalid name \(Quotation.quoted(text)): use 1 to \(TapName.maximumLength) characters of A-Z a-z 0-9 . _ -, "
+                    + "the first a letter or digit"
             )
         }
         return name
