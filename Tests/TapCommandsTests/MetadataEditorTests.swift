@@ -274,7 +274,7 @@ struct MetadataEditorTests {
             try await run(store, try options("--to", "ids", "--interface", "vnet0"))
         } throws: { error in
             let failure = error as? CommandFailure
-            return failure?.code == .usage && failure?.lines.first?.hasPrefix("--interface: \"vnet0\" is another interface's at") == true
+            return failure?.code == .usage && failure?.lines.first?.hasPrefix("--interface: \"vnet0\" may be another interface at") == true
         }
         await #expect {
             try await run(store, try options("--to", "ids", "--interface", "web1lan"))

@@ -93,7 +93,7 @@ struct ControlServerTests {
             (#"{"protocol":7,"version":"8.0","request":"ping"}"#, "(virt-tap 8.0) speaks control protocol 7, this program protocol 1"),
             (#"{"protocol":1}"#, "names no request"),
             (#"{"protocol":1,"request":"hook"}"#, "needs guest and operation"),
-            ("GET / HTTP/1.1", "not an object of JSON"),
+            ("GET / HTTP/1.1", "not a JSON object"),
             (#"{"protocol":1,"request":"ping","length":99999999}"#, "at most 16777216"),
         ]
         try await sandbox.serving([try control(sandbox)], handler: Self.echo) { sandbox in

@@ -105,7 +105,7 @@ import Testing
             await bench.advance(2)
             await bench.event(web1)
             try await bench.eventually("it says so") {
-                await bench.tap(web1)?.message?.hasPrefix("it copies as before and as is shown here") == true
+                await bench.tap(web1)?.message?.hasPrefix("it copies as before, as shown here") == true
             }
             let tap = try #require(await bench.tap(web1))
             #expect(tap.direction == .both && tap.state == .degraded)

@@ -59,8 +59,8 @@ enum ConfigurationCorpus {
         InvalidCase(file("<libvirt uri=''/>"), at: "/virt-tap/libvirt/@uri", says: "empty"),
         InvalidCase(file("<libvirt url='x' uri='x'/>"), at: "/virt-tap/libvirt/@url", says: "unknown", suggests: "uri"),
         InvalidCase(file("<policy taps='off'/>"), at: "/virt-tap/policy/@taps", says: "use yes or no", suggests: "no"),
-        InvalidCase(file("<policy max-taps='0'/>"), at: "/virt-tap/policy/@max-taps", says: "from 1 to 32"),
-        InvalidCase(file("<policy max-taps='33'/>"), at: "/virt-tap/policy/@max-taps", says: "from 1 to 32"),
+        InvalidCase(file("<policy max-taps='0'/>"), at: "/virt-tap/policy/@max-taps", says: "use 1 to 32"),
+        InvalidCase(file("<policy max-taps='33'/>"), at: "/virt-tap/policy/@max-taps", says: "use 1 to 32"),
         InvalidCase(file("<policy max-tap='3'/>"), at: "/virt-tap/policy/@max-tap", says: "unknown", suggests: "max-taps"),
         InvalidCase(file("<policy><inline kinds='gre'/></policy>"), at: "/virt-tap/policy/inline", says: "remote is missing"),
         InvalidCase(file("<policy><inline remote='::/0'/></policy>"), at: "/virt-tap/policy/inline", says: "kinds is missing"),
@@ -71,15 +71,15 @@ enum ConfigurationCorpus {
             file("<policy><inline kinds='gre interface' remote='::/0'/></policy>"), at: "/virt-tap/policy/inline/@kinds",
             says: "never of the kind"),
         InvalidCase(
-            file("<policy><inline kinds='vxlna' remote='::/0'/></policy>"), at: "/virt-tap/policy/inline/@kinds", says: "none of vxlan",
+            file("<policy><inline kinds='vxlna' remote='::/0'/></policy>"), at: "/virt-tap/policy/inline/@kinds", says: "use one of vxlan",
             suggests: "vxlan"),
         InvalidCase(
-            file("<policy><inline kinds='gre' remote='192.0.2.0'/></policy>"), at: "/virt-tap/policy/inline/@remote", says: "no network"),
+            file("<policy><inline kinds='gre' remote='192.0.2.0'/></policy>"), at: "/virt-tap/policy/inline/@remote", says: "invalid network"),
         InvalidCase(
             file("<policy><inline kinds='gre' remote='192.0.2.0/33'/></policy>"), at: "/virt-tap/policy/inline/@remote",
-            says: "no network"),
+            says: "invalid network"),
         InvalidCase(
-            file("<policy><inline kinds='gre' remote='::/129'/></policy>"), at: "/virt-tap/policy/inline/@remote", says: "no network"),
+            file("<policy><inline kinds='gre' remote='::/129'/></policy>"), at: "/virt-tap/policy/inline/@remote", says: "invalid network"),
         InvalidCase(
             file("<policy><inline kinds='gre' remote='192.0.2.1/24'/></policy>"), at: "/virt-tap/policy/inline/@remote",
             says: "behind the prefix", beyondSchema: "bits of an address"),
@@ -94,22 +94,22 @@ enum ConfigurationCorpus {
             file("<mark value='3' mask='1'/>"), at: "/virt-tap/mark/@value", says: "outside the mask",
             beyondSchema: "two attributes together"),
         InvalidCase(file("<hook/>"), at: "/virt-tap/hook", says: "timeout is missing"),
-        InvalidCase(file("<hook timeout='0'/>"), at: "/virt-tap/hook/@timeout", says: "from 1 to 10"),
-        InvalidCase(file("<hook timeout='11'/>"), at: "/virt-tap/hook/@timeout", says: "from 1 to 10"),
-        InvalidCase(file("<hook timeout='5s'/>"), at: "/virt-tap/hook/@timeout", says: "from 1 to 10"),
-        InvalidCase(file("<resync interval='0'/>"), at: "/virt-tap/resync/@interval", says: "from 1 to 86400"),
-        InvalidCase(file("<resync interval='86401'/>"), at: "/virt-tap/resync/@interval", says: "from 1 to 86400"),
+        InvalidCase(file("<hook timeout='0'/>"), at: "/virt-tap/hook/@timeout", says: "use 1 to 10"),
+        InvalidCase(file("<hook timeout='11'/>"), at: "/virt-tap/hook/@timeout", says: "use 1 to 10"),
+        InvalidCase(file("<hook timeout='5s'/>"), at: "/virt-tap/hook/@timeout", says: "use 1 to 10"),
+        InvalidCase(file("<resync interval='0'/>"), at: "/virt-tap/resync/@interval", says: "use 1 to 86400"),
+        InvalidCase(file("<resync interval='86401'/>"), at: "/virt-tap/resync/@interval", says: "use 1 to 86400"),
         InvalidCase(file("<mechanism/>"), at: "/virt-tap/mechanism", says: "name is missing"),
-        InvalidCase(file("<mechanism name='tc'/>"), at: "/virt-tap/mechanism/@name", says: "none of auto, tcx, clsact", suggests: "tcx"),
+        InvalidCase(file("<mechanism name='tc'/>"), at: "/virt-tap/mechanism/@name", says: "use one of auto, tcx, clsact", suggests: "tcx"),
         InvalidCase(file("<limit/>"), at: "/virt-tap/limit", says: "rate is missing"),
         InvalidCase(file("<limit rate='10gbps'/>"), at: "/virt-tap/limit/@rate", says: "gigabytes", suggests: "10gbit"),
-        InvalidCase(file("<control group=''/>"), at: "/virt-tap/control/@group", says: "no group's name"),
-        InvalidCase(file("<control group='9a'/>"), at: "/virt-tap/control/@group", says: "no group's name"),
+        InvalidCase(file("<control group=''/>"), at: "/virt-tap/control/@group", says: "invalid group name"),
+        InvalidCase(file("<control group='9a'/>"), at: "/virt-tap/control/@group", says: "invalid group name"),
         InvalidCase(file("<destination><interface name='m'/></destination>"), at: "/virt-tap/destination", says: "name is missing"),
         InvalidCase(file("<destination name='a'/>"), at: "/virt-tap/destination", says: "the destination is empty"),
         InvalidCase(
             file("<destination name='a' mtu='575'><interface name='m'/></destination>"), at: "/virt-tap/destination/@mtu",
-            says: "from 576 to 65535"),
+            says: "use 576 to 65535"),
         InvalidCase(
             file("<destination name='a' allow-shared='yes'><interface name='m'/></destination>"), at: "/virt-tap/destination/@allow-shared",
             says: "unknown"),
@@ -149,7 +149,7 @@ enum ConfigurationCorpus {
             at: "/virt-tap/destination[2]", says: "of line 2 is m too", beyondSchema: "equal names"),
         InvalidCase(
             file("<destination name='a'><monitor name='m'/></destination>\n<destination name='b'><monitor name='m'/></destination>"),
-            at: "/virt-tap/destination[2]", says: "one destination's alone", beyondSchema: "equal names"),
+            at: "/virt-tap/destination[2]", says: "a monitor port belongs to one destination", beyondSchema: "equal names"),
         InvalidCase(
             file("<policy><inline kinds='monitor' remote='::/0'/></policy>"), at: "/virt-tap/policy/inline/@kinds",
             says: "never of the kind monitor"),
@@ -167,15 +167,15 @@ enum ConfigurationCorpus {
             at: "/virt-tap/destination/interface", says: "another namespace"),
         InvalidCase(
             file("<destination name='a'><monitor name='vnet0'/></destination>"), at: "/virt-tap/destination/monitor/@name",
-            says: "the devices that libvirt makes"),
+            says: "reserved for devices that libvirt makes"),
         InvalidCase(
             file("<destination name='a'><monitor name='vif1'/></destination>"), at: "/virt-tap/destination/monitor/@name",
-            says: "the devices that libvirt makes"),
+            says: "reserved for devices that libvirt makes"),
         InvalidCase(
             file("<destination name='a'><monitor name='macvtap2'/></destination>"), at: "/virt-tap/destination/monitor/@name",
-            says: "the devices that libvirt makes"),
+            says: "reserved for devices that libvirt makes"),
         InvalidCase(
             file("<destination name='a'><monitor name='macvlan3'/></destination>"), at: "/virt-tap/destination/monitor/@name",
-            says: "the devices that libvirt makes"),
+            says: "reserved for devices that libvirt makes"),
     ]
 }

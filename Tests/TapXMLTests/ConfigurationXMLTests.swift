@@ -65,7 +65,7 @@ struct ConfigurationXMLTests {
         let problem = #expect(throws: XMLProblem.self) { try ConfigurationXML.parse(Array(text.utf8)) }
         #expect(
             problem?.description == """
-                line 2: /virt-tap/polcy: unknown element: <virt-tap> knows libvirt, policy, mark, hook, resync, mechanism, limit, control, \
+                line 2: /virt-tap/polcy: unknown element: <virt-tap> has libvirt, policy, mark, hook, resync, mechanism, limit, control, \
                 destination; did you mean "policy"?
                 line 3: /virt-tap/hook/@timeout: invalid number "99": use 1 to 10
                 line 5: /virt-tap/destination[2]/@name: the destination of line 4 has the name a too: give one of them another name

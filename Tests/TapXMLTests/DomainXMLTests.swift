@@ -159,7 +159,7 @@ struct DomainXMLTests {
     @Test(
         "what is no domain",
         arguments: [
-            ("<domainsnapshot/>", "no domain's XML"), ("<domain xmlns='urn:x'/>", "no domain's XML"),
+            ("<domainsnapshot/>", "not the XML of a domain"), ("<domain xmlns='urn:x'/>", "not the XML of a domain"),
             ("<domain><name>a</name></domain>", "no valid UUID"), ("<domain><name>a</name><uuid>x</uuid></domain>", "no valid UUID"),
             ("<domain><uuid>d1dbdc68-15f1-4c11-9a7d-0b3d7c9f1c11</uuid></domain>", "has no name"),
         ])

@@ -68,7 +68,7 @@ enum MetadataCorpus {
         ]
         for name in ["", ".a", "-a", "a b", "ä", String(repeating: "n", count: 33), " a"] {
             cases.append(InvalidCase(tap("to='\(name)'"), at: "/tap/@to", says: "invalid name"))
-            cases.append(InvalidCase(tap("to='a' name='\(name)'"), at: "/tap/@name", says: "begin with a letter or digit"))
+            cases.append(InvalidCase(tap("to='a' name='\(name)'"), at: "/tap/@name", says: "the first a letter or digit"))
         }
         return cases
     }()
@@ -77,7 +77,7 @@ enum MetadataCorpus {
         InvalidCase(tap(""), at: "/tap", says: "the tap has no destination"),
         InvalidCase(tap("to='a'", "<destination><gre remote='192.0.2.1'/></destination>"), at: "/tap", says: "keep one of them"),
         InvalidCase(tap("", "<destination/>"), at: "/tap/destination", says: "the destination is empty"),
-        InvalidCase(inline("<gre remote='192.0.2.1'/><gre remote='192.0.2.2'/>"), at: "/tap/destination", says: "there are 2 destinations"),
+        InvalidCase(inline("<gre remote='192.0.2.1'/><gre remote='192.0.2.2'/>"), at: "/tap/destination", says: "2 destinations in one element"),
         InvalidCase(
             tap("", "<destination><gre remote='192.0.2.1'/></destination><destination><gre remote='192.0.2.1'/></destination>"),
             at: "/tap/destination[2]", says: "only one <destination>"),
@@ -96,10 +96,10 @@ enum MetadataCorpus {
         InvalidCase(
             inline("<interface name='\(String(repeating: "x", count: 128))'/>"), at: "/tap/destination/interface/@name",
             says: "1 to 15 bytes"),
-        InvalidCase(inline("<interface name='a/b'/>"), at: "/tap/destination/interface/@name", says: "no interface's name"),
-        InvalidCase(inline("<interface name='a b'/>"), at: "/tap/destination/interface/@name", says: "no interface's name"),
+        InvalidCase(inline("<interface name='a/b'/>"), at: "/tap/destination/interface/@name", says: "invalid interface name"),
+        InvalidCase(inline("<interface name='a b'/>"), at: "/tap/destination/interface/@name", says: "invalid interface name"),
         InvalidCase(
-            inline("<interface name='..'/>"), at: "/tap/destination/interface/@name", says: "no interface's name",
+            inline("<interface name='..'/>"), at: "/tap/destination/interface/@name", says: "invalid interface name",
             beyondSchema: "two reserved names"),
         InvalidCase(
             inline("<interface name='\(String(repeating: "ä", count: 64))'/>"), at: "/tap/destination/interface/@name", says: "15 bytes",
@@ -109,7 +109,7 @@ enum MetadataCorpus {
         InvalidCase(inline("<interface dev='m'/>"), at: "/tap/destination/interface/@dev", says: "named by its attribute name"),
         InvalidCase(inline("<domain mac='52:54:00:00:00:07'/>"), at: "/tap/destination/domain", says: "names no domain"),
         InvalidCase(inline("<domain name='' alias='net0'/>"), at: "/tap/destination/domain/@name", says: "empty"),
-        InvalidCase(inline("<domain uuid='d1dbdc68' alias='n'/>"), at: "/tap/destination/domain/@uuid", says: "no UUID"),
+        InvalidCase(inline("<domain uuid='d1dbdc68' alias='n'/>"), at: "/tap/destination/domain/@uuid", says: "invalid UUID"),
         InvalidCase(
             inline("<domain uuid='d1dbdc681-5f1-4c11-9a7d-0b3d7c9f1c11' alias='n'/>"), at: "/tap/destination/domain/@uuid",
             says: "8-4-4-4-12"),
@@ -121,12 +121,12 @@ enum MetadataCorpus {
         InvalidCase(inline("<gre remote='192.0.2.1' vni='1'/>"), at: "/tap/destination/gre/@vni", says: "unknown attribute"),
         InvalidCase(inline("<gre remote='192.0.2.1' version='1'/>"), at: "/tap/destination/gre/@version", says: "unknown attribute"),
         InvalidCase(inline("<vxlan remote='sensor' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "names are not looked up"),
-        InvalidCase(inline("<vxlan remote='192.0.2.256' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "no IPv4 or IPv6"),
-        InvalidCase(inline("<vxlan remote='192.0.02.1' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "no IPv4 or IPv6"),
-        InvalidCase(inline("<vxlan remote='192.0.2' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "no IPv4 or IPv6"),
-        InvalidCase(inline("<vxlan remote='fe80::1%eth0' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "no IPv4 or IPv6"),
+        InvalidCase(inline("<vxlan remote='192.0.2.256' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "use an IPv4 or IPv6 address"),
+        InvalidCase(inline("<vxlan remote='192.0.02.1' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "use an IPv4 or IPv6 address"),
+        InvalidCase(inline("<vxlan remote='192.0.2' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "use an IPv4 or IPv6 address"),
+        InvalidCase(inline("<vxlan remote='fe80::1%eth0' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "use an IPv4 or IPv6 address"),
         InvalidCase(
-            inline("<vxlan remote='1:::2' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "no IPv4 or IPv6",
+            inline("<vxlan remote='1:::2' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "use an IPv4 or IPv6 address",
             beyondSchema: "IPv6 addresses"),
         InvalidCase(
             inline("<vxlan remote='::' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "unspecified address",
@@ -141,33 +141,33 @@ enum MetadataCorpus {
         InvalidCase(
             inline("<vxlan remote='192.0.2.1' vni='1' source='2001:db8::1'/>"), at: "/tap/destination/vxlan/@source", says: "must both be",
             beyondSchema: "two attributes together"),
-        InvalidCase(inline("<gre remote='192.0.2.1' device=''/>"), at: "/tap/destination/gre/@device", says: "no interface's name"),
-        InvalidCase(inline("<gre remote='192.0.2.1' device='a/b'/>"), at: "/tap/destination/gre/@device", says: "no interface's name"),
+        InvalidCase(inline("<gre remote='192.0.2.1' device=''/>"), at: "/tap/destination/gre/@device", says: "invalid interface name"),
+        InvalidCase(inline("<gre remote='192.0.2.1' device='a/b'/>"), at: "/tap/destination/gre/@device", says: "invalid interface name"),
         InvalidCase(
             inline("<erspan remote='192.0.2.1' session='1' device='a/b'/>"), at: "/tap/destination/erspan/@device",
             says: "1 to 15 bytes"),
-        InvalidCase(inline("<vxlan remote='192.0.2.1' vni='1' oversize='cut'/>"), at: "/tap/destination/vxlan/@oversize", says: "none of"),
+        InvalidCase(inline("<vxlan remote='192.0.2.1' vni='1' oversize='cut'/>"), at: "/tap/destination/vxlan/@oversize", says: "use one of"),
         InvalidCase(
             inline("<vxlan remote='192.0.2.1' vni='1' oversize='fragmnet'/>"), at: "/tap/destination/vxlan/@oversize",
-            says: "none of fragment",
+            says: "use one of fragment",
             suggests: "fragment"),
         InvalidCase(inline("<vxlan remote='192.0.2.1' vni='1'><x/></vxlan>"), at: "/tap/destination/vxlan/x", says: "<vxlan> has none"),
     ]
 
     private static let selectors: [InvalidCase] = [
         InvalidCase(tap("to='a'", "<interface/>"), at: "/tap/interface", says: "selects nothing"),
-        InvalidCase(tap("to='a'", "<interface mac='52:54:00:12:34'/>"), at: "/tap/interface/@mac", says: "no MAC address"),
-        InvalidCase(tap("to='a'", "<interface mac='52-54-00-12-34-56'/>"), at: "/tap/interface/@mac", says: "no MAC address"),
+        InvalidCase(tap("to='a'", "<interface mac='52:54:00:12:34'/>"), at: "/tap/interface/@mac", says: "invalid MAC address"),
+        InvalidCase(tap("to='a'", "<interface mac='52-54-00-12-34-56'/>"), at: "/tap/interface/@mac", says: "invalid MAC address"),
         InvalidCase(tap("to='a'", "<interface alias=''/>"), at: "/tap/interface/@alias", says: "empty"),
         InvalidCase(tap("to='a'", "<interface dev='web1lan'/>"), at: "/tap/interface/@dev", says: "by the attribute device"),
         InvalidCase(tap("to='a'", "<interface target='web1lan'/>"), at: "/tap/interface/@target", says: "by the attribute device"),
-        InvalidCase(tap("to='a'", "<interface device='vnet3'/>"), at: "/tap/interface/@device", says: "begin with vnet itself"),
-        InvalidCase(tap("to='a'", "<interface device='vif1.0'/>"), at: "/tap/interface/@device", says: "begin with vif itself"),
-        InvalidCase(tap("to='a'", "<interface device='macvtap0'/>"), at: "/tap/interface/@device", says: "choose by mac or alias"),
+        InvalidCase(tap("to='a'", "<interface device='vnet3'/>"), at: "/tap/interface/@device", says: "names that begin with vnet"),
+        InvalidCase(tap("to='a'", "<interface device='vif1.0'/>"), at: "/tap/interface/@device", says: "names that begin with vif"),
+        InvalidCase(tap("to='a'", "<interface device='macvtap0'/>"), at: "/tap/interface/@device", says: "select by mac or alias"),
         InvalidCase(
-            tap("to='a'", "<interface device='macvlan'/>"), at: "/tap/interface/@device", says: "another interface's at the next start"),
-        InvalidCase(tap("to='a'", "<interface device='a/b'/>"), at: "/tap/interface/@device", says: "no interface's name"),
-        InvalidCase(tap("to='a'", "<interface device=''/>"), at: "/tap/interface/@device", says: "no interface's name"),
+            tap("to='a'", "<interface device='macvlan'/>"), at: "/tap/interface/@device", says: "may be another interface at the next start"),
+        InvalidCase(tap("to='a'", "<interface device='a/b'/>"), at: "/tap/interface/@device", says: "invalid interface name"),
+        InvalidCase(tap("to='a'", "<interface device=''/>"), at: "/tap/interface/@device", says: "invalid interface name"),
         InvalidCase(tap("to='a'", "<interface alais='net0'/>"), at: "/tap/interface/@alais", says: "unknown attribute", suggests: "alias"),
         InvalidCase(
             tap("to='a'", "<interface alias='x'/><interface bridg='br0'/>"), at: "/tap/interface[2]/@bridg", says: "unknown",
@@ -237,7 +237,7 @@ enum MetadataCorpus {
             InvalidCase(tap("to='a' rate='mbit'"), at: "/tap/@rate", says: "whole number from 1"),
             InvalidCase(tap("to='a' rate='-1mbit'"), at: "/tap/@rate", says: "a number and its unit"),
             InvalidCase(tap("to='a' rate='01mbit'"), at: "/tap/@rate", says: "invalid rate"),
-            InvalidCase(tap("to='a' rate='5 mbit'"), at: "/tap/@rate", says: "no unit", suggests: "5mbit"),
+            InvalidCase(tap("to='a' rate='5 mbit'"), at: "/tap/@rate", says: "invalid unit \" mbit\"", suggests: "5mbit"),
             InvalidCase(tap("to='a' burst='64k'"), at: "/tap/@burst", says: "without rate"),
             InvalidCase(tap("to='a' rate='1mbit' burst='0'"), at: "/tap/@burst", says: ": use bytes"),
             InvalidCase(tap("to='a' rate='1mbit' burst='64kb'"), at: "/tap/@burst", says: ": use bytes"),
@@ -263,18 +263,18 @@ enum MetadataCorpus {
         ]
         for (name, value, kind) in identifiers {
             let xml = inline("<\(kind) remote='192.0.2.1' \(name)='\(value)'/>")
-            cases.append(InvalidCase(xml, at: "/tap/destination/\(kind)/@\(name)", says: "from 0 to"))
+            cases.append(InvalidCase(xml, at: "/tap/destination/\(kind)/@\(name)", says: "use 0 to"))
         }
         let others = [
             ("port", "0"), ("port", "65536"), ("ttl", "0"), ("ttl", "256"), ("dscp", "64"), ("vni-inbound", "16777216"), ("dscp", "01"),
         ]
         for (name, value) in others {
             let xml = inline("<vxlan remote='192.0.2.1' vni='1' \(name)='\(value)'/>")
-            cases.append(InvalidCase(xml, at: "/tap/destination/vxlan/@\(name)", says: "not a number from"))
+            cases.append(InvalidCase(xml, at: "/tap/destination/vxlan/@\(name)", says: "invalid number"))
         }
         for version in ["0", "3"] {
             let xml = inline("<erspan remote='192.0.2.1' session='1' version='\(version)'/>")
-            cases.append(InvalidCase(xml, at: "/tap/destination/erspan/@version", says: "from 1 to 2"))
+            cases.append(InvalidCase(xml, at: "/tap/destination/erspan/@version", says: "use 1 to 2"))
         }
         return cases
     }()
