@@ -74,7 +74,8 @@ enum ConfigurationCorpus {
             file("<policy><inline kinds='vxlna' remote='::/0'/></policy>"), at: "/virt-tap/policy/inline/@kinds", says: "use one of vxlan",
             suggests: "vxlan"),
         InvalidCase(
-            file("<policy><inline kinds='gre' remote='192.0.2.0'/></policy>"), at: "/virt-tap/policy/inline/@remote", says: "invalid network"),
+            file("<policy><inline kinds='gre' remote='192.0.2.0'/></policy>"), at: "/virt-tap/policy/inline/@remote",
+            says: "invalid network"),
         InvalidCase(
             file("<policy><inline kinds='gre' remote='192.0.2.0/33'/></policy>"), at: "/virt-tap/policy/inline/@remote",
             says: "invalid network"),

@@ -77,7 +77,8 @@ enum MetadataCorpus {
         InvalidCase(tap(""), at: "/tap", says: "the tap has no destination"),
         InvalidCase(tap("to='a'", "<destination><gre remote='192.0.2.1'/></destination>"), at: "/tap", says: "keep one of them"),
         InvalidCase(tap("", "<destination/>"), at: "/tap/destination", says: "the destination is empty"),
-        InvalidCase(inline("<gre remote='192.0.2.1'/><gre remote='192.0.2.2'/>"), at: "/tap/destination", says: "2 destinations in one element"),
+        InvalidCase(
+            inline("<gre remote='192.0.2.1'/><gre remote='192.0.2.2'/>"), at: "/tap/destination", says: "2 destinations in one element"),
         InvalidCase(
             tap("", "<destination><gre remote='192.0.2.1'/></destination><destination><gre remote='192.0.2.1'/></destination>"),
             at: "/tap/destination[2]", says: "only one <destination>"),
@@ -121,10 +122,13 @@ enum MetadataCorpus {
         InvalidCase(inline("<gre remote='192.0.2.1' vni='1'/>"), at: "/tap/destination/gre/@vni", says: "unknown attribute"),
         InvalidCase(inline("<gre remote='192.0.2.1' version='1'/>"), at: "/tap/destination/gre/@version", says: "unknown attribute"),
         InvalidCase(inline("<vxlan remote='sensor' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "names are not looked up"),
-        InvalidCase(inline("<vxlan remote='192.0.2.256' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "use an IPv4 or IPv6 address"),
-        InvalidCase(inline("<vxlan remote='192.0.02.1' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "use an IPv4 or IPv6 address"),
+        InvalidCase(
+            inline("<vxlan remote='192.0.2.256' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "use an IPv4 or IPv6 address"),
+        InvalidCase(
+            inline("<vxlan remote='192.0.02.1' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "use an IPv4 or IPv6 address"),
         InvalidCase(inline("<vxlan remote='192.0.2' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "use an IPv4 or IPv6 address"),
-        InvalidCase(inline("<vxlan remote='fe80::1%eth0' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "use an IPv4 or IPv6 address"),
+        InvalidCase(
+            inline("<vxlan remote='fe80::1%eth0' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "use an IPv4 or IPv6 address"),
         InvalidCase(
             inline("<vxlan remote='1:::2' vni='1'/>"), at: "/tap/destination/vxlan/@remote", says: "use an IPv4 or IPv6 address",
             beyondSchema: "IPv6 addresses"),
@@ -146,7 +150,8 @@ enum MetadataCorpus {
         InvalidCase(
             inline("<erspan remote='192.0.2.1' session='1' device='a/b'/>"), at: "/tap/destination/erspan/@device",
             says: "1 to 15 bytes"),
-        InvalidCase(inline("<vxlan remote='192.0.2.1' vni='1' oversize='cut'/>"), at: "/tap/destination/vxlan/@oversize", says: "use one of"),
+        InvalidCase(
+            inline("<vxlan remote='192.0.2.1' vni='1' oversize='cut'/>"), at: "/tap/destination/vxlan/@oversize", says: "use one of"),
         InvalidCase(
             inline("<vxlan remote='192.0.2.1' vni='1' oversize='fragmnet'/>"), at: "/tap/destination/vxlan/@oversize",
             says: "use one of fragment",
@@ -165,7 +170,8 @@ enum MetadataCorpus {
         InvalidCase(tap("to='a'", "<interface device='vif1.0'/>"), at: "/tap/interface/@device", says: "names that begin with vif"),
         InvalidCase(tap("to='a'", "<interface device='macvtap0'/>"), at: "/tap/interface/@device", says: "select by mac or alias"),
         InvalidCase(
-            tap("to='a'", "<interface device='macvlan'/>"), at: "/tap/interface/@device", says: "may be another interface at the next start"),
+            tap("to='a'", "<interface device='macvlan'/>"), at: "/tap/interface/@device", says: "may be another interface at the next start"
+        ),
         InvalidCase(tap("to='a'", "<interface device='a/b'/>"), at: "/tap/interface/@device", says: "invalid interface name"),
         InvalidCase(tap("to='a'", "<interface device=''/>"), at: "/tap/interface/@device", says: "invalid interface name"),
         InvalidCase(tap("to='a'", "<interface alais='net0'/>"), at: "/tap/interface/@alais", says: "unknown attribute", suggests: "alias"),
