@@ -52,7 +52,7 @@ extension EndToEnd.RunningGuests {
                 expect(
                     ill, subject, "fail ", "fails with virt-tapd's rights, works with root's",
                     "the kernel's verifier refused the program",
-                    "-> virt-tapd has to run as its unit is installed", "systemctl cat virt-tapd")
+                    "-> start virt-tapd with its unit as installed", "systemctl cat virt-tapd")
             }
 
             let set = try await host.virtTap("set", "web1", "--to", "ids")
