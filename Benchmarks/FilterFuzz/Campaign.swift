@@ -50,17 +50,17 @@ final class Campaign: Sendable {
         defer { state.withLock { [found] in $0.add(found) } }
         found.programs = 1
         do {
-            let trial: FilterTrial
+            let comparison: FilterComparison
             if expressionsOnly || number.isMultiple(of: 2) {
                 let expression = Expressions.all[(expressionsOnly ? number : number / 2) % Expressions.all.count]
-                trial = try FilterTrial(expression, PcapFilter(expression, handle))
+                comparison = try FilterComparison(expression, PcapFilter(expression, handle))
             } else {
-                trial = try FilterTrial("random program \(number)", PcapFilter(RandomProgram.make(&random)))
+                comparison = try FilterComparison("random program \(number)", PcapFilter(RandomProgram.make(&random)))
             }
-            var mutator = FrameMutator(seed: random.next(), program: trial.instructions)
+            var mutator = FrameMutator(seed: random.next(), program: comparison.instructions)
             for _ in 0..<Self.framesAProgram {
                 let frame = mutator.next()
-                let answer = try trial.answer(frame)
+                let answer = try comparison.answer(frame)
                 found.pairs += 1
                 found.matches += answer.isFound ? 1 : 0
                 if let difference = answer.difference {
@@ -68,7 +68,7 @@ final class Campaign: Sendable {
                     report("\(difference)")
                 }
             }
-            found.known = trial.known
+            found.known = comparison.known
         } catch {
             found.refused += 1
             report("program \(number): \(error)")

@@ -110,8 +110,8 @@ extension EndToEnd {
                     try await lab.stop("udp6-\(port)")
                 }
                 #expect(try await guest.run("ping -c 1 -W 1 198.51.100.1").status != 0)
-                let trial = try await host.virtTap("test", "web1")
-                #expect(trial.status == 0 && trial.text.contains("arrived at sniff0"), "\(trial.text)\(trial.errorText)")
+                let answer = try await host.virtTap("test", "web1")
+                #expect(answer.status == 0 && answer.text.contains("arrived at sniff0"), "\(answer.text)\(answer.errorText)")
                 try await guest.removeMetadata()
                 try await host.waitForEnd(of: "web1")
             }

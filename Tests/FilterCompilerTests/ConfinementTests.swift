@@ -8,7 +8,7 @@ import Testing
 
 @Suite("What a child can do by the time it reads the expression")
 struct ConfinementTests {
-    @Test("It is nobody, has no capabilities and gets none", .enabled(if: Built.isRoot))
+    @Test("It is nobody, has no capabilities and gets none", .enabled(if: BuiltProgram.isRoot))
     func privileges() throws {
         let child = try WaitingChild()
         let status = try child.status
@@ -22,7 +22,7 @@ struct ConfinementTests {
         #expect(stat("/proc/\(child.child.pid)/maps", &about) == 0 && about.st_uid == 0)
     }
 
-    @Test("It has three descriptors and no socket, not even by a mapping", .enabled(if: Built.isRoot))
+    @Test("It has three descriptors and no socket, not even by a mapping", .enabled(if: BuiltProgram.isRoot))
     func descriptors() throws {
         let child = try WaitingChild()
         let descriptors = try child.descriptors
@@ -34,7 +34,7 @@ struct ConfinementTests {
         #expect(getpgid(child.child.pid) == child.child.pid)
     }
 
-    @Test("Its parent can end it, with the capabilities of the unit", .enabled(if: Built.isRoot))
+    @Test("Its parent can end it, with the capabilities of the unit", .enabled(if: BuiltProgram.isRoot))
     func isEnded() throws {
         let child = try WaitingChild()
         #expect(kill(child.child.pid, SIGKILL) == 0)
@@ -42,7 +42,7 @@ struct ConfinementTests {
         #expect(waitid(P_PID, id_t(child.child.pid), &info, Int32(WEXITED | WNOWAIT)) == 0 && info.si_code == CLD_KILLED)
     }
 
-    @Test("It has limits", .enabled(if: Built.isRoot))
+    @Test("It has limits", .enabled(if: BuiltProgram.isRoot))
     func limits() throws {
         let child = try WaitingChild()
         let lines = try child.file("limits").split(separator: "\n")

@@ -8,9 +8,9 @@ import Testing
 
 @Suite("Filters, by the program as it was built")
 struct FilterCompilerTests {
-    private let compiler = FilterCompiler(command: Built.child)
+    private let compiler = FilterCompiler(command: BuiltProgram.child)
 
-    private func failure(_ expression: String, _ command: [String] = Built.child) async -> Failure? {
+    private func failure(_ expression: String, _ command: [String] = BuiltProgram.child) async -> Failure? {
         do throws(Failure) {
             _ = try await FilterCompiler(command: command).compile(expression)
             return nil
@@ -60,7 +60,7 @@ struct FilterCompilerTests {
     }
 
     @Test(
-        "Names are looked up neither in files nor by anybody", .enabled(if: Built.isRoot),
+        "Names are looked up neither in files nor by anybody", .enabled(if: BuiltProgram.isRoot),
         arguments: ["host myhost", "ether host mystation", "net mynet", "host localhost", "src host myhost or tcp", "ip host myhost"])
     func names(_ expression: String) async {
         // In a place of its own where all these names are known, as far as everybody else is concerned.
@@ -71,12 +71,12 @@ struct FilterCompilerTests {
             echo 'hosts: files\nethers: files\nnetworks: files\nservices: files\nprotocols: files' >/etc/nsswitch.conf
             getent hosts myhost >/dev/null; getent ethers mystation >/dev/null; getent networks mynet >/dev/null
             """
-        let command = ["/usr/bin/unshare", "--mount"] + Built.child(after: scene)
+        let command = ["/usr/bin/unshare", "--mount"] + BuiltProgram.child(after: scene)
         #expect(await failure("port https or ip proto ospf", command) == nil)
         #expect(await failure(expression, command)?.message.contains("names are not looked up here") == true)
     }
 
-    @Test("VLANs are those of tcpdump on a device", .enabled(if: Built.isRoot))
+    @Test("VLANs are those of tcpdump on a device", .enabled(if: BuiltProgram.isRoot))
     func vlan() async throws {
         let filter = try await compiler.compile("vlan 7 and tcp")
         // ldb [vlanp]: SKF_AD_OFF + SKF_AD_VLAN_TAG_PRESENT
@@ -85,13 +85,13 @@ struct FilterCompilerTests {
     }
 
     @Test(
-        "Without what that takes, vlan is the only word that fails", .enabled(if: Built.isRoot),
+        "Without what that takes, vlan is the only word that fails", .enabled(if: BuiltProgram.isRoot),
         arguments: [
             (["/usr/bin/setpriv", "--bounding-set=-net_raw"], Reason.permissionDenied, "CAP_NET_RAW"),
             (["/usr/bin/unshare", "--net"], .attachFailed, "ip link set lo up"),
         ])
     func withoutTags(_ scene: [String], _ reason: Reason, _ words: String) async throws {
-        let command = scene + Built.child
+        let command = scene + BuiltProgram.child
         let failure = await failure("vlan 7", command)
         #expect(failure?.reason == reason && failure?.message.contains(words) == true, "\(failure?.description ?? "compiled")")
         #expect(try await FilterCompiler(command: command).compile("tcp") == (try await compiler.compile("tcp")))
@@ -99,9 +99,9 @@ struct FilterCompilerTests {
         #expect(await self.failure("vlan 7 tpc", command)?.reason == .invalidFilter)
     }
 
-    @Test("A child that cannot give up root compiles nothing", .enabled(if: Built.isRoot))
+    @Test("A child that cannot give up root compiles nothing", .enabled(if: BuiltProgram.isRoot))
     func unconfined() async {
-        let failure = await failure("tcp", ["/usr/bin/setpriv", "--bounding-set=-setuid"] + Built.child)
+        let failure = await failure("tcp", ["/usr/bin/setpriv", "--bounding-set=-setuid"] + BuiltProgram.child)
         #expect(failure?.reason == .permissionDenied && failure?.message.contains("CAP_SETUID") == true, "\(failure?.description ?? "")")
     }
 
@@ -110,7 +110,7 @@ struct FilterCompilerTests {
         let log = (NSTemporaryDirectory() as NSString).appendingPathComponent("filters-\(UInt32.random(in: 0 ... .max))")
         defer { try? FileManager.default.removeItem(atPath: log) }
         func runs() -> Int { (try? String(contentsOfFile: log, encoding: .utf8).count) ?? 0 }
-        let compiler = FilterCompiler(command: Built.child(after: "printf x >>\(log)"))
+        let compiler = FilterCompiler(command: BuiltProgram.child(after: "printf x >>\(log)"))
         async let first = compiler.compile("tcp")
         async let second = compiler.compile("tcp")
         #expect(try await first == second)
@@ -118,7 +118,7 @@ struct FilterCompilerTests {
         #expect(runs() == 1)
         for _ in 1...2 { await #expect(throws: Failure.self) { try await compiler.compile("tcp prot 80") } }
         #expect(runs() == 2)
-        let broken = FilterCompiler(command: Built.child(after: "printf x >>\(log); kill -9 $$"))
+        let broken = FilterCompiler(command: BuiltProgram.child(after: "printf x >>\(log); kill -9 $$"))
         for _ in 1...2 { await #expect(throws: Failure.self) { try await broken.compile("tcp") } }
         #expect(runs() == 4)
     }

@@ -38,7 +38,7 @@ struct HostileFilterTests {
     }()
 
     private func outcome(
-        _ expression: String, _ compiler: FilterCompiler = FilterCompiler(command: Built.child), then end: @Sendable () -> Void = {}
+        _ expression: String, _ compiler: FilterCompiler = FilterCompiler(command: BuiltProgram.child), then end: @Sendable () -> Void = {}
     ) async -> Result<CompiledFilter, Failure> {
         defer { end() }
         do throws(Failure) {
@@ -57,7 +57,7 @@ struct HostileFilterTests {
 
     @Test("One that takes a minute is ended, says why, and keeps nobody waiting")
     func slow() async {
-        let compiler = FilterCompiler(command: Built.child)
+        let compiler = FilterCompiler(command: BuiltProgram.child)
         let start = ContinuousClock.now
         async let slow = outcome(Self.slow, compiler)
         let isOver = Mutex(false)
@@ -98,7 +98,7 @@ struct HostileFilterTests {
         var generator = SeededGenerator(seed: seed)
         let expression = (0..<Int.random(in: 1...12, using: &generator)).map { _ in words.randomElement(using: &generator)! }
             .joined(separator: " ")
-        if case .failure(let failure) = await outcome(expression, FilterCompiler(command: Built.child, requiresTags: false)) {
+        if case .failure(let failure) = await outcome(expression, FilterCompiler(command: BuiltProgram.child, requiresTags: false)) {
             #expect(failure.reason == .invalidFilter, "\(expression): \(failure)")
         }
     }

@@ -19,10 +19,10 @@ extension KernelFilterSuite {
             let handle = PcapHandle.offline()
             var matched = Set<String>()
             for (number, expression) in Expressions.all.enumerated() where number % KernelFilterSuite.stride == 0 {
-                let trial = try FilterTrial(expression, PcapFilter(expression, handle))
-                var mutator = FrameMutator(seed: Self.seed &+ UInt64(number), program: trial.instructions)
+                let comparison = try FilterComparison(expression, PcapFilter(expression, handle))
+                var mutator = FrameMutator(seed: Self.seed &+ UInt64(number), program: comparison.instructions)
                 for frame in SampleFrames.all + (0..<400).map({ _ in mutator.next() }) {
-                    let answer = try trial.answer(frame)
+                    let answer = try comparison.answer(frame)
                     if answer.isFound { matched.insert(expression) }
                     if let difference = answer.difference {
                         Issue.record("\(difference)")
@@ -40,10 +40,10 @@ extension KernelFilterSuite {
             try PrivateNamespaces.require()
             var random = SeededGenerator(seed: Self.seed)
             for number in 0..<(500 / KernelFilterSuite.stride) {
-                let trial = try FilterTrial("random program \(number)", PcapFilter(RandomProgram.make(&random)))
-                var mutator = FrameMutator(seed: Self.seed &+ UInt64(number), program: trial.instructions)
+                let comparison = try FilterComparison("random program \(number)", PcapFilter(RandomProgram.make(&random)))
+                var mutator = FrameMutator(seed: Self.seed &+ UInt64(number), program: comparison.instructions)
                 for _ in 0..<100 {
-                    if let difference = try trial.answer(mutator.next()).difference {
+                    if let difference = try comparison.answer(mutator.next()).difference {
                         Issue.record("\(difference)")
                         break
                     }
@@ -63,9 +63,10 @@ extension KernelFilterSuite {
                         .init(code: comparison, jumpFalse: 1, constant: against), .init(code: 0x06, constant: 1),
                         .init(code: 0x06, constant: 0),
                     ]
-                    let trial = try FilterTrial("0x\(String(operation, radix: 16)) 0x\(String(constant, radix: 16))", PcapFilter(program))
+                    let comparison = try FilterComparison(
+                        "0x\(String(operation, radix: 16)) 0x\(String(constant, radix: 16))", PcapFilter(program))
                     for frame in SampleFrames.all[..<40] + [SampleFrames.all.last!] {
-                        if let difference = try trial.answer(frame).difference { Issue.record("\(difference)") }
+                        if let difference = try comparison.answer(frame).difference { Issue.record("\(difference)") }
                     }
                 }
             }

@@ -26,7 +26,7 @@ final class FakeKernel: TapDataplane, Sendable {
         var whenLooked: @Sendable () -> Void = {}
         /// What every call fails with as long as it stands.
         var trouble: Failure?
-        var trial: Result<TestFrameOutcome, Failure> = .success(TestFrameOutcome(fate: .copied))
+        var testFrameOutcome: Result<TestFrameOutcome, Failure> = .success(TestFrameOutcome(fate: .copied))
         /// By remote address.
         var paths: [[UInt8]: Result<UnderlayPath, Failure>] = [:]
         /// What stands with the tunnels' headers of no destination that is told of here.
@@ -189,8 +189,8 @@ final class FakeKernel: TapDataplane, Sendable {
 
     func sendTestFrame(_ desired: DesiredAttachment, _ direction: Direction, frame: [UInt8]) throws(Failure) -> TestFrameOutcome {
         try state.withLock { state in
-            state.changes.append("trial \(desired.domainName)/\(desired.key.tap) \(direction.rawValue)")
-            return state.trial
+            state.changes.append("test frame \(desired.domainName)/\(desired.key.tap) \(direction.rawValue)")
+            return state.testFrameOutcome
         }.get()
     }
 

@@ -12,7 +12,7 @@ final class WaitingChild: Sendable {
 
     init() throws {
         var child = clibpcap_child()
-        var arguments = (Built.child + [FilterChild.tags]).map { strdup($0) } + [nil]
+        var arguments = (BuiltProgram.child + [FilterChild.tags]).map { strdup($0) } + [nil]
         defer { arguments.forEach { free($0) } }
         guard clibpcap_spawn(&arguments, &child) == 0 else { throw POSIXError(.EAGAIN) }
         self.child = child

@@ -130,7 +130,7 @@ enum Diagnosis {
         }
     }
 
-    /// The smallest backlog, in frames, of which copies through the relay leave enough to guests: TAP_BACKLOG_SHARE of bpf/tap.h.
+    /// The smallest backlog, in frames, of which copies through the relay leave enough to guests: TAP_BACKLOG_SHARE of CTapABI.h.
     private static let leastBacklog = 1_000
 
     private static func backlog(_ facts: HostFacts) -> [Finding] {

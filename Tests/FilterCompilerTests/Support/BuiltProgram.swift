@@ -5,7 +5,7 @@ import Foundation
 @testable import FilterCompiler
 
 /// The program as `swift build` put it beside the tests.
-enum Built {
+enum BuiltProgram {
     static let program: String = {
         let tests = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
         return ((tests as NSString).deletingLastPathComponent as NSString).appendingPathComponent("virt-tap")

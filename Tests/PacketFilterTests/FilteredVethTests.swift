@@ -10,10 +10,10 @@ import Testing
 extension KernelFilterSuite {
     /// Where `pcap_offline_filter` cannot help: tags beside the bytes, frames that are scattered over pages, GSO packets.
     @Suite("On real devices, against the kernel's socket filter")
-    struct WireTests {
+    struct FilteredVethTests {
         @Test("Every expression answers as a socket filter on the same device")
         func expressions() throws {
-            let wire = try Wire()
+            let wire = try FilteredVeth()
             let handle = try PcapHandle.live()
             let tagged = SampleFrames.tagged
             var refused: [String] = []
@@ -30,7 +30,7 @@ extension KernelFilterSuite {
                 var wrong: [String] = []
                 for turn in 0..<24 {
                     let frame = turn < 8 ? mutator.next() : turn < 16 ? taggedMutator.next() : tagged[(number * 8 + turn) % tagged.count]
-                    for manner in [Wire.Manner.linear, .scattered] {
+                    for manner in [FilteredVeth.Manner.linear, .scattered] {
                         if let difference = try wire.difference(frame, manner) { wrong.append("\(difference): \(frame)") }
                     }
                 }
@@ -50,7 +50,7 @@ extension KernelFilterSuite {
 
         @Test("Every kind of frame, for what is asked of them most")
         func allFrames() throws {
-            let wire = try Wire()
+            let wire = try FilteredVeth()
             let handle = try PcapHandle.live()
             let expressions = [
                 "vlan", "vlan 5", "vlan and vlan 7 and ip", "tcp port 80", "vlan and tcp port 80", "ip6 and udp port 53", "host 192.0.2.1",
@@ -60,7 +60,7 @@ extension KernelFilterSuite {
             for expression in expressions {
                 try wire.attach(PcapFilter(expression, handle).instructions)
                 for frame in SampleFrames.all {
-                    for manner in [Wire.Manner.linear, .scattered] {
+                    for manner in [FilteredVeth.Manner.linear, .scattered] {
                         if let difference = try wire.difference(frame, manner) {
                             Issue.record("\(expression): \(difference): \(frame)")
                         }
@@ -72,7 +72,7 @@ extension KernelFilterSuite {
 
         @Test("Random programs answer as a socket filter")
         func randomPrograms() throws {
-            let wire = try Wire()
+            let wire = try FilteredVeth()
             var random = SeededGenerator(seed: 9)
             for _ in 0..<(300 / KernelFilterSuite.stride) {
                 let program = RandomProgram.make(&random, tags: true)

@@ -3,7 +3,7 @@
 public import PacketFilter
 
 /// A filter in the kernel, translated, beside libpcap's interpreter and ours of the same classic program.
-public final class FilterTrial {
+public final class FilterComparison {
     public let name: String
     private let oracle: PcapFilter
     private let interpreter: ClassicInterpreter

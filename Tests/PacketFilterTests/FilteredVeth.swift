@@ -12,7 +12,7 @@ import PacketFilterTestSupport
 ///     senders → near: egress, packet socket ──veth── far: packet socket, ingress
 ///
 /// What arrives at the far end has its outer VLAN tag beside the bytes; what leaves the near end has it among them.
-final class Wire {
+final class FilteredVeth {
     /// The kernel did not take a program for a device.
     struct Refused: Error { var number: CInt }
 

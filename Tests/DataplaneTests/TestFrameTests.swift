@@ -10,7 +10,7 @@ import Testing
 extension KernelSuite {
     /// Test frames, on the way that copies take.
     @Suite("Test frames")
-    struct TrialTests {
+    struct TestFrameTests {
         private static let token: UInt64 = 0x0123_4567_89AB_CDEF
 
         private func frame(_ number: UInt16) -> TestFrame { TestFrame(token: Self.token, number: number) }
