@@ -6,7 +6,7 @@ import Foundation
 
 /// Domains of libvirt's test driver in a real libvirtd, with a real tap device each.
 final class Fleet {
-    /// `vnetN` would be taken out of the XML by libvirt: they are called otherwise.
+    /// libvirt removes `vnetN` from the XML, so they have other names.
     let devices: [TapDevice]
     private let connection: virConnectPtr
     private var domains: [virDomainPtr] = []

@@ -30,7 +30,7 @@ final class RTNLProbe {
             defer { close(socket) }
             var request = ifreq()
             withUnsafeMutableBytes(of: &request.ifr_ifrn) { $0.copyBytes(from: "mon0-far".utf8) }
-            // SIOCGIFFLAGS and SIOCSIFFLAGS: the same flags again change nothing, and nobody is told of it.
+            // SIOCGIFFLAGS and SIOCSIFFLAGS: the same flags again change nothing, and the kernel sends no notification.
             guard ioctl(socket, 0x8913, &request) == 0 else { return }
             while !lock.withLock({ isStopped }) {
                 let took = elapsed { _ = ioctl(socket, 0x8914, &request) }

@@ -6,7 +6,7 @@ import Foundation
 
 /// What a host with a thousand tapped interfaces costs: runs as root in a private hypervisor, which `scripts/bench` makes.
 ///
-/// The domains are those of libvirt's test driver inside a real libvirtd, so that wishes, events and XML take the way
+/// The domains are those of libvirt's test driver inside a real libvirtd, so that metadata, events and XML take the way
 /// that they always take; the devices are real tap devices, held open as QEMU holds them.
 @main
 struct ScaleBenchmark: ParsableCommand {
@@ -25,7 +25,7 @@ struct ScaleBenchmark: ParsableCommand {
     @Option(help: "How many metadata changes the storm has.")
     var storm = 10_000
 
-    /// Domains that have no tap at first: each trial of a single change takes one of them.
+    /// Domains that have no tap at first: each measurement of a single change uses one of them.
     private static let trials = 40
 
     func run() throws {
@@ -137,7 +137,7 @@ struct ScaleBenchmark: ParsableCommand {
                 } * 1_000)
             Thread.sleep(forTimeInterval: 0.05)
         }
-        figures.add("one new tap among them: from the wish to both directions", Spread(placed))
+        figures.add("one new tap among them: from the metadata to both directions", Spread(placed))
         figures.add("one tap changed in place", Spread(exchanged))
     }
 
@@ -167,7 +167,7 @@ struct ScaleBenchmark: ParsableCommand {
         }
         var settled = 0.0
         settled = try elapsed { try wait("the storm to be over", within: 300) { try daemon.destinations() == fleet.destinations } }
-        figures.add("a storm of \(storm) metadata changes, until libvirt has taken them", sent, .seconds)
+        figures.add("a storm of \(storm) metadata changes, until libvirt has accepted them", sent, .seconds)
         figures.add("… then until the kernel does what was asked last", settled, .seconds)
         figures.add("… processor time of the daemon", daemon.processorTime - before, .seconds)
         figures.add("… memory of the daemon at most", daemon.memory("VmHWM"), .megabytes)

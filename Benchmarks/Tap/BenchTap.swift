@@ -46,7 +46,7 @@ struct BenchTap: ParsableCommand {
     @Flag(help: "Through Open vSwitch as well.")
     var ovs = false
 
-    @Flag(help: "This machine's clock counts instructions, as that of an emulator can: figures are told as such.")
+    @Flag(help: "This machine's clock counts instructions, as that of an emulator can: figures are shown as such.")
     var instructions = false
 
     @Option(help: "Where everything goes as JSON.")

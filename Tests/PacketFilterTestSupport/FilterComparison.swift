@@ -7,7 +7,7 @@ public final class FilterComparison {
     public let name: String
     private let oracle: PcapFilter
     private let interpreter: ClassicInterpreter
-    /// It asks for the tag beside the frame, for which `pcap_offline_filter` has no answer.
+    /// It asks for the VLAN tag in skb metadata, for which `pcap_offline_filter` has no answer.
     private let asksForTag: Bool
     public let kernel: KernelFilter
     public var instructions: [ClassicInstruction] { oracle.instructions }

@@ -13,7 +13,7 @@ public final class PcapHandle {
     /// Ethernet frames in a file: a VLAN tag is among the bytes.
     public static func offline() -> PcapHandle { PcapHandle(pcap_open_dead(DLT_EN10MB, 65_535)) }
 
-    /// A device that is up: a VLAN tag may be beside the bytes. Any Ethernet device gives the same code; needs root.
+    /// A device that is up: a VLAN tag may be in skb metadata. Any Ethernet device gives the same code; needs root.
     public static func live(on device: String = "lo") throws -> PcapHandle {
         var message = [CChar](repeating: 0, count: Int(PCAP_ERRBUF_SIZE))
         guard let pointer = pcap_create(device, &message) else {

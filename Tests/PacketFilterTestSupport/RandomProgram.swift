@@ -15,7 +15,7 @@ public enum RandomProgram {
     ]
 
     /// A valid program, at most some 60 instructions.
-    /// - Parameter tags: whether it may ask for the VLAN tag beside the frame.
+    /// - Parameter tags: whether it may ask for the VLAN tag in skb metadata.
     public static func make(_ random: inout SeededGenerator, tags: Bool = false) -> [ClassicInstruction] {
         let count = Int.random(in: 3...56, using: &random)
         let slots = UInt32.random(in: 1...16, using: &random)

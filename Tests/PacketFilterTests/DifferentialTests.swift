@@ -63,10 +63,10 @@ extension KernelFilterSuite {
                         .init(code: comparison, jumpFalse: 1, constant: against), .init(code: 0x06, constant: 1),
                         .init(code: 0x06, constant: 0),
                     ]
-                    let comparison = try FilterComparison(
+                    let filter = try FilterComparison(
                         "0x\(String(operation, radix: 16)) 0x\(String(constant, radix: 16))", PcapFilter(program))
                     for frame in SampleFrames.all[..<40] + [SampleFrames.all.last!] {
-                        if let difference = try comparison.answer(frame).difference { Issue.record("\(difference)") }
+                        if let difference = try filter.answer(frame).difference { Issue.record("\(difference)") }
                     }
                 }
             }

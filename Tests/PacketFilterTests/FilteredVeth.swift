@@ -11,7 +11,7 @@ import PacketFilterTestSupport
 ///
 ///     senders → near: egress, packet socket ──veth── far: packet socket, ingress
 ///
-/// What arrives at the far end has its outer VLAN tag beside the bytes; what leaves the near end has it among them.
+/// What arrives at the far end has its outer VLAN tag in skb metadata; what leaves the near end has it in its bytes.
 final class FilteredVeth {
     /// The kernel did not take a program for a device.
     struct Refused: Error { var number: CInt }

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 extension KernelFilterSuite {
-    /// Where `pcap_offline_filter` cannot help: tags beside the bytes, frames that are scattered over pages, GSO packets.
+    /// Where `pcap_offline_filter` cannot help: VLAN tags in skb metadata, frames that are scattered over pages, GSO packets.
     @Suite("On real devices, against the kernel's socket filter")
     struct FilteredVethTests {
         @Test("Every expression answers as a socket filter on the same device")

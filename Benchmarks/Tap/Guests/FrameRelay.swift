@@ -22,7 +22,7 @@ final class FrameRelay: Sendable {
         }
     }
 
-    /// How many frames the sink has taken.
+    /// How many frames the sink has received.
     var frames: UInt64 { carried.load(ordering: .sequentiallyConsistent) }
 
     func stop() {

@@ -7,7 +7,7 @@ import Glibc
 /// TCP from one guest to another on the same bridge by iperf3, through a tap on each guest's device; interleaved with the
 /// untapped path as the frames of `PathBenchmark` are.
 ///
-/// All of it shares the machine's processors, so that what a tap costs is taken from the throughput.
+/// All of it shares the machine's processors, so that what a tap costs lowers the throughput.
 final class GuestBenchmark {
     private let guests: [GuestNamespace]
     private let sensor: FarEnd

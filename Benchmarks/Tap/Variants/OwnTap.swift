@@ -14,7 +14,7 @@ struct OwnTap: Attached {
         var snaplen: Snaplen?
         var sampling: Sampling?
         var rate: RateLimit?
-        /// What fits on the destination's device: copies are finished.
+        /// The largest packet for the destination's device: offloads of copies are resolved.
         var mtu: UInt32?
         var direction = TapDirection.outbound
     }

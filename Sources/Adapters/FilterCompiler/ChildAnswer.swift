@@ -44,7 +44,7 @@ struct ChildAnswer: Hashable, Sendable {
         return lines.map { $0 + "\n" }.joined() + Self.end + "\n"
     }
 
-    /// Reads what a child wrote, who may have been taken over by the expression: nothing but what `text` makes is taken.
+    /// Reads what a child wrote. The expression may control the child, so that only what `text` makes of it is used.
     init?(_ bytes: [UInt8]) {
         guard let text = String(validating: bytes, as: UTF8.self) else { return nil }
         var lines = text.split(separator: "\n", omittingEmptySubsequences: false)[...]

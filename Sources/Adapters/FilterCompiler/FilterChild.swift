@@ -8,7 +8,7 @@ import TapModel
 ///
 /// It reads the expression from standard input and writes a `ChildAnswer` to standard output. Before it reads, it gives up
 /// whatever it could do beside that (`clibpcap_confine`). One that is not root needs nothing for it, root CAP_SETUID and
-/// CAP_SETGID. One that is told that the expression asks about VLANs opens `lo` first, which takes CAP_NET_RAW, AF_PACKET and `lo`
+/// CAP_SETGID. One whose arguments say that the expression asks about VLANs opens `lo` first, which takes CAP_NET_RAW, AF_PACKET and `lo`
 /// up; only then `vlan` means what it means to tcpdump on a device.
 public enum FilterChild {
     /// What makes a process the child: the first argument. It stands in no help.

@@ -18,7 +18,7 @@ public actor FilterCompiler {
     private var underWay: [String: Task<Result<CompiledFilter, Failure>, Never>] = [:]
 
     /// - Parameters:
-    ///   - command: The child: what is run, and what is told that it is one.
+    ///   - command: The program to run as the child, and the argument that makes it one.
     ///   - requiresTags: Whether a filter that says `vlan` fails where it cannot be made to see VLAN tags in skb
     ///     metadata, for which the child needs CAP_NET_RAW. Without, what is compiled is good for no more than to see
     ///     whether the expression is one.

@@ -9,7 +9,7 @@ public struct Diagnostic: Hashable, Sendable {
     /// The line on which the element's start tag ends, from 1; `nil` when it is not known. It means nothing in XML
     /// that libvirt wrote.
     public var line: Int?
-    /// What is wrong and what to write instead. Text taken from the document is quoted in it.
+    /// What is wrong and what to write instead. Text from the document is quoted in it.
     public var message: String
     /// The nearest valid name or value, when there is a near one.
     public var suggestion: String?
@@ -84,7 +84,7 @@ final class Diagnostics {
     }
 }
 
-/// What a file is, told by its outermost element.
+/// What a file is, which its outermost element says.
 public enum DocumentKind: Sendable, CaseIterable {
     /// `<virt-tap>`, for `ConfigurationXML`.
     case configuration

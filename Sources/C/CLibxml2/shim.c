@@ -109,7 +109,7 @@ static int check_bytes(struct state *state) {
     return 0;
 }
 
-/* libxml2 is told to assume UTF-8 and ignore declarations, so a declaration of another encoding is an error here. */
+/* libxml2 is set to assume UTF-8 and ignore declarations, so a declaration of another encoding is an error here. */
 static int check_encoding(struct state *state) {
     static const char *const accepted[] = {"UTF-8", "UTF8", "US-ASCII", "ASCII"};
     const char *text = (const char *)state->next;

@@ -81,17 +81,17 @@ public struct PacketMark: Hashable, Codable, Sendable {
 
     /// Without a value the one that nobody is known to use: docs/reference/configuration.md lists who uses which, and a test compares.
     ///
-    /// It has bits of its own that are set and others that are not, so that no single bit of somebody else's is taken for it, and leaves
+    /// It has bits of its own that are set and others that are not, so that no single bit of somebody else's matches it, and leaves
     /// out those that others set and clear in passing (0x80, 0xef00, 0xff0000, 0x80000000): they would make copies unknown.
     public init(value: UInt32 = 0x5600_1014, mask: UInt32 = 0x7f00_107f) {
         self.value = value
         self.mask = mask
     }
 
-    /// Whether a frame with this skb->mark is taken for a copy.
+    /// Whether a frame with this skb->mark counts as a copy.
     public func isCarried(by mark: UInt32) -> Bool { mark & mask == value }
 
-    /// Whether a rule for packets whose mark has `other` in the bits of `otherMask` fits copies, or those packets are taken for copies.
+    /// Whether a rule for packets whose mark has `other` in the bits of `otherMask` fits copies, or those packets count as copies.
     public func collides(with other: UInt32, _ otherMask: UInt32 = .max) -> Bool {
         isCarried(by: other) || (other & otherMask != 0 && value & otherMask == other & otherMask)
     }

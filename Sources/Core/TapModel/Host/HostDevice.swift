@@ -80,7 +80,7 @@ public struct HostDevice: Hashable, Sendable {
 }
 
 extension HostDevice {
-    /// Whether a program has it open, or may have: only of tap devices that can be told.
+    /// Whether a program has it open, or may have it open: the kernel says so of tap devices only.
     public var isHeld: Bool { kind != .tap || isOpen ?? (!isUp || hasCarrier) }
 
     /// Whether nothing is behind it, so that an address on it says nothing of the way: `lo`, where routers have theirs, and dummy devices.

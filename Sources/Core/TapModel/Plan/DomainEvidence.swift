@@ -90,7 +90,7 @@ public enum DomainEvidence: Hashable, Sendable {
         return spec.options.copiesSame(as: TapEvaluation.options(of: tap, on: host)) && interfaces.contains { tap.selects($0) }
     }
 
-    /// Whether a guest may hold an attachment's device open: of a macvtap that cannot be told.
+    /// Whether a guest may hold an attachment's device open; always true of a macvtap, since the kernel does not say.
     private static func mayBeHeld(_ attachment: ObservedAttachment, _ devices: DeviceTable) -> Bool {
         (attachment.spec != nil || attachment.isForeign) && devices[attachment.id.ifindex]?.isHeld == true
     }

@@ -84,7 +84,7 @@ public enum InterfaceSafety {
         return look.sending(by: device)
     }
 
-    /// What is told of a device that may be a destination: its other end is here, and this host's IP stack listens there.
+    /// The warning about a device that may be a destination: its other end is here, and this host's IP stack listens there.
     static func remark(on device: HostDevice, host: HostState) -> TapStatus.Warning? {
         guard let far = device.peer.flatMap({ host.devices[$0] }) else { return nil }
         func setting(_ family: String, _ name: String) -> String {
@@ -241,7 +241,7 @@ extension InterfaceSafety.Verdict {
 }
 
 extension HostDevice.Kind {
-    /// As in the table: IFLA_INFO_KIND, with `tap` and `tun` told apart; empty for an adapter.
+    /// As in the table: IFLA_INFO_KIND, with `tap` and `tun` as kinds of their own; empty for an adapter.
     var text: String {
         switch self {
         case .tap: "tap"

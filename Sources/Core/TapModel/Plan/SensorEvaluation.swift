@@ -60,7 +60,7 @@ enum SensorEvaluation {
         {
         case .failure(let failure):
             var verdict = nowhere(failure.reason, "\(sensor): \(failure.detail)", advice: failure.advice)
-            // The device may have another name by now, which can be told when all domains are known.
+            // The device may have another name by now, which is known when all domains are.
             if failure.reason == .deviceGone, !host.directory.isComplete { verdict.device = .unknown }
             return verdict
         case .success(let owned): device = owned.device

@@ -16,7 +16,7 @@ extension StatusDocument {
             destinations: pinnedDestinations(kernel, devices: devices))
     }
 
-    /// The destinations that the kernel was told of. Also for a daemon that has no configuration.
+    /// The destinations in the kernel's map. Also for a daemon that has no configuration.
     public static func pinnedDestinations(_ kernel: KernelView, devices: DeviceTable?) -> [DestinationStatus] {
         let failures = destinationFailures(kernel, devices: devices)
         return kernel.destinations.map {
@@ -31,7 +31,7 @@ extension StatusDocument {
         return record.kind == .monitor ? devices?.listener(ofPort: device) ?? device : device
     }
 
-    /// The taps of everything that is pinned. Also for a daemon that libvirt has not told of those domains (yet).
+    /// The taps of everything that is pinned. Also for a daemon that does not know those domains from libvirt (yet).
     public static func pinnedTaps(_ kernel: KernelView, devices: DeviceTable?) -> [TapStatus] {
         taps(kernel, destinations: destinationFailures(kernel, devices: devices), devices: devices)
     }

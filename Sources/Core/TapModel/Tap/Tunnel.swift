@@ -52,7 +52,7 @@ public struct Tunnel: Hashable, Codable, Sendable {
     public var remote: String
     /// The VNI, key or session; absent only for GRE without a key, or where each direction has its own.
     public var identifier: UInt32?
-    /// The number for each direction where they are told apart.
+    /// The number for each direction where each has its own.
     public var inboundIdentifier: UInt32?
     public var outboundIdentifier: UInt32?
     /// UDP destination port of VXLAN and Geneve.
