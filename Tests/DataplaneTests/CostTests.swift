@@ -43,7 +43,7 @@ extension KernelSuite {
                 #expect(try cost(desired) == alone)
                 #expect(
                     try tapped.dataplane.attachment(desired.key.id)?.hooks[.outbound] == .attached(position: 9, foreignAhead: 1))
-                // Nobody has told this one which programs are ours.
+                // This one does not know which programs are ours.
                 #expect(
                     try KernelDataplane(bpffs: tapped.bench.bpffs).attachment(desired.key.id)?.hooks[.outbound]
                         == .attached(position: 9, foreignAhead: 1))

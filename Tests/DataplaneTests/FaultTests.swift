@@ -79,7 +79,7 @@ extension KernelSuite {
                 fault.failing = nil
                 let observed = try tapped.dataplane.attachment(old.key.id)
                 let isRestored = try observed?.satisfies(old) == true && chains(tapped) == programs
-                // A removed direction cannot be put back by the call that removed it; it is told, and mended.
+                // A removed direction cannot be put back by the call that removed it; it is reported, and mended.
                 if !isRestored {
                     #expect(observed?.spec?.options == old.options, "call \(failing)")
                     #expect(observed?.hooks[.outbound] != .detached, "call \(failing)")

@@ -103,7 +103,7 @@ extension KernelSuite {
             defer { setup.end() }
             let bench = setup.tapped.bench
             var packets: [[UInt8]] = []
-            var taken = 0
+            var accepted = 0
             let starts = [UInt16](Swift.stride(from: 14, to: 60, by: 8)) + [UInt16](Swift.stride(from: 700, to: 800, by: 9))
             for (number, start) in starts.enumerated() {
                 // Too large for the path by a little: it becomes two fragments.
@@ -111,12 +111,12 @@ extension KernelSuite {
                 // Some places the kernel does not take.
                 let offload = TapDevice.Offload(type: 0, segmentSize: 0, headerLength: 0, checksumStart: start, checksumOffset: 2)
                 guard (try? bench.guest.write(frame, offload)) != nil else { continue }
-                taken += 1
+                accepted += 1
                 packets += bench.sensor.receive(2)
             }
-            // What cannot be finished where the guest says is an error, and not sent.
+            // What cannot be given a checksum where the guest says is an error, and not sent.
             let record = try setup.record
-            #expect(taken > 10 && record.sent.packets + record.errors.packets == UInt64(taken))
+            #expect(accepted > 10 && record.sent.packets + record.errors.packets == UInt64(accepted))
             #expect(record.sent.packets > 5 && packets.count == 2 * Int(record.sent.packets))
             for packet in packets {
                 if isIPv6 {

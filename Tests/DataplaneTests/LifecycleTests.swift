@@ -59,7 +59,7 @@ extension KernelSuite {
             let sender = SendingThread(bench.guest)
             for round in 0..<(KernelSuite.isEmulated ? 8 : 40) {
                 var next = desired
-                // Another wish each time, so that another program is loaded.
+                // Other options each time, so that another program is loaded.
                 // The first one is what an earlier version had.
                 next.options.mark = round.isMultiple(of: 2) ? PacketMark(value: 0x2000, mask: 0x2000) : PacketMark()
                 try tapped.dataplane.replace(next, at: Timestamp(seconds: 1_900_000_000))
@@ -74,7 +74,7 @@ extension KernelSuite {
             #expect(try tapped.counters(desired)[.outbound]?.copied.packets == UInt64(sent))
         }
 
-        @Test("Directions are added and taken away in place; the other one goes on", arguments: Mechanism.here)
+        @Test("Directions are added and removed in place; the other one goes on", arguments: Mechanism.here)
         func changesDirections(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             try tapped.attach(.outbound)

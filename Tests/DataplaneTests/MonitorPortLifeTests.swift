@@ -187,7 +187,7 @@ extension KernelSuite {
             #expect(if_nametoindex(name) == 0 && if_nametoindex(MonitorPort.device(of: name)) == 0)
         }
 
-        @Test("Those that are not wished any more are removed, also unfinished ones, and the relay is none of them")
+        @Test("Those that are no longer desired are removed, also half-made ones, and the relay is none of them")
         func removesOthers() throws {
             let port = try TappedPort(.clsact)
             let number = port.tapped.bench.number

@@ -184,7 +184,7 @@ extension KernelSuite {
             #expect(guest.read() == frame)
             #expect(sensor.receive(1) == [frame])
             #expect(listener.receive() == nil, "a copy went past the programs")
-            // The same of the pair on which copies are finished, as those have to be that this host sends itself.
+            // The same with the relay, because offloads have to be resolved in copies of what this host sends itself.
             try port.tapped.dataplane.replace(try port.tapped.desired(.inbound) { $0.resolvesOffloads = true }, at: TappedBench.now)
             let relay = RelayEnd.arrival.device
             try settings(relay, ["ipv4/conf/*/rp_filter": "0", "ipv4/conf/*/accept_local": "1"])

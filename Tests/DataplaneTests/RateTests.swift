@@ -134,7 +134,7 @@ extension KernelSuite {
             let record = try #require(try tapped.dataplane.destinations().first)
             #expect(record.rateLimited == counters[0].rateLimited + counters[1].rateLimited)
             #expect(Double(record.sent.packets) == copied)
-            // Taken away, all is copied again.
+            // Without a rate all is copied again.
             try tapped.dataplane.setDestination("ids", kind: .interface, ifindex: tapped.bench.destinationIndex)
             for _ in 0..<100 { try tapped.bench.guest.write(FrameBuilder.udp(1)) }
             #expect(try tapped.counters(taps[0])[.outbound]?.copied.packets == counters[0].copied.packets + 100)

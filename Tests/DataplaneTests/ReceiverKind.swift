@@ -18,7 +18,7 @@ struct ReceiverKind: CustomStringConvertible, Sendable {
     }
 
     static let identifier: UInt32 = 100
-    /// Where the directions are told apart, what the guest got has this one.
+    /// Where each direction has its own number, what the guest got has this one.
     static let inboundIdentifier: UInt32 = 101
 
     var description: String {

@@ -31,10 +31,10 @@ extension KernelSuite {
             snaplens.flatMap { snaplen in
                 rates.flatMap { rate in
                     [false, true].flatMap { once in
-                        [false, true].map { finished in
+                        [false, true].map { resolves in
                             CopyOptions(
                                 direction: .both, destination: "ids", mark: PacketMark(), snaplen: snaplen, sampling: sampling, rate: rate,
-                                once: once, resolvesOffloads: finished)
+                                once: once, resolvesOffloads: resolves)
                         }
                     }
                 }

@@ -13,7 +13,7 @@ extension KernelSuite {
             let (oneIn, count) = numbers
             let tapped = try TappedBench(mechanism)
             let desired = try tapped.attach(.outbound) { $0.sampling = .packets(oneIn: oneIn) }
-            // In groups of 100, so that the spread can be told.
+            // In groups of 100, so that the spread can be computed.
             var groups: [Int] = []
             var copies = 0
             for start in Swift.stride(from: 0, to: count, by: 100) {

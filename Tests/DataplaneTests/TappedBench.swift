@@ -71,7 +71,7 @@ struct TappedBench {
         var atGuest: [[UInt8]] = []
         while atGuest.count < count, let frame = bench.guest.read(within: 5_000) { atGuest.append(frame) }
         for (end, came, went) in [("peer", atPeer, outbound), ("guest", atGuest, inbound)] where came != went {
-            // What failed on another machine must be told by its log.
+            // What failed on another machine must be in its log.
             let first = zip(came, went).enumerated().first { $1.0 != $1.1 }.map { "; number \($0) is \($1.0), not \($1.1)" } ?? ""
             print("of \(went.count) frames to the \(end), \(came.count) came\(first)")
         }

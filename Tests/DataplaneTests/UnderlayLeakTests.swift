@@ -147,7 +147,7 @@ extension KernelSuite {
                 #expect(try links.flow() == ends, "\(says)")
             }
 
-            // Nothing is known of the sensor's network: the way is told, and what is asked for is kept.
+            // Nothing is known of the sensor's network: the path is reported, and what is asked for is kept.
             try expect(nil, "by the default route, by \(links.wrong) and the gateway \(links.gateway), unencrypted", at: Self.gateway)
             try expect(
                 .destinationDown,
@@ -214,13 +214,13 @@ extension KernelSuite {
                 #expect(try links.dataplane.destinations().first { $0.label == label }?.ifindex == 0)
                 #expect(try links.dataplane.specificRoutes() == [links.remote: right])
             }
-            // Only the daemon has seen the route, and the kernel was told of the default one.
+            // Only the daemon has seen the route, and the kernel's map has the default one.
             #expect(try links.flow() == Self.gateway)
             try expectRefusal(isNextDaemon: false, knowing: [links.remote: links.right])
             try expectRefusal()
             try expectRefusal()
 
-            // As a destination that the kernel was never told of.
+            // As a destination that was never in the kernel's map.
             var desired = try links.tapped.desired(.outbound, to: "other")
             desired.destinationKind = kind.kind.destinationKind
             try links.settle("other", isNextDaemon: true)

@@ -295,7 +295,7 @@ extension KernelSuite {
             #expect(try dataplane.path(to: Self.far4, source: nil).mtu == 1_500)
         }
 
-        // Without the link, whose neighbours are told of all the time.
+        // Without the link, whose neighbours are reported all the time.
         @Test(
             "The monitor notifies of changed rules and next hops",
             arguments: [

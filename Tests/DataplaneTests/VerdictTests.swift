@@ -84,7 +84,7 @@ extension KernelSuite {
             #expect(others.map(\.runs) == [10, 10])
         }
 
-        /// What the operator is told with `not-first`: such a program may hide everything.
+        /// What `not-first` warns the operator of: such a program may hide everything.
         @Test(
             "Behind others that drop, accept or redirect ours sees nothing, says that it is not first, and changes nothing",
             arguments: Mechanism.here, Verdict.allCases)

@@ -25,7 +25,7 @@ extension EndToEnd {
         var web1: Guest { host.web1 }
         var web2: Guest { host.web2 }
 
-        /// The tap's own may be back at any moment; and whose parent is told depends on who added the last one.
+        /// The tap's own may be back at any moment; and whose parent is shown depends on who added the last one.
         private func filtersOfOthers() async throws -> [String] {
             try await tc("filter", "ingress").split(separator: "\n").filter { !$0.contains(" bpf ") }.map {
                 $0.replacingOccurrences(of: " parent ffff:", with: "")

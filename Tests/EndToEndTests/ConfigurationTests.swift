@@ -45,7 +45,7 @@ extension EndToEnd.RunningGuests {
             let tap = try await host.wait(for: "web1", "warns") { $0.warnings.contains { $0.reason == .configStale } }
             #expect(tap.state == .active)
             #expect(try await host.pins(of: web1) == pins)
-            // Whoever asks for it is told. systemd asks with the unit's rights.
+            // Whoever asks for it gets the reason. systemd asks with the unit's rights.
             let refused = try await host.lab.run([LabHost.repository + "/scripts/as-unit", TappedHost.program("virt-tap"), "reload"])
             #expect(refused.status == 78 && refused.errorText.contains("\(TappedHost.configurationPath):2"), "\(refused.errorText)")
             #expect(refused.errorText.contains("the one before stays in force"))
@@ -57,7 +57,7 @@ extension EndToEnd.RunningGuests {
             try await host.waitForEnd(of: "web1")
         }
 
-        /// The daemon comes up all the same: what is in the kernel copies on, guests start, and the file is taken when it is good.
+        /// The daemon comes up all the same: what is in the kernel copies on, guests start, and the file is read when it is good.
         @Test func aBadFileAtStartTouchesNothing() async throws {
             try await web1.setMetadata("<tap to='ids'/>")
             try await host.wait(for: "web1")
@@ -94,7 +94,7 @@ extension EndToEnd.RunningGuests {
             try await host.startDaemon()
             let sensor = try await Sensor(host.lab, at: "ids1")
             try await Flow.send(50, from: web1, to: EndToEnd.RunningGuests.address2).isComplete(at: sensor, 50)
-            // Nobody asks for a reload: it is taken by itself.
+            // Nobody asks for a reload: it is read by itself.
             try host.configure(TappedHost.configuration)
             try await host.wait(for: "web1", "is known with its domain") { $0.state == .active && $0.running == true }
             #expect(try await host.pins(of: web1) == pins)

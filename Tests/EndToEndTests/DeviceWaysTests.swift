@@ -192,9 +192,9 @@ extension EndToEnd.RunningGuests {
         private func itIsAsBefore(_ first: TapStatus, isMended: Bool = false) async throws {
             let remarks = Self.ways.filter { !(isMended && $0.isMended) }.flatMap(\.remarks)
             let tap = try await host.wait(for: "ways", "active, with \(remarks)") { tap in
-                let told = tap.warnings.filter { $0.reason == .deviceChanged }.map(\.message)
-                return tap.state == .active && told.count == remarks.count
-                    && remarks.allSatisfy { remark in told.contains { $0.contains(remark) } }
+                let messages = tap.warnings.filter { $0.reason == .deviceChanged }.map(\.message)
+                return tap.state == .active && messages.count == remarks.count
+                    && remarks.allSatisfy { remark in messages.contains { $0.contains(remark) } }
             }
             #expect(tap.interfaces.map(\.ifindex) == first.interfaces.map(\.ifindex))
             #expect(tap.interfaces.map(\.since) == first.interfaces.map(\.since))

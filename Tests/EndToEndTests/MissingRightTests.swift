@@ -102,7 +102,7 @@ extension EndToEnd.RunningGuests {
             let unset = ["---completion", "unset", "--", "positional@1", "3", "0", "virt-tap", "unset", "web1", ""]
             let taps = try await host.virtTap(unset)
             #expect(taps.status == 0 && taps.lines == ["ids"], "\(taps.text)\(taps.errorText)")
-            // Nobody may ask virt-tapd, and is not told so.
+            // Nobody may ask virt-tapd, and gets no message about it.
             let nobody = try await host.lab.run(
                 ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", try TappedHost.program("virt-tap")] + unset)
             #expect(nobody.lines.isEmpty && nobody.errorText.isEmpty, "\(nobody.text)\(nobody.errorText)")

@@ -15,7 +15,7 @@ extension EndToEnd {
         /// A guest in a bridge in which this host has no address: whatever it learns of the guest's network, it learns from copies.
         private func withGuest(_ body: (TappedHost, Guest) async throws -> Void) async throws {
             try await TappedHost.with(["--ipv6"]) { host async throws in
-                // Only what somebody has made for it can be taken for a network adapter: other devices of this host say nothing.
+                // Only what somebody has made for it can be mistaken for a network adapter: other devices of this host say nothing.
                 try await host.lab.succeed(
                     "sh", "-ec",
                     """
@@ -267,7 +267,7 @@ extension EndToEnd {
                 try await eventually("made again, here") { try await lab.run("ip", "link", "show", "dev", "sniff0").status == 0 }
                 try await host.wait(for: "web1")
 
-                // The end of everything, and of the wish for it.
+                // The end of everything, and of the metadata that asked for it.
                 try await host.virtTapSucceeds("purge", "--now")
                 #expect(try await index() == "")
                 #expect(try await lab.run("ip", "link", "show", "dev", "sniff0").status != 0)

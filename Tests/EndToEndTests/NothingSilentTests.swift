@@ -115,7 +115,7 @@ extension EndToEnd {
             try await guest.start()
             try await eventually("it has none") { try await host.tap(of: "drops") == nil }
 
-            // What is taken away in the ordinary way is not said of: of the running one, and of one that is off.
+            // What is removed in the ordinary way is not logged: of the running one, and of one that is off.
             try await host.virtTapSucceeds("set", "drops", "--to", "ids")
             try await host.wait(for: "drops")
             try await host.virtTapSucceeds("unset", "drops", "ids")

@@ -4,7 +4,7 @@ import TapModel
 import Testing
 
 extension EndToEnd {
-    /// One guest, `life`, which is taken through what libvirt can do to a domain.
+    /// One guest, `life`, with which everything happens that libvirt can do to a domain.
     ///
     /// Its definition has a tap `t` to `ids`. As long as it runs it sends numbered packets to everybody: a burst as soon
     /// as it can, then one every ten milliseconds. A test finds it running so and leaves it as it likes.

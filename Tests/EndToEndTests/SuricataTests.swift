@@ -53,7 +53,7 @@ extension EndToEnd.RunningGuests {
             // A wire: a veth would hand on what no card sends, GSO packets and checksums that are none.
             try await host.lab.succeed("ethtool", "-K", "up0", "tx", "off", "tso", "off", "gso", "off")
             try await host.reload(Self.configuration)
-            // Offloads are the guest's device's, and none of a sensor's business: it takes what is large and not finished.
+            // Offloads are the guest's device's, and none of a sensor's business: it accepts GSO packets without checksums.
             let whole = [
                 "capture.disable-offloading=false", "af-packet.1.block-size=1048576", "default-packet-size=65549",
                 "af-packet.1.checksum-checks=no",

@@ -54,7 +54,7 @@ extension EndToEnd.RunningGuests {
                 try await host.stopDaemon(signal: "KILL")
                 try await flow.moves(at: sensor)
                 try await host.startDaemon()
-                // Nobody has told it of the domain; the pins do.
+                // It knows the domain from the pins alone.
                 let tap = try await host.wait(for: "web1", "is shown") { _ in true }
                 #expect(tap.interfaces.first?.outbound != nil)
                 try await flow.moves(at: sensor)

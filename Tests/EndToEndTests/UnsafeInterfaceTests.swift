@@ -34,7 +34,7 @@ extension EndToEnd.RunningGuests {
             for options in ["", " allow-shared=\"yes\""] {
                 try await host.reload(configuration("<interface name=\"ifb7\"\(options)/>"))
                 try await web1.setMetadata("<tap to='late'/>")
-                try await host.wait(for: "web1", tap: "late", "denied, wish \(options)") {
+                try await host.wait(for: "web1", tap: "late", "denied, options \(options)") {
                     $0.state == .denied && $0.message?.contains("ifb7 is an ifb device, which hands what it is sent back") == true
                         && $0.message?.hasSuffix("does not permit this") == !options.isEmpty
                 }
@@ -53,7 +53,7 @@ extension EndToEnd.RunningGuests {
             try await host.reload()
         }
 
-        /// Others' networks: none of the frames gets there, with the wish and without it.
+        /// Others' networks: none of the frames gets there, with the option and without it.
         @Test func placesInOthersNetworksAreRefused() async throws {
             let lab = host.lab
             try await lab.succeed("ip", "link", "add", "low0", "up", "type", "veth", "peer", "name", "low1")

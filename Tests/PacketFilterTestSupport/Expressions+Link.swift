@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
 extension Expressions {
-    /// Ethernet, LLC and what is told by the frame's type.
+    /// Ethernet, LLC and what the frame's type says.
     static let link = [
         "", "ether host 52:54:00:12:34:56", "ether src 52:54:00:12:34:56", "ether dst 52:54:00:12:34:56",
         "ether src host 52:54:00:aa:bb:cc", "ether dst host 52:54:00:aa:bb:cc", "not ether host 52:54:00:12:34:56",

@@ -19,7 +19,7 @@ public enum RandomProgram {
     public static func make(_ random: inout SeededGenerator, tags: Bool = false) -> [ClassicInstruction] {
         let count = Int.random(in: 3...56, using: &random)
         let slots = UInt32.random(in: 1...16, using: &random)
-        // Scratch memory has to be written before it is read, whichever way is taken.
+        // Scratch memory has to be written before it is read, on each path.
         var program: [ClassicInstruction] = (0..<slots).map { ClassicInstruction(code: $0 & 1 == 0 ? 0x02 : 0x03, constant: $0) }
         if random.once(in: 2) { program.insert(ClassicInstruction(code: 0x20, constant: 26), at: 0) }
         let returns = Int.random(in: 1...3, using: &random)

@@ -67,7 +67,7 @@ import Testing
             #expect(await bench.tap(web1)?.state == .active)
             #expect(bench.kernel.programChanges == [])
         }
-        // The next daemon, before and after libvirt has told it anything.
+        // The next daemon, before and after libvirt has answered.
         let next = try Bench(sharing: bench)
         next.libvirt[web1.uuid] = web1.running()
         try await next.run {

@@ -29,7 +29,7 @@ final class FakeKernel: TapDataplane, Sendable {
         var testFrameOutcome: Result<TestFrameOutcome, Failure> = .success(TestFrameOutcome(fate: .copied))
         /// By remote address.
         var paths: [[UInt8]: Result<UnderlayPath, Failure>] = [:]
-        /// What stands with the tunnels' headers of no destination that is told of here.
+        /// What the pinned tunnels' headers say of destinations that are not listed here.
         var specificRoutes: [[UInt8]: UInt32] = [:]
         /// The same of those that are, by label.
         var keptWays: [String: SpecificRoute] = [:]
@@ -247,7 +247,7 @@ extension FakeKernel {
         }
     }
 
-    /// The device that copies for a destination go to; `nil`: it was never told of it.
+    /// The device that copies for a destination go to; `nil`: it was never set.
     func destination(_ label: String) -> UInt32? { state.withLock { $0.destinations[label]?.ifindex } }
 
     func forgetChanges() { state.withLock { $0.changes = [] } }

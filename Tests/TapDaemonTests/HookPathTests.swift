@@ -62,7 +62,7 @@ import Testing
         try await bench.run(untilActive: web1) {
             bench.libvirt[web2.uuid] = web2.running(device: web1.device, number: 1)
             await bench.event(web2, "started booted")
-            try await bench.eventually("it is told of") { await bench.tap(web2)?.interfaces.first?.reason == .deviceNotOwned }
+            try await bench.eventually("it is in the status") { await bench.tap(web2)?.interfaces.first?.reason == .deviceNotOwned }
             bench.libvirt[web1.uuid] = web1.running(device: "vnet7")
             _ = await bench.reconciler.hook(operation: "start", xml: web1.xml(TestDomain.tap, device: "vnet7"))
             try await bench.eventually("the other has it") { bench.kernel.attached == ["web2/ids both > ids"] }

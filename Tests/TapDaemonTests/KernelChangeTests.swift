@@ -104,7 +104,7 @@ import Testing
         }
     }
 
-    /// Each attachment makes the kernel wait, so a storm of wishes is merged: the first at once, then one a second.
+    /// Each attachment makes the kernel wait, so a storm of changes is merged: the first at once, then one per second.
     @Test func aStormOfChangesIsMerged() async throws {
         let bench = try Bench()
         bench.libvirt[web1.uuid] = web1.running()
@@ -125,7 +125,7 @@ import Testing
             let storm = bench.kernel.programChanges.count
             #expect((2...Int(bench.now - start) + 2).contains(storm))
             await bench.advance(2)
-            try await bench.eventually("the last wish stands") { bench.kernel.attached == ["web1/ids \(directions[39 % 3]) > ids"] }
+            try await bench.eventually("the last change stands") { bench.kernel.attached == ["web1/ids \(directions[39 % 3]) > ids"] }
         }
     }
 
@@ -139,16 +139,16 @@ import Testing
         bench.kernel.state.withLock {
             $0.attachments[id] = ObservedAttachment(id: id, spec: nil, hooks: [:], isCurrentBuild: false, isForeign: true)
         }
-        let told = { bench.log.lines.count { $0.contains("a later version of virt-tap attached something to ifindex 255") } }
+        let logged = { bench.log.lines.count { $0.contains("a later version of virt-tap attached something to ifindex 255") } }
         try await bench.run {
             await bench.connect()
-            try await bench.eventually("it is told of") { told() == 1 }
+            try await bench.eventually("it is logged") { logged() == 1 }
             await bench.event(domain)
             try await bench.settle()
             await bench.reconciler.request(.all)
             try await bench.settle()
             #expect(!bench.kernel.changes.contains { $0.hasPrefix("detach") })
-            #expect(told() == 1)
+            #expect(logged() == 1)
         }
     }
 

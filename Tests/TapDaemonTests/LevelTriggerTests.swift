@@ -65,7 +65,7 @@ import Testing
         #expect(bench.kernel.programChanges == ["attach web1/ids", "replace web1/ids", "detach web1/ids"])
     }
 
-    /// Sixty changes, of which some are told twice, some late and some never: after the next resync all is as it is.
+    /// Sixty changes, of which some are reported twice, some late and some never: after the next resync all is as it is.
     @Test(arguments: [1, 2, 3, 4, 5])
     func lostDoubledAndReorderedEventsEndInTheSameState(_ seed: UInt64) async throws {
         var random = SplitMix(state: seed)
@@ -88,7 +88,7 @@ import Testing
             bench.libvirt[web2.uuid] = web2.running(states[1])
             await bench.advance(2)
             await bench.connect()
-            try await bench.eventually("the kernel has what is wished") {
+            try await bench.eventually("the kernel has what is desired") {
                 bench.kernel.attached == ["web1/ids both > ids", "web1/span outbound > span", "web2/ids both > ids"]
             }
             try await bench.settle()

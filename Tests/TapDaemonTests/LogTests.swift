@@ -30,7 +30,7 @@ import Testing
             // What is another than before is worth a line.
             bench.libvirt[web1.uuid] = web1.running()
             await bench.advance(1.1)
-            try await bench.eventually("the news is told") { bench.log.lines.contains("looked at every domain: 1 tap(s) active") }
+            try await bench.eventually("the news is logged") { bench.log.lines.contains("looked at every domain: 1 tap(s) active") }
         }
     }
 
@@ -54,8 +54,8 @@ import Testing
             func warnings() -> [String] { bench.log.lines.filter { $0.contains("had the mark of copies") } }
             for marked in [0, 5, 9] as [UInt64] { try await lookAgain(marked) }
             #expect(warnings().count == 1 && warnings().first?.hasPrefix("web1: tap ids: 5 frames to the guest (vnet1, since ") == true)
-            let told = try #require(await bench.tap(web1))
-            #expect(told.state == .active && told.warnings.first { $0.reason == .foreignMark }?.message.hasPrefix("9 frames ") == true)
+            let status = try #require(await bench.tap(web1))
+            #expect(status.state == .active && status.warnings.first { $0.reason == .foreignMark }?.message.hasPrefix("9 frames ") == true)
             // It ends, and is news when it begins again.
             try await lookAgain(9, after: 700)
             #expect(await bench.tap(web1)?.warnings.contains { $0.reason == .foreignMark } == false)
@@ -69,7 +69,7 @@ import Testing
         bench.libvirt.mood = .fails
         try await bench.run {
             await bench.connect()
-            try await bench.eventually("it is told") { bench.log.lines.contains { $0.hasPrefix("domains not listed") } }
+            try await bench.eventually("it is logged") { bench.log.lines.contains { $0.hasPrefix("domains not listed") } }
             for _ in 1...5 {
                 let asked = bench.libvirt.state.withLock { $0.asked }
                 await bench.advance(5.1)

@@ -46,7 +46,7 @@ import Testing
             set(bench, Self.path(nextHop: "02:00:00:00:00:0c"))
             // Also without an event.
             await bench.advance(6)
-            try await bench.eventually("the new one is told to the kernel") { bench.kernel.changes == ["destination ids 20"] }
+            try await bench.eventually("the new one is in the kernel") { bench.kernel.changes == ["destination ids 20"] }
             set(bench, .failure(Failure(.neighbourUnreachable, "no route")))
             await bench.reconciler.pathsChanged()
             try await bench.eventually("there is no route") { await bench.tap(web1)?.message?.contains("no route") == true }
@@ -93,7 +93,7 @@ import Testing
         set(bench, Self.path(nextHop: "02:00:00:00:00:0b", prefixLength: 0))
         try await bench.run {
             await bench.connect()
-            // Nothing is known yet: it is told.
+            // Nothing is known yet: it is set.
             try await bench.eventually("it copies") { await bench.tap(web1)?.state == .active }
             let destination = try #require(await bench.reconciler.status().destinations.first)
             #expect(destination.warnings.map(\.reason) == [.defaultRoute] && destination.device == "mon0")
@@ -122,7 +122,7 @@ import Testing
         try await first.run {
             await first.connect()
             try await first.eventually("its route is known") { await first.reconciler.status().destinations.first?.device == "mon0" }
-            #expect(first.kernel.destination("ids") == nil, "the kernel is not told of what nothing uses")
+            #expect(first.kernel.destination("ids") == nil, "what nothing uses is not set in the kernel")
             set(first, Self.path(nextHop: "02:00:00:00:00:0b", prefixLength: 0))
             await first.reconciler.pathsChanged()
             try await first.eventually("it is refused") { await first.reconciler.status().destinations.first?.reason == .defaultRoute }
@@ -174,7 +174,7 @@ import Testing
         #expect(first.kernel.destination("ids2") == 0 && !first.kernel.changes.contains("destination ids2 20"))
     }
 
-    /// The BPF file system comes late, and with it what the kernel was told before.
+    /// The BPF file system comes late, and with it what was set in the kernel before.
     @Test func nothingIsSentBeforeThatIsKnown() async throws {
         let bench = try Bench(Self.configuration)
         bench.libvirt[web1.uuid] = web1.running()

@@ -58,7 +58,7 @@ import Testing
             #expect(warnings.first?.message.contains("the group \"slow\" is still being looked up") == true)
         }
         #expect(await host.bench.reconciler.status().daemon.warnings?.map(\.reason) == [.statusSocketMissing])
-        #expect(host.bench.log.lines.count { $0.contains("still being looked up") } == 1, "it is told once")
+        #expect(host.bench.log.lines.count { $0.contains("still being looked up") } == 1, "it is logged once")
         try host.write(Bench.configuration)
         #expect(try await host.loader.load(.asked).isEmpty, "no group, no remark")
         await host.loader.stop()

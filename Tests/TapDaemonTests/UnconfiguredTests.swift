@@ -158,7 +158,7 @@ import Testing
             }
             bench.log.forget()
             for _ in 1...3 { _ = try? await loader.load(.retry) }
-            #expect(bench.log.lines == [], "the same trouble is told once")
+            #expect(bench.log.lines == [], "the same trouble is logged once")
             try FileManager.default.removeItem(atPath: path)
             _ = try? await loader.load(.retry)
             #expect(await bench.reconciler.configuration.loaded == nil, "that it is gone is no configuration")

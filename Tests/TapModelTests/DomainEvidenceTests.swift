@@ -86,7 +86,7 @@ struct DomainEvidenceTests {
         var down = Fixture.vnet()
         down.isUp = false
         down.hasCarrier = false
-        #expect(evidence(nil, host: Fixture.host(devices: [down])) == .unknown, "of a device that is down that cannot be told")
+        #expect(evidence(nil, host: Fixture.host(devices: [down])) == .unknown, "unknown of a device that is down")
         var macvtap = Fixture.vnet()
         macvtap.kind = .macvtap
         macvtap.hasCarrier = false

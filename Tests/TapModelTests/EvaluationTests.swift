@@ -263,8 +263,8 @@ struct EvaluationTests {
         }
         let plain = try desired { _ in }
         #expect(!plain.options.resolvesOffloads && !plain.options.needsRelay(for: .interface) && plain.verdict.route.mtu == nil)
-        let finished = try desired { $0.mtu = 1_500 }
-        #expect(finished.options.resolvesOffloads && finished.options.needsRelay(for: .interface) && finished.verdict.route.mtu == 1_500)
+        let resolving = try desired { $0.mtu = 1_500 }
+        #expect(resolving.options.resolvesOffloads && resolving.options.needsRelay(for: .interface) && resolving.verdict.route.mtu == 1_500)
         let far = try desired {
             $0.target = .tunnel(Tunnel(kind: .vxlan, remote: "192.0.2.10", identifier: 7))
             $0.mtu = 1_500

@@ -31,7 +31,7 @@ struct FormerProgramTests {
         #expect(status.interfaces.map(\.state) == [.degraded] && status.interfaces.first?.inbound?.copied.packets == 7)
     }
 
-    @Test("One that was asked for otherwise, and could not be taken away either")
+    @Test("One with other options, which could not be removed either")
     func choice() throws {
         let status = try tap {
             $0.spec?.options.filter = "port 53"

@@ -69,7 +69,7 @@ struct HookWatchTests {
         #expect(verdicts(at: 210) == [web1: false])
     }
 
-    @Test("A start that takes long, as from a large image, is told of at its end, too")
+    @Test("A start that takes long, as from a large image, is reported at its end, too")
     mutating func longStart() {
         watch.called(for: web1, isRunning: false, at: 100)
         watch.called(for: web1, isRunning: true, at: 400)

@@ -49,7 +49,7 @@ struct PacketMarkTests {
         }
     }
 
-    @Test("No single bit, none that others change in passing, and none of Cilium's identities is taken for it")
+    @Test("No single bit, none that others change in passing, and none of Cilium's identities matches it")
     func isNoBit() {
         let mark = PacketMark()
         #expect(mark.value & ~mark.mask == 0)
@@ -63,7 +63,7 @@ struct PacketMarkTests {
         }
     }
 
-    @Test("What is taken for a copy, and which rules of others fit copies")
+    @Test("What counts as a copy, and which rules of others fit copies")
     func collisions() {
         let bit = PacketMark(value: 0x2000, mask: 0x2000)
         #expect(bit.isCarried(by: 0x1bd20) && bit.isCarried(by: 0x2000) && !bit.isCarried(by: 0x4000))
@@ -71,7 +71,7 @@ struct PacketMarkTests {
         #expect(!bit.collides(with: 0x4000, 0x4000) && !bit.collides(with: 0x4000))
         let wide = PacketMark(value: 0x1001, mask: 0xf00f)
         #expect(wide.isCarried(by: 0xab1cd1 & 0xff1ff1) && !wide.isCarried(by: 0x1003))
-        // A rule for one bit of ours fits copies, though nobody else's frames with that bit are taken for them.
+        // A rule for one bit of ours fits copies, though nobody else's frames with that bit match.
         #expect(wide.collides(with: 0x1000, 0x1000) && !wide.isCarried(by: 0x1000))
         #expect(wide.description == "0x1001/0xf00f")
     }

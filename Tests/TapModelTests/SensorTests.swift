@@ -54,7 +54,7 @@ struct SensorTests {
             try Self.verdict(name: "sensro", host).failure?.message
                 == "destination ids: the sensor VM sensro is not on this host; did you mean sensor? If not, bring it here, or send the copies "
                 + "by a tunnel (<vxlan>)")
-        // Another one of a series, one of another name, and one that is told by its UUID.
+        // Another one of a series, one of another name, and one that is known by its UUID.
         for (name, uuid) in [("sensor2", nil), ("recorder", nil), ("sensro", DomainUUID("00000000-0000-4000-8000-000000000009"))] {
             #expect(try Self.verdict(name: name, uuid: uuid, host).failure?.message.contains("did you mean") == false, "\(name)")
         }
@@ -149,7 +149,7 @@ struct SensorTests {
                 $0.directory[Self.uuid]?.hasMigratedAway = true
             })
         #expect(migrated.failure?.reason == .destinationElsewhere && migrated.device == .nowhere)
-        // In no list: no evidence, so what the kernel was told stands.
+        // In no list: no evidence, so what the kernel's map has stands.
         let absent = try Self.verdict(Self.host([]))
         #expect(absent.failure?.reason == .destinationElsewhere && absent.device == .unknown)
         let unknown = try Self.verdict(Self.host([]) { $0.directory.isComplete = false })

@@ -52,7 +52,7 @@ struct TapLossWatchTests {
         #expect(losses(at: 27) == [.atOnce: ["span"]])
     }
 
-    @Test("Metadata that were written explain it, whether that is told before or after it is read", arguments: [15.0, 20.5, 24.9])
+    @Test("Metadata that were written explain it, whether that is reported before or after it is read", arguments: [15.0, 20.5, 24.9])
     mutating func explained(event: Double) {
         see(live: ["ids"], persistent: ["ids"], at: 10)
         if event < 20 { memory.written(web1, at: event) }
@@ -104,7 +104,7 @@ struct TapLossWatchTests {
         #expect(losses(at: 60).isEmpty)
     }
 
-    @Test("What comes from another host was perhaps taken away there")
+    @Test("What comes from another host was perhaps removed there")
     mutating func migrated() {
         see(live: ["ids"], persistent: ["ids"], at: 10)
         memory.gone(web1, at: 20)

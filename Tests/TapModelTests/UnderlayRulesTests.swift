@@ -146,9 +146,9 @@ struct UnderlayRulesTests {
         #expect(verdict.device == .nowhere && verdict.route.tunnel == nil && verdict.isOnlyDown)
         #expect(verdict.failure?.message.hasPrefix("destination far: 10.9.0.5 is in the network of ens4") == true)
         host.devices.update("ens4", nil)
-        let told = try DestinationEvaluation.evaluate(definition, host: host).get()
-        #expect(told.device == .known(3) && told.route.tunnel?.isSpecificRoute == false)
-        #expect(DestinationStatus(told, on: host).warnings.map(\.reason) == [.defaultRoute])
+        let evaluated = try DestinationEvaluation.evaluate(definition, host: host).get()
+        #expect(evaluated.device == .known(3) && evaluated.route.tunnel?.isSpecificRoute == false)
+        #expect(DestinationStatus(evaluated, on: host).warnings.map(\.reason) == [.defaultRoute])
         host.paths[try #require(UnderlayQuery(tunnel))] = .success(Self.path(3, "ens3", 24))
         #expect(try DestinationEvaluation.evaluate(definition, host: host).get().route.tunnel?.isSpecificRoute == true)
     }

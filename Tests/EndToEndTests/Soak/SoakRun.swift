@@ -18,7 +18,7 @@ struct SoakRun {
     private(set) var checks = 0
     private let tells: Bool
 
-    /// - Parameter tells: whether to print each step as it is taken.
+    /// - Parameter tells: whether to print each step when it begins.
     init(_ pair: HostPair, seed: UInt64, tells: Bool) async throws {
         self.pair = pair
         self.tells = tells
@@ -111,7 +111,7 @@ struct SoakRun {
     /// What the kernel and status say of a host and ought not to.
     private func differences(on number: Int) async throws -> [String] {
         let host = hands.host(number)
-        var wished: [String: KernelPrograms] = [:]
+        var expected: [String: KernelPrograms] = [:]
         var pins: Set<String> = []
         var states: [String: String] = [:]
         for (name, guest) in model.guests(on: number) {
@@ -121,7 +121,7 @@ struct SoakRun {
                 let first = mac == guest.firstMAC
                 let programs = KernelPrograms(
                     ingress: model.programs(.outbound, of: guest, first: first), egress: model.programs(.inbound, of: guest, first: first))
-                if programs != KernelPrograms() { wished[device] = programs }
+                if programs != KernelPrograms() { expected[device] = programs }
                 let path = try host.lab.path("/sys/class/net/\(device)/ifindex")
                 guard let ifindex = try? UInt32(String(contentsOfFile: path, encoding: .utf8).dropLast()) else {
                     return ["\(device) is not there"]
@@ -142,7 +142,7 @@ struct SoakRun {
         let kernel = try await KernelPrograms.all(on: host.lab)
         let pinned = Set(try host.pins().keys.compactMap { $0.split(separator: "/").first.map(String.init) })
         var differences: [String] = []
-        if kernel != wished { differences.append("the kernel has \(kernel), not \(wished)") }
+        if kernel != expected { differences.append("the kernel has \(kernel), not \(expected)") }
         if pinned != pins { differences.append("there are pins \(pinned), not \(pins)") }
         if shown != states { differences.append("status says \(shown), not \(states)") }
         if status.daemon.connected != true { differences.append("the daemon is not connected") }
@@ -169,12 +169,12 @@ struct SoakRun {
         for (number, destination, sensor) in sensors {
             for (name, flow) in said {
                 let times = model.copies(of: name, at: destination, on: number)
-                let wished = (1...15).flatMap { Array(repeating: $0, count: times) }
+                let expected = (1...15).flatMap { Array(repeating: $0, count: times) }
                 var numbers: [Int] = []
                 do {
                     try await eventually("copies", within: .seconds(30)) {
                         numbers = try flow.numbers(in: sensor).sorted()
-                        return numbers == wished
+                        return numbers == expected
                     }
                 } catch {
                     throw failure("\(destination) on host \(number) got of \(name)'s packets \(numbers), not each \(times) times")

@@ -3,7 +3,7 @@
 import Foundation
 import TestSupport
 
-/// Numbered UDP packets that a guest sends until it is told to stop, told apart from other flows by a kind of their own.
+/// Numbered UDP packets that a guest sends until it is stopped, with a number of its own for each flow.
 struct Flow: Sendable {
     let guest: Guest
     /// A word that no other flow of this run has.

@@ -2,7 +2,7 @@
 
 import Testing
 
-/// What virt-tap is told with libvirt's own command.
+/// Metadata for virt-tap, written with libvirt's own command.
 extension Guest {
     static let tapNamespace = "urn:virt-tap:1"
 

@@ -16,7 +16,7 @@ struct StreamKind: Sendable {
     static let all = [
         StreamKind(name: "plain", target: "<interface name='span0'/>", device: "span1"),
         StreamKind(name: "wire", target: "<interface name='span0'/>", attributes: " mtu='1500'", device: "span1"),
-        // What Linux's own device has taken out of the tunnel.
+        // What Linux's own device has decapsulated.
         StreamKind(name: "vxlan", target: "<vxlan remote='10.9.0.2' vni='\(FarMachine.identifier)'/>", device: "back0"),
         // As they arrive, since the running kernel has no devices for these: tshark takes them apart.
         outer("geneve", "<geneve remote='10.9.0.2' vni='5'/>"),

@@ -20,7 +20,7 @@ struct multiboot_info {
     uint32_t flags, mem_lower, mem_upper, boot_device, cmdline;
 };
 
-// --- what it is told ---------------------------------------------------------------------------------------------
+// --- its orders -----------------------------------------------------------------------------------------------
 
 static uint32_t interval, next_at, sent;
 
