@@ -44,6 +44,11 @@ final class UnderlayLink {
             addr add fd08::2/64 dev \(bench.far) nodad
 
             """)
+        // The kernel gives an IPv6 address its route a moment after the device has got a carrier.
+        let deadline = ContinuousClock.now + .seconds(60)
+        while ContinuousClock.now < deadline, try !run("ip", "-6", "route", "show", "table", "local", "fd08::1").contains("fd08::1") {
+            usleep(10_000)
+        }
     }
 
     deinit {
