@@ -32,12 +32,12 @@ extension EndToEnd.RunningGuests {
         @Test func isSaidByEveryCommand() async throws {
             // By virt-tapd itself.
             let well = try await host.virtTap("doctor")
-            expect(well, "rights", "ok ", "virt-tapd's own")
+            expect(well, "rights", "ok ", "checked by virt-tapd itself")
             for subject in ["capabilities", "programs", "relay", "jit", "filters"] { expect(well, subject, "ok ") }
             try await host.stopDaemon()
             // By a child with the rights that its unit gives it, which are enough.
             let alone = try await host.virtTap("doctor")
-            expect(alone, "rights", "ok ", "does not run", "CAP_BPF")
+            expect(alone, "rights", "ok ", "is not running", "CAP_BPF")
             for subject in ["capabilities", "programs", "relay", "jit", "filters"] { expect(alone, subject, "ok ") }
 
             let rights = ["--bounding-set=-all,+bpf,+net_admin,+net_raw,+setuid,+setgid", "--inh-caps=-all", "--no-new-privs"]
@@ -46,7 +46,7 @@ extension EndToEnd.RunningGuests {
             try await eventually("it is connected to libvirt") { await isConnected() }
             let ill = try await host.virtTap("doctor")
             #expect(ill.status == 1)
-            expect(ill, "rights", "virt-tapd's own")
+            expect(ill, "rights", "checked by virt-tapd itself")
             expect(ill, "capabilities", "fail ", "CAP_PERFMON missing")
             for subject in ["programs", "relay"] {
                 expect(
