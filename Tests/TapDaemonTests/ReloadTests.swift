@@ -38,7 +38,9 @@ import Testing
             try write(ReloadTests.slow)
         }
 
-        deinit {
+        /// Ends the look-up and removes the directory. Not in `deinit`, because a task that still holds the host may outlive the process's
+        /// last test.
+        func close() {
             end.signal()
             try? FileManager.default.removeItem(atPath: directory.path)
         }
@@ -52,6 +54,7 @@ import Testing
 
     @Test func aReloadIsAnsweredAndSaysThatTheGroupIsStillLookedUp() async throws {
         let host = try Host(patience: .milliseconds(50))
+        defer { host.close() }
         for _ in 1...3 {
             let warnings = try await host.loader.load(.asked)
             #expect(warnings.map(\.reason) == [.statusSocketMissing])
@@ -66,6 +69,7 @@ import Testing
 
     @Test func aLaterFileIsInForceWhileOneReloadStillWaits() async throws {
         let host = try Host(patience: .seconds(3_600))
+        defer { host.close() }
         let first = Task { try await host.loader.load(.asked) }
         try await eventually("the first one is in force") { await host.configuration.controlGroup == "slow" }
         try host.write(Self.off)
@@ -78,6 +82,7 @@ import Testing
 
     @Test func theServicesEndBesideALookUp() async throws {
         let host = try Host(patience: .seconds(3_600))
+        defer { host.close() }
         let server = try ControlServer(
             listeners: ListeningSocket.sockets(in: host.directory, inherited: []),
             handler: RequestHandler(reconciler: host.bench.reconciler, loader: host.loader).answer)
@@ -95,6 +100,7 @@ import Testing
 
     @Test func reloadsThatNobodyWaitsForGiveTheirPlacesBack() async throws {
         let host = try Host(patience: .milliseconds(50))
+        defer { host.close() }
         let server = try ControlServer(
             listeners: ListeningSocket.sockets(in: host.directory, inherited: []),
             handler: RequestHandler(reconciler: host.bench.reconciler, loader: host.loader).answer)
