@@ -41,7 +41,9 @@ extension EndToEnd.RunningGuests {
             try await eventually("both frames are at the sensor") { try tests(in: copies) == 2 }
             #expect(try await host.packets(of: web1, "outbound")["copied"] == before)
             // A filter and a sample leave it out, which is said, and do not keep the rest of the path from being tested.
-            let choices = [(["--sample", "1/1000000"], "its sample does not match"), (["--filter", "tcp port 4444"], "its filter does not match")]
+            let choices = [
+                (["--sample", "1/1000000"], "its sample does not match"), (["--filter", "tcp port 4444"], "its filter does not match"),
+            ]
             for (options, why) in choices {
                 try await host.virtTapSucceeds(["set", "web1"] + options)
                 try await host.wait(for: "web1")
