@@ -31,7 +31,7 @@ struct TunnelEntry {
         self.value = value
     }
 
-    /// Of another machine to which nothing is to be sent, for the next daemon: with headers of no length the programs send nothing.
+    /// The entry of another machine to which nothing is to be sent, for the next daemon: without headers the programs send nothing.
     init(_ way: SpecificRoute, of label: String) {
         var value = tap_tunnel()
         let isIPv6 = way.remote.count == 16
@@ -45,7 +45,7 @@ struct TunnelEntry {
         self.value = value
     }
 
-    /// Of a device of this host: nothing is encapsulated.
+    /// The entry of a device of this host: nothing is encapsulated.
     /// - Parameter mtu: bytes of an IP packet that fit.
     init(mtu: UInt32) {
         var value = tap_tunnel()

@@ -19,7 +19,7 @@ struct CounterMap {
         slot * TAP_DESTINATION_COUNTERS.rawValue + counter.rawValue
     }
 
-    /// Each CPU's.
+    /// The values of all CPUs, one for each.
     func values(at index: UInt32) throws -> [Counter] {
         let size = MemoryLayout<tap_count>.size
         let value = try kernel.read(object, at: index, size: size * processors())

@@ -4,10 +4,10 @@ internal import CLibbpf
 internal import Glibc
 internal import TapModel
 
-/// Which programs on a hook are ours, remembered by id, so that not every look reads every pin.
+/// Which programs on a hook are ours, remembered by id, so that the pins are not read at every check.
 ///
-/// The kernel tells a program by its id only to CAP_SYS_ADMIN, which the daemon has not: ours are those that are
-/// pinned, which each is before it runs. Ids are counted up and come again only after two thousand million.
+/// The kernel opens a program by its id only with CAP_SYS_ADMIN, which the daemon does not have. Our programs are those that
+/// are pinned, and each is pinned before it runs. Ids are counted up and come again only after two thousand million.
 final class KnownPrograms {
     private static let limit = 16_384
 

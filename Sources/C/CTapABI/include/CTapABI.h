@@ -75,7 +75,7 @@ struct tap_limit {
 	__u64 cost;  /* of one unit, times 2^shift; 0: no limit */
 	__u64 depth; /* how much time may be used at once */
 	__u32 shift;
-	__u32 is_packets; /* the unit: 1 a packet, 0 a byte */
+	__u32 is_packets; /* the unit: 1 for packets, 0 for bytes */
 };
 
 /* --- Destinations --- */

@@ -3,7 +3,7 @@
 /// Frames counted, as a wire would have carried them: a GSO packet counts as its segments.
 public struct Counter: Hashable, Codable, Sendable {
     public var packets: UInt64
-    /// Of the original frames, with their Ethernet headers and VLAN tags and without the frame check sequence.
+    /// Bytes of the original frames, with their Ethernet headers and VLAN tags and without the frame check sequence.
     public var bytes: UInt64
 
     public init(packets: UInt64 = 0, bytes: UInt64 = 0) {

@@ -76,7 +76,7 @@ public struct InlinePolicy: Hashable, Sendable {
 public struct PacketMark: Hashable, Codable, Sendable {
     /// Not zero, and within `mask`.
     public var value: UInt32
-    /// The bits that are looked at, and set in copies. Not zero.
+    /// The bits that are compared, and that are set in copies. Not zero.
     public var mask: UInt32
 
     /// Without a value the one that nobody is known to use: docs/reference/configuration.md lists who uses which, and a test compares.

@@ -173,7 +173,7 @@ public struct AddressRange: Hashable, Codable, Sendable {
 public struct DeviceAddress: Hashable, Sendable {
     /// 4 or 16 bytes in network order.
     public var address: [UInt8]
-    /// Of a link between two machines only the other one.
+    /// The network of the address; on a link between two machines only the other machine.
     public var network: AddressRange
 
     /// - Parameters:

@@ -58,14 +58,14 @@ public enum DomainEvidence: Hashable, Sendable {
             guard host.unconfigured != nil else { return .notRunning }
             return observed.contains { mayBeHeld($0, host.devices) } ? .unknown : .notRunning
         }
-        // XML that cannot be read says nothing; and without a mechanism nothing can be attached, so what is there is not to
-        // be taken for unwanted.
+        // XML that cannot be read says nothing; and without a mechanism nothing can be attached, so what is there does not
+        // count as unwanted.
         guard domain.live != nil, case .success = host.mechanism else { return .unknown }
         let undecided = domain.verdicts.filter(TapEvaluation.isUndecided)
         return .running(
             domain.verdicts.flatMap(\.desired),
             kept: Set(
-                // For which tap a later version attached it, it alone can tell.
+                // Only the later version knows for which tap it attached one.
                 observed.filter { one in one.isForeign || undecided.contains { isKept(one, for: $0, of: domain, host) } }.map(\.id)))
     }
 

@@ -19,7 +19,7 @@ public enum InterfaceSafety {
     enum Effect: Hashable {
         /// Gives it to who holds the device open or listens there, drops it, or sends it out at an adapter.
         case ends
-        /// Has it come in by the other end of the pair.
+        /// Makes it come in by the other end of the pair.
         case crosses
         /// Sends it by the device on which this one stands.
         case descends
@@ -67,7 +67,7 @@ public enum InterfaceSafety {
         return effects
     }()
 
-    /// Of a device that virt-tap makes.
+    /// The reason to refuse a device that virt-tap makes.
     static let isOwn = "is one that virt-tap makes for itself"
     private static let isAGuests = "is the device of a running domain"
     private static let withoutFrames = "takes no Ethernet frames"
@@ -119,7 +119,7 @@ public enum InterfaceSafety {
         items.count < 2 ? items.joined() : items.dropLast().joined(separator: ", ") + " and " + items[items.count - 1]
     }
 
-    /// One look at a device and at those that it leads to, each of them once.
+    /// One examination of a device and of those that it leads to, each of them once.
     private struct Look {
         let host: HostState
         private var seen: Set<UInt32> = []

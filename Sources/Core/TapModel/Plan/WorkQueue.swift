@@ -64,8 +64,8 @@ public struct WorkQueue: Sendable {
     /// Notes that the kernel was changed for `item`, which is then left alone for a while.
     public mutating func changedKernel(for item: Item, at now: Double) { notBefore[item] = now + Self.interval }
 
-    /// Notes that `item` was carried out and took so many seconds, which a storm of events may make at most a tenth of all time, as long as
-    /// one is not waited for longer than `longestPause`.
+    /// Notes that `item` was done and took this many seconds. In a storm of events it uses at most a tenth of all time, unless that
+    /// would make it wait longer than `longestPause`.
     public mutating func tookTime(for item: Item, at now: Double, seconds duration: Double) {
         notBefore[item] = max(notBefore[item] ?? -.infinity, now + min(9 * duration, Self.longestPause))
     }

@@ -113,7 +113,7 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
         }
     }
 
-    /// The one table of what reasons mean: a new reason gets a case above, a row here and a row in docs/reasons.md.
+    /// The one table of what reasons mean: a new reason gets a case above, a row here and a row in docs/reference/reasons.md.
     private var meaning: Meaning {
         switch self {
         case .invalidMetadata: Meaning(.failed)

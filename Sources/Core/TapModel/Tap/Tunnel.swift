@@ -110,6 +110,6 @@ public struct Tunnel: Hashable, Codable, Sendable {
         return text + (isShort ? options : ";options=" + String(StableHash.of(options), radix: 16))
     }
 
-    /// How long a label may be, in bytes: the map of destinations has room for so many and a NUL.
+    /// How long a label may be, in bytes: the map of destinations has room for these and a NUL.
     public static let labelLimit = 95
 }

@@ -25,7 +25,7 @@ extension Reconciler {
     /// libvirt says that there is no such domain.
     func recordAbsence(_ uuid: DomainUUID, asked: Double) {
         guard domains.mayBeAbsent(uuid, asked: asked, at: clock.monotonic(), devices: devices) else { return }
-        // Whether somebody holds what it had is no event where that is down. A thousand domains that are asked for together need it once.
+        // No event says whether somebody holds its device while that is down, so the devices are read. For a thousand domains at once that is done once.
         if !attachments.of(uuid).isEmpty, knownDevices.readAt <= asked { devicesChanged() }
         domains.recordAbsence(uuid)
         tapLosses.gone(uuid, at: clock.monotonic())
