@@ -26,6 +26,12 @@ extension KernelSuite {
             #expect(clibbpf_kernel_enumerator(enumeration, "BPF_NO_SUCH", &value) < 0)
         }
 
+        @Test("The control protocol's names of what is probed stay")
+        func subjects() {
+            let names = CapabilityFinding.Subject.allCases.map(\.rawValue)
+            #expect(names == ["bpffs", "privileges", "programs", "hop", "jit", "tcx", "clsact", "cutting", "btf"])
+        }
+
         @Test("Probing answers for every subject, attaches nothing and leaves nothing")
         func probes() throws {
             let tapped = try TappedBench(Mechanism.here[0])

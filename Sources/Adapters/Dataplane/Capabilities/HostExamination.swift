@@ -108,7 +108,8 @@ public struct CapabilityFinding: Hashable, Sendable {
         /// The copying program passes the kernel's verifier.
         case programs
         /// So do the programs of the relay, which truncate and encapsulate copies and resolve their offloads.
-        case relay
+        /// The value is that of the control protocol, from before the relay had its name.
+        case relay = "hop"
         /// Programs are compiled to machine code.
         case jit
         /// The kernel attaches programs by TCX.
