@@ -81,10 +81,11 @@ import Testing
 
     @Test func aRefusalStandsInTheLogOnce() async throws {
         let bench = try Bench()
-        let refusal = "tap \"ids\" of web1 on vnet1: the kernel's verifier refused the program (Permission denied): R1 !read_ok."
+        let why = "the kernel's verifier refused the program (Permission denied): R1 !read_ok."
+        let refusal = Failure(.attachFailed, why, about: "tap \"ids\" of web1 on vnet1")
         bench.libvirt[web1.uuid] = web1.running()
         bench.kernel.state.withLock {
-            $0.failures = Array(repeating: Failure(.attachFailed, refusal), count: 3)
+            $0.failures = Array(repeating: refusal, count: 3)
             $0.verifierLog = "0: (bf) r6 = r1\n1: (61) r7 = *(u32 *)(r1 +0)\nR1 !read_ok\n"
         }
         try await bench.run {
@@ -95,7 +96,7 @@ import Testing
                 await bench.event(web1)
                 try await bench.eventually("it was tried again") { bench.kernel.state.withLock { $0.failures.count } == left }
             }
-            #expect(bench.log.lines.filter { $0.contains("verifier refused") } == [refusal])
+            #expect(bench.log.lines.filter { $0.contains("verifier refused") } == [refusal.message])
             #expect(bench.log.lines.contains("web1: tap ids is failed"))
             #expect(
                 bench.log.debugLines.filter { $0.contains("the verifier:") } == [

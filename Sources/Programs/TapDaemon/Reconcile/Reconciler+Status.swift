@@ -59,7 +59,7 @@ extension Reconciler {
         var text = tap.message?[...] ?? ""
         let logged = attachments.loggedFailures(of: tap.uuid) + [configuration.missing].compactMap { $0 }
         for failure in logged {
-            if let known = text.firstRange(of: failure.message) { text.removeSubrange(known) }
+            if let known = text.firstRange(of: failure.message) ?? text.firstRange(of: failure.explanation) { text.removeSubrange(known) }
         }
         text = text.drop { " .:;".contains($0) }
         while let last = text.last, " :;".contains(last) { text.removeLast() }

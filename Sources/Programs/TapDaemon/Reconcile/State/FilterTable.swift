@@ -59,8 +59,10 @@ struct FilterTable {
         return Self.retryInterval
     }
 
-    /// Notes that the kernel's verifier refuses a program that does this.
+    /// Notes that the kernel's verifier refuses a program that does this, for whichever tap it is.
     mutating func refuse(_ options: CopyOptions, _ failure: Failure) {
+        var failure = failure
+        failure.subject = nil
         refusedOptions[options] = failure
         generation += 1
     }
