@@ -227,7 +227,7 @@ enum Diagnosis {
             guard facts.configExists else {
                 return Finding(
                     .warn, "configuration", "\(path) does not exist, so there are no destinations",
-                    remedy: "write the file; \(Documentation.path("configuration.md").printable) has examples")
+                    remedy: "write the file; \(Documentation.path("reference/configuration.md").printable) has examples")
             }
             return Finding(.ok, "configuration", "\(path) is valid")
         }
