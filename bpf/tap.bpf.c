@@ -75,7 +75,7 @@ struct plan {
 	/* TAP_DESTINATION_... */
 	__u32 flags;
 	/* How many bytes are left, without the VLAN tag in skb metadata; 0: all. */
-	__u32 snap_length;
+	__u32 untagged_snap_length;
 	bool is_truncated;
 	/* Fewer segments are made of a GSO packet than it would have. */
 	bool is_resegmented;
@@ -113,13 +113,13 @@ static __always_inline bool is_sampled_out(struct __sk_buff *skb, const struct h
 
 /* Whether the frame, or a segment of it, is longer than what is to be left. */
 static __always_inline bool is_longer(const struct shape *shape, const struct headers *headers,
-				      __u32 snap_length)
+				      __u32 untagged_snap_length)
 {
-	if (!snap_length)
+	if (!untagged_snap_length)
 		return false;
 	if (shape->segment_size && has_known_end(headers))
-		return headers->end + shape->segment_size > snap_length;
-	return shape->length > snap_length;
+		return headers->end + shape->segment_size > untagged_snap_length;
+	return shape->length > untagged_snap_length;
 }
 
 /* The ifindex of the relay's device; 0: there is none. */
@@ -140,10 +140,10 @@ static __always_inline void plan_route(struct __sk_buff *skb, const struct shape
 	struct tap_count given;
 
 	if (tap_headers_only)
-		plan->snap_length = headers->end;
+		plan->untagged_snap_length = headers->end;
 	else if (tap_snaplen)
-		plan->snap_length = tap_snaplen - shape->tag;
-	plan->is_truncated = is_longer(shape, headers, plan->snap_length);
+		plan->untagged_snap_length = tap_snaplen - shape->tag;
+	plan->is_truncated = is_longer(shape, headers, plan->untagged_snap_length);
 	by_relay = plan->is_truncated || plan->flags & TAP_DESTINATION_ENCAPSULATES ||
 		   (tap_resolves_offloads && (shape->segment_size || tap_needs_checksum(skb)));
 	/* The flag is about TCP: few devices take other GSO packets. */
@@ -155,7 +155,7 @@ static __always_inline void plan_route(struct __sk_buff *skb, const struct shape
 	 */
 	plan->is_resegmented = is_segmented && on_wire->packets > TAP_SEGMENTS;
 	by_relay |= plan->is_resegmented;
-	plan->is_truncated |= plan->is_resegmented && plan->snap_length;
+	plan->is_truncated |= plan->is_resegmented && plan->untagged_snap_length;
 	if (by_relay)
 		plan->relay = relay_device();
 	tap_measure_given(shape, on_wire, is_segmented, &given);
@@ -177,8 +177,8 @@ static __always_inline bool is_within_rates(const struct tap_destination *destin
 	__u64 *paid_until;
 
 	/* What leaves: the last segment of a GSO packet may be shorter. */
-	if (plan->is_truncated && plan->snap_length) {
-		bytes = packets * (plan->snap_length + shape->tag);
+	if (plan->is_truncated && plan->untagged_snap_length) {
+		bytes = packets * (plan->untagged_snap_length + shape->tag);
 		if (on_wire->bytes < bytes)
 			bytes = on_wire->bytes;
 	}
