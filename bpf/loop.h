@@ -107,8 +107,8 @@ static __always_inline bool parse_outer_ipv6(struct __sk_buff *skb, __u32 offset
 
 /*
  * Whether what UDP or GRE carries is the tunnel's: by the port or the kind, and the
- * tunnel's number. A number that was cut off counts as the same. A tunnel without a
- * number is recognised by its sender, too.
+ * identifier (VNI, key or session). An identifier that was cut off counts as the same.
+ * A tunnel without one is recognised by its sender, too.
  */
 static __always_inline bool is_own(struct __sk_buff *skb, const struct tap_tunnel *tunnel,
 				   const struct outer *outer, const __u8 begin[4])
@@ -197,7 +197,7 @@ __noinline int tap_pass_tunnel(struct __sk_buff *skb, struct layer *layer, __u32
 	}
 	if (outer.protocol != IPPROTO_UDP && outer.protocol != IPPROTO_GRE)
 		return 0;
-	/* A later fragment has no number. */
+	/* A later fragment has no identifier. */
 	if (outer.is_rest) {
 		layer->is_own = outer.is_to_own && outer.is_from_own;
 		return 0;

@@ -54,7 +54,7 @@ struct {
 	__type(value, __u32);
 } tap_sequences SEC(".maps");
 
-/* The relay. */
+/* The relay's device. The map and its pin keep an older name: the layout of pins stays. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);

@@ -9,7 +9,7 @@
  *     word  a copy                                a fragment
  *     0     magic number, flags, slot             the same
  *     1     snap length                           checksum or VLAN tag, truncated
- *     2     device, or number of the tunnel       number of the tunnel
+ *     2     device, or tap_tunnel.number          tap_tunnel.number
  *     3     segments; after departure its ticket  index, number of fragments
  *     4     after departure the CPU of the ticket identification
  *
@@ -61,7 +61,7 @@ struct copy_message {
 	enum snap snap;
 	/* For SNAP_BYTES: how many bytes are left, the VLAN tag in skb metadata included. */
 	__u32 snap_length;
-	/* The ifindex of the device that it is for; if it is encapsulated, the tunnel's number. */
+	/* The ifindex of the device that it is for; if it is encapsulated, tap_tunnel.number. */
 	__u32 device;
 	/* How many segments it will be, at most. */
 	__u32 segments;
@@ -74,6 +74,7 @@ struct fragment_message {
 	/* The frame's checksum for UDP over IPv6; else the outermost VLAN tag, for ERSPAN. */
 	__u32 sum_or_vlan;
 	bool is_truncated;
+	/* tap_tunnel.number */
 	__u32 tunnel;
 	__u32 index;
 	__u32 count;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
-/* Frames that the kernel hands past the programs of the receiving device. */
+/* Frames that the kernel hands past the programs of the device at which they arrive. */
 #ifndef VIRT_TAP_PASSING_H
 #define VIRT_TAP_PASSING_H
 
@@ -16,9 +16,9 @@ struct sk_buff {
 
 /*
  * Whether the kernel would hand the frame past packet sockets and TC ingress at
- * the other end of a veth pair, straight to the host's IP stack. An ifb marks so
- * what it gives back, and with an ifb at a guest's device each copy of that has
- * the mark, too. There is no field of struct __sk_buff for it.
+ * the other end of a veth pair, straight to the host's IP stack. An ifb sets this
+ * flag on what it gives back, and with an ifb at a guest's device each copy has the
+ * flag, too. struct __sk_buff has no field for it.
  */
 static __always_inline bool passes_ingress_by(struct __sk_buff *skb)
 {

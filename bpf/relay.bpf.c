@@ -4,12 +4,15 @@
  * to their destination: truncates them, and encapsulates those for another machine.
  * It never meets an original.
  *
- * Departure is where copies leave the sending end. What can be done there is done at
- * once, within the call that cloned, so that the tap's program learns of errors. But a
- * GSO packet truncated there would be one short frame instead of forty, and the kernel
- * truncates nothing in front of a checksum that is left to the device. Such copies
- * pass on: the sending end has no offloads, so the kernel segments them and fills in
- * checksums, and each segment is truncated where it arrives, at the other end.
+ * Its program for departure runs at TC egress of virttap-cut, to which taps send
+ * copies, and the one for arrival at TC ingress of virttap-cut-in, the other end.
+ *
+ * What can be done at departure is done there, within the call that cloned, so that
+ * the tap's program learns of errors. But a GSO packet truncated there would be one
+ * short frame instead of forty, and the kernel truncates nothing in front of a checksum
+ * that is left to the device. Such copies pass on: the departure has no offloads, so
+ * the kernel segments them and fills in checksums, and each segment is truncated at
+ * arrival.
  *
  * A copy that cannot be truncated as asked is dropped and counted: what was to be left
  * out must not get out. Copies that are encapsulated pass on in the same way, since
@@ -44,7 +47,7 @@ static __always_inline void count_one(__u32 slot, enum tap_destination_counter w
 	add_destination_count(slot, which, &count);
 }
 
-/* Counts a copy of that many bytes that has left, and the bytes that were cut off before. */
+/* Counts a copy that has left with this many bytes, and the bytes that were cut off before. */
 static __always_inline void count_sent(__u32 slot, __u32 bytes, __u32 cut_off)
 {
 	struct tap_count spared = {.bytes = cut_off};
@@ -168,8 +171,8 @@ __noinline int tap_send_complete(struct __sk_buff *skb, __u32 slot, __u32 is_out
  * device or by the kernel for it. So a GSO packet costs what one frame costs.
  *
  * Not for UDP over IPv6, whose checksum covers everything. Nor for GSO packets in
- * ERSPAN, where each segment has a number. Positive: it was not possible, and nothing
- * was changed.
+ * ERSPAN, where each segment has a sequence number. Positive: it was not possible,
+ * and nothing was changed.
  */
 __noinline int tap_send_offloaded(struct __sk_buff *skb, __u32 slot, __u32 is_outbound,
 				  __u32 device)
@@ -262,7 +265,7 @@ __noinline int tap_truncate(struct __sk_buff *skb, enum snap snap, __u32 snap_le
 	return bpf_skb_change_tail(skb, snap_length, 0) ? -1 : (int)snap_length;
 }
 
-/* Sends a copy of which that many bytes are left to its destination, and counts it. */
+/* Sends a copy, `left` of its `length` bytes, to its destination and counts it. */
 static __always_inline long deliver(struct __sk_buff *skb, const struct copy_message *copy,
 				    __u32 device, __u32 tag, __u32 length, __u32 left)
 {
@@ -408,7 +411,7 @@ int virt_tap_arrive(struct __sk_buff *skb)
 		return TC_ACT_SHOT;
 	settle(ticket_cpu_of(skb), ticket_of(skb));
 	tunnel = bpf_map_lookup_elem(&tap_tunnels, &copy.slot);
-	/* A GSO packet arrives whole when somebody has given the sending end its offloads back. */
+	/* A GSO packet arrives whole when somebody has turned the departure's offloads on again. */
 	if (find_device(&copy, tunnel, &device) && !segment_size)
 		left = tap_truncate(skb, copy.snap, copy.snap_length - tag);
 	if (left >= 0)

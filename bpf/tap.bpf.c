@@ -68,7 +68,7 @@ enum route {
 /* What becomes of a frame. */
 struct plan {
 	enum route route;
-	/* The ifindex of the device; if the copy is encapsulated, the tunnel's number. */
+	/* The ifindex of the device; if the copy is encapsulated, tap_tunnel.number. */
 	__u32 device;
 	/* The ifindex of the relay. */
 	__u32 relay;
@@ -150,8 +150,8 @@ static __always_inline void plan_route(struct __sk_buff *skb, const struct shape
 	is_segmented = shape->segment_size && (by_relay || plan->flags & TAP_DESTINATION_SEGMENTS ||
 					       headers->protocol != IPPROTO_TCP);
 	/* Many segments at once would fill a processor's backlog, which originals may be in, too.
-	 * So the relay makes fewer of them. Those may be longer than a snap length that none was
-	 * longer than.
+	 * So the relay makes fewer of them. They may exceed a snap length within which all the
+	 * smaller ones were.
 	 */
 	plan->is_resegmented = is_segmented && on_wire->packets > TAP_SEGMENTS;
 	by_relay |= plan->is_resegmented;

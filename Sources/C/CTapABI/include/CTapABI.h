@@ -97,7 +97,7 @@ struct tap_destination {
 	__u32 ifindex; /* 0: nowhere at the moment */
 	__u32 kind;    /* for user space only */
 	__u32 flags;
-	__u32 tunnel; /* the tunnel's number, if copies are encapsulated */
+	__u32 tunnel; /* tap_tunnel.number of the same slot, if copies are encapsulated */
 	struct tap_limit limit;
 	char label[TAP_LABEL_SIZE]; /* for user space only; padded with NUL */
 };
@@ -143,11 +143,13 @@ struct tap_tunnel {
 	__u32 mtu;	/* of the path: bytes of an IP packet */
 	__u32 room;	/* the longest frame that fits one packet, in bytes */
 	__u32 oversize; /* enum tap_oversize */
-	/* As they are in the header, for inbound and outbound. */
+	/* The word of the header that holds the VNI, key or session, for inbound and outbound. */
 	__be32 identifiers[2];
 	/* The real-time clock less the monotonic clock, in nanoseconds. */
 	__u64 clock_offset;
-	/* Whose tunnel this is: a copy for a former owner of the slot has another number. */
+	/* Tells the owners of a slot apart: a copy for a former owner of the slot has another
+	 * number. Not an identifier that is sent.
+	 */
 	__u32 number;
 	__u32 ifindex; /* of the device that sends the packets */
 };
@@ -161,8 +163,8 @@ struct tap_sum_buffer {
 
 /* --- The relay --- */
 
-/* The device of ours that taps send copies to which are to be truncated, encapsulated
- * or to have offloads resolved.
+/* Our device that receives copies to be truncated, to be encapsulated or to have
+ * offloads resolved.
  */
 struct tap_relay {
 	__u32 ifindex; /* 0: there is none */
