@@ -223,7 +223,7 @@ extension KernelSuite {
             let id = try tapped.attach().key.id
             let kernel = Kernel()
             let path = "\(tapped.bench.bpffs)/virt-tap/1/\(id)/spec"
-            for (text, isForeign) in [("{\"key\":1}", true), ("{\"key\":", false), ("[]", false)] {
+            for (text, isOfLaterVersion) in [("{\"key\":1}", true), ("{\"key\":", false), ("[]", false)] {
                 let json = Array(text.utf8)
                 let map = try kernel.createArray("virt_tap_spec", valueSize: UInt32(json.count), entries: 1, readOnlyForPrograms: true)
                 try kernel.write(json, to: map, at: 0)
@@ -231,7 +231,7 @@ extension KernelSuite {
                 try kernel.unlink(path)
                 try kernel.pin(map, at: path)
                 let observed = try #require(try tapped.dataplane.attachment(id))
-                #expect(observed.spec == nil && observed.isForeign == isForeign, "\(text)")
+                #expect(observed.spec == nil && observed.isOfLaterVersion == isOfLaterVersion, "\(text)")
             }
             try tapped.dataplane.detach(id)
         }

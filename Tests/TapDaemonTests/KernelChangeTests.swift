@@ -137,7 +137,7 @@ import Testing
         let text = domain.uuid.hex + "000000ff" + String(repeating: "0", count: 16)
         let id = AttachmentID(directory: text)!
         bench.kernel.state.withLock {
-            $0.attachments[id] = ObservedAttachment(id: id, spec: nil, hooks: [:], isCurrentBuild: false, isForeign: true)
+            $0.attachments[id] = ObservedAttachment(id: id, spec: nil, hooks: [:], isCurrentBuild: false, isOfLaterVersion: true)
         }
         let logged = { bench.log.lines.count { $0.contains("a later version of virt-tap attached something to ifindex 255") } }
         try await bench.run {

@@ -41,7 +41,7 @@ struct DomainEvidenceTests {
 
     @Test func whatALaterVersionAttachedIsKept() {
         var foreign = Fixture.observed(desired[0])
-        (foreign.spec, foreign.isForeign) = (nil, true)
+        (foreign.spec, foreign.isOfLaterVersion) = (nil, true)
         #expect(evidence(view(), observed: [foreign]) == .running(desired, kept: [foreign.id]))
         #expect(evidence(nil, observed: [foreign]) == .unknown, "somebody holds its device open")
         // Evidence is evidence for it as well.

@@ -88,7 +88,7 @@ extension KernelDataplane {
         }
         return ObservedAttachment(
             id: id, spec: spec, hooks: observed, isCurrentBuild: isCurrent, excludesLimits: needsClsact ?? false,
-            isForeign: spec == nil ? try specs.isForeign(id) : false)
+            isOfLaterVersion: spec == nil ? try specs.isOfLaterVersion(id) : false)
     }
 
     /// Reads the ids of all programs of ours that may run on a device: those in specs, and those that are pinned.

@@ -37,7 +37,7 @@ struct SpecStore {
 
     /// Reads whether a spec of a later version is pinned. Maps are pinned after they are written and frozen, so JSON that this version
     /// cannot decode was written by a later one.
-    func isForeign(_ id: AttachmentID) throws -> Bool {
+    func isOfLaterVersion(_ id: AttachmentID) throws -> Bool {
         guard let (map, info) = try open(id) else { return false }
         let json = Data(try kernel.read(map, at: 0, size: Int(info.value_size)))
         let decoder = JSONDecoder()

@@ -17,7 +17,7 @@ public struct ObservedAttachment: Hashable, Sendable {
     /// The pinned spec; `nil`: there is none that can be read, since the attachment is half made or another version made it.
     public var spec: AttachmentSpec?
     /// Whether a later version wrote the spec, so that this version cannot read it and does not know what it describes.
-    public var isForeign: Bool
+    public var isOfLaterVersion: Bool
     /// The state of each direction that the spec has or that is attached without it.
     public var hooks: [Direction: Hook]
     /// Whether the programs are those that this version of virt-tap would load, and use the pinned maps.
@@ -27,11 +27,11 @@ public struct ObservedAttachment: Hashable, Sendable {
 
     public init(
         id: AttachmentID, spec: AttachmentSpec?, hooks: [Direction: Hook], isCurrentBuild: Bool, excludesLimits: Bool = false,
-        isForeign: Bool = false
+        isOfLaterVersion: Bool = false
     ) {
         self.id = id
         self.spec = spec
-        self.isForeign = isForeign
+        self.isOfLaterVersion = isOfLaterVersion
         self.hooks = hooks
         self.isCurrentBuild = isCurrentBuild
         self.excludesLimits = excludesLimits

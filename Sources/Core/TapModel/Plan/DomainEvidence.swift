@@ -66,7 +66,7 @@ public enum DomainEvidence: Hashable, Sendable {
             domain.verdicts.flatMap(\.desired),
             kept: Set(
                 // Only the later version knows for which tap it attached one.
-                observed.filter { one in one.isForeign || undecided.contains { isKept(one, for: $0, of: domain, host) } }.map(\.id)))
+                observed.filter { one in one.isOfLaterVersion || undecided.contains { isKept(one, for: $0, of: domain, host) } }.map(\.id)))
     }
 
     /// Whether an attachment of a tap that is not decided stays: for as long as its filter is being compiled, or the host has no
@@ -92,6 +92,6 @@ public enum DomainEvidence: Hashable, Sendable {
 
     /// Whether a guest may hold an attachment's device open; always true of a macvtap, since the kernel does not say.
     private static func mayBeHeld(_ attachment: ObservedAttachment, _ devices: DeviceTable) -> Bool {
-        (attachment.spec != nil || attachment.isForeign) && devices[attachment.id.ifindex]?.isHeld == true
+        (attachment.spec != nil || attachment.isOfLaterVersion) && devices[attachment.id.ifindex]?.isHeld == true
     }
 }

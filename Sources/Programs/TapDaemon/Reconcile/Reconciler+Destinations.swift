@@ -126,7 +126,7 @@ extension Reconciler {
         // Which it defines is not known.
         guard configuration.missing == nil, underlay.isRecalled else { return }
         // Nor which ones a later version's attachments use.
-        guard !attachments.all.contains(where: \.isForeign) else { return }
+        guard !attachments.all.contains(where: \.isOfLaterVersion) else { return }
         let used = attachments.destinations
             .union(configuration.value.destinations.map(\.name.text))
             .union(domains.all.values.flatMap { $0.view.verdicts.flatMap(\.desired).map(\.options.destination) })

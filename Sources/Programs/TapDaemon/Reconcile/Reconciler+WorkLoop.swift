@@ -131,7 +131,7 @@ extension Reconciler {
         pathsChanged()
         refreshDestinations()
         for attachment in attachments.all where attachment.spec == nil {
-            if attachment.isForeign { leaveAlone(attachment) } else { execute(.detach(attachment.id, why: "it is half made")) }
+            if attachment.isOfLaterVersion { leaveAlone(attachment) } else { execute(.detach(attachment.id, why: "it is half made")) }
         }
         forgetUnusedDestinations()
         forgetUnusedFilters()
