@@ -45,7 +45,7 @@ public struct DestinationVerdict: Hashable, Sendable {
         return switch failure?.reason {
         case nil: false
         case .noMatchingInterface, .interfaceTypeUnsupported, .deviceNotOwned: kind == .domain
-        case .some(let reason): reason.isPassing
+        case .some(let reason): reason.allowsSet
         }
     }
 

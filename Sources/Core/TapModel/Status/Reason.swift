@@ -101,13 +101,13 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
     /// What a reason means for those who decide by it.
     private struct Meaning {
         var state: TapState?
-        var isPassing: Bool
+        var allowsSet: Bool
         var patience: Int64?
         var isOfFilterExpression: Bool?
 
-        init(_ state: TapState?, passes isPassing: Bool = false, patience: Int64? = 0, isOfFilterExpression: Bool? = nil) {
+        init(_ state: TapState?, allowsSet: Bool = false, patience: Int64? = 0, isOfFilterExpression: Bool? = nil) {
             self.state = state
-            self.isPassing = isPassing
+            self.allowsSet = allowsSet
             self.patience = patience
             self.isOfFilterExpression = isOfFilterExpression
         }
@@ -119,47 +119,47 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
         case .invalidMetadata: Meaning(.failed)
         case .duplicateName: Meaning(.failed)
         case .invalidFilter: Meaning(.failed, isOfFilterExpression: true)
-        case .filterPending: Meaning(.pending, passes: true, patience: 10, isOfFilterExpression: false)
+        case .filterPending: Meaning(.pending, allowsSet: true, patience: 10, isOfFilterExpression: false)
         case .tooManyTaps: Meaning(.denied)
         case .noSuchDestination: Meaning(.failed)
         case .inlineDestinationDenied: Meaning(.denied)
         case .destinationNotAllowed: Meaning(.denied)
         case .destinationUnsafe: Meaning(.denied)
-        case .hostListens: Meaning(nil, passes: true)
+        case .hostListens: Meaning(nil, allowsSet: true)
         case .destinationLoop: Meaning(.denied)
-        case .destinationDown: Meaning(.failed, passes: true)
-        case .neighbourUnreachable: Meaning(.failed, passes: true)
-        case .defaultRoute: Meaning(.failed, passes: true)
-        case .mtuTooSmall: Meaning(.failed, passes: true)
+        case .destinationDown: Meaning(.failed, allowsSet: true)
+        case .neighbourUnreachable: Meaning(.failed, allowsSet: true)
+        case .defaultRoute: Meaning(.failed, allowsSet: true)
+        case .mtuTooSmall: Meaning(.failed, allowsSet: true)
         case .noMatchingInterface: Meaning(.failed)
         case .interfaceTypeUnsupported: Meaning(.unsupported)
         case .deviceNotOwned: Meaning(.denied)
-        case .deviceGone: Meaning(.pending, passes: true, patience: 10)
-        case .qdiscConflict: Meaning(.failed, passes: true)
+        case .deviceGone: Meaning(.pending, allowsSet: true, patience: 10)
+        case .qdiscConflict: Meaning(.failed, allowsSet: true)
         case .kernelTooOld: Meaning(.unsupported)
-        case .attachFailed: Meaning(.failed, passes: true, patience: 10, isOfFilterExpression: false)
-        case .detachedRepeatedly: Meaning(.failed, passes: true)
-        case .domainNotRunning: Meaning(.pending, passes: true, patience: nil)
-        case .nextStart: Meaning(.pending, passes: true, patience: nil)
-        case .disabledByHost: Meaning(.disabled, passes: true, patience: nil)
-        case .disabledByMetadata: Meaning(.disabled, passes: true, patience: nil)
+        case .attachFailed: Meaning(.failed, allowsSet: true, patience: 10, isOfFilterExpression: false)
+        case .detachedRepeatedly: Meaning(.failed, allowsSet: true)
+        case .domainNotRunning: Meaning(.pending, allowsSet: true, patience: nil)
+        case .nextStart: Meaning(.pending, allowsSet: true, patience: nil)
+        case .disabledByHost: Meaning(.disabled, allowsSet: true, patience: nil)
+        case .disabledByMetadata: Meaning(.disabled, allowsSet: true, patience: nil)
         case .notImplemented: Meaning(.failed)
         case .filterTooLarge: Meaning(.failed, isOfFilterExpression: true)
-        case .destinationElsewhere: Meaning(.failed, passes: true)
-        case .destinationOverloaded: Meaning(.failed, passes: true)
-        case .bpffsNotMounted: Meaning(.failed, passes: true)
-        case .permissionDenied: Meaning(.failed, passes: true, isOfFilterExpression: false)
-        case .libvirtDisconnected: Meaning(.pending, passes: true, patience: 60)
-        case .hookMissing: Meaning(nil, passes: true)
-        case .hookNotCalled: Meaning(nil, passes: true)
-        case .notFirst: Meaning(nil, passes: true)
-        case .configStale: Meaning(nil, passes: true)
-        case .definitionDiffers: Meaning(nil, passes: true)
-        case .configInvalid: Meaning(.failed, passes: true)
-        case .statusSocketMissing: Meaning(nil, passes: true)
-        case .restartNeeded: Meaning(nil, passes: true)
-        case .foreignMark: Meaning(nil, passes: true)
-        case .deviceChanged: Meaning(nil, passes: true)
+        case .destinationElsewhere: Meaning(.failed, allowsSet: true)
+        case .destinationOverloaded: Meaning(.failed, allowsSet: true)
+        case .bpffsNotMounted: Meaning(.failed, allowsSet: true)
+        case .permissionDenied: Meaning(.failed, allowsSet: true, isOfFilterExpression: false)
+        case .libvirtDisconnected: Meaning(.pending, allowsSet: true, patience: 60)
+        case .hookMissing: Meaning(nil, allowsSet: true)
+        case .hookNotCalled: Meaning(nil, allowsSet: true)
+        case .notFirst: Meaning(nil, allowsSet: true)
+        case .configStale: Meaning(nil, allowsSet: true)
+        case .definitionDiffers: Meaning(nil, allowsSet: true)
+        case .configInvalid: Meaning(.failed, allowsSet: true)
+        case .statusSocketMissing: Meaning(nil, allowsSet: true)
+        case .restartNeeded: Meaning(nil, allowsSet: true)
+        case .foreignMark: Meaning(nil, allowsSet: true)
+        case .deviceChanged: Meaning(nil, allowsSet: true)
         }
     }
 
@@ -171,7 +171,7 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
 
     /// Whether the reason is about the host or the moment and not about the tap or the destination: it may end, and copying begin, without
     /// a change of the metadata or of a `<destination>`.
-    public var isPassing: Bool { meaning.isPassing }
+    public var allowsSet: Bool { meaning.allowsSet }
 
     /// What the reason says when a filter could not be compiled. `true`: the expression is wrong, for good; `false`: nothing is known of the
     /// expression yet, since the host could not compile it; `nil`: the reason has nothing to do with filters.

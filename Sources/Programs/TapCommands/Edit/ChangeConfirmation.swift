@@ -139,7 +139,7 @@ struct TapExpectation: Equatable {
         case .disabled where status.reason == .disabledByMetadata: return .good("\(name): switched off")
         case .pending: return .underway(trouble)
         case .disabled: return .off(trouble)
-        case .failed, .denied, .degraded, .unsupported: return .bad(trouble, isPassing: status.reason?.isPassing == true)
+        case .failed, .denied, .degraded, .unsupported: return .bad(trouble, isPassing: status.reason?.allowsSet == true)
         }
     }
 

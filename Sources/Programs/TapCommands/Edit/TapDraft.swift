@@ -167,7 +167,7 @@ struct TapValidation {
     private mutating func note(_ failure: Failure, about tap: Tap, isTransient: Bool = false) {
         let text = "tap \(tap.name): \(failure.message.printable) (\(failure.reason.rawValue))"
         // Any other failure is a refusal: the tap would copy nothing, and may replace one that does.
-        if isTransient || failure.reason.isPassing {
+        if isTransient || failure.reason.allowsSet {
             if !warnings.contains(text) { warnings.append(text) }
             transient[text] = failure.reason
         } else if !refusals.contains(text) {
