@@ -6,7 +6,7 @@ import Testing
 @testable import TapDaemon
 
 /// What should have been called and was not, and what was there and is gone.
-@Suite struct SilenceTests {
+@Suite struct OverdueTests {
     let web1 = TestDomain(1)
     let web2 = TestDomain(2)
     private let required = "<v:tap to='ids' required='yes'/>"

@@ -13,14 +13,14 @@ public struct WorkQueue: Sendable {
         /// Read the paths to other machines.
         case paths
         /// Read how much is copied.
-        case load
+        case volume
         /// Report what was expected and did not come.
-        case silence
+        case overdue
 
         fileprivate var concernsDomains: Bool {
             switch self {
             case .all, .domain: true
-            case .sweep, .paths, .load, .silence: false
+            case .sweep, .paths, .volume, .overdue: false
             }
         }
     }

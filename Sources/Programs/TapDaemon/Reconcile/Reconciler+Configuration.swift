@@ -23,7 +23,7 @@ extension Reconciler {
                 refreshPaths(isConfirming: false)
                 refreshDestinations()
             }
-            request(.load)
+            request(.volume)
             request(.all)
         case .failure(let error):
             let isNew = configuration.reject(error)

@@ -155,7 +155,7 @@ extension Reconciler {
     // MARK: - The limit
 
     /// Looks how much was copied since the last time, and stops and resumes destinations as the limit asks for.
-    func measureLoad() {
+    func measureCopies() {
         do throws(Failure) {
             let limit = configuration.value.limit
             let records = limit == nil ? [] : try dataplane.destinations()

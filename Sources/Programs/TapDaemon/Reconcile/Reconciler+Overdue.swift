@@ -12,7 +12,7 @@ extension Reconciler {
         if comesFromElsewhere { tapLosses.forget(uuid) }
         guard LibvirtURI.callsHook(identity.uri) else { return }
         hookRecord.started(uuid, at: clock.monotonic())
-        requestSilence()
+        requestOverdue()
     }
 
     /// The hook was called for a domain that starts, or for one that runs or stops.
@@ -42,21 +42,21 @@ extension Reconciler {
             name: view.name, isRunning: view.isRunning, isPersistent: snapshot.isPersistent, live: view.isRunning ? names(view.live) : [],
             persistent: snapshot.isPersistent ? names(view.persistent) : nil)
         tapLosses.take(sight, of: view.uuid, asked: asked)
-        requestSilence()
+        requestOverdue()
     }
 
     /// Asks for a judgement of what is not explained yet, when its time is up.
-    private func requestSilence() {
+    private func requestOverdue() {
         guard let next = [hookRecord.nextJudgement, tapLosses.nextLoss].compactMap({ $0 }).min() else { return }
-        request(.silence, after: max(0, next - clock.monotonic()))
+        request(.overdue, after: max(0, next - clock.monotonic()))
     }
 
     /// Logs what was waited for and did not come.
-    func reportSilence() {
+    func reportOverdue() {
         let now = clock.monotonic()
         for verdict in hookRecord.judge(at: now) { note(verdict, now) }
         for loss in tapLosses.due(at: now) { report(loss) }
-        requestSilence()
+        requestOverdue()
     }
 
     private func note(_ verdict: HookWatch.Verdict, _ now: Double) {

@@ -55,11 +55,11 @@ extension Reconciler {
             let now = clock.monotonic()
             schedule.tookTime(for: .paths, at: now, seconds: now - start)
             if !underlay.paths.isEmpty { request(.paths, after: Schedule.confirmInterval) }
-        case .load:
-            measureLoad()
-            if configuration.value.limit != nil { request(.load, after: CopyBreaker.interval) }
-        case .silence:
-            reportSilence()
+        case .volume:
+            measureCopies()
+            if configuration.value.limit != nil { request(.volume, after: CopyBreaker.interval) }
+        case .overdue:
+            reportOverdue()
         }
     }
 

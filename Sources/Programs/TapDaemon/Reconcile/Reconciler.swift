@@ -79,7 +79,7 @@ actor Reconciler {
     func adopt() {
         if let problem = configuration.problem { report(problem) }
         request(.sweep)
-        request(.load)
+        request(.volume)
         refreshDevices()
         refreshAttachments()
         let count = attachments.count
