@@ -6,7 +6,7 @@ struct Aims {
 
     init(_ report: Report) { self.report = report }
 
-    var all: [Aim] { copying + feeding + wrapping + rejecting + sampling + filters }
+    var all: [Aim] { copying + feeding + encapsulating + rejecting + sampling + filters }
 
     private func results(_ frame: TestFrame) -> [String: VariantResult] {
         Dictionary(report.paths.filter { $0.frame == frame.name && $0.path == BridgePath.name }.map { ($0.variant, $0) }) { $1 }
@@ -46,7 +46,7 @@ struct Aims {
         }
     }
 
-    private var wrapping: [Aim] {
+    private var encapsulating: [Aim] {
         frames.compactMap { frame in
             let results = results(frame)
             guard results["vxlan"] != nil, results["vxlan-mirred"] != nil else { return nil }

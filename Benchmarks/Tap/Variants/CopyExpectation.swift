@@ -7,13 +7,13 @@ enum CopyExpectation: Equatable {
     /// So many whole copies of each frame; of a GSO packet so many GSO packets.
     case whole(Int)
     /// One copy of each frame, at most so long; of a GSO packet one of each segment, as a wire would have carried them.
-    case cut(to: Int)
+    case truncated(to: Int)
     /// A whole copy of one frame in so many, at random.
     case share(oneIn: Int)
     /// One copy of each frame with so many bytes around it; of a GSO packet one of all, or one of each segment.
-    case wrapped(in: Int)
+    case encapsulated(in: Int)
     /// The same, each copy cut first, and of a GSO packet one of each segment.
-    case cutAndWrapped(to: Int, in: Int)
+    case truncatedAndEncapsulated(to: Int, in: Int)
     /// Whole copies, at most so many packets a second and so many at once.
     case limited(perSecond: Int, burst: Int)
 
@@ -35,17 +35,17 @@ enum CopyExpectation: Equatable {
         switch self {
         case .whole(let times):
             return whole(times * count...times * count)
-        case .cut(let length):
+        case .truncated(let length):
             let frames = UInt64(count * frame.segments.count)
             let bytes = UInt64(count * frame.segments.reduce(0) { $0 + min($1, length) })
             return Range(frames: frames...frames, bytes: bytes...bytes)
-        case .wrapped(let overhead):
+        case .encapsulated(let overhead):
             let segments = frame.segments.count
             let bytes = segments == 1 ? frame.length : frame.segments.reduce(0, +)
             return Range(
                 frames: UInt64(count)...UInt64(count * segments),
                 bytes: UInt64(count * (frame.length + overhead))...UInt64(count * (bytes + segments * overhead)))
-        case .cutAndWrapped(let length, let overhead):
+        case .truncatedAndEncapsulated(let length, let overhead):
             let frames = UInt64(count * frame.segments.count)
             let bytes = UInt64(count * frame.segments.reduce(0) { $0 + min($1, length) + overhead })
             return Range(frames: frames...frames, bytes: bytes...bytes)
@@ -65,7 +65,7 @@ enum CopyExpectation: Equatable {
     /// How many packets, as our counters count, one arrival at the far end stands for.
     func packets(for frame: TestFrame) -> Int {
         switch self {
-        case .cut, .cutAndWrapped: 1
+        case .truncated, .truncatedAndEncapsulated: 1
         default: frame.segments.count
         }
     }

@@ -15,12 +15,12 @@ struct SwitchMirror: Attached {
         port = byVXLAN ? "vxlan9" : path.destination
         link = byVXLAN ? try TunnelLink(on: path) : nil
         let kind = byVXLAN ? ["--", "set", "interface", port, "type=vxlan"] + TunnelLink.switchOptions.map { "options:\($0)" } : []
-        let cut = snaplen.map { ["snaplen=\($0)"] } ?? []
+        let snapWords = snaplen.map { ["snaplen=\($0)"] } ?? []
         // A port that a mirror puts out is for nothing else; without a mirror it would be a port as others are.
         let words =
             ["add-port", SwitchDaemons.bridge, port] + kind + ["--", "--id=@from", "get", "port", path.guest.name]
             + ["--", "--id=@to", "get", "port", port]
-            + ["--", "--id=@mirror", "create", "mirror", "name=bench", "select_src_port=@from", "output_port=@to"] + cut
+            + ["--", "--id=@mirror", "create", "mirror", "name=bench", "select_src_port=@from", "output_port=@to"] + snapWords
             + ["--", "set", "bridge", SwitchDaemons.bridge, "mirrors=@mirror"]
         do {
             try vsctl(words)
@@ -50,10 +50,10 @@ struct SwitchMirror: Attached {
         }
         return [
             mirror("ovs-mirror", ", everything", .whole(1)),
-            mirror("ovs-snaplen", ", snaplen 128", .cut(to: 128), snaplen: 128),
-            mirror("ovs-vxlan", " by VXLAN, everything", .wrapped(in: TunnelLink.overhead), byVXLAN: true),
+            mirror("ovs-snaplen", ", snaplen 128", .truncated(to: 128), snaplen: 128),
+            mirror("ovs-vxlan", " by VXLAN, everything", .encapsulated(in: TunnelLink.overhead), byVXLAN: true),
             mirror(
-                "ovs-vxlan-snaplen", " by VXLAN, snaplen 128", .cutAndWrapped(to: 128, in: TunnelLink.overhead), snaplen: 128,
+                "ovs-vxlan-snaplen", " by VXLAN, snaplen 128", .truncatedAndEncapsulated(to: 128, in: TunnelLink.overhead), snaplen: 128,
                 byVXLAN: true),
         ]
     }

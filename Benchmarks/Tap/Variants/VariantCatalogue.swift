@@ -21,7 +21,7 @@ struct VariantCatalogue {
     }
 
     /// On any path.
-    var all: [Variant] { copying + feeding + wrapping + rejectingAll + matchingAll + thinning + floors }
+    var all: [Variant] { copying + feeding + encapsulating + rejectingAll + matchingAll + thinning + floors }
 
     private func ours(
         _ name: String, _ title: String, _ expected: CopyExpectation, taps: Int = 1, mechanism: Mechanism? = nil,
@@ -48,7 +48,7 @@ struct VariantCatalogue {
     private var copying: [Variant] {
         [
             ours("tap", "our tap, everything", .whole(1)),
-            ours("finished", "our tap, everything as on a wire (`mtu`)", .cut(to: .max), .init(mtu: 1_500)),
+            ours("finished", "our tap, everything as on a wire (`mtu`)", .truncated(to: .max), .init(mtu: 1_500)),
             ours("tap-clsact", "our tap by clsact, everything", .whole(1), mechanism: .clsact),
             peer("mirred", "tc mirred (u32), everything", .whole(1), ["u32 match u32 0 0"]),
             ours("three-taps", "three of our taps, everything", .whole(3), taps: 3),
@@ -65,7 +65,8 @@ struct VariantCatalogue {
                 [dataplane] in try SensorTap(dataplane, on: $0)
             },
             Variant(
-                name: "sensor-snaplen", title: "our tap into a sensor VM's tap device, snaplen 128", kind: .ours, expected: .cut(to: 128)
+                name: "sensor-snaplen", title: "our tap into a sensor VM's tap device, snaplen 128", kind: .ours,
+                expected: .truncated(to: 128)
             ) {
                 [dataplane] in try SensorTap(dataplane, on: $0, .init(snaplen: .bytes(128)))
             },
@@ -75,18 +76,18 @@ struct VariantCatalogue {
         ]
     }
 
-    private var wrapping: [Variant] {
+    private var encapsulating: [Variant] {
         func ours(_ name: String, _ title: String, _ expected: CopyExpectation, _ options: OwnTap.Options = OwnTap.Options()) -> Variant {
             Variant(name: name, title: title, kind: .ours, expected: expected) { [dataplane] in try TunnelTap(dataplane, on: $0, options) }
         }
         let peer = Variant(
             name: "vxlan-mirred", title: "tc mirred (u32) into the kernel's vxlan device", kind: .peer,
-            expected: .wrapped(in: TunnelLink.overhead)
+            expected: .encapsulated(in: TunnelLink.overhead)
         ) { try TunnelFilters(on: $0) }
-        let cut = CopyExpectation.cutAndWrapped(to: 128, in: TunnelLink.overhead)
+        let truncated = CopyExpectation.truncatedAndEncapsulated(to: 128, in: TunnelLink.overhead)
         return [
-            ours("vxlan", "our tap by VXLAN, everything", .wrapped(in: TunnelLink.overhead)), peer,
-            ours("vxlan-snaplen", "our tap by VXLAN, snaplen 128", cut, .init(snaplen: .bytes(128))),
+            ours("vxlan", "our tap by VXLAN, everything", .encapsulated(in: TunnelLink.overhead)), peer,
+            ours("vxlan-snaplen", "our tap by VXLAN, snaplen 128", truncated, .init(snaplen: .bytes(128))),
         ]
     }
 
@@ -114,7 +115,7 @@ struct VariantCatalogue {
     private var thinning: [Variant] {
         let rate = RateLimit(perSecond: 1_000, unit: .packetsPerSecond, burst: 100, text: "1000pps", burstText: "100")
         return [
-            ours("snaplen", "our tap, snaplen 128", .cut(to: 128), .init(snaplen: .bytes(128))),
+            ours("snaplen", "our tap, snaplen 128", .truncated(to: 128), .init(snaplen: .bytes(128))),
             ours("sample-10", "our tap, sample 1/10", .share(oneIn: 10), .init(sampling: .packets(oneIn: 10))),
             ours("sample-100", "our tap, sample 1/100", .share(oneIn: 100), .init(sampling: .packets(oneIn: 100))),
             ours("rate", "our tap, at most 1,000 packets/s", .limited(perSecond: 1_000, burst: 100), .init(rate: rate)),
