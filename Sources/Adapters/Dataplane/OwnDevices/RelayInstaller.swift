@@ -17,10 +17,10 @@ struct RelayInstaller {
     func isInstalled(with maps: SharedMaps) throws -> Bool {
         let departure = OwnDevice(.departure, kernel)
         let arrival = OwnDevice(.arrival, kernel)
-        guard let sending = try departure.read(), let receiving = try arrival.read(), sending.peer == receiving.ifindex,
-            try readDeparture(maps) == sending.ifindex
+        guard let observedDeparture = try departure.read(), let observedArrival = try arrival.read(),
+            observedDeparture.peer == observedArrival.ifindex, try readDeparture(maps) == observedDeparture.ifindex
         else { return false }
-        guard try isInstalled(.departure, sending, maps), try isInstalled(.arrival, receiving, maps) else { return false }
+        guard try isInstalled(.departure, observedDeparture, maps), try isInstalled(.arrival, observedArrival, maps) else { return false }
         // With offloads on, a GSO packet would arrive whole.
         return try !departure.hasOffloads()
     }
@@ -41,21 +41,21 @@ struct RelayInstaller {
     }
 
     private func install(_ maps: SharedMaps) throws {
-        let (sending, receiving) = try createDevices()
+        let (departure, arrival) = try createDevices()
         let sums = try MapLayout.sums.make(kernel)
         // Arrival before departure: the first copy that is sent finds the other end complete.
-        for (end, ifindex) in [(RelayEnd.arrival, receiving), (.departure, sending)] { try attach(end, ifindex, sums, maps) }
-        let departure = OwnDevice(.departure, kernel)
-        try departure.disableOffloads()
+        for (end, ifindex) in [(RelayEnd.arrival, arrival), (.departure, departure)] { try attach(end, ifindex, sums, maps) }
+        let device = OwnDevice(.departure, kernel)
+        try device.disableOffloads()
         // The alias comes last: it says that all of this was done.
-        try OwnDevice(.arrival, kernel).prepare(receiving, alias: OwnDevice.alias(RelayObject.build))
-        try departure.prepare(sending, alias: OwnDevice.alias(RelayObject.build))
-        try writeDeparture(sending, maps)
+        try OwnDevice(.arrival, kernel).prepare(arrival, alias: OwnDevice.alias(RelayObject.build))
+        try device.prepare(departure, alias: OwnDevice.alias(RelayObject.build))
+        try writeDeparture(departure, maps)
     }
 
     /// Reads or creates the veth pair. Both ends carry our alias afterwards, whatever fails next.
     /// - Returns: the ifindexes.
-    private func createDevices() throws -> (sending: UInt32, receiving: UInt32) {
+    private func createDevices() throws -> (departure: UInt32, arrival: UInt32) {
         func ends() throws -> [OwnDevice.Observed?] { try RelayEnd.allCases.map { try OwnDevice($0, kernel).read() } }
         var found = try ends()
         for (device, end) in zip(found, RelayEnd.allCases) where device?.mayBeOurs == false { throw Self.nameConflict(end.device) }
@@ -65,13 +65,13 @@ struct RelayInstaller {
             try OwnDevice(.departure, kernel).create(peer: RelayEnd.arrival.device)
             found = try ends()
         }
-        guard let sending = found[0], let receiving = found[1] else {
+        guard let departure = found[0], let arrival = found[1] else {
             throw KernelError(call: .changeDevice, number: ENODEV, subject: RelayEnd.departure.device)
         }
-        for (device, end) in [(sending, RelayEnd.departure), (receiving, .arrival)] where !device.isOurs {
+        for (device, end) in [(departure, RelayEnd.departure), (arrival, .arrival)] where !device.isOurs {
             try OwnDevice(end, kernel).setAlias(OwnDevice.alias("unfinished"), of: device.ifindex)
         }
-        return (sending.ifindex, receiving.ifindex)
+        return (departure.ifindex, arrival.ifindex)
     }
 
     /// Loads the program of one end, and attaches nothing.
@@ -98,8 +98,8 @@ struct RelayInstaller {
     private static func nameConflict(_ name: String) -> Failure {
         Failure(
             .attachFailed,
-            "copies with snaplen, mtu, offloads to resolve or a tunnel need a device named \(name), but a device of that name exists and is not "
-                + "virt-tap's; rename or remove it")
+            "copies with snaplen, mtu or a tunnel need the relay, and its device \(name) cannot be made: a device of that name exists and "
+                + "is not virt-tap's; rename or remove it")
     }
 
     /// Writes the ifindex of the departure, to which taps send copies that need the relay; 0: none.

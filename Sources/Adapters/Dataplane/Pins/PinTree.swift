@@ -41,6 +41,7 @@ struct PinTree {
     var tunnels: String { layout + "/tunnels" }
     var sequences: String { layout + "/sequences" }
     var backlogs: String { layout + "/backlogs" }
+    /// The map with the relay's device. The name is older than the word "relay": the layout of pins stays.
     var hops: String { layout + "/hops" }
     func relay(_ end: RelayEnd) -> String { layout + "/hop-\(end.pin)" }
     /// - Parameter ifindex: of our end of the monitor port.
