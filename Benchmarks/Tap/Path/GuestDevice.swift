@@ -25,13 +25,13 @@ final class GuestDevice: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Whoever reads the device takes unfinished checksums and GSO packets, as a guest's virtio driver does.
+    /// Turns checksum offload and GSO on for whoever reads the device, as a guest's virtio driver does.
     func acceptOffloads() throws {
         // TUNSETOFFLOAD, _IOW('T', 208, unsigned int): TUN_F_CSUM, TUN_F_TSO4, TUN_F_TSO6
         guard ioctl(descriptor, 0x4004_54D0, 7 as CInt) == 0 else { throw BenchmarkFailure(call: "TUNSETOFFLOAD \(name)") }
     }
 
-    /// Writes the same frame so many times, its virtio header in front.
+    /// Writes the same frame `times` times, its virtio header in front.
     func write(_ bytes: UnsafeRawBufferPointer, times: Int) throws {
         for _ in 0..<times {
             guard Glibc.write(descriptor, bytes.baseAddress, bytes.count) == bytes.count else {

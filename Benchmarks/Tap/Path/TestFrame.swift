@@ -33,7 +33,7 @@ struct TestFrame: Sendable {
     private static func large() -> TestFrame {
         let (payload, segment) = (65_000, 1_448)
         func little(_ value: Int) -> [UInt8] { [UInt8(truncatingIfNeeded: value), UInt8(truncatingIfNeeded: value >> 8)] }
-        // Unfinished checksum; TCP over IPv4; the headers' length, the segment's size, where the checksum goes.
+        // The virtio header: checksum offload; TCP over IPv4; the headers' length, the segment's size, where the checksum goes.
         let header: [UInt8] = [1, 1] + little(headers) + little(segment) + little(14 + 20) + little(16)
         var segments = [Int](repeating: segment + headers, count: payload / segment)
         segments.append(payload % segment + headers)

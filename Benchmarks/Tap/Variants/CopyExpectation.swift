@@ -4,17 +4,17 @@ import Glibc
 
 /// What must arrive at the copies' far end, or a variant's figure does not count.
 enum CopyExpectation: Equatable {
-    /// So many whole copies of each frame; of a GSO packet so many GSO packets.
+    /// This number of whole copies of each frame; of a GSO packet as many GSO packets.
     case whole(Int)
-    /// One copy of each frame, at most so long; of a GSO packet one of each segment, as a wire would have carried them.
+    /// One copy of each frame, at most this many bytes long; of a GSO packet one of each segment, as a wire would have carried them.
     case truncated(to: Int)
-    /// A whole copy of one frame in so many, at random.
+    /// A whole copy of one frame in this many, at random.
     case share(oneIn: Int)
-    /// One copy of each frame with so many bytes around it; of a GSO packet one of all, or one of each segment.
+    /// One copy of each frame behind this many bytes of outer headers; of a GSO packet one of all, or one of each segment.
     case encapsulated(in: Int)
-    /// The same, each copy cut first, and of a GSO packet one of each segment.
+    /// One copy of each frame, truncated and then encapsulated; of a GSO packet one of each segment.
     case truncatedAndEncapsulated(to: Int, in: Int)
-    /// Whole copies, at most so many packets a second and so many at once.
+    /// Whole copies, at most `perSecond` packets per second and `burst` at once.
     case limited(perSecond: Int, burst: Int)
 
     struct Range {

@@ -48,7 +48,7 @@ struct VariantCatalogue {
     private var copying: [Variant] {
         [
             ours("tap", "our tap, everything", .whole(1)),
-            ours("finished", "our tap, everything as on a wire (`mtu`)", .truncated(to: .max), .init(mtu: 1_500)),
+            ours("resolved", "our tap, everything as on a wire (`mtu`)", .truncated(to: .max), .init(mtu: 1_500)),
             ours("tap-clsact", "our tap by clsact, everything", .whole(1), mechanism: .clsact),
             peer("mirred", "tc mirred (u32), everything", .whole(1), ["u32 match u32 0 0"]),
             ours("three-taps", "three of our taps, everything", .whole(3), taps: 3),
@@ -124,7 +124,7 @@ struct VariantCatalogue {
 
     private var floors: [Variant] {
         [
-            Variant(name: "hook", title: "an empty program at the same place", kind: .floor, expected: .whole(0)) { path in
+            Variant(name: "hook", title: "an empty program at the same hook point", kind: .floor, expected: .whole(0)) { path in
                 try BareProgram(.passing(), on: path)
             },
             Variant(name: "clone", title: "nothing but bpf_clone_redirect", kind: .floor, expected: .whole(1)) { path in
