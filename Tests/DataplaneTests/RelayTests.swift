@@ -71,7 +71,7 @@ extension KernelSuite {
             try ip("link del virttap-cut\n")
         }
 
-        @Test("On a macvtap a tag among the bytes counts, also when the kernel has put it beside them", arguments: Mechanism.here)
+        @Test("On a macvtap a tag among the bytes counts, also when the kernel keeps it in skb metadata", arguments: Mechanism.here)
         func countsTag(_ mechanism: Mechanism) throws {
             let tapped = try TappedBench(mechanism)
             let number = tapped.bench.number

@@ -75,7 +75,7 @@ extension EndToEnd.RunningGuests {
             try await host.reload()
         }
 
-        /// With all offloads of the guests on: GSO packets, unfinished checksums, frames that are too large for the path.
+        /// With all offloads of the guests on: GSO packets, checksum offload, frames that are too large for the path.
         @Test func aStreamArrivesByteForByte() async throws {
             let size = 8 << 20
             let far = try await FarMachine(host.lab)

@@ -36,7 +36,7 @@ struct ChangeConfirmationTests {
         return Samples.document([tap])
     }
 
-    @Test("Active is told at once, and waited for as long as the daemon has not seen the change or is at it")
+    @Test("An active tap is reported at once; until the daemon has executed the change, the command waits")
     func active() async {
         let at = await confirmation(expectation, [document(.active)])
         #expect(at.done == "web1: tap ids: active, copying to ids" && at.warning == nil && at.looks == 1)
@@ -52,7 +52,7 @@ struct ChangeConfirmationTests {
         #expect(off.done == "web1: tap ids: switched off")
     }
 
-    @Test("What fails is told with its reason, and what passes is not taken for it")
+    @Test("A failure is reported with its reason, and what passes by itself is no failure")
     func failed() async {
         let failed = await confirmation(expectation, [document(.failed, .noSuchDestination)])
         #expect(failed.done == nil && failed.warning == "web1: tap ids is failed: so\\u{1b} (no-such-destination)" && failed.looks == 2)
@@ -68,7 +68,7 @@ struct ChangeConfirmationTests {
         #expect(await confirmation(expectation, [document(.active) { $0.definition = .configOnly }]).done == nil)
     }
 
-    @Test("What does not work is told from what is late or switched off: the exit code of set")
+    @Test("Only a tap that does not work fails set, not one that is late or switched off")
     func unhealthy() async {
         for state in [TapState.failed, .denied, .degraded, .unsupported] {
             #expect(await confirmation(expectation, [document(state, .attachFailed)]).isUnhealthy, "\(state)")
@@ -110,7 +110,7 @@ struct ChangeConfirmationTests {
                 == "web1: tap ids is failed: the kernel's verifier refused the program (attach-failed)")
     }
 
-    @Test("Which interfaces are copied tells one wish from another")
+    @Test("Which interfaces are copied tells one change from another")
     func interfaces() async {
         let mac = MACAddress("52:54:00:00:00:02")
         var other = expectation
@@ -158,7 +158,7 @@ struct ChangeConfirmationTests {
         #expect(await confirmation(gone, [document(.pending, .nextStart) { $0.definition = .configOnly }]).done != nil)
     }
 
-    @Test("One that hangs is told of, or else what it said last")
+    @Test("A daemon that hangs is reported, or else its last answer")
     func silent() async {
         for (answers, words) in [(0, "does not answer"), (1, "is failed: so\\u{1b} (destination-down)")] {
             let looks = Mutex(0)

@@ -65,7 +65,7 @@ public enum DomainEvidence: Hashable, Sendable {
         return .running(
             domain.verdicts.flatMap(\.desired),
             kept: Set(
-                // Only the later version knows for which tap it attached one.
+                // An attachment of a later version is kept: only that version knows which tap it is for.
                 observed.filter { one in one.isOfLaterVersion || undecided.contains { isKept(one, for: $0, of: domain, host) } }.map(\.id)))
     }
 

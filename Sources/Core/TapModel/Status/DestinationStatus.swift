@@ -9,8 +9,8 @@ public struct DestinationStatus: Hashable, Codable, Sendable {
     public var state: TapState
     @Nullable public var reason: Reason?
     @Nullable public var message: String?
-    /// `message` without the name of the destination at its begin, for a place where that already stands; `nil`: the message does not name
-    /// it.
+    /// `message` without the name of the destination at its start, for a place where that already stands: `Failure.explanation`, not its
+    /// `detail`; `nil`: the message does not name the destination.
     @Nullable public var detail: String?
     /// Copies that left for the destination.
     public var sent: Counter

@@ -10,7 +10,7 @@ public struct Failure: Error, Hashable, Sendable {
     public var reason: Reason
     /// What has failed, such as `destination ids` or `tap "span" of web1 on vnet3`; `nil`: the detail says it.
     public var subject: String?
-    /// What happened: errno, limits, both numbers.
+    /// What happened: errno, limits, both numbers. Not the status document's `detail`, which is `explanation`.
     public var detail: String
     /// What to do about it, a clause without a full stop; `nil`: the detail says it, or there is nothing to do.
     public var advice: String?
@@ -30,7 +30,7 @@ public struct Failure: Error, Hashable, Sendable {
     /// The whole sentence, for the log, the hook's answer and `message` of the status document: `subject: detail; advice`.
     public var message: String { (subject.map { "\($0): " } ?? "") + explanation }
 
-    /// The sentence without its subject, for a place where the subject already stands.
+    /// The sentence without its subject, for a place where the subject already stands; `detail` of the status document.
     public var explanation: String { detail + (advice.map { "; \($0)" } ?? "") }
 
     /// The same failure of something that is named here. A failure that has a subject keeps it as part of the detail.
@@ -169,8 +169,8 @@ public enum Reason: String, CaseIterable, Codable, Sendable {
     /// for what this host cannot do, `failed` for everything else that keeps copies from arriving.
     public var state: TapState? { meaning.state }
 
-    /// Whether the reason is about the host or the moment and not about the tap or the destination: it may end, and copying begin, without
-    /// a change of the metadata or of a `<destination>`.
+    /// Whether nothing is wrong with the tap or the destination as they are defined: `set` writes the tap and warns. For any other reason
+    /// `set` refuses, since the tap would not copy before the metadata or a `<destination>` is changed.
     public var allowsSet: Bool { meaning.allowsSet }
 
     /// What the reason says when a filter could not be compiled. `true`: the expression is wrong, for good; `false`: nothing is known of the

@@ -133,7 +133,8 @@ public struct InterfaceStatus: Hashable, Codable, Sendable {
     public var state: TapState
     @Nullable public var reason: Reason?
     @Nullable public var message: String?
-    /// `message` without the name of the tap at its begin, for a place where that already stands; `nil`: the message does not name it.
+    /// `message` without the name of the tap at its start, for a place where that already stands: `Failure.explanation`, not its `detail`;
+    /// `nil`: the message does not name the tap.
     @Nullable public var detail: String?
     /// `nil`: this direction is not tapped.
     @Nullable public var inbound: DirectionCounters?

@@ -134,7 +134,7 @@ public struct TapStatusBuilder: Sendable {
         if let observed = kernel.attachments[id] { status.fill(from: observed, counters: kernel.counters[id] ?? [:]) }
         if let failure = kernel.failures[id] {
             status.set(failure)
-            // Such a failure names the tap, which stands before the detail wherever it is shown.
+            // JSON's `detail` is the failure's `explanation`: a subject names the tap, which stands before the detail wherever it is shown.
             status.detail = failure.subject == nil ? nil : failure.explanation
             if let former = kernel.attachments[id]?.former(to: desired) {
                 status.state = .degraded

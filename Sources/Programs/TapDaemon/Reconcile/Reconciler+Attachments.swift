@@ -16,7 +16,7 @@ extension Reconciler {
             filters: filters.results, refusedOptions: filters.refusedOptions, unconfigured: configuration.missing)
     }
 
-    /// Decides anew what a domain's taps ask for, and has compiled what that depends on.
+    /// Evaluates a domain's taps again, and starts to compile a filter that they wait for.
     func evaluate(_ uuid: DomainUUID, on host: HostState) {
         guard let known = domains[uuid] else { return }
         domains.setVerdicts(known.view.live.map { TapEvaluation.evaluate($0, on: host) } ?? [], of: uuid)

@@ -123,9 +123,9 @@ extension Reconciler {
 
     /// Frees the slots of destinations that nothing uses and the configuration does not define.
     func forgetUnusedDestinations() {
-        // Which it defines is not known.
+        // If the configuration is missing, nothing is known to be unused. What the map says of ways must be read before it is cleared.
         guard configuration.missing == nil, underlay.isRecalled else { return }
-        // Nor which ones a later version's attachments use.
+        // Which destinations the attachments of a later version use is not known either.
         guard !attachments.all.contains(where: \.isOfLaterVersion) else { return }
         let used = attachments.destinations
             .union(configuration.value.destinations.map(\.name.text))
@@ -154,7 +154,7 @@ extension Reconciler {
 
     // MARK: - The limit
 
-    /// Looks how much was copied since the last time, and stops and resumes destinations as the limit asks for.
+    /// Reads how much was copied since the last time, and stops and resumes destinations as the limit says.
     func measureCopies() {
         do throws(Failure) {
             let limit = configuration.value.limit

@@ -22,11 +22,11 @@ extension Reconciler {
         guard !devices.all.isEmpty else { return refreshDevices() }
         for name in Set(domain.interfaces.compactMap(\.device)) {
             do {
-                // Of one that somebody gave another name that one counts.
+                // If the device was renamed, its new name counts.
                 let proof = domains.claims.proof(ofDevice: name, in: domain.uuid)
                 let current = proof.flatMap { devices[$0.ifindex]?.name } ?? name
                 let device = try dataplane.device(named: current)
-                // The one that was proved is gone, or was given another name since; what else changed is noticed with it.
+                // The device that was proved is gone or was renamed since: all devices are read, which shows what else has changed.
                 if let proof, proof.ifindex != device?.index { return devicesChanged() }
                 knownDevices.update(current, device)
             } catch {
@@ -35,8 +35,8 @@ extension Reconciler {
         }
     }
 
-    /// Reads everything that is pinned. After an error the last known stand: nothing can be attached then, but what is
-    /// desired is evaluated all the same, since status has to say why it fails.
+    /// Reads everything that is pinned. After an error the attachments that were known last stay: nothing can be attached then, but the
+    /// desired state is evaluated all the same, since status has to say why it fails.
     func refreshAttachments() {
         do {
             try dataplane.lock()

@@ -6,7 +6,7 @@ import TapModel
 struct DomainPlan {
     /// The steps that are due now, in order.
     let actions: [Action]
-    /// Steps that would only go on with a fight: somebody else removes again and again what they would put back.
+    /// Steps that are left out for now: they restore what somebody else keeps removing.
     let heldBack: [Action]
     /// Whether anything is known of the domain; else what is there stays as it is.
     let isDecided: Bool
@@ -31,6 +31,6 @@ struct DomainPlan {
     /// All attachments that it has a step for, due or not.
     var ids: Set<AttachmentID> { Set(actions.map(\.id)).union(heldBack.map(\.id)) }
 
-    /// Whether something is to copy that needs its destination set before.
+    /// Whether a step needs its destination to be written before it.
     var needsDestinations: Bool { actions.contains { $0.desired != nil } || !heldBack.isEmpty }
 }

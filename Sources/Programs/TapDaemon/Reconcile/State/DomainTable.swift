@@ -161,9 +161,9 @@ struct DomainTable {
         }
     }
 
-    /// Whose a tapped device is was proved when it was tapped: after a restart nobody else gets it by being listed first, and it is that
-    /// domain's whatever it is called by now. A program of ours that is still there is what proves that it is the same device, and
-    /// not another with its number.
+    /// Adopts the owners of tapped devices. A tapped device's owner was proved when it was tapped: after a restart no other domain gets the
+    /// device by being listed first, and a rename of the device does not change its owner. A program of ours that is still on it proves
+    /// that it is the same device, and not another one with its ifindex.
     mutating func adopt(_ attachments: [ObservedAttachment], _ devices: DeviceTable) {
         let alive = attachments.filter { !$0.isDead && $0.position != nil }
         for (uuid, specs) in Dictionary(grouping: alive.compactMap(\.spec), by: \.key.domain) {

@@ -47,12 +47,12 @@ struct Schedule {
         queue.tookTime(for: item, at: now, seconds: seconds)
     }
 
-    /// Has a domain reconciled when its turn comes.
+    /// Puts a domain into the queue of those to reconcile.
     mutating func enqueue(_ uuid: DomainUUID) {
         if !ready.contains(uuid) { ready.append(uuid) }
     }
 
-    /// Has it logged how reconciling ended when all that is ready has been reconciled.
+    /// Makes `summarize` the step that follows when all queued domains have been reconciled.
     mutating func summarizeAtEnd() { isSummaryDue = true }
 
     // MARK: Steps
