@@ -40,7 +40,7 @@ extension KernelSuite {
                 try #require(made >= 0 && bpf_obj_pin(made, "\(layout)/\(map.pin)") == 0)
                 maps[map.pin] = made
             }
-            // Slot 2 is that of "ids": ifindex, kind 1 (an interface), flags, the tunnel's number, no limit, label.
+            // Slot 2 is that of "ids": ifindex, kind 1 (an interface), flags, tap_tunnel.number, no limit, label.
             let label = Array("ids".utf8) + [UInt8](repeating: 0, count: 93)
             let destination = bytes(tapped.bench.destinationIndex, 1, 0, 0) + [UInt8](repeating: 0, count: 24) + label
             // It was given 7 packets of 700 bytes, by the first CPU.

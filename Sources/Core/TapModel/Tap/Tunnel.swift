@@ -14,7 +14,7 @@ public struct Tunnel: Hashable, Codable, Sendable {
             }
         }
 
-        /// How the grammar calls the tunnel's number.
+        /// How the grammar calls the tunnel's identifier.
         public var identifierName: String {
             switch self {
             case .vxlan, .geneve: "vni"
