@@ -121,7 +121,7 @@ struct DiagnosisTests {
         for subject in [CapabilityFinding.Subject.programs, .relay] {
             let refused = answer(subject, .no(why: "the kernel's verifier refused the program: R4 off -64"))
             let failed = refused.filter { $0.level == .fail && $0.subject != "libvirt" }
-            #expect(failed.map(\.subject) == [subject.rawValue])
+            #expect(failed.map(\.subject) == ["\(subject)"])
             #expect(
                 failed.first?.message
                     == "fails with virt-tapd's rights, works with root's: the kernel's verifier refused the program: R4 off -64")
@@ -129,7 +129,7 @@ struct DiagnosisTests {
         }
         // EPERM is no verdict on the kernel, but on the rights.
         for subject in [CapabilityFinding.Subject.programs, .relay, .bpffs, .tcx] {
-            let found = answer(subject, .unknown(why: "Operation not permitted")).first { $0.subject == subject.rawValue }
+            let found = answer(subject, .unknown(why: "Operation not permitted")).first { $0.subject == "\(subject)" }
             #expect(found?.level == .fail && found?.message == "fails with virt-tapd's rights: Operation not permitted", "\(subject)")
         }
         #expect(answer(.jit, .unknown(why: "no program could be loaded")).first { $0.subject == "jit" }?.level == .unknown)
