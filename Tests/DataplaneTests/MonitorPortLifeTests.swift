@@ -202,6 +202,21 @@ extension KernelSuite {
             #expect(if_nametoindex("virttap-cut") != 0)
         }
 
+        /// As systemd-networkd does, which may be quicker than virt-tapd reads what it has created.
+        @Test("One that somebody sets up at the moment at which it is created is virt-tap's all the same")
+        func isOursThoughSetUp() throws {
+            let tapped = try TappedBench(Mechanism.here[0])
+            let spec = MonitorPort.Spec(name: "span\(tapped.bench.number)", marks: [TappedPort.mark], mechanism: tapped.mechanism)
+            let own = MonitorPort.device(of: spec.name)
+            var isSetUp = false
+            tapped.dataplane.kernel.fault = { _ in
+                if !isSetUp, if_nametoindex(own) != 0 { isSetUp = (try? run("ip", "link", "set", own, "up")) != nil }
+                return nil
+            }
+            #expect(try tapped.dataplane.installPort(spec).change == .made)
+            #expect(isSetUp)
+        }
+
         @Test("Whichever call fails, none is half made, and one that is there is never called whole")
         func failsClosed() throws {
             let tapped = try TappedBench(Mechanism.here[0])

@@ -40,7 +40,9 @@ struct OwnDevice {
         var isOurs: Bool { alias?.hasPrefix(OwnDevice.owner) ?? false }
         /// Whether nobody else can have made it: it has our alias, or it is what remains of an installation that ended before the alias
         /// was set.
-        var mayBeOurs: Bool { isOurs || (kind == OwnDevice.kind && alias == nil && !isUp) }
+        var mayBeOurs: Bool { isOurs || (mayBeJustCreated && !isUp) }
+        /// Whether it can be what was created a moment ago, also if somebody has set it up since.
+        var mayBeJustCreated: Bool { isOurs || (kind == OwnDevice.kind && alias == nil) }
     }
 
     /// Reads the device by its name, or an altname. Unlike if_nametoindex(), an error never counts as a missing device.

@@ -124,10 +124,11 @@ struct PortInstaller {
         }
     }
 
-    /// Reads our end of a pair that was just created. Somebody (udev's rules) may have renamed one of the two already.
+    /// Reads our end of a pair that was just created, so that being up is no sign that it is another's: somebody who manages devices
+    /// (systemd-networkd) may have set it up already, and somebody (udev's rules) may have renamed one of the two.
     private func readCreated(_ own: OwnDevice, _ outer: OwnDevice) throws -> OwnDevice.Observed? {
-        if let found = try own.read(), found.mayBeOurs { return found }
-        guard let other = try outer.read()?.peer, let found = try OwnDevice.read(other, kernel), found.mayBeOurs else { return nil }
+        if let found = try own.read(), found.mayBeJustCreated { return found }
+        guard let other = try outer.read()?.peer, let found = try OwnDevice.read(other, kernel), found.mayBeJustCreated else { return nil }
         return found
     }
 
